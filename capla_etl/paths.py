@@ -1,0 +1,58 @@
+"""Where files live: the only module that knows. Two environment variables point elsewhere for real use.
+
+``CAPLA_DATA_RAW``   folder with one sub-folder per centre (default: ``data_raw/`` of the repository)
+``CAPLA_WAREHOUSE``  folder for everything the pipeline writes (default: ``warehouse/`` of the repository)
+
+Read at every call, so that a test can point elsewhere. No study logic here.
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = ROOT / "dbt_project"
+EXPECTATIONS = ROOT / "expectations"
+
+
+def _from_environment(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or ROOT / default).resolve()
+
+
+def data_raw() -> Path:
+    """Folder with one sub-folder per centre."""
+    return _from_environment("CAPLA_DATA_RAW", "data_raw")
+
+
+def warehouse() -> Path:
+    """Folder for everything that the pipeline writes."""
+    return _from_environment("CAPLA_WAREHOUSE", "warehouse")
+
+
+def build_database() -> Path:
+    """The DuckDB file that runs write. Its stem equals the published one's: dbt views have it baked in."""
+    return warehouse() / "build" / "capla.duckdb"
+
+
+def published_database() -> Path:
+    """The DuckDB file that users open; only ever replaced whole."""
+    return warehouse() / "capla.duckdb"
+
+
+def centre_loads() -> Path:
+    """One folder per centre: the Parquet files of its last good load."""
+    return warehouse() / "build" / "centres"
+
+
+def outputs() -> Path:
+    """Tables and figures of the study as CSV, Parquet, SVG and PNG."""
+    return warehouse() / "outputs"
+
+
+def report() -> Path:
+    """The self-contained HTML report."""
+    return warehouse() / "report.html"
+
+
+def data_docs() -> Path:
+    """Great Expectations Data Docs (HTML)."""
+    return warehouse() / "data_docs"

@@ -1,0 +1,143 @@
+"""Loads: a centre's current submission read, harmonised and validated, and only then promoted; all centres' loads assembled in the warehouse.
+
+A load is a folder of Parquet files. A submission that is refused leaves the last good load untouched.
+
+What does not belong here: Dagster, and how a value is read (harmonise.py).
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capla_etl import fields as study
+from capla_etl import paths
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.harmonise import Harmoniser, quote
+from capla_etl.centres.read import content_hash, current_submission, read_submission
+from capla_etl.centres.spec import load_spec
+
+
+@dataclass(frozen=True)
+class CentreLoad:
+    """What a load of one centre held.
+
+    ``rows``: accepted records per harmonised table. ``ledger``: one row per file or sheet. ``refused``: number of refused values by
+    file, column and rule.
+    """
+
+    centre_id: str
+    submission: str
+    content_hash: str
+    rows: dict[str, int]
+    ledger: pd.DataFrame
+    refused: pd.DataFrame
+
+
+def centre_ids() -> list[str]:
+    """Centres with a folder and a spec, in order of their codes."""
+    return sorted(p.parent.name for p in paths.data_raw().glob("*/centre.yml"))
+
+
+def load_centre(centre_id: str) -> CentreLoad:
+    """Read, harmonise and validate a centre's current submission, then replace its last good load.
+
+    Raises:
+        CentreRefused: the spec, a file, a column or a word is not as declared; the last good load stays.
+    """
+    folder = paths.data_raw() / centre_id
+    spec = load_spec(folder / "centre.yml")
+    submission = current_submission(folder)
+    raws = read_submission(spec, submission)
+    harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name)).run()
+    tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
+    tables |= {f"raw.{centre_id.lower()}__{raw.name}": harmonised.raw_table(raw.name) for raw in raws}
+    tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": harmonised.ledger()}
+    day = pa.array([date.fromisoformat(submission.name)], pa.date32())
+    tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": day})
+    lists = spec.lists.model_dump()
+    tables["harmonised.list_absence"] = pa.table({"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())})
+    if tables["harmonised.patient"].num_rows == 0:
+        raise CentreRefused(centre_id, [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."])
+    sha = content_hash(submission, folder / "centre.yml")
+    _promote(centre_id, tables, {"centre_id": centre_id, "submission": submission.name, "content_hash": sha})
+    refused = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False).size().rename("values_refused").reset_index()
+    rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
+    return CentreLoad(centre_id, submission.name, sha, rows, tables["quality.ledger"].to_pandas(), refused)
+
+
+def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
+    """Write a load beside the last good one and put it in its place when it is whole."""
+    target = paths.centre_loads() / centre_id
+    fresh = target.with_name(f".{centre_id}.new")
+    old = target.with_name(f".{centre_id}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, table in tables.items():
+        pq.write_table(table, fresh / f"{name}.parquet", compression="zstd")
+    (fresh / "load.json").write_text(json.dumps(receipt, indent=1), encoding="utf-8")
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Schemas raw, harmonised and quality of the warehouse from every centre's load.
+
+    Args:
+        con: an open connection to the build database.
+
+    Returns:
+        Table -> row count, for the tables of schemas harmonised and quality.
+
+    Raises:
+        CentreRefused: a centre has no load.
+    """
+    centres = centre_ids()
+    missing = [c for c in centres if not (paths.centre_loads() / c / "load.json").is_file()]
+    if missing or not centres:
+        raise CentreRefused(", ".join(missing) or "no centre", ["no load to assemble: load the centre first, or remove its folder from the data."])
+    for schema in ("raw", "harmonised", "quality"):
+        con.execute(f"create schema if not exists {schema}")
+    stale = con.execute("select table_name from information_schema.tables where table_schema = 'raw'").fetchall()
+    for (table,) in stale:
+        con.execute(f'drop table raw."{table}"')
+    for centre in centres:
+        for path in sorted((paths.centre_loads() / centre).glob("raw.*.parquet")):
+            con.execute(f'create table raw."{path.stem.removeprefix("raw.")}" as select * from read_parquet({quote(str(path))})')
+    counts = {}
+    combined = [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")] + ["quality.quarantine", "quality.ledger"]
+    for table in combined:
+        parts = [quote(str(_part(centre, table))) for centre in centres]
+        con.execute(f"create or replace table {table} as select * from read_parquet([{', '.join(parts)}])")
+    _check_references(con)
+    for name, target in study.tables().items():
+        con.execute(f"comment on table harmonised.{name} is {quote(target.grain)}")
+        for column in target.all_columns:
+            con.execute(f"comment on column harmonised.{name}.{column} is {quote(study.fields()[column].meaning)}")
+    for table in combined:
+        counts[table] = con.execute(f"select count(*) from {table}").fetchone()[0]
+    return counts
+
+
+def _part(centre: str, table: str) -> Path:
+    return paths.centre_loads() / centre / f"{table}.parquet"
+
+
+def _check_references(con: duckdb.DuckDBPyConnection) -> None:
+    """A transfer from a patient whom the named centre did not send is put into the quarantine; the record stays, unlinked."""
+    unknown = "from harmonised.patient p where p.transferred_from_patient_id is not null and p.transferred_from_patient_id not in (select patient_id from harmonised.patient)"
+    con.execute(
+        f"""insert into quality.quarantine
+        select p.centre_id, p.submission, p.source_file, p.source_sheet, p.source_row, 'transferred_from', p.transferred_from_centre_id || ' ' || p.transferred_from_centre_patient_id,
+               'unknown_reference', 'The centre named as origin of the transfer sent no patient with this number.', p.patient_id, 'cell' {unknown}"""
+    )
+    con.execute(f"update harmonised.patient set transferred_from_patient_id = null where patient_id in (select p.patient_id {unknown})")

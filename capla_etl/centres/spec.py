@@ -1,0 +1,375 @@
+"""What a centre declares in its ``centre.yml``: files, formats, columns, units, vocabularies. Declarative and strictly validated.
+
+A spec has no conditions, loops or expressions. Every column of every file is used, ignored with a reason, or forbidden (identifying);
+an unknown key, field, unit, code or date format is an error that names file, key, found and expected.
+
+What does not belong here: reading files (read.py) or turning them into study fields (harmonise.py).
+"""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from capla_etl import fields as study
+from capla_etl.centres.errors import CentreRefused
+
+#: Date formats by name, beside strptime formats: a date cell of a typed file (read as ISO text), and an Excel day number (1900 system).
+NAMED_DATE_FORMATS = {"iso": "%Y-%m-%d", "date_cell": "%Y-%m-%d", "excel_day_number": None}
+_DATE_TOKENS = {"%d": r"\d{2}", "%m": r"\d{2}", "%Y": r"\d{4}", "%y": r"\d{2}", "%-d": r"\d{1,2}", "%-m": r"\d{1,2}"}
+#: Fields of a record that are not columns of a harmonised table but tell how to read one.
+_AUXILIARY_FIELDS = {"transferred_from"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Delimited(_Strict):
+    """Delimited text; ``compression: gzip`` for .gz files."""
+
+    type: Literal["delimited"]
+    encoding: str
+    delimiter: str
+    header_row: int = 1
+    compression: Literal["gzip"] | None = None
+    footer_starts_with: list[str] = []
+
+
+class Workbook(_Strict):
+    """One sheet of an XLSX workbook. Date cells are read as ISO text, numbers as their shortest decimal text."""
+
+    type: Literal["xlsx"]
+    sheet: str
+    header_row: int = 1
+    footer_starts_with: list[str] = []
+
+
+class Stata(_Strict):
+    """Stata file; labelled values are read as their labels."""
+
+    type: Literal["stata"]
+
+
+class Spss(_Strict):
+    """SPSS file; labelled values are read as their labels, user-missing codes must be declared under ``missing``."""
+
+    type: Literal["spss"]
+
+
+class JsonLines(_Strict):
+    """One JSON object a line; ``list`` names a list inside it (dotted path), else the object's own values are the columns."""
+
+    type: Literal["json_lines"]
+    list: str | None = None
+
+
+Format = Annotated[Delimited | Workbook | Stata | Spss | JsonLines, Field(discriminator="type")]
+
+
+class CodedColumn(_Strict):
+    """A column that states a unit or a comparator row by row, and what its words mean."""
+
+    column: str
+    codes: dict[str, str]
+
+
+class Limit(_Strict):
+    """The laboratory's upper limit of normal: a column of the file or one value for all."""
+
+    column: str | None = None
+    constant: str | None = None
+
+
+class Source(_Strict):
+    """Where one study field comes from and how its text is to be read."""
+
+    column: str | None = None
+    constant: str | None = None
+    unit: str | CodedColumn | None = None
+    uln: Limit | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " "] | None = None
+    date_format: list[str] | None = None
+    partial_date_format: str | None = None
+    study_day: bool = False
+    separator: str | None = None
+    run_to: str | None = None
+    vocabulary: str | dict[str, str] | None = None
+    missing: list[str] = []
+    stands_for: dict[str, str] = {}
+    comparator: CodedColumn | None = None
+    centres: dict[str, str] | None = None
+    filled: str | None = None
+    blank: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _column_alone(cls, value: Any) -> Any:
+        """A bare text is the column's name; a single date format may be written without a list."""
+        if isinstance(value, str):
+            return {"column": value}
+        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
+            return {**value, "date_format": [value["date_format"]]}
+        return value
+
+
+class Present(_Strict):
+    """When a row holds this record: the column is filled in, or holds one of the words for yes (else one of those for no)."""
+
+    column: str
+    yes: list[str] | None = None
+    no: list[str] = []
+
+
+class Record(_Strict):
+    """How the rows of a file become records of one harmonised table."""
+
+    table: str
+    rows: str | None = None
+    present: Present | None = None
+    fields: dict[str, Source]
+
+
+class RowKinds(_Strict):
+    """Rows of different kinds in one file, told apart by one column (a repeating instrument, a kind of test)."""
+
+    column: str
+    kinds: dict[str, list[str]]
+    otherwise: str | None = None
+    ignored: dict[str, str] = {}
+
+
+class Table(_Strict):
+    """One file, sheet or nested list, and the records that its rows hold."""
+
+    file: str
+    format: Format
+    key: str
+    decimal: Literal[".", ","] = "."
+    date_format: list[str] = []
+    row_kinds: RowKinds | None = None
+    ignored: dict[str, str] = {}
+    forbidden: dict[str, str] = {}
+    records: list[Record] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_date_format(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
+            return {**value, "date_format": [value["date_format"]]}
+        return value
+
+
+class Centre(_Strict):
+    """Who the centre is."""
+
+    id: str
+    name: str
+    country: str
+
+
+class Lists(_Strict):
+    """What it means when a patient has no row in a list: ``none`` (the list is complete) or ``unknown``."""
+
+    tpe_session: Literal["none", "unknown"]
+    drug_course: Literal["none", "unknown"]
+    adverse_event: Literal["none", "unknown"]
+
+
+class Spec(_Strict):
+    """A centre's whole spec."""
+
+    centre: Centre
+    lists: Lists
+    missing: list[str] = []
+    vocabularies: dict[str, dict[str, str]] = {}
+    ignored_files: dict[str, str] = {}
+    tables: dict[str, Table] = Field(min_length=1)
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Every scalar is text (``NO`` stays NO, 01 stays 01); a key written twice is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key_node.value!r} is there twice", key_node.start_mark)
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def date_pattern(date_format: str) -> str:
+    """Regular expression that a text in this date format matches exactly; ``ValueError`` for an unknown token."""
+    if date_format == "excel_day_number":
+        return r"\d{5}"
+    text = NAMED_DATE_FORMATS.get(date_format) or date_format
+    parts = re.split(r"(%-?[A-Za-z])", text)
+    unknown = [p for p in parts[1::2] if p not in _DATE_TOKENS]
+    if unknown or len(parts) == 1:
+        raise ValueError(f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {', '.join(_DATE_TOKENS)}")
+    return "".join(_DATE_TOKENS[p] if i % 2 else re.escape(p) for i, p in enumerate(parts))
+
+
+def _closest(word: str, known) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
+    """Columns of a repeated group: number -> column, for every column of the header that matches ``plt_{k}``."""
+    pattern = re.compile(re.escape(template).replace(re.escape("{k}"), r"([1-9]\d*)"))
+    return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
+
+
+def source_columns(source: Source) -> list[str]:
+    """Every column of the file that one source reads."""
+    named = [source.column, source.run_to, source.uln and source.uln.column, source.comparator and source.comparator.column]
+    if isinstance(source.unit, CodedColumn):
+        named.append(source.unit.column)
+    return [c for c in named if c]
+
+
+def used_columns(table: Table) -> list[str]:
+    """Every column (or repeated group) that a table's spec mentions, forbidden ones excepted."""
+    used = [table.key, *table.ignored]
+    if table.row_kinds:
+        used.append(table.row_kinds.column)
+    for record in table.records:
+        if record.present:
+            used.append(record.present.column)
+        for source in record.fields.values():
+            used.extend(source_columns(source))
+    return list(dict.fromkeys(used))
+
+
+def _check_source(spec: Spec, table: Table, name: str, source: Source, where: str) -> list[str]:
+    """Problems of one field's source, beyond its grammar."""
+    problems = []
+    field = study.fields().get(name)
+    if (source.column is None) == (source.constant is None):
+        problems.append(f"{where}: found {'both' if source.column else 'neither'} of column and constant; expected one of them.")
+    if name in _AUXILIARY_FIELDS:
+        if not source.centres or not source.separator:
+            problems.append(f"{where}: expected `centres` (word -> centre code) and `separator` between the centre's word and the patient number.")
+        return problems
+    codes = source.vocabulary
+    if isinstance(codes, str) and codes != "study":
+        if codes not in spec.vocabularies:
+            return [*problems, f"{where}.vocabulary: found {codes!r}; expected 'study' or one of {sorted(spec.vocabularies)}{_closest(codes, spec.vocabularies)}."]
+        codes = spec.vocabularies[codes]
+    if field.type in ("code", "answer"):
+        if source.constant is not None and source.constant not in field.codes:
+            problems.append(f"{where}.constant: found {source.constant!r}; expected one of {list(field.codes)}{_closest(source.constant, field.codes)}.")
+        if source.filled is not None or source.blank is not None:
+            codes = {"filled": source.filled, "blank": source.blank}
+        if source.column and codes is None:
+            problems.append(f"{where}: found no vocabulary; expected one that maps the centre's words onto {list(field.codes)}.")
+        for word, code in (codes.items() if isinstance(codes, dict) else ()):
+            if code not in field.codes:
+                problems.append(f"{where}.vocabulary[{word!r}]: found {code!r}; expected one of {list(field.codes)}{_closest(code, field.codes)}.")
+    elif codes is not None:
+        problems.append(f"{where}.vocabulary: found one for a field of type {field.type}; expected none.")
+    if field.type == "date" and source.column and not source.study_day:
+        formats = source.date_format or table.date_format
+        if not formats:
+            problems.append(f"{where}: found no date_format; expected one here or for the table.")
+        shapes: dict[str, str] = {}
+        for date_format in [*formats, *([source.partial_date_format] if source.partial_date_format else [])]:
+            try:
+                shape = date_pattern(date_format).replace("{1,2}", "{2}")
+            except ValueError as error:
+                problems.append(f"{where}.date_format: {error}.")
+                continue
+            if shape in shapes and NAMED_DATE_FORMATS.get(shapes[shape], shapes[shape]) != NAMED_DATE_FORMATS.get(date_format, date_format):
+                problems.append(f"{where}.date_format: found {shapes[shape]!r} and {date_format!r}, which read the same text differently; expected one of them.")
+            shapes[shape] = date_format
+    if field.units and source.column:
+        units = list(source.unit.codes.values()) if isinstance(source.unit, CodedColumn) else [source.unit]
+        for unit in units:
+            if unit not in field.units:
+                problems.append(f"{where}.unit: found {unit!r}; expected one of {list(field.units)}{_closest(str(unit), field.units)}.")
+            elif isinstance(field.units[unit], dict) and source.uln is None:
+                problems.append(f"{where}: found the unit {unit!r} without `uln`; expected the laboratory's upper limit (a column or a constant).")
+    if (source.comparator or source.stands_for) and not field.comparator:
+        problems.append(f"{where}: found a comparator for {name}; expected none, since the study has no place for it there.")
+    if source.comparator and set(source.comparator.codes.values()) - {"", "<", ">"}:
+        problems.append(f"{where}.comparator.codes: found {sorted(set(source.comparator.codes.values()))}; expected '', '<' or '>'.")
+    if source.partial_date_format and not field.partial:
+        problems.append(f"{where}.partial_date_format: found one for {name}; expected none: only the date of death may lack its day.")
+    return problems
+
+
+def _check(spec: Spec, centre_id: str) -> list[str]:
+    """Problems that the grammar alone does not see."""
+    problems = []
+    if spec.centre.id != centre_id:
+        problems.append(f"centre.id: found {spec.centre.id!r}; expected {centre_id!r}, the name of the folder.")
+    analyte_fields = [f.name for f in study.fields().values() if f.analyte]
+    for table_name, table in spec.tables.items():
+        for i, record in enumerate(table.records):
+            where = f"tables.{table_name}.records[{i}]"
+            target = study.tables().get(record.table)
+            if target is None:
+                problems.append(f"{where}.table: found {record.table!r}; expected one of {list(study.tables())}{_closest(record.table, study.tables())}.")
+                continue
+            known_kinds = [*table.row_kinds.kinds, table.row_kinds.otherwise] if table.row_kinds else []
+            if table.row_kinds and record.rows not in known_kinds:
+                problems.append(f"{where}.rows: found {record.rows!r}; expected one of {known_kinds}.")
+            if record.rows and not table.row_kinds:
+                problems.append(f"{where}.rows: found {record.rows!r}, but the table has no row_kinds.")
+            allowed = set(target.columns) - {"value", "comparator", "analyte"} | ({"transferred_from"} if record.table == "patient" else set())
+            if record.table == "lab_result":
+                allowed |= set(analyte_fields)
+                measured = [f for f in record.fields if f in analyte_fields]
+                if len(measured) != 1:
+                    problems.append(f"{where}.fields: found {measured or 'no measured field'}; expected exactly one of {analyte_fields}.")
+            for name, source in record.fields.items():
+                if name not in allowed:
+                    problems.append(f"{where}.fields.{name}: unknown field; expected one of {sorted(allowed)}{_closest(name, allowed)}.")
+                    continue
+                problems.extend(_check_source(spec, table, name, source, f"{where}.fields.{name}"))
+            for name in target.required:
+                if name in allowed and name not in record.fields:
+                    problems.append(f"{where}.fields: {name} is missing; a {record.table} record needs it.")
+    if not any(r.table == "patient" for t in spec.tables.values() for r in t.records):
+        problems.append("tables: found no record of table 'patient'; expected one: results without a known patient are refused.")
+    return problems
+
+
+def _readable(error: dict) -> str:
+    """One pydantic error as key, found, expected."""
+    key = ".".join(str(p) for p in error["loc"] if p not in ("delimited", "xlsx", "stata", "spss", "json_lines"))
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; expected only the keys of the spec's grammar (see docs/CENTRE_SPEC.md)."
+    if error["type"] == "missing":
+        return f"{key}: missing; expected a value."
+    return f"{key}: found {error['input']!r}; expected: {error['msg']}."
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and validate ``<centre>/centre.yml``.
+
+    Raises:
+        CentreRefused: not YAML, an unknown or missing key, or a field, unit, code or date format that the study does not have.
+    """
+    centre_id = path.parent.name
+    if not path.is_file():
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: not found. Every centre's folder needs a spec."])
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f", line {mark.line + 1}" if mark else ""
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."]) from error
+    try:
+        spec = Spec.model_validate(content)
+    except ValidationError as error:
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: {_readable(e)}" for e in error.errors()]) from error
+    if problems := _check(spec, centre_id):
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: {p}" for p in problems])
+    return spec

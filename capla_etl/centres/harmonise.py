@@ -20,6 +20,7 @@ from capla_etl.centres.spec import NAMED_DATE_FORMATS, CodedColumn, Record, RowK
 
 #: Refusals of a whole vocabulary, unit list or row kind: they stop the centre instead of going to the quarantine.
 _STOPPING_RULE = "unknown_code"
+_WORDS_QUOTED = 3
 
 _MESSAGES = {
     "missing_key": "The row names no patient.",
@@ -354,13 +355,10 @@ class Harmoniser:
         self.con.unregister("arrived")
         if table.row_kinds:
             column = identifier(table.row_kinds.column)
-            unknown = self.con.execute(f"select clean({column}), count(*), min(source_row) from data_{raw.name} where status = 'data' and kind is null group by 1 order by 2 desc").fetchall()
-            for word, rows, first in unknown:
-                known = [w for words in table.row_kinds.kinds.values() for w in words]
-                self.problems.append(
-                    f"{self._label(raw)}, column {table.row_kinds.column!r}: {word!r} in {rows} row(s), first in row {first}, is no kind of row that the spec knows "
-                    f"({known}); add it to `row_kinds` (or to its `ignored` with a reason)."
-                )
+            unknown = self.con.execute(
+                f"select {quote(table.row_kinds.column)}, clean({column}), count(*), min(source_row) from data_{raw.name} where status = 'data' and kind is null group by 2 order by 3 desc"
+            ).fetchall()
+            self._stop_on_words(raw, unknown, [w for words in table.row_kinds.kinds.values() for w in words])
 
     @staticmethod
     def _kind(row_kinds: RowKinds) -> tuple[str, str]:
@@ -417,11 +415,15 @@ class Harmoniser:
         return []
 
     def _stop_on_words(self, raw: RawTable, words: list[tuple], known: list[str]) -> None:
-        for column, word, rows, first in words:
-            self.problems.append(
-                f"{self._label(raw)}, column {column!r}: the word {word!r} in {rows} row(s), first in row {first}, is not in the spec's vocabulary {known}; "
-                "ask the centre what it means, then add it to centre.yml."
-            )
+        """Words are quoted while they are few: many different ones are no vocabulary but another column's values."""
+        if not words:
+            return
+        column, rows, first = words[0][0], sum(w[2] for w in words), min(w[3] for w in words)
+        found = ", ".join(repr(w[1]) for w in words) if len(words) <= _WORDS_QUOTED else f"{len(words)} different words (is it the right column?)"
+        self.problems.append(
+            f"{self._label(raw)}, column {column!r}: found {found} in {rows} row(s), first in row {first}; expected one of {known}. "
+            "Ask the centre what it means, then add it to the vocabulary in centre.yml."
+        )
 
     def _apply_rules(self, parsed: list[_Parsed], is_patient: bool, run) -> None:
         """``judged``: each field's rule after the rules of time, which need the patient's own dates."""

@@ -6,13 +6,16 @@ their labels. Forbidden (identifying) columns are dropped here, before anything 
 What does not belong here: units, vocabularies, missing codes, dates of text files (harmonise.py).
 """
 
+import csv as python_csv
 import fnmatch
 import gzip
 import hashlib
 import io
+import itertools
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 import duckdb
@@ -95,9 +98,10 @@ def _text(value, column: str) -> str:
 
 
 def _unique_header(header: list[str]) -> None:
-    twice = sorted({h for h in header if header.count(h) > 1})
+    """Refuse a header with two equal names; by position, since a row that is no header may hold a patient's data."""
+    twice = [i + 1 for i, name in enumerate(header) if header.count(name) > 1]
     if twice:
-        raise _Unreadable(f"the header names the column(s) {twice} more than once; expected each once.")
+        raise _Unreadable(f"columns {twice[:10]} of the header row have the same names; expected each name once. Is the header row right?")
 
 
 def _decode(content: bytes, encoding: str) -> str:
@@ -107,6 +111,8 @@ def _decode(content: bytes, encoding: str) -> str:
         raise _Unreadable(f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says.") from error
     except LookupError as error:
         raise _Unreadable(f"the spec's encoding {encoding!r} is not known.") from error
+    if "\0" in text:
+        raise _Unreadable(f"zero bytes in the text; the file is probably UTF-16, but the spec says {encoding}.")
     if not encoding.lower().startswith("utf") and not content.isascii():
         try:
             content.decode("utf-8")
@@ -127,42 +133,46 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
     text = _decode(content, declared.encoding)
     if not text.strip():
         raise _Unreadable("the file is empty.")
-    ragged: list[tuple[int, int, int]] = []
+    lines = io.StringIO(text, newline="")
+    header = [cell.strip() for cell in list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))[-1]]
+    _unique_header(header)
+    if any("\n" in name for name in header):
+        raise _Unreadable("the header spans several lines; is every quotation mark closed?")
+    set_aside: list[tuple[int, str, str, str]] = []
+    unclosed: list[int] = []
 
     def keep_going(row) -> str:
-        ragged.append((row.number, row.expected_columns, row.actual_columns))
+        number = row.number
+        if "\n" in row.text.strip():
+            unclosed.append(number)
+        if row.text.strip():
+            set_aside.append((number, "quarantined", "wrong_number_of_cells", f"The row has {row.actual_columns} cells; the header has {row.expected_columns}."))
+        else:
+            set_aside.append((number, "ignored", "blank_row", "Blank row."))
         return "skip"
 
     try:
-        header_line = csv.read_csv(
+        table = csv.read_csv(
             io.BytesIO(text.encode()),
-            read_options=csv.ReadOptions(autogenerate_column_names=True, skip_rows=declared.header_row - 1, use_threads=False),
+            read_options=csv.ReadOptions(column_names=header, skip_rows=declared.header_row, use_threads=False),
             parse_options=csv.ParseOptions(delimiter=declared.delimiter, newlines_in_values=True, invalid_row_handler=keep_going, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(check_utf8=False, strings_can_be_null=False, quoted_strings_can_be_null=False, column_types=_AllText()),
+            convert_options=csv.ConvertOptions(strings_can_be_null=False, quoted_strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())),
         )
     except pa.ArrowInvalid as error:
-        raise _Unreadable("not readable as delimited text; is the delimiter right?") from error
-    header = [column[0].as_py() for column in header_line.columns]
-    _unique_header(header)
-    first_data_row = declared.header_row + 1
-    table = header_line.slice(1).rename_columns(header)
-    skipped = {number for number, _, _ in ragged}
-    numbers = [n for n in range(first_data_row, first_data_row + table.num_rows + len(skipped)) if n - declared.header_row + 1 not in skipped]
-    set_aside = [
-        (number + declared.header_row - 1, "quarantined", "wrong_number_of_cells", f"The row has {actual} cells; the header has {expected}.")
-        for number, expected, actual in ragged
-    ]
-    return header, table.append_column("source_row", pa.array(numbers, pa.int64())), set_aside
+        raise _Unreadable("not readable as delimited text; is the delimiter right, and is every quotation mark closed?") from error
+    aside = {number for number, _, _, _ in set_aside}
+    numbers = [n for n in range(declared.header_row + 1, declared.header_row + 1 + table.num_rows + len(aside)) if n not in aside]
+    table = table.append_column("source_row", pa.array(numbers, pa.int64()))
+    swallowed = re.escape(declared.delimiter) + "[^\n]*"
+    for name in header:
+        across_lines = table.filter(pc.match_substring_regex(table[name], f"\n(.*{swallowed}){{{max(1, len(header) - 1)}}}"))
+        unclosed += across_lines["source_row"].to_pylist()
+    if unclosed:
+        raise _Unreadable(f"a quotation mark opened in row {min(unclosed)} is not closed: whole rows follow inside one cell.")
+    return header, table, set_aside
 
 
-class _AllText(dict):
-    """Column types for pyarrow's CSV reader: text for every autogenerated column."""
-
-    def __init__(self):
-        super().__init__({f"f{i}": pa.string() for i in range(2000)})
-
-
-def _read_workbook(content: bytes, declared: Workbook) -> tuple[list[str], pa.Table, list]:
+def _read_workbook(content: bytes, declared: Workbook, known_sheets: list[str]) -> tuple[list[str], pa.Table, list]:
     from python_calamine import CalamineError, CalamineWorkbook
 
     if not content:
@@ -173,6 +183,8 @@ def _read_workbook(content: bytes, declared: Workbook) -> tuple[list[str], pa.Ta
         raise _Unreadable("not a whole XLSX workbook; ask the centre to send it again.") from error
     if declared.sheet not in workbook.sheet_names:
         raise _Unreadable(f"no sheet {declared.sheet!r}; the workbook has {workbook.sheet_names}.")
+    if undeclared := [name for name in workbook.sheet_names if name not in known_sheets]:
+        raise _Unreadable(f"the sheet(s) {undeclared} are not in the spec; declare each as a table or under ignored_sheets with a reason.")
     rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False)
     if len(rows) < declared.header_row:
         raise _Unreadable(f"the sheet has {len(rows)} rows; expected the header in row {declared.header_row}.")
@@ -182,6 +194,9 @@ def _read_workbook(content: bytes, declared: Workbook) -> tuple[list[str], pa.Ta
     _unique_header(header)
     body = rows[declared.header_row :]
     columns = list(zip(*body, strict=True)) if body else [[] for _ in header]
+    for values in columns[len(header) :]:
+        if filled := [i for i, value in enumerate(values) if value not in ("", None)]:
+            raise _Unreadable(f"row {declared.header_row + 1 + filled[0]} has cells to the right of the last column of the header; expected none.")
     arrays = [_texts(list(values), name) for name, values in zip(header, columns, strict=False)]
     numbers = pa.array(range(declared.header_row + 1, declared.header_row + 1 + len(body)), pa.int64())
     return header, pa.table([*arrays, numbers], names=[*header, "source_row"]), []
@@ -213,51 +228,55 @@ def _read_statistical(content: bytes, declared: Stata | Spss, declared_missing: 
     return header, pa.table([*arrays, pa.array(range(1, len(frame) + 1), pa.int64())], names=[*header, "source_row"]), []
 
 
-def _read_json_lines(content: bytes, declared: JsonLines, key: str) -> tuple[list[str], pa.Table, list]:
-    text = _decode(content, "utf-8")
-    if not text.strip():
-        raise _Unreadable("the file is empty.")
-    lines = pa.table({"source_row": pa.array(range(1, text.count("\n") + 2), pa.int64()), "line": pa.array(text.split("\n"), pa.string())})
-    con = duckdb.connect()
-    con.register("lines", lines)
-    bad = con.execute("select source_row from lines where trim(line) <> '' and not json_valid(line) order by 1").fetchall()
-    set_aside = [(row, "quarantined", "not_json", "The line is not a JSON object.") for (row,) in bad]
-    con.execute(
-        """
-        create table leaf as
-        select source_row, list_path, list_index, leaf_path, case when type = 'NULL' then '' when type = 'VARCHAR' then json_extract_string(line, fullkey) else atom::varchar end as text
-        from (
-            select l.source_row, l.line, t.fullkey, t.type, t.atom,
+class _JsonFile:
+    """A file of JSON lines: its leaves by line, list and element, and the lists that it holds."""
+
+    def __init__(self, content: bytes):
+        text = _decode(content, "utf-8")
+        if not text.strip():
+            raise _Unreadable("the file is empty.")
+        lines = text.removesuffix("\n").split("\n")
+        self.con = duckdb.connect()
+        self.con.register("arrived", pa.table({"source_row": pa.array(range(1, len(lines) + 1), pa.int64()), "line": pa.array(lines, pa.string())}))
+        self.con.execute("create table lines as select source_row, line, coalesce(json_valid(line) and json_type(line) = 'OBJECT', false) as readable from arrived")
+        self.set_aside = [
+            (row, "quarantined", "not_json", "The line is not a JSON object.") if filled else (row, "ignored", "blank_row", "Blank row.")
+            for row, filled in self.con.execute("select source_row, trim(line) <> '' from lines where not readable order by 1").fetchall()
+        ]
+        self.con.execute(
+            """create table node as
+            select l.source_row, t.fullkey, t.type,
                    coalesce(nullif(regexp_extract(t.fullkey, '^\\$\\.(.*?)\\[\\d+\\]', 1), ''), '') as list_path,
                    try_cast(nullif(regexp_extract(t.fullkey, '\\[(\\d+)\\]', 1), '') as bigint) as list_index,
-                   regexp_replace(regexp_replace(t.fullkey, '^\\$\\.(.*?\\[\\d+\\]\\.?)?', ''), '^$', 'value') as leaf_path
-            from lines l, json_tree(case when json_valid(l.line) then l.line else 'null' end) t
-            where t.type not in ('OBJECT', 'ARRAY') and t.fullkey <> '$'
+                   coalesce(nullif(regexp_replace(t.fullkey, '^\\$\\.(.*?\\[\\d+\\]\\.?)?', ''), ''), 'value') as leaf_path,
+                   case t.type when 'NULL' then '' when 'VARCHAR' then json_extract_string(l.line, t.fullkey) else cast(t.atom as varchar) end as text
+            from (select * from lines where readable) l, json_tree(l.line) t where t.fullkey <> '$' and t.type <> 'OBJECT'"""
         )
-        """
-    )
-    nested = con.execute("select distinct leaf_path from leaf where leaf_path like '%[%'").fetchall()
-    if nested:
-        raise _Unreadable(f"lists inside lists ({sorted(n for (n,) in nested)}); expected one level of lists.")
-    lists = {p for (p,) in con.execute("select distinct list_path from leaf where list_path <> ''").fetchall()}
-    if declared.list and declared.list not in lists:
-        names = [key]
-    else:
-        names = [n for (n,) in con.execute("select leaf_path from leaf where list_path = ? group by 1 order by min(rowid)", [declared.list or ""]).fetchall()]
-        names = list(dict.fromkeys([key, *names]))
-    select = ", ".join(f"coalesce(max(text) filter (leaf_path = {_quote(n)}), '') as {_identifier(n)}" for n in names if not (declared.list and n == key))
-    if not declared.list:
-        query = f"select {select}, source_row from leaf where list_path = '' group by source_row order by source_row"
-    else:
-        owner = f"(select source_row as line_row, max(text) as {_identifier(key)} from leaf where list_path = '' and leaf_path = {_quote(key)} group by 1)"
+        if inner := self._values("select distinct leaf_path from node where leaf_path like '%[%' or (type = 'ARRAY' and list_path <> '')"):
+            raise _Unreadable(f"lists inside lists ({inner}); expected one level of lists.")
+        self.lists = self._values("select distinct substr(fullkey, 3) from node where type = 'ARRAY' order by 1")
+
+    def _values(self, query: str, parameters: list | None = None) -> list[str]:
+        return [value for (value,) in self.con.execute(query, parameters).fetchall()]
+
+    def read(self, declared: JsonLines, key: str, used: list[str]) -> tuple[list[str], pa.Table, list]:
+        """The objects' own values, or the elements of one list with the owner's key; ``used`` columns of an empty list are there, empty."""
+        if declared.list and declared.list not in self.lists:
+            raise _Unreadable(f"no list {declared.list!r}; the objects have {self.lists}.")
+        names = self._values("select leaf_path from node where type <> 'ARRAY' and list_path = ? group by 1 order by min(rowid)", [declared.list or ""])
+        values = ", ".join(f"coalesce(max(text) filter (leaf_path = {_quote(n)}), '') as {_identifier(n)}" for n in names)
+        if not declared.list:
+            query = f"select {values}, source_row from node where type <> 'ARRAY' and list_path = '' group by source_row order by source_row"
+            return names, self.con.execute(query).to_arrow_table(), self.set_aside
+        if not names:
+            header = list(dict.fromkeys([key, *used]))
+            return header, pa.table({**{c: pa.array([], pa.string()) for c in header}, "source_row": pa.array([], pa.int64())}), []
         query = f"""
-            select o.{_identifier(key)}, e.* exclude (line_row, list_index), row_number() over (order by line_row, list_index) as source_row
-            from (select source_row as line_row, list_index, {select or "''"} from leaf where list_path = {_quote(declared.list)} group by 1, 2) e join {owner} o using (line_row)
+            select coalesce(o.owner, '') as {_identifier(key)}, e.* exclude (line_row, list_index), row_number() over (order by line_row, list_index) as source_row
+            from (select source_row as line_row, list_index, {values} from node where type <> 'ARRAY' and list_path = {_quote(declared.list)} group by 1, 2) e
+            left join (select source_row as line_row, max(text) as owner from node where list_path = '' and leaf_path = {_quote(key)} group by 1) o using (line_row)
             order by line_row, list_index"""
-        set_aside = []
-    table = con.execute(query).to_arrow_table() if names != [key] or not declared.list else pa.table({key: pa.array([], pa.string()), "source_row": pa.array([], pa.int64())})
-    con.close()
-    return [*names], table, set_aside
+        return [key, *names], self.con.execute(query).to_arrow_table(), []
 
 
 def _quote(text: str) -> str:
@@ -274,15 +293,23 @@ def _declared_missing(spec: Spec, table: Table) -> dict[str, list[str]]:
 
 
 def _columns_accounted(header: list[str], table: Table) -> list[str]:
-    """Problems with the columns: declared but not there, there but not declared."""
-    problems = []
+    """Problems with the columns: declared but not there, there but not declared.
+
+    Where most declared columns are missing, the row is hardly the header and nothing of it is repeated: it may hold a patient's data.
+    """
     known: set[str] = set()
-    for column in [*used_columns(table), *table.forbidden]:
+    missing = []
+    declared = [*used_columns(table), *table.forbidden]
+    for column in declared:
         found = list(placeholder_columns(column, header).values()) if "{k}" in column else [column] if column in header else []
-        if not found:
-            problems.append(f"column {column!r} is missing; the file has {header[:40]}{' ...' if len(header) > 40 else ''}.")
         known.update(found)
-    if unknown := [h for h in header if h not in known]:
+        if not found:
+            missing.append(column)
+    if len(missing) > len(declared) / 2:
+        return [f"{len(missing)} of {len(declared)} declared columns are missing, {missing[0]!r} among them; are the header row, the delimiter and the encoding right?"]
+    unknown = [h for h in header if h not in known]
+    problems = [f"column {column!r} is missing." + "".join(f" Is it now {near!r}?" for near in get_close_matches(column, unknown, n=1)) for column in missing]
+    if unknown:
         problems.append(f"column(s) {unknown} are not in the spec; declare each as used, ignored (with a reason) or forbidden (identifying).")
     return problems
 
@@ -290,13 +317,11 @@ def _columns_accounted(header: list[str], table: Table) -> list[str]:
 def _set_footer_aside(rows: pa.Table, raw: RawTable, starts: list[str]) -> pa.Table:
     """Blank rows and totals rows are no data: kept count of, not read."""
     texts = [c for c in rows.column_names if c != "source_row"]
-    filled = pc.not_equal(pc.utf8_trim_whitespace(rows[texts[0]]), "")
+    filled = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(rows[texts[0]]), ""), False)
     for name in texts[1:]:
         filled = pc.or_(filled, pc.not_equal(pc.utf8_trim_whitespace(rows[name]), ""))
-    footer = pa.chunked_array([pa.array([False] * rows.num_rows)]) if not starts else None
-    for start in starts:
-        here = pc.starts_with(rows[texts[0]], start)
-        footer = here if footer is None else pc.or_(footer, here)
+    pattern = "^(" + "|".join(re.escape(start) for start in starts) + ")" if starts else "[^\\s\\S]"
+    footer = pc.match_substring_regex(rows[texts[0]], pattern)
     raw.set_aside += [(n, "ignored", "blank_row", "Blank row.") for n in rows.filter(pc.invert(filled))["source_row"].to_pylist()]
     raw.set_aside += [(n, "ignored", "totals_row", "Totals or footer row.") for n in rows.filter(pc.and_(filled, footer))["source_row"].to_pylist()]
     return rows.filter(pc.and_(filled, pc.invert(footer)))
@@ -329,6 +354,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     problems: list[str] = []
     raws: list[RawTable] = []
     contents: dict[Path, bytes] = {}
+    json_files: dict[Path, _JsonFile] = {}
     for name, table in spec.tables.items():
         label = f"{submission.name}/{table.file}"
         declared = table.format
@@ -339,27 +365,29 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             if isinstance(declared, Delimited):
                 header, rows, set_aside = _read_delimited(content, declared)
             elif isinstance(declared, Workbook):
-                header, rows, set_aside = _read_workbook(content, declared)
+                known_sheets = [t.format.sheet for t in spec.tables.values() if t.file == table.file and isinstance(t.format, Workbook)]
+                header, rows, set_aside = _read_workbook(content, declared, [*known_sheets, *spec.ignored_sheets])
             elif isinstance(declared, JsonLines):
-                header, rows, set_aside = _read_json_lines(content, declared, table.key)
+                if path not in json_files:
+                    json_files[path] = _JsonFile(content)
+                    lists = {t.format.list for t in spec.tables.values() if t.file == table.file and isinstance(t.format, JsonLines)}
+                    if undeclared := [x for x in json_files[path].lists if x not in lists]:
+                        problems.append(f"{label}: the list(s) {undeclared} are not in the spec; declare each as a table.")
+                header, rows, set_aside = json_files[path].read(declared, table.key, used_columns(table))
             else:
                 header, rows, set_aside = _read_statistical(content, declared, _declared_missing(spec, table))
         except _Unreadable as error:
             problems.append(f"{label}: {error}")
             continue
-        if isinstance(declared, JsonLines) and rows.num_rows == 0:
-            columns = [c for c in used_columns(table) if c not in header]
-            rows = pa.table({**{c: rows[c] for c in header}, **{c: pa.array([], pa.string()) for c in columns}, "source_row": rows["source_row"]})
-            header = [*header, *columns]
         if column_problems := _columns_accounted(header, table):
             problems += [f"{label}: {p}" for p in column_problems]
             continue
         sheet = declared.sheet if isinstance(declared, Workbook) else (declared.list or "") if isinstance(declared, JsonLines) else ""
         raw = RawTable(name=name, file=path.name, sheet=sheet, rows=rows, set_aside=set_aside)
-        raw.rows = _set_footer_aside(rows, raw, getattr(declared, "footer_starts_with", []))
-        if raw.rows.num_rows == 0 and not isinstance(declared, JsonLines):
+        if rows.num_rows == 0 and not isinstance(declared, JsonLines):
             problems.append(f"{label}: the file has a header but no rows.")
             continue
+        raw.rows = _set_footer_aside(rows, raw, getattr(declared, "footer_starts_with", []))
         raw.rows = raw.rows.drop_columns(list(table.forbidden))
         raws.append(raw)
     known = {raw.file for raw in raws} | {t.file for t in spec.tables.values()}

@@ -188,6 +188,7 @@ class Spec(_Strict):
     missing: list[str] = []
     vocabularies: dict[str, dict[str, str]] = {}
     ignored_files: dict[str, str] = {}
+    ignored_sheets: dict[str, str] = {}
     tables: dict[str, Table] = Field(min_length=1)
 
 

@@ -10,4 +10,11 @@ class CentreRefused(Exception):
     def __init__(self, centre_id: str, problems: list[str]):
         self.centre_id = centre_id
         self.problems = problems
-        super().__init__("\n".join([f"{centre_id}: not loaded, {len(problems)} problem(s); nothing of the last good load was touched.", *(f"  - {p}" for p in problems)]))
+        super().__init__(
+            "\n".join(
+                [
+                    f"{centre_id}: not loaded, {len(problems)} problem(s); nothing of the last good load was touched.",
+                    *(f"  - {p}" for p in problems),
+                ]
+            )
+        )

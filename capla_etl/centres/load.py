@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 from capla_etl import fields as study
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.harmonise import Harmoniser, quote
+from capla_etl.centres.harmonise import Harmoniser
 from capla_etl.centres.read import content_hash, current_submission, read_submission
 from capla_etl.centres.spec import load_spec
+from capla_etl.centres.sql import quote
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,29 @@ def load_centre(centre_id: str) -> CentreLoad:
     raws = read_submission(spec, submission)
     harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name)).run()
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
-    tables |= {f"raw.{centre_id.lower()}__{raw.name}": harmonised.raw_table(raw.name) for raw in raws}
+    tables |= {f"raw.{centre_id.lower()}__{raw.name}": harmonised.raw_table(raw) for raw in raws}
     tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": harmonised.ledger()}
     day = pa.array([date.fromisoformat(submission.name)], pa.date32())
     tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": day})
     lists = spec.lists.model_dump()
-    tables["harmonised.list_absence"] = pa.table({"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())})
+    tables["harmonised.list_absence"] = pa.table(
+        {"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())}
+    )
     if tables["harmonised.patient"].num_rows == 0:
-        raise CentreRefused(centre_id, [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."])
+        raise CentreRefused(
+            centre_id,
+            [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."],
+        )
     sha = content_hash(submission, folder / "centre.yml")
     _promote(centre_id, tables, {"centre_id": centre_id, "submission": submission.name, "content_hash": sha})
-    refused = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False).size().rename("values_refused").reset_index()
+    refused = (
+        tables["quality.quarantine"]
+        .to_pandas()
+        .groupby(["file", "sheet", "column_name", "rule"], dropna=False)
+        .size()
+        .rename("values_refused")
+        .reset_index()
+    )
     rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
     return CentreLoad(centre_id, submission.name, sha, rows, tables["quality.ledger"].to_pandas(), refused)
 
@@ -104,7 +117,9 @@ def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     centres = centre_ids()
     missing = [c for c in centres if not (paths.centre_loads() / c / "load.json").is_file()]
     if missing or not centres:
-        raise CentreRefused(", ".join(missing) or "no centre", ["no load to assemble: load the centre first, or remove its folder from the data."])
+        raise CentreRefused(
+            ", ".join(missing) or "no centre", ["no load to assemble: load the centre first, or remove its folder from the data."]
+        )
     for schema in ("raw", "harmonised", "quality"):
         con.execute(f"create schema if not exists {schema}")
     stale = con.execute("select table_name from information_schema.tables where table_schema = 'raw'").fetchall()

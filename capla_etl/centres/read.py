@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.spec import Delimited, JsonLines, Spec, Spss, Stata, Table, Workbook, placeholder_columns, used_columns
+from capla_etl.centres.sql import identifier, quote
 
 _SUBMISSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -55,11 +56,15 @@ def current_submission(centre_folder: Path) -> Path:
     """
     dated = sorted(p for p in centre_folder.iterdir() if p.is_dir() and _SUBMISSION.fullmatch(p.name))
     if not dated:
-        raise CentreRefused(centre_folder.name, [f"{centre_folder.name}: no submission found; expected a folder named by its date, for example 2023-06-30."])
+        raise CentreRefused(
+            centre_folder.name, [f"{centre_folder.name}: no submission found; expected a folder named by its date, for example 2023-06-30."]
+        )
     try:
         date.fromisoformat(dated[-1].name)
     except ValueError as error:
-        raise CentreRefused(centre_folder.name, [f"{centre_folder.name}/{dated[-1].name}: the folder's name is not a date; expected YYYY-MM-DD."]) from error
+        raise CentreRefused(
+            centre_folder.name, [f"{centre_folder.name}/{dated[-1].name}: the folder's name is not a date; expected YYYY-MM-DD."]
+        ) from error
     return dated[-1]
 
 
@@ -108,7 +113,9 @@ def _decode(content: bytes, encoding: str) -> str:
     try:
         text = content.decode("utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding)
     except UnicodeDecodeError as error:
-        raise _Unreadable(f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says.") from error
+        raise _Unreadable(
+            f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says."
+        ) from error
     except LookupError as error:
         raise _Unreadable(f"the spec's encoding {encoding!r} is not known.") from error
     if "\0" in text:
@@ -134,7 +141,9 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
     if not text.strip():
         raise _Unreadable("the file is empty.")
     lines = io.StringIO(text, newline="")
-    header = [cell.strip() for cell in list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))[-1]]
+    header = [
+        cell.strip() for cell in list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))[-1]
+    ]
     _unique_header(header)
     if any("\n" in name for name in header):
         raise _Unreadable("the header spans several lines; is every quotation mark closed?")
@@ -146,7 +155,14 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
         if "\n" in row.text.strip():
             unclosed.append(number)
         if row.text.strip():
-            set_aside.append((number, "quarantined", "wrong_number_of_cells", f"The row has {row.actual_columns} cells; the header has {row.expected_columns}."))
+            set_aside.append(
+                (
+                    number,
+                    "quarantined",
+                    "wrong_number_of_cells",
+                    f"The row has {row.actual_columns} cells; the header has {row.expected_columns}.",
+                )
+            )
         else:
             set_aside.append((number, "ignored", "blank_row", "Blank row."))
         return "skip"
@@ -155,8 +171,12 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
         table = csv.read_csv(
             io.BytesIO(text.encode()),
             read_options=csv.ReadOptions(column_names=header, skip_rows=declared.header_row, use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=declared.delimiter, newlines_in_values=True, invalid_row_handler=keep_going, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(strings_can_be_null=False, quoted_strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())),
+            parse_options=csv.ParseOptions(
+                delimiter=declared.delimiter, newlines_in_values=True, invalid_row_handler=keep_going, ignore_empty_lines=False
+            ),
+            convert_options=csv.ConvertOptions(
+                strings_can_be_null=False, quoted_strings_can_be_null=False, column_types=dict.fromkeys(header, pa.string())
+            ),
         )
     except pa.ArrowInvalid as error:
         raise _Unreadable("not readable as delimited text; is the delimiter right, and is every quotation mark closed?") from error
@@ -196,7 +216,9 @@ def _read_workbook(content: bytes, declared: Workbook, known_sheets: list[str]) 
     columns = list(zip(*body, strict=True)) if body else [[] for _ in header]
     for values in columns[len(header) :]:
         if filled := [i for i, value in enumerate(values) if value not in ("", None)]:
-            raise _Unreadable(f"row {declared.header_row + 1 + filled[0]} has cells to the right of the last column of the header; expected none.")
+            raise _Unreadable(
+                f"row {declared.header_row + 1 + filled[0]} has cells to the right of the last column of the header; expected none."
+            )
     arrays = [_texts(list(values), name) for name, values in zip(header, columns, strict=False)]
     numbers = pa.array(range(declared.header_row + 1, declared.header_row + 1 + len(body)), pa.int64())
     return header, pa.table([*arrays, numbers], names=[*header, "source_row"]), []
@@ -222,7 +244,9 @@ def _read_statistical(content: bytes, declared: Stata | Spss, declared_missing: 
     for column, ranges in (meta.missing_ranges or {}).items():
         for limits in ranges:
             if limits["lo"] != limits["hi"] or _text(limits["lo"], column) not in declared_missing.get(column, []):
-                raise _Unreadable(f"the file declares {limits['lo']:g} to {limits['hi']:g} as missing in column {column!r}; expected the same under `missing` in the spec.")
+                raise _Unreadable(
+                    f"the file declares {limits['lo']:g} to {limits['hi']:g} as missing in column {column!r}; expected the same under `missing` in the spec."
+                )
     header = list(frame.columns)
     arrays = [_texts(frame[name].astype(object).tolist(), name) for name in header]
     return header, pa.table([*arrays, pa.array(range(1, len(frame) + 1), pa.int64())], names=[*header, "source_row"]), []
@@ -237,8 +261,12 @@ class _JsonFile:
             raise _Unreadable("the file is empty.")
         lines = text.removesuffix("\n").split("\n")
         self.con = duckdb.connect()
-        self.con.register("arrived", pa.table({"source_row": pa.array(range(1, len(lines) + 1), pa.int64()), "line": pa.array(lines, pa.string())}))
-        self.con.execute("create table lines as select source_row, line, coalesce(json_valid(line) and json_type(line) = 'OBJECT', false) as readable from arrived")
+        self.con.register(
+            "arrived", pa.table({"source_row": pa.array(range(1, len(lines) + 1), pa.int64()), "line": pa.array(lines, pa.string())})
+        )
+        self.con.execute(
+            "create table lines as select source_row, line, coalesce(json_valid(line) and json_type(line) = 'OBJECT', false) as readable from arrived"
+        )
         self.set_aside = [
             (row, "quarantined", "not_json", "The line is not a JSON object.") if filled else (row, "ignored", "blank_row", "Blank row.")
             for row, filled in self.con.execute("select source_row, trim(line) <> '' from lines where not readable order by 1").fetchall()
@@ -263,28 +291,24 @@ class _JsonFile:
         """The objects' own values, or the elements of one list with the owner's key; ``used`` columns of an empty list are there, empty."""
         if declared.list and declared.list not in self.lists:
             raise _Unreadable(f"no list {declared.list!r}; the objects have {self.lists}.")
-        names = self._values("select leaf_path from node where type <> 'ARRAY' and list_path = ? group by 1 order by min(rowid)", [declared.list or ""])
-        values = ", ".join(f"coalesce(max(text) filter (leaf_path = {_quote(n)}), '') as {_identifier(n)}" for n in names)
+        names = self._values(
+            "select leaf_path from node where type <> 'ARRAY' and list_path = ? group by 1 order by min(rowid)", [declared.list or ""]
+        )
+        values = ", ".join(f"coalesce(max(text) filter (leaf_path = {quote(n)}), '') as {identifier(n)}" for n in names)
         if not declared.list:
-            query = f"select {values}, source_row from node where type <> 'ARRAY' and list_path = '' group by source_row order by source_row"
+            query = (
+                f"select {values}, source_row from node where type <> 'ARRAY' and list_path = '' group by source_row order by source_row"
+            )
             return names, self.con.execute(query).to_arrow_table(), self.set_aside
         if not names:
             header = list(dict.fromkeys([key, *used]))
             return header, pa.table({**{c: pa.array([], pa.string()) for c in header}, "source_row": pa.array([], pa.int64())}), []
         query = f"""
-            select coalesce(o.owner, '') as {_identifier(key)}, e.* exclude (line_row, list_index), row_number() over (order by line_row, list_index) as source_row
-            from (select source_row as line_row, list_index, {values} from node where type <> 'ARRAY' and list_path = {_quote(declared.list)} group by 1, 2) e
-            left join (select source_row as line_row, max(text) as owner from node where list_path = '' and leaf_path = {_quote(key)} group by 1) o using (line_row)
+            select coalesce(o.owner, '') as {identifier(key)}, e.* exclude (line_row, list_index), row_number() over (order by line_row, list_index) as source_row
+            from (select source_row as line_row, list_index, {values} from node where type <> 'ARRAY' and list_path = {quote(declared.list)} group by 1, 2) e
+            left join (select source_row as line_row, max(text) as owner from node where list_path = '' and leaf_path = {quote(key)} group by 1) o using (line_row)
             order by line_row, list_index"""
         return [key, *names], self.con.execute(query).to_arrow_table(), []
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _declared_missing(spec: Spec, table: Table) -> dict[str, list[str]]:
@@ -306,11 +330,18 @@ def _columns_accounted(header: list[str], table: Table) -> list[str]:
         if not found:
             missing.append(column)
     if len(missing) > len(declared) / 2:
-        return [f"{len(missing)} of {len(declared)} declared columns are missing, {missing[0]!r} among them; are the header row, the delimiter and the encoding right?"]
+        return [
+            f"{len(missing)} of {len(declared)} declared columns are missing, {missing[0]!r} among them; are the header row, the delimiter and the encoding right?"
+        ]
     unknown = [h for h in header if h not in known]
-    problems = [f"column {column!r} is missing." + "".join(f" Is it now {near!r}?" for near in get_close_matches(column, unknown, n=1)) for column in missing]
+    problems = [
+        f"column {column!r} is missing." + "".join(f" Is it now {near!r}?" for near in get_close_matches(column, unknown, n=1))
+        for column in missing
+    ]
     if unknown:
-        problems.append(f"column(s) {unknown} are not in the spec; declare each as used, ignored (with a reason) or forbidden (identifying).")
+        problems.append(
+            f"column(s) {unknown} are not in the spec; declare each as used, ignored (with a reason) or forbidden (identifying)."
+        )
     return problems
 
 
@@ -323,7 +354,9 @@ def _set_footer_aside(rows: pa.Table, raw: RawTable, starts: list[str]) -> pa.Ta
     pattern = "^(" + "|".join(re.escape(start) for start in starts) + ")" if starts else "[^\\s\\S]"
     footer = pc.match_substring_regex(rows[texts[0]], pattern)
     raw.set_aside += [(n, "ignored", "blank_row", "Blank row.") for n in rows.filter(pc.invert(filled))["source_row"].to_pylist()]
-    raw.set_aside += [(n, "ignored", "totals_row", "Totals or footer row.") for n in rows.filter(pc.and_(filled, footer))["source_row"].to_pylist()]
+    raw.set_aside += [
+        (n, "ignored", "totals_row", "Totals or footer row.") for n in rows.filter(pc.and_(filled, footer))["source_row"].to_pylist()
+    ]
     return rows.filter(pc.and_(filled, pc.invert(footer)))
 
 

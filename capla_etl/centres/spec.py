@@ -256,23 +256,32 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
         problems.append(f"{where}: found {'both' if source.column else 'neither'} of column and constant; expected one of them.")
     if name in _AUXILIARY_FIELDS:
         if not source.centres or not source.separator:
-            problems.append(f"{where}: expected `centres` (word -> centre code) and `separator` between the centre's word and the patient number.")
+            problems.append(
+                f"{where}: expected `centres` (word -> centre code) and `separator` between the centre's word and the patient number."
+            )
         return problems
     codes = source.vocabulary
     if isinstance(codes, str) and codes != "study":
         if codes not in spec.vocabularies:
-            return [*problems, f"{where}.vocabulary: found {codes!r}; expected 'study' or one of {sorted(spec.vocabularies)}{_closest(codes, spec.vocabularies)}."]
+            return [
+                *problems,
+                f"{where}.vocabulary: found {codes!r}; expected 'study' or one of {sorted(spec.vocabularies)}{_closest(codes, spec.vocabularies)}.",
+            ]
         codes = spec.vocabularies[codes]
     if field.type in ("code", "answer"):
         if source.constant is not None and source.constant not in field.codes:
-            problems.append(f"{where}.constant: found {source.constant!r}; expected one of {list(field.codes)}{_closest(source.constant, field.codes)}.")
+            problems.append(
+                f"{where}.constant: found {source.constant!r}; expected one of {list(field.codes)}{_closest(source.constant, field.codes)}."
+            )
         if source.filled is not None or source.blank is not None:
             codes = {"filled": source.filled, "blank": source.blank}
         if source.column and codes is None:
             problems.append(f"{where}: found no vocabulary; expected one that maps the centre's words onto {list(field.codes)}.")
-        for word, code in (codes.items() if isinstance(codes, dict) else ()):
+        for word, code in codes.items() if isinstance(codes, dict) else ():
             if code not in field.codes:
-                problems.append(f"{where}.vocabulary[{word!r}]: found {code!r}; expected one of {list(field.codes)}{_closest(code, field.codes)}.")
+                problems.append(
+                    f"{where}.vocabulary[{word!r}]: found {code!r}; expected one of {list(field.codes)}{_closest(code, field.codes)}."
+                )
     elif codes is not None:
         problems.append(f"{where}.vocabulary: found one for a field of type {field.type}; expected none.")
     if field.type == "date" and source.column and not source.study_day:
@@ -287,7 +296,9 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
                 problems.append(f"{where}.date_format: {error}.")
                 continue
             if shape in shapes and NAMED_DATE_FORMATS.get(shapes[shape], shapes[shape]) != NAMED_DATE_FORMATS.get(date_format, date_format):
-                problems.append(f"{where}.date_format: found {shapes[shape]!r} and {date_format!r}, which read the same text differently; expected one of them.")
+                problems.append(
+                    f"{where}.date_format: found {shapes[shape]!r} and {date_format!r}, which read the same text differently; expected one of them."
+                )
             shapes[shape] = date_format
     if field.units and source.column:
         units = list(source.unit.codes.values()) if isinstance(source.unit, CodedColumn) else [source.unit]
@@ -295,7 +306,9 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
             if unit not in field.units:
                 problems.append(f"{where}.unit: found {unit!r}; expected one of {list(field.units)}{_closest(str(unit), field.units)}.")
             elif isinstance(field.units[unit], dict) and source.uln is None:
-                problems.append(f"{where}: found the unit {unit!r} without `uln`; expected the laboratory's upper limit (a column or a constant).")
+                problems.append(
+                    f"{where}: found the unit {unit!r} without `uln`; expected the laboratory's upper limit (a column or a constant)."
+                )
     if (source.comparator or source.stands_for) and not field.comparator:
         problems.append(f"{where}: found a comparator for {name}; expected none, since the study has no place for it there.")
     if source.comparator and set(source.comparator.codes.values()) - {"", "<", ">"}:
@@ -316,14 +329,18 @@ def _check(spec: Spec, centre_id: str) -> list[str]:
             where = f"tables.{table_name}.records[{i}]"
             target = study.tables().get(record.table)
             if target is None:
-                problems.append(f"{where}.table: found {record.table!r}; expected one of {list(study.tables())}{_closest(record.table, study.tables())}.")
+                problems.append(
+                    f"{where}.table: found {record.table!r}; expected one of {list(study.tables())}{_closest(record.table, study.tables())}."
+                )
                 continue
             known_kinds = [*table.row_kinds.kinds, table.row_kinds.otherwise] if table.row_kinds else []
             if table.row_kinds and record.rows not in known_kinds:
                 problems.append(f"{where}.rows: found {record.rows!r}; expected one of {known_kinds}.")
             if record.rows and not table.row_kinds:
                 problems.append(f"{where}.rows: found {record.rows!r}, but the table has no row_kinds.")
-            allowed = set(target.columns) - {"value", "comparator", "analyte"} | ({"transferred_from"} if record.table == "patient" else set())
+            allowed = set(target.columns) - {"value", "comparator", "analyte"} | (
+                {"transferred_from"} if record.table == "patient" else set()
+            )
             if record.table == "lab_result":
                 allowed |= set(analyte_fields)
                 measured = [f for f in record.fields if f in analyte_fields]
@@ -366,7 +383,9 @@ def load_spec(path: Path) -> Spec:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
-        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."]) from error
+        raise CentreRefused(
+            centre_id, [f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."]
+        ) from error
     try:
         spec = Spec.model_validate(content)
     except ValidationError as error:

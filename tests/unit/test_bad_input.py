@@ -80,7 +80,11 @@ def _without_header(data_raw: Path) -> None:
 def _shifted_column(data_raw: Path) -> None:
     path = data_raw / "HU01/2023-06-30/betegek.txt"
     rows = [line.split("\t") for line in path.read_bytes().decode("cp1250").splitlines()]
-    path.write_bytes("\n".join("\t".join(row if i == 0 else [row[0], "Secret Person " + row[0], *row[2:]]) for i, row in enumerate(rows)).encode("cp1250"))
+    path.write_bytes(
+        "\n".join("\t".join(row if i == 0 else [row[0], "Secret Person " + row[0], *row[2:]]) for i, row in enumerate(rows)).encode(
+            "cp1250"
+        )
+    )
 
 
 def _spec_typo(data_raw: Path) -> None:
@@ -122,10 +126,18 @@ def _undeclared_sheet(data_raw: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "break_it", "said"),
     [
-        ("HU01", _without_column, ["2023-06-30/labor.txt", "'Thrombocyta (G/l)' is missing", "Is it now 'Thrombocyta'?", "['Thrombocyta'] are not in the spec"]),
+        (
+            "HU01",
+            _without_column,
+            ["2023-06-30/labor.txt", "'Thrombocyta (G/l)' is missing", "Is it now 'Thrombocyta'?", "['Thrombocyta'] are not in the spec"],
+        ),
         ("HU01", _in_utf8, ["labor.txt", "valid UTF-8", "cp1250"]),
         ("HU01", _in_utf16, ["betegek.txt", "probably UTF-16", "cp1250"]),
-        ("HU01", _with_unknown_word, ["betegek.txt", "'Nem'", "found 'fiú' in 1 row(s), first in row", "['nő', 'férfi']", "add it to the vocabulary in centre.yml"]),
+        (
+            "HU01",
+            _with_unknown_word,
+            ["betegek.txt", "'Nem'", "found 'fiú' in 1 row(s), first in row", "['nő', 'férfi']", "add it to the vocabulary in centre.yml"],
+        ),
         ("HU01", _empty, ["labor.txt", "empty"]),
         ("HU01", _header_only, ["labor.txt", "no rows"]),
         ("HU01", _missing_file, ["'labor.txt' is missing", "betegek.txt"]),

@@ -113,7 +113,13 @@ def test_a_refused_value_keeps_its_place_and_raw_text(centre, loaded):
     centre.write("labs.csv", "id;date;test;value;unit;uln\nA;12/01/2020;PLT;12;G/L;\nA;13/01/2020;PLT;clumped;G/L;")
     load_centre("XX01")
     [refused] = loaded("quality.quarantine")
-    assert (refused["file"], refused["row_number"], refused["column_name"], refused["raw_value"], refused["scope"]) == ("labs.csv", 3, "value", "clumped", "row")
+    assert (refused["file"], refused["row_number"], refused["column_name"], refused["raw_value"], refused["scope"]) == (
+        "labs.csv",
+        3,
+        "value",
+        "clumped",
+        "row",
+    )
     assert "',' as decimal mark" in refused["message"]
 
 
@@ -215,7 +221,9 @@ def test_every_row_is_loaded_duplicate_quarantined_or_ignored(centre, loaded):
 
 
 def test_a_second_row_for_a_patient_is_refused_and_the_first_kept(centre, loaded):
-    centre.write("patients.csv", "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020")
+    centre.write(
+        "patients.csv", "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020"
+    )
     centre.spec()
     load_centre("XX01")
     assert [p["sex"] for p in loaded("harmonised.patient")] == ["female"]

@@ -42,7 +42,10 @@ class TinyCentre:
 
     def spec(self, tables: str = "", head: str = HEAD, patients: str = PATIENTS) -> None:
         """Write centre.yml: the patient table and ``tables`` (YAML, indented by two)."""
-        (self.folder / "centre.yml").write_text(head.strip() + "\ntables:" + patients.rstrip() + "\n" + textwrap.indent(textwrap.dedent(tables).strip("\n"), "  ") + "\n", encoding="utf-8")
+        (self.folder / "centre.yml").write_text(
+            head.strip() + "\ntables:" + patients.rstrip() + "\n" + textwrap.indent(textwrap.dedent(tables).strip("\n"), "  ") + "\n",
+            encoding="utf-8",
+        )
 
     def write(self, name: str, content: str | bytes, encoding: str = "utf-8") -> None:
         """Write a file of the submission as sent."""

@@ -1,0 +1,60 @@
+"""Study tables and figures to files: the same bytes for the same data, whatever the day.
+
+What is in them does not belong here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from capla_etl.stats.labels import SYNTHETIC
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_tables(frames: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Each data frame as ``<name>.csv`` (UTF-8, comma, dot, empty for null) and ``<name>.parquet``; a README says what they are made of.
+
+    Args:
+        frames: name of the table -> data frame, in its final row order.
+        folder: made when missing; files of the same name are replaced.
+
+    Returns:
+        The paths written: the README, then in the order of ``frames``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    readme = folder / "README.md"
+    readme.write_text(f"# Study tables and figures\n\n{SYNTHETIC}\n", encoding="utf-8")
+    written = [readme]
+    for name, frame in frames.items():
+        csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
+        frame.to_csv(csv, index=False, encoding="utf-8", lineterminator="\n")
+        # Without the pandas metadata, which names library versions.
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), parquet, compression="zstd")
+        written += [csv, parquet]
+    return written
+
+
+def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
+    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch).
+
+    Returns:
+        The paths written, in the order of ``figures``.
+    """
+    from capla_etl.report.figures import svg_text
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in figures.items():
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(svg_text(figure), encoding="utf-8")
+        figure.savefig(png, dpi=200, facecolor="white", metadata={"Software": None})
+        written += [svg, png]
+    return written

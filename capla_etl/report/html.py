@@ -1,0 +1,266 @@
+"""The study report: one HTML page that needs nothing else, no network, no script.
+
+Numbers come from ``study.result`` and the quality tables; nothing is estimated here. Layout is in ``templates/``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from capla_etl.report.tables import fixed, interval, p_text, printed, printed_as_published, thousands
+from capla_etl.stats.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the report shows.
+
+    Attributes:
+        results: ``study.result``.
+        survival_curve, response_incidence_curve: ``study.survival_curve``, ``study.response_incidence_curve``.
+        ledger, quarantine: ``quality.ledger``, ``quality.quarantine``.
+        submission: ``harmonised.submission``: centre_id, submission (data cut-off).
+        parameters: one row per protocol parameter: name, value, comment.
+        centres: one row per centre: centre_id, and optionally name, country.
+        checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
+        deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
+    """
+
+    results: pd.DataFrame
+    survival_curve: pd.DataFrame
+    response_incidence_curve: pd.DataFrame
+    ledger: pd.DataFrame
+    quarantine: pd.DataFrame
+    submission: pd.DataFrame
+    parameters: pd.DataFrame
+    centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
+    checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
+    deaths: pd.DataFrame | None = None
+
+
+def write_report(inputs: ReportInputs, path: Path) -> Path:
+    """Writes the report to ``path`` (UTF-8 HTML); the same inputs give the same bytes.
+
+    Returns:
+        The path.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from capla_etl.report.figures import response_incidence_figure, survival_figure, svg_text
+    from capla_etl.report.flow_diagram import flow_svg
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    parameters = {row.name: (str(row.value), row.comment) for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)}
+    tables = {table_id: printed(inputs.results, table_id) for table_id in ("table1", "table2", "table5", "table6", "survival",
+                                                                          "response_incidence")}
+    tables["as_published"] = printed_as_published(inputs.results)
+    page = environment.get_template("report.html").render(
+        css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        synthetic=SYNTHETIC,
+        effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
+        cut_offs=_cut_offs(inputs.submission),
+        cards=_cards(inputs),
+        flow=flow_svg(inputs.results),
+        tables=tables,
+        parameters_of={
+            table_id: [(name, *parameters[name]) for name in text.parameters if name in parameters] for table_id, text in TABLES.items()
+        },
+        survival_figure=_inline("survival", svg_text(survival_figure(inputs.survival_curve)), "Survival to the end of follow-up",
+                                _survival_description(inputs.results)),
+        response_figure=_inline("response", svg_text(response_incidence_figure(inputs.response_incidence_curve)),
+                                "Cumulative incidence of clinical response", _response_description(inputs.results)),
+        quality=_quality_by_centre(inputs),
+        centre_flow=_flow_by_centre(inputs),
+        rules=_top_rules(inputs.quarantine),
+        deaths=_death_rows(inputs.deaths),
+        parameters=[(name, *rest) for name, rest in parameters.items()],
+        checks=inputs.checks.to_dict("records"),
+        exclusions=EXCLUSIONS,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _cut_offs(submission: pd.DataFrame) -> str:
+    dates = sorted({str(pd.Timestamp(day).date()) for day in submission["submission"]})
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}" if dates else "none"
+
+
+def _lines(results: pd.DataFrame, table_id: str) -> dict:
+    own = results[results["table_id"] == table_id]
+    return {(line.row, line.group, line.statistic): line for line in own.itertuples()}
+
+
+def _percent(line) -> str:
+    return "not estimable" if pd.isna(line.value) else f"{fixed(line.value, 1)}\u00a0%"
+
+
+def _cards(inputs: ReportInputs) -> list[dict[str, str]]:
+    """The first look: value, what it is, and what stands beside it."""
+    flow, outcomes = _lines(inputs.results, "flow"), _lines(inputs.results, "table2")
+    count = {row: int(line.value) for (row, group, _), line in flow.items() if group == "all"}
+    survival = {group: outcomes["survival_3_months", group, "percent"] for group in ("caplacizumab", "control")}
+    p = outcomes["survival_3_months", "difference", "p_value"].value
+    ratio = outcomes["failure", "difference", "risk_ratio"]
+    centres = inputs.submission["centre_id"].nunique()
+    days = {group: outcomes["response_day", group, "median"].value for group in ("caplacizumab", "control")}
+    refused = count["rows_quarantined"] + count["values_quarantined"]
+    cards = [
+        {
+            "label": "Eligible patients",
+            "value": thousands(count["eligible"]),
+            "detail": f"{thousands(count['caplacizumab'])} caplacizumab, {thousands(count['control'])} control; "
+            f"of {thousands(count['patient_records'])} records from {centres} centre{'' if centres == 1 else 's'}",
+        },
+        {
+            "label": "Survival at 3 months",
+            "value": _percent(survival["caplacizumab"]),
+            "detail": f"against {_percent(survival['control'])} in controls" + ("" if pd.isna(p) else f"; log-rank p\u00a0{p_text(p)}"),
+        },
+        {
+            "label": "Failure to respond, risk ratio",
+            "value": "–" if pd.isna(ratio.value) else fixed(ratio.value, 2),
+            "detail": f"95 % CI {interval(ratio, 2)}" if interval(ratio, 2) else "no interval",
+        },
+        {
+            "label": "Median time to response",
+            "value": "–" if pd.isna(days["caplacizumab"]) else f"{fixed(days['caplacizumab'], 0)} days",
+            "detail": "no control" if pd.isna(days["control"]) else f"against {fixed(days['control'], 0)} days in controls",
+        },
+        {
+            "label": "Quarantined",
+            "value": thousands(refused),
+            "detail": f"{thousands(count['rows_quarantined'])} rows, {thousands(count['values_quarantined'])} single values of accepted rows; "
+            f"beside {thousands(count['rows_duplicate'])} duplicate rows",
+        },
+    ]
+    if len(inputs.checks):
+        passed, warned, failed = (int(inputs.checks[name].sum()) for name in ("passed", "warned", "failed"))
+        cards.append(
+            {
+                "label": "Checks passed",
+                "value": f"{thousands(passed)} of {thousands(passed + warned + failed)}",
+                "detail": f"{warned} with a warning, {failed} failed",
+            }
+        )
+    return cards
+
+
+def _survival_description(results: pd.DataFrame) -> str:
+    lines = _lines(results, "table2")
+    parts = [
+        f"{GROUPS[group]} {_percent(lines['survival_3_months', group, 'percent'])}" for group in ("caplacizumab", "control")
+    ]
+    return f"Kaplan-Meier curves from day 0. Alive at the end of follow-up: {', '.join(parts)}. Numbers at risk beneath."
+
+
+def _response_description(results: pd.DataFrame) -> str:
+    own = results[(results["table_id"] == "response_incidence") & results["row"].str.startswith("response_by_day_")]
+    last = own.groupby("group", sort=False).last()
+    parts = [f"{GROUPS[group]} {_percent(line)}" for group, line in last.iterrows()]
+    return f"Aalen-Johansen curves from day 0, death competing. Responded by the end of follow-up: {', '.join(parts)}."
+
+
+# The figures' colours, by the page's own, which follow light and dark.
+_PAGE_COLOURS = {
+    "#0b6e75": "var(--capla)", "#b4531a": "var(--control)", "#6a51a3": "var(--delayed)",
+    "#1c2a33": "var(--ink)", "#5b6b76": "var(--muted)", "#cfd8dd": "var(--rule)",
+}
+
+
+def _inline(name: str, svg: str, title: str, description: str) -> str:
+    """A figure's SVG for use inside the page: own ids, the page's colours, no global style, a title and a description."""
+    body = svg[svg.index("<svg"):]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = body.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    body = body.replace("'DejaVu Sans', sans-serif", "inherit")
+    for colour, variable in _PAGE_COLOURS.items():
+        body = body.replace(colour, variable)
+    head = f'<svg class="figure" role="img" aria-labelledby="{name}-title {name}-desc" '
+    body = re.sub(r'<svg (.*?)width="[^"]*" height="[^"]*" ', lambda match: head + match.group(1), body, count=1, flags=re.DOTALL)
+    texts = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return re.sub(r"(<svg[^>]*>)", lambda match: match.group(1) + texts, body, count=1)
+
+
+def _quality_by_centre(inputs: ReportInputs) -> list[dict]:
+    """One row per centre, the sum last: rows of its files, and what most often led to a refusal."""
+    flow = _lines(inputs.results, "flow")
+    cut_off = {row.centre_id: str(pd.Timestamp(row.submission).date()) for row in inputs.submission.itertuples()}
+    about = inputs.centres.set_index("centre_id").to_dict("index")
+    columns = ("rows_received", "rows_loaded", "rows_duplicate", "rows_quarantined", "rows_ignored", "values_quarantined", "patient_records")
+    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
+    rows = []
+    for group in groups:
+        own = inputs.quarantine if group == "all" else inputs.quarantine[inputs.quarantine["centre_id"] == group]
+        top = sorted(own["rule"].value_counts().items(), key=lambda item: (-item[1], item[0]))[:2]
+        rows.append(
+            {
+                "centre": group if group != "all" else "All centres",
+                "about": ", ".join(str(about[group][key]) for key in ("name", "country") if key in about.get(group, {})),
+                "cut_off": cut_off.get(group, ""),
+                "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
+                "rules": ", ".join(f"{rule.replace('_', ' ')} ({number})" for rule, number in top),
+                "total": group == "all",
+            }
+        )
+    return rows
+
+
+def _flow_by_centre(inputs: ReportInputs) -> list[dict]:
+    """One row per centre, the sum last: records, each exclusion, groups."""
+    flow = _lines(inputs.results, "flow")
+    columns = ("patient_records", *(f"excluded_{reason}" for reason in EXCLUSIONS), "eligible", "caplacizumab", "control")
+    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
+    return [
+        {
+            "centre": group if group != "all" else "All centres",
+            "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
+            "total": group == "all",
+        }
+        for group in groups
+    ]
+
+
+def _top_rules(quarantine: pd.DataFrame) -> list[dict]:
+    """Every rule that refused something: rows, single values and centres concerned, most frequent first."""
+    if not len(quarantine):
+        return []
+    grouped = quarantine.assign(is_row=quarantine["scope"] == "row").groupby("rule")
+    table = grouped.agg(total=("rule", "size"), rows=("is_row", "sum"), centres=("centre_id", lambda ids: ", ".join(sorted(set(ids)))))
+    table = table.reset_index().sort_values(["total", "rule"], ascending=[False, True])
+    return [
+        {"rule": row.rule.replace("_", " "), "rows": thousands(row.rows), "values": thousands(row.total - row.rows), "centres": row.centres}
+        for row in table.itertuples()
+    ]
+
+
+def _death_rows(deaths: pd.DataFrame | None) -> list[list[str]] | None:
+    if deaths is None:
+        return None
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else fixed(value, 0)
+
+    return [
+        [
+            row.patient_id,
+            GROUPS[row.treatment_group],
+            "" if pd.isna(row.timing) else GROUPS[row.timing],
+            day(row.death_day) + (" (month known)" if row.death_date_precision == "month" else ""),
+            day(row.days_from_first_dose),
+            "not stated" if pd.isna(row.death_cause) else row.death_cause,
+        ]
+        for row in deaths.itertuples()
+    ]

@@ -1,0 +1,286 @@
+"""From ``study.result`` to tables as printed: text only, no HTML and no estimation.
+
+A table is laid out from what its cells hold: one column per group, then the effects that the table has. A new study table needs an entry in
+``capla_etl.stats.labels.TABLES`` and nothing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+
+import pandas as pd
+
+from capla_etl.stats.labels import EFFECT_CAVEAT, GROUPS, TABLES
+from capla_etl.stats.published import FIGURES
+
+MINUS, RANGE, NONE = "\u2212", "\u2013", "\u2013"
+# Caveats that are printed elsewhere: the effect caveat above the table, who was not assessed in the list beneath it.
+_NOT_ASSESSED = "not assessed: "
+_ELSEWHERE = (EFFECT_CAVEAT, "unadjusted")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def fixed(value: float, decimals: int) -> str:
+    """The number with that many decimals, halves away from zero, with a typographic minus. "0.0" never carries a sign."""
+    rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    return f"{MINUS if rounded < 0 else ''}{abs(rounded):f}"
+
+
+def short(value: float, decimals: int = 1) -> str:
+    """As ``fixed``, without zeros at the end: "4", "4.5"."""
+    text = fixed(value, decimals)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def thousands(number: float) -> str:
+    """A count with a thin space between thousands from 10000 on, as ISO 80000 writes them."""
+    return f"{int(number):,}".replace(",", "\u202f") if abs(number) >= 10_000 else str(int(number))
+
+
+def p_text(p: float) -> str:
+    """A p value: "< 0.0001", four decimals below 0.01, else three."""
+    if p < 0.0001:
+        return "<\u00a00.0001"
+    return fixed(p, 4 if p < 0.01 else 3)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is printed in one cell: the number, and beneath it in small print its counts or interval."""
+
+    main: str
+    sub: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as printed; ``marks`` are the letters of its footnotes."""
+
+    label: str
+    cells: list[Cell]
+    marks: str = ""
+    indented: bool = False
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table as printed. ``sections`` are (heading, rows); the heading is empty where there is only one."""
+
+    table_id: str
+    title: str
+    note: str
+    columns: list[Cell]
+    sections: list[tuple[str, list[Row]]]
+    footnotes: list[tuple[str, str]] = field(default_factory=list)
+    not_assessed: list[str] = field(default_factory=list)
+    effects: bool = False
+
+
+_EFFECTS = {
+    ("Difference", "95 % CI"): ("risk_difference", "median_difference"),
+    ("Risk ratio", "95 % CI"): ("risk_ratio",),
+    ("SMD", ""): ("smd",),
+    ("p", ""): ("p_value",),
+}
+
+
+def interval(line, decimals: int) -> str:
+    """The interval of a row of ``study.result``: "0.10 to 0.37"; empty where there is none."""
+    if pd.isna(line.lower) or pd.isna(line.upper):
+        return ""
+    return f"{fixed(line.lower, decimals)} to {fixed(line.upper, decimals)}"
+
+
+def _counts(line) -> str:
+    if pd.isna(line.n) or pd.isna(line.n_assessed):
+        return ""
+    return f"{thousands(line.n)}/{thousands(line.n_assessed)}"
+
+
+def _group_cell(statistics: dict, with_interval: bool) -> Cell:
+    """One group's cell from its statistics; ``with_interval`` prints the interval of a percentage beside its counts."""
+    if "percent" in statistics:
+        line = statistics["percent"]
+        counts, limits = _counts(line), interval(line, 1)
+        small_print = [counts, limits if with_interval or not counts else ""]
+        if "at_risk" in statistics:
+            small_print.append(f"{thousands(statistics['at_risk'].value)} at risk")
+        sub = "; ".join(text for text in small_print if text)
+        return Cell(NONE if pd.isna(line.value) else f"{fixed(line.value, 1)} %", sub)
+    if "median" in statistics:
+        line = statistics["median"]
+        if pd.isna(line.value):
+            return Cell(NONE, "no value")
+        values = [statistics[name].value for name in ("median", "q1", "q3")]
+        decimals = 0 if all(short(value) == fixed(value, 0) for value in values) else 1
+        median, q1, q3 = (fixed(value, decimals) for value in values)
+        of = "" if line.n == line.n_assessed else f" of {thousands(line.n_assessed)}"
+        return Cell(f"{median} ({q1}{RANGE}{q3})", f"n {thousands(line.n)}{of}")
+    if "count" in statistics:
+        line = statistics["count"]
+        return Cell(_counts(line) if line.n_assessed else thousands(line.value))
+    return Cell("")
+
+
+def _effect_cell(statistics: dict, names: tuple[str, ...]) -> Cell:
+    """One effect column's cell: the first of the named statistics that the row has."""
+    for name in names:
+        if name in statistics:
+            line = statistics[name]
+            if pd.isna(line.value):
+                return Cell(NONE)
+            if name == "p_value":
+                return Cell(p_text(line.value))
+            if name == "risk_difference":
+                return Cell(f"{fixed(line.value, 1)} pp", interval(line, 1))
+            decimals = 2 if name in ("risk_ratio", "smd") else 1
+            return Cell(fixed(line.value, decimals), interval(line, decimals))
+    return Cell("")
+
+
+class _Footnotes:
+    """Methods and caveats, each once, lettered in the order of first use."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def marks(self, lines: list, methods: bool = True) -> str:
+        """The letters of what the lines say; without ``methods`` of their caveats only."""
+        found = []
+        for line in lines:
+            caveats = [] if pd.isna(line.caveat) else line.caveat.split("; ")
+            own = [text for text in caveats if text not in _ELSEWHERE and not text.startswith(_NOT_ASSESSED)]
+            group = GROUPS.get(line.group, line.group)
+            for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group != "difference" else text for text in own)]:
+                if text not in self.texts:
+                    self.texts.append(text)
+                if text not in found:
+                    found.append(text)
+        return ",".join(self.letter(text) for text in sorted(found, key=self.texts.index))
+
+    def letter(self, text: str) -> str:
+        position = self.texts.index(text)
+        prefix = _LETTERS[position // 26 - 1] if position >= 26 else ""
+        return prefix + _LETTERS[position % 26]
+
+    def listed(self) -> list[tuple[str, str]]:
+        return [(self.letter(text), text) for text in self.texts]
+
+
+def row_label(table_id: str, row: str) -> str:
+    """The printed label of a row; rows made from the data (a day, a site) are spelled from their id."""
+    label = TABLES[table_id].rows.get(row)
+    if label:
+        return label
+    for prefix, text in (
+        ("survival_day_", "Day {}"),
+        ("response_by_day_", "Response by day {}"),
+        ("death_without_response_by_day_", "Death without response by day {}"),
+        ("major_bleeding_", "{}"),
+    ):
+        if row.startswith(prefix):
+            words = text.format(row.removeprefix(prefix).replace("_", " "))
+            return words[0].upper() + words[1:]
+    return row.replace("_", " ")
+
+
+def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
+    """One study table as printed.
+
+    Args:
+        results: ``study.result``.
+        table_id: a table of ``labels.TABLES`` with groups in columns.
+    """
+    text = TABLES[table_id]
+    own = results[results["table_id"] == table_id]
+    by_row: dict[str, dict[str, dict]] = {}
+    for line in own.itertuples():
+        by_row.setdefault(line.row, {}).setdefault(line.group, {})[line.statistic] = line
+    # Rows of the data (sites) follow the row they belong to; the others stand in the order of the labels.
+    order = [row for row in text.rows if row in by_row]
+    for row in by_row:
+        if row not in order:
+            parents = [position for position, known in enumerate(order) if row.startswith(f"{known}_")]
+            siblings = [position for position, known in enumerate(order) if known not in text.rows]
+            order.insert(max([*parents, *siblings]) + 1 if parents else len(order), row)
+    groups = [group for group in text.groups if group in set(own["group"])]
+    flow = results[(results["table_id"] == "flow") & (results["group"] == "all")]
+    sizes = {row.removeprefix("timing_"): f"N {thousands(value)}" for row, value in zip(flow["row"], flow["value"], strict=True)}
+    effects = {
+        column: names for column, names in _EFFECTS.items() if ((own["group"] == "difference") & own["statistic"].isin(names)).any()
+    }
+    footnotes, rows, not_assessed = _Footnotes(), [], []
+    for row in order:
+        statistics = by_row[row]
+        lines = [line for group in (*groups, "difference") for line in statistics.get(group, {}).values()]
+        label = row_label(table_id, row)
+        rows.append(
+            Row(
+                label=label,
+                cells=[_group_cell(statistics.get(group, {}), with_interval=not effects) for group in groups]
+                + [_effect_cell(statistics.get("difference", {}), names) for names in effects.values()],
+                marks=footnotes.marks(lines),
+                indented=row in text.indented or (row not in text.rows and bool(text.rows)),
+            )
+        )
+        missing = []
+        for line in lines:
+            if line.group in groups and not pd.isna(line.caveat):
+                caveat = next((part for part in line.caveat.split("; ") if part.startswith(_NOT_ASSESSED)), None)
+                if caveat:
+                    missing.append(f"{GROUPS[line.group]} {caveat.removeprefix(_NOT_ASSESSED).removesuffix(' patients')}")
+        if missing:
+            not_assessed.append(f"{label}: {', '.join(missing)}")
+    return PrintedTable(
+        table_id=table_id, title=text.title, note=text.note, columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups] + [Cell(*column) for column in effects],
+        sections=[("", rows)], footnotes=footnotes.listed(), not_assessed=not_assessed, effects=text.effects,
+    )
+
+
+def printed_as_published(results: pd.DataFrame) -> PrintedTable:
+    """Every published figure beside the computed one, in the sections of ``published.FIGURES``."""
+    text = TABLES["as_published"]
+    lines = {
+        (line.row, line.group, line.statistic): line for line in results[results["table_id"] == "as_published"].itertuples()
+    }
+    sections: dict[str, list[Row]] = {}
+    footnotes = _Footnotes()
+    for figure in FIGURES:
+        computed, difference = (lines[figure.row, figure.group, statistic] for statistic in ("computed", "difference"))
+        # A published whole number of percent is computed to one decimal.
+        decimals = max(figure.decimals, 1) if figure.unit == "%" else figure.decimals
+        percent = " %" if figure.unit == "%" else ""
+        qualifier = "<\u00a0" if figure.bound else "about " if figure.about else ""
+        small_print = {"%": _counts(computed), "days": "", "ratio": interval(computed, 2)}.get(figure.unit, "")
+        sections.setdefault(figure.section, []).append(
+            Row(
+                label=figure.label,
+                cells=[
+                    Cell("Comparison" if figure.group == "difference" else GROUPS[figure.group]),
+                    Cell(f"{qualifier}{short(figure.value, 4)}{percent}"),
+                    Cell(_computed_text(computed.value, figure.unit, decimals), small_print),
+                    Cell(_change_text(difference.value, figure.unit, decimals)),
+                ],
+                marks=footnotes.marks([computed], methods=False),
+            )
+        )
+    return PrintedTable(
+        table_id="as_published", title=text.title, note=text.note, columns=[Cell(name) for name in ("Group", "Published", "Computed", "Difference")],
+        sections=list(sections.items()), footnotes=footnotes.listed(), effects=True,
+    )
+
+
+def _computed_text(value: float, unit: str, decimals: int) -> str:
+    if pd.isna(value):
+        return NONE
+    return p_text(value) if unit == "p" else f"{fixed(value, decimals)}{' %' if unit == '%' else ''}"
+
+
+def _change_text(value: float, unit: str, decimals: int) -> str:
+    """Computed minus published, with its sign; percentages differ by percentage points."""
+    if pd.isna(value):
+        return NONE
+    text = fixed(value, decimals)
+    sign = "+" if value > 0 and text.strip("0.") else ""
+    return f"{sign}{text}{' pp' if unit == '%' else ''}"

@@ -1,0 +1,119 @@
+"""From answers and measurements to cells of ``study.result``: one place that decides denominators, intervals and tests.
+
+Which patients, rows and tables there are is decided in ``study``; the estimators are in ``proportions`` and ``baseline``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from capla_etl.stats.baseline import hodges_lehmann, mann_whitney, median_iqr, smd_categorical, smd_continuous
+from capla_etl.stats.proportions import fisher, newcombe_difference, risk_ratio, wilson
+from capla_etl.stats.results import cell, join_caveats
+
+ASSESSED = "n/N of the patients assessed (yes or no); 95 % CI Wilson"
+MEDIAN = "median and quartiles (R type 7) of the values known"
+NOBODY_ASSESSED = "not estimable: no patient assessed"
+NO_VALUE = "not estimable: no value known"
+
+
+def known(number: float) -> float | None:
+    """The number, or None for NaN."""
+    return None if pd.isna(number) else float(number)
+
+
+def yes_of_assessed(answers: pd.Series) -> tuple[int, int]:
+    """(patients with "yes", patients with "yes" or "no"). Everything else, null included, is not assessed."""
+    return int((answers == "yes").sum()), int(answers.isin(["yes", "no"]).sum())
+
+
+def count(table_id: str, row: str, group: str, n: int, n_assessed: int | None = None, *, method: str, caveat: str | None = None) -> dict:
+    """A plain count."""
+    return cell(table_id, row, group, "count", n, n=n, n_assessed=n_assessed, method=method, caveat=caveat)
+
+
+def percent(
+    table_id: str, row: str, group: str, answers: pd.Series, *, method: str = ASSESSED, caveat: str | None = None
+) -> dict:
+    """Percentage of "yes" among the assessed, with n, N and Wilson's interval; the others are counted in the caveat."""
+    n, n_assessed = yes_of_assessed(answers)
+    others = len(answers) - n_assessed
+    caveat = join_caveats(f"not assessed: {others} of {len(answers)} patients" if others else None, caveat)
+    if not n_assessed:
+        reason = join_caveats(NOBODY_ASSESSED, caveat)
+        return cell(table_id, row, group, "percent", None, n=n, n_assessed=0, method=method, caveat=reason)
+    lower, upper = wilson(n, n_assessed)
+    return cell(
+        table_id, row, group, "percent", 100 * n / n_assessed, n=n, n_assessed=n_assessed,
+        lower=100 * lower, upper=100 * upper, method=method, caveat=caveat,
+    )
+
+
+def compare_percent(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference") -> list[dict]:
+    """Risk difference, risk ratio and p value of "yes" among the assessed: first group against second."""
+    counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
+    nobody = not counts[1] or not counts[3]
+    difference, lower, upper = newcombe_difference(*counts)
+    ratio, ratio_lower, ratio_upper = risk_ratio(*counts)
+    ratio_caveat = caveat
+    if pd.isna(ratio):
+        ratio_caveat = NOBODY_ASSESSED if nobody else "not estimable: no event in the comparison group"
+    elif pd.isna(ratio_lower):
+        ratio_caveat = join_caveats("no interval: nobody in the first group has the event, or everybody in both", caveat)
+    return [
+        cell(table_id, row, group, "risk_difference", known(100 * difference), lower=known(100 * lower), upper=known(100 * upper),
+             method="risk difference, percentage points; 95 % CI Newcombe", caveat=NOBODY_ASSESSED if nobody else caveat),
+        cell(table_id, row, group, "risk_ratio", known(ratio), lower=known(ratio_lower), upper=known(ratio_upper),
+             method="risk ratio; 95 % CI Wald on the log scale", caveat=ratio_caveat),
+        p_value(table_id, row, fisher(*counts), method="p: Fisher's exact test", reason="no patient assessed", caveat=caveat, group=group),
+    ]
+
+
+def p_value(table_id: str, row: str, p: float, *, method: str, reason: str, caveat: str | None = None, group: str = "difference") -> dict:
+    """The p value of a comparison; ``reason`` says why there is none."""
+    if pd.isna(p):
+        return cell(table_id, row, group, "p_value", None, method=method, caveat=f"not estimable: {reason}")
+    return cell(table_id, row, group, "p_value", p, p_value=p, method=method, caveat=caveat)
+
+
+def quartiles(
+    table_id: str, row: str, group: str, values: pd.Series, *, method: str = MEDIAN, patients: int | None = None, caveat: str | None = None
+) -> list[dict]:
+    """Median, q1 and q3 of the values known; ``patients`` is how many could have one (default: all given)."""
+    n = int(values.notna().sum())
+    patients = len(values) if patients is None else patients
+    median, q1, q3 = median_iqr(values)
+    caveat = caveat if n else join_caveats(NO_VALUE, caveat)
+    return [
+        cell(table_id, row, group, statistic, known(value), n=n, n_assessed=patients, method=method, caveat=caveat)
+        for statistic, value in (("median", median), ("q1", q1), ("q3", q3))
+    ]
+
+
+def compare_values(table_id: str, row: str, values_1: pd.Series, values_0: pd.Series, *, caveat: str, group: str = "difference") -> list[dict]:
+    """Hodges-Lehmann median difference and Mann-Whitney p: first group against second."""
+    shift, lower, upper = hodges_lehmann(values_1, values_0)
+    return [
+        cell(table_id, row, group, "median_difference", known(shift), lower=known(lower), upper=known(upper),
+             method="median difference: Hodges-Lehmann with 95 % CI", caveat=NO_VALUE if pd.isna(shift) else caveat),
+        p_value(table_id, row, mann_whitney(values_1, values_0), method="p: Mann-Whitney, tie-corrected normal approximation",
+                reason="no value known in a group, or all values equal", caveat=caveat, group=group),
+    ]
+
+
+def smd(table_id: str, row: str, difference: float) -> dict:
+    """The standardised mean difference of a baseline row."""
+    reason = "not estimable: too few known, or no variation"
+    return cell(table_id, row, "difference", "smd", known(difference), method="absolute standardised mean difference, pooled over the groups",
+                caveat=reason if pd.isna(difference) else None)
+
+
+def smd_of_values(table_id: str, row: str, values_1: pd.Series, values_0: pd.Series) -> dict:
+    """SMD of measurements."""
+    return smd(table_id, row, smd_continuous(values_1, values_0))
+
+
+def smd_of_answers(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series) -> dict:
+    """SMD of a yes/no item among the assessed."""
+    counts = [[n_assessed - n, n] for n, n_assessed in map(yes_of_assessed, (answers_1, answers_0))]
+    return smd(table_id, row, smd_categorical(*counts))

@@ -561,7 +561,7 @@ def rows_of(con: duckdb.DuckDBPyConnection, table: str) -> list[dict[str, object
     """The rows of a table as dictionaries."""
     result = con.execute(f"select * from {table}")
     names = [column[0] for column in result.description]
-    return [dict(zip(names, row)) for row in result.fetchall()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def differences(

@@ -1,0 +1,28 @@
+-- Failure to achieve clinical response: no response by day 90, death before response included.
+--
+-- Grain    one row per rule set and patient with a day 0
+-- Inputs   clinical_response, death, rule_set
+-- Source   PROTOCOL 3.8
+-- Unknown  alive without response and last seen before day 90: 'not_evaluable'
+-- Caveat   a patient who died on an unknown day without response failed to respond, whenever that was
+
+select
+    cast(rule_set.rule_set as varchar) as rule_set,
+    cast(death.patient_id as varchar) as patient_id,
+    cast(response.day as integer) as response_day,
+    cast(
+        case
+            when response.day <= {{ var('follow_up_days') }} then 'no'
+            -- "death before response included"
+            when death.died = 'yes' or death.last_seen_day >= {{ var('follow_up_days') }} then 'yes'
+            -- "alive without response and last seen before day 90: not evaluable"
+            else 'not_evaluable'
+        end as varchar
+    ) as failure
+from {{ ref('death') }} as death
+cross join {{ ref('rule_set') }} as rule_set
+left join {{ ref('clinical_response') }} as response
+    on death.patient_id = response.patient_id
+    and rule_set.rule_set = response.rule_set
+    and response.candidate_number = 1
+order by rule_set, patient_id

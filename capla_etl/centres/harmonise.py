@@ -365,7 +365,8 @@ class Harmoniser:
             counts["rows_received"] += len(aside)
             counts["rows_quarantined"] += aside.count("quarantined")
             counts["rows_ignored"] += aside.count("ignored")
-            cells = "select count(distinct (row_number, column_name)) from quarantine where table_name = ?"
+            cells = f"""select count(distinct (row_number, column_name)) from quarantine
+                where table_name = ? and row_number in (select source_row from row_result where table_name = {quote(raw.name)} and loaded)"""
             counts["cells_quarantined"] = self.con.execute(cells, [raw.name]).fetchone()[0]
             if counts["rows_received"] != sum(counts[c] for c in _LEDGER_COUNTS[1:]):
                 raise AssertionError(f"the ledger of {raw.file} {raw.sheet} does not balance: {counts}")

@@ -12,26 +12,20 @@ import duckdb
 import pytest
 import yaml
 
+from capla_etl import fields as study
 from capla_etl import paths
 
 EXAMPLES = yaml.safe_load((Path(__file__).parent / "worked_examples.yml").read_text())
-FIELDS = Path(paths.ROOT) / "capla_etl" / "fields"
-SQL_TYPE = {"text": "VARCHAR", "code": "VARCHAR", "answer": "VARCHAR", "integer": "INTEGER", "number": "DOUBLE", "date": "DATE"}
-KEYS = {"patient_id": "VARCHAR", "centre_id": "VARCHAR", "centre_patient_id": "VARCHAR"}
-PROVENANCE = {"submission": "DATE", "source_file": "VARCHAR", "source_sheet": "VARCHAR", "source_row": "BIGINT"}
 DAY_0 = dt.date(2020, 3, 1)
 DAY_0_CONTROL = dt.date(2016, 3, 1)
 
 
 def create_harmonised(con: duckdb.DuckDBPyConnection) -> None:
     """Empty harmonised tables with the columns and types that ingestion writes."""
-    fields = yaml.safe_load((FIELDS / "fields.yml").read_text())
-    tables = yaml.safe_load((FIELDS / "tables.yml").read_text())
     con.execute("create schema harmonised")
-    for table, declared in tables.items():
-        columns = KEYS | {name: SQL_TYPE[fields[name]["type"]] for name in declared["columns"]}
-        columns |= PROVENANCE
-        con.execute(f"create table harmonised.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+    for table in study.tables().values():
+        columns = ", ".join(f"{name} {study.sql_type(name)}" for name in table.all_columns)
+        con.execute(f"create table harmonised.{table.name} ({columns})")
     con.execute("create table harmonised.list_absence (centre_id VARCHAR, list_name VARCHAR, absence VARCHAR)")
     con.execute("create table harmonised.submission (centre_id VARCHAR, submission DATE)")
 

@@ -1,0 +1,54 @@
+# make study   the whole study, from data_raw/ to the report      make ui     Dagster in the browser
+# make test    linter, unit, golden and end-to-end tests          make lock   renew the locks      make clean   remove what was built
+# Each target sets itself up: it needs Python 3.11, make and nothing but the package registry.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export CAPLA_MAKE_STARTED := $(shell date +%s)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PORT ?= 3000
+# Compiled once at installation: without it every start compiles every package again.
+COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
+
+.PHONY: help study test ui lock clean
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+study: $(READY)
+	@$(BIN)/capla study
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/pytest
+
+ui: $(READY)
+	@echo "Dagster: http://127.0.0.1:$(PORT)   (Ctrl+C stops it)"
+	@set -a; . ./.env; exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+
+# The environment: two tools, then everything in the lock, then this package. All checked against their hashes.
+$(READY): requirements.lock requirements-build.lock pyproject.toml
+	@for name in python3.11 python3 python; do \
+		"$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && python=$$name && break; done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 is needed and was not found: install it so that 'python3.11' starts it."; exit 1; fi; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { echo "Python's venv module is needed too (Debian, Ubuntu: apt install python3.11-venv)."; exit 1; }
+	@echo "Setting up the environment in $(VENV) (once; about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@$(COMPILE) $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "Environment ready after $$(( $$(date +%s) - $(CAPLA_MAKE_STARTED) )) s"
+
+# Locks for every platform, with hashes. The one target that may change versions.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra test --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group build --upgrade --output-file requirements-build.lock
+
+clean:
+	rm -rf $(VENV) *.egg-info dbt_project/target dbt_project/logs .pytest_cache .ruff_cache
+	find warehouse -mindepth 1 -not -name README.md -delete
+	find .dagster_home -mindepth 1 -not -name dagster.yaml -delete
+	find capla_etl tests -name __pycache__ -type d -prune -exec rm -rf {} +

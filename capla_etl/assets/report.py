@@ -1,0 +1,119 @@
+"""What people read: tables and figures as files, the HTML report, Data Docs; and publishing, the only step that touches what users see."""
+
+import shutil
+
+import dagster as dg
+import duckdb
+import pandas as pd
+
+from capla_etl import paths
+from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
+from capla_etl.assets.checks import TABLES
+from capla_etl.assets.preview import markdown_list
+from capla_etl.assets.study import BIOSTATISTICS, study_assets
+from capla_etl.centres.load import centre_ids
+from capla_etl.centres.spec import load_spec
+from capla_etl.protocol import parameter, parameters
+from capla_etl.publish import publish, staged
+from capla_etl.quality.expectations import build_data_docs
+from capla_etl.report import figures, files
+from capla_etl.report.html import ReportInputs, write_report
+from capla_etl.resources import WRITER_POOL, Warehouse
+from capla_etl.stats.study import deaths
+
+STUDY_TABLES = [asset.key.path[-1] for asset in study_assets]
+#: Tables of the warehouse that the report shows as they are, by the name that it has for them.
+SHOWN = {
+    "results": "study.result",
+    "survival_curve": "study.survival_curve",
+    "response_incidence_curve": "study.response_incidence_curve",
+    "ledger": "quality.ledger",
+    "quarantine": "quality.quarantine",
+    "submission": "harmonised.submission",
+}
+CHECKS = "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1 order by 1"
+
+
+def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
+    """A table with its own types: an integer stays one where some are missing, so that files say 12 and not 12.0."""
+    integers = {"int32": pd.Int32Dtype(), "int64": pd.Int64Dtype()}
+    return connection.execute(f"select * from {relation}").to_arrow_table().to_pandas(types_mapper=lambda t: integers.get(str(t)))
+
+
+@dg.asset(
+    key=["report", "outputs"],
+    deps=[asset.key for asset in study_assets],
+    group_name="report",
+    kinds={"python", "csv", "parquet"},
+    owners=BIOSTATISTICS,
+    pool=WRITER_POOL,
+)
+def outputs(warehouse: Warehouse) -> dg.MaterializeResult:
+    """Every study table as CSV and Parquet, every figure as SVG and PNG. Synthetic data."""
+    folder = staged(paths.outputs())
+    shutil.rmtree(folder, ignore_errors=True)
+    with warehouse.connect() as connection:
+        frames = {name: read_exactly(connection, f"study.{name}") for name in STUDY_TABLES}
+        curves = {name: connection.execute(f"select * from study.{name}").df() for name in ("survival_curve", "response_incidence_curve")}
+    drawn = {"survival": figures.survival_figure(curves["survival_curve"]), "response_incidence": figures.response_incidence_figure(curves["response_incidence_curve"])}
+    written = files.write_tables(frames, folder) + files.write_figures(drawn, folder)
+    names = [path.name for path in written]
+    return dg.MaterializeResult(metadata={"summary": f"{len(names)} files", "files": markdown_list(names)})
+
+
+@dg.asset(
+    key=["report", "html"],
+    deps=[asset_key(relation) for relation in [*SHOWN.values(), "marts.patient"]],
+    group_name="report",
+    kinds={"python", "html"},
+    owners=BIOSTATISTICS,
+    pool=WRITER_POOL,
+)
+def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
+    """The study as one self-contained page: flow, tables, figures, data quality, published beside computed. Synthetic data."""
+    with warehouse.connect() as connection:
+        shown = {name: connection.execute(f"select * from {relation}").df() for name, relation in SHOWN.items()}
+        checks = connection.execute(CHECKS).df()
+        patients = connection.execute("select * from marts.patient").df()
+    centres = [load_spec(paths.data_raw() / centre_id / "centre.yml").centre.model_dump() for centre_id in centre_ids()]
+    page = write_report(
+        ReportInputs(
+            **shown,
+            checks=checks,
+            centres=pd.DataFrame(centres).rename(columns={"id": "centre_id"}),
+            parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
+            deaths=deaths(patients, follow_up_days=parameter("follow_up_days")),
+        ),
+        staged(paths.report()),
+    )
+    return dg.MaterializeResult(metadata={"summary": f"one page, {page.stat().st_size // 1024:,} KiB", "page": dg.MetadataValue.path(page)})
+
+
+@dg.asset(
+    key=["report", "data_docs"],
+    deps=[asset_key(table) for table in TABLES],
+    group_name="report",
+    kinds={"python", "html"},
+    owners=DATA_MANAGEMENT,
+)
+def data_docs() -> dg.MaterializeResult:
+    """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts. Synthetic data."""
+    index = build_data_docs(staged(paths.data_docs()))
+    return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": dg.MetadataValue.path(index)})
+
+
+@dg.asset(
+    key=["published", "warehouse"],
+    deps=[outputs, html_report, data_docs],
+    group_name="published",
+    kinds={"duckdb"},
+    owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
+    pool=WRITER_POOL,
+)
+def published() -> dg.MaterializeResult:
+    """The warehouse, tables, report and Data Docs that users open, each replaced whole and only after everything before succeeded."""
+    places = publish()
+    return dg.MaterializeResult(metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])})
+
+
+report_assets = [outputs, html_report, data_docs, published]

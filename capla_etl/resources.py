@@ -1,0 +1,120 @@
+"""What assets use to reach the outside: the warehouse being built, and dbt inside this process.
+
+Study logic and file locations do not belong here (``paths`` knows the latter).
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from capla_etl import paths
+
+#: Tools that would otherwise report home. ``.env`` says the same to the Dagster command line.
+QUIET = {"DAGSTER_DISABLE_TELEMETRY": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+#: One step at a time may write the DuckDB file; the limit of the pool is in .dagster_home/dagster.yaml.
+WRITER_POOL = "duckdb_writer"
+
+
+class DbtFailed(Exception):
+    """dbt did not build what it was asked for; the message names each node that failed and why."""
+
+
+class Warehouse(dg.ConfigurableResource):
+    """Short-lived connections to the DuckDB file being built; waits while another process holds its lock."""
+
+    lock_timeout_seconds: float = 60.0
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-write connection, closed at the end of the block.
+
+        Raises:
+            duckdb.IOException: the file is still locked after ``lock_timeout_seconds``.
+        """
+        database = paths.build_database()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.lock_timeout_seconds
+        while True:
+            try:
+                connection = duckdb.connect(str(database), config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+                break
+            except duckdb.IOException as error:
+                if "lock" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+class Dbt(dg.ConfigurableResource):
+    """dbt without a sub-process: no second start-up, and no ``dbt --version``, which asks the package index."""
+
+    def build(self, nodes: Sequence[str]) -> list:
+        """Run ``dbt build`` for these models and tests (names), nothing else.
+
+        Returns:
+            dbt's results, one per node, in the order they ran; failed and skipped nodes included.
+
+        Raises:
+            DbtFailed: dbt stopped before running anything, or reported fewer nodes than it was asked for.
+        """
+        target = paths.warehouse() / "build" / "dbt"
+        target.mkdir(parents=True, exist_ok=True)
+        parsed = paths.DBT_PROJECT / "target" / "partial_parse.msgpack"
+        if parsed.exists():
+            shutil.copy(parsed, target / parsed.name)
+        answer = _invoke(["build", "--indirect-selection", "empty", "--exclude-resource-type", "unit_test", "--select", *nodes], target)
+        if answer.result is None:
+            raise DbtFailed(f"dbt stopped before it ran anything: {answer.exception}")
+        results = list(answer.result.results)
+        if missing := set(nodes) - {r.node.name for r in results}:
+            raise DbtFailed(f"dbt says nothing about {len(missing)} of {len(nodes)} nodes: {', '.join(sorted(missing)[:10])}")
+        return results
+
+
+def _invoke(command: list[str], target: Path):
+    """One dbt command in this process. All of dbt's connections are closed after it: they would keep the file locked."""
+    os.environ.update(QUIET, CAPLA_BUILD_DATABASE=str(paths.build_database()))
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    folders = ["--target-path", str(target), "--project-dir", str(paths.DBT_PROJECT), "--profiles-dir", str(paths.DBT_PROJECT)]
+    try:
+        return dbtRunner().invoke(["--quiet", "--log-level", "none", "--log-path", str(target), *command, *folders])
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+
+
+def _newest_change(project: Path) -> float:
+    """When a file or folder of the dbt project last changed (a deleted file changes its folder)."""
+    folders = [project / name for name in ("models", "macros", "tests")]
+    inside = [entry for folder in folders for entry in folder.rglob("*")]
+    return max(entry.stat().st_mtime for entry in [*folders, *inside, *project.glob("*.yml")] if entry.exists())
+
+
+def manifest() -> Path:
+    """dbt's manifest, made anew only when a file of the project is newer, so that a fresh clone loads and nothing is parsed twice.
+
+    Raises:
+        DbtFailed: the project cannot be parsed.
+    """
+    target = paths.DBT_PROJECT / "target"
+    made = target / "manifest.json"
+    target.mkdir(exist_ok=True)
+    with open(target / ".parse.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists() or made.stat().st_mtime <= _newest_change(paths.DBT_PROJECT):
+            answer = _invoke(["parse"], target)
+            if not answer.success:
+                raise DbtFailed(f"the dbt project cannot be parsed: {answer.exception}")
+    return made

@@ -1,0 +1,77 @@
+"""The whole study by the command that users have: what it publishes, and what it leaves alone when a centre is refused."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from capla_etl.paths import ROOT
+
+
+def test_everything_is_published(study_run):
+    published = {path.name for path in study_run.warehouse.iterdir() if not path.name.startswith(".")}
+    assert {"capla.duckdb", "outputs", "data_docs", "report.html", "build"} <= published
+    assert not (study_run.warehouse / "capla.duckdb.wal").exists()
+    outputs = {path.name for path in (study_run.warehouse / "outputs").iterdir()}
+    assert {"result.csv", "result.parquet", "table1.csv", "table2.csv", "survival.svg", "survival.png", "response_incidence.svg"} <= outputs
+
+
+def test_it_says_where_things_are_and_how_long_they_took(study_run):
+    for place in ("capla.duckdb", "outputs", "report.html", "data_docs/index.html"):
+        assert str(study_run.warehouse / place) in study_run.output
+    assert "Wall time" in study_run.output
+    assert "synthetic" in study_run.output
+
+
+def test_all_ten_centres_are_in(built_warehouse):
+    with duckdb.connect(str(built_warehouse), read_only=True) as connection:
+        assert connection.execute("select count(distinct centre_id) from marts.patient").fetchone() == (10,)
+        assert connection.execute("select count(*) from quality.ledger where rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored").fetchone() == (0,)
+
+
+def test_the_report_needs_no_network_and_says_synthetic(study_run):
+    pages = [study_run.warehouse / "report.html", *(study_run.warehouse / "data_docs").glob("*.html")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert "synthetic" in text.lower(), page.name
+        assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text, page.name
+
+
+def _checksums(warehouse: Path) -> dict[str, str]:
+    published = [warehouse / "capla.duckdb", warehouse / "report.html", *(warehouse / "outputs").rglob("*"), *(warehouse / "data_docs").rglob("*")]
+    return {str(path.relative_to(warehouse)): hashlib.sha256(path.read_bytes()).hexdigest() for path in published if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def refused_run(run_study, study_run, tmp_path_factory):
+    """A second run, in copies, in which a column of FR01's patients is gone."""
+    folder = tmp_path_factory.mktemp("refused")
+    shutil.copytree(ROOT / "data_raw", folder / "data_raw")
+    shutil.copytree(study_run.warehouse, folder / "warehouse")
+    patients = folder / "data_raw" / "FR01" / "2023-06-30" / "patients.csv"
+    patients.write_bytes(patients.read_bytes().replace(b"Date de naissance", b"Naissance", 1))
+    return run_study(folder / "data_raw", folder / "warehouse", folder / "dagster_home")
+
+
+def test_a_refused_centre_publishes_nothing(refused_run, study_run):
+    assert refused_run.status == 1
+    assert _checksums(refused_run.warehouse) == _checksums(study_run.warehouse)
+
+
+def test_a_refused_centre_is_explained_without_a_trace(refused_run):
+    assert "NOT PUBLISHED" in refused_run.output
+    for word in ("FR01", "patients.csv", "Date de naissance", "Naissance"):
+        assert word in refused_run.output
+    assert "Traceback" not in refused_run.output
+
+
+def test_a_refused_centre_stops_that_centre_alone(refused_run):
+    """The other nine load; nothing that needs all ten runs; FR01's last good load stays."""
+    with dg.DagsterInstance.from_config(str(refused_run.dagster_home)) as instance:
+        materialized = {key.to_user_string() for key in instance.all_asset_keys() if instance.get_latest_materialization_event(key)}
+    centres = {path.parent.name for path in (ROOT / "data_raw").glob("*/centre.yml")}
+    assert materialized == {f"centre/{c}" for c in centres - {"FR01"}}
+    assert (refused_run.warehouse / "build" / "centres" / "FR01" / "load.json").exists()

@@ -1,191 +1,22 @@
-"""``capla``: the jobs of the code location for people who live in a terminal.
-
-    capla study              the whole study, from data_raw/ to the report
-    capla study --verbose    with everything that Dagster logs
-
-Nothing is computed here. Heavy imports are inside the functions, so that their time is counted and shown.
-"""
+"""``capla``: the study for people who live in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here."""
 
 import argparse
-import gc
-import os
-import shutil
 import sys
-import time
-import warnings
-from collections import defaultdict
-from pathlib import Path
 
-from capla_etl import paths
+from capla_etl.commands import study
 
-STARTED = time.monotonic()
-
-#: Stages in the order of the data flow, and how the names of their steps begin.
-STAGES = {
-    "environment": (),
-    "imports": (),
-    "centres": ("centre__",),
-    "harmonised": ("harmonised",),
-    "dbt": ("dbt",),
-    "expectations": ("expectations_",),
-    "statistics": ("study__",),
-    "report": ("report__",),
-    "publish": ("published__",),
-    "orchestration": (),
-}
-
-
-def _stage(step: str) -> str:
-    return next(name for name, prefixes in STAGES.items() if step.startswith(prefixes))
-
-
-class Progress:
-    """Prints one line a step while Dagster runs, and keeps what the closing lines need."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.failures: list[str] = []
-        self._started: dict[str, float] = {}
-        self._seen: dict[str, list] = defaultdict(list)
-
-    def line(self, stage: str, text: str) -> None:
-        print(f"[{time.monotonic() - STARTED:6.1f} s] {stage:<13} {text}", flush=True)
-
-    def __call__(self, entry) -> None:
-        """One Dagster event."""
-        event = entry.dagster_event
-        if event is None or event.step_key is None:
-            return
-        step, kind = event.step_key, event.event_type_value
-        if kind == "STEP_START":
-            self._started[step] = time.monotonic()
-        elif kind in ("ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION"):
-            self._seen[step].append(event)
-        elif kind in ("STEP_SUCCESS", "STEP_FAILURE"):
-            self.seconds[_stage(step)] += time.monotonic() - self._started[step]
-            failed = kind == "STEP_FAILURE"
-            self.line(_stage(step), f"{step.split('__')[-1]}: {'FAILED' if failed else self._summary(step)}")
-            if failed:
-                self.failures.append(self._blocked(step) or _reason(step, event.step_failure_data))
-
-    @property
-    def started(self) -> int:
-        """How many steps were started."""
-        return len(self._started)
-
-    def _summary(self, step: str) -> str:
-        """What a step did, from what its assets and checks say of themselves."""
-        tables = [e.step_materialization_data.materialization.metadata for e in self._seen[step] if e.event_type_value == "ASSET_MATERIALIZATION"]
-        checks = self._checks(step)
-        said = [m["summary"].value for m in tables if "summary" in m]
-        if said:
-            return "; ".join(said)
-        parts = []
-        if tables:
-            rows = sum(m["dagster/row_count"].value for m in tables if "dagster/row_count" in m)
-            parts.append(f"{len(tables)} tables, {rows:,} rows" if len(tables) > 1 else f"{rows:,} rows")
-        if checks:
-            failed = [c for c in checks if not c.passed]
-            errors = sum(c.severity.value == "ERROR" for c in failed)
-            parts.append(f"{len(checks)} checks, {errors} failed, {len(failed) - errors} with warnings")
-        return "; ".join(parts) or "done"
-
-    def _checks(self, step: str) -> list:
-        return [e.asset_check_evaluation_data for e in self._seen[step] if e.event_type_value == "ASSET_CHECK_EVALUATION"]
-
-    def _blocked(self, step: str) -> str:
-        """What failed expectations say, where they are the reason; Data Docs and the UI list the failing rows."""
-        errors = [c for c in self._checks(step) if not c.passed and c.severity.value == "ERROR" and "what failed" in c.metadata]
-        return "\n\n".join(f"{'.'.join(c.asset_key.path)}: {c.description}\n{c.metadata['what failed'].value}" for c in errors)
-
-
-def _reason(step: str, failure) -> str:
-    """Why a step failed: the message written for people where there is one, else the error without its trace."""
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error.cause or failure.error
-    return f"{step.replace('__', ' ')}: {error.message.strip()}"
-
-
-def _quiet() -> None:
-    """No telemetry, and no warnings of libraries about each other."""
-    from capla_etl.resources import QUIET
-
-    os.environ.update(QUIET)
-    warnings.simplefilter("ignore")
-
-
-def _instance():
-    """The persistent Dagster instance: the UI shows the runs of the terminal too."""
-    import dagster as dg
-
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(paths.ROOT / ".dagster_home")))
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
-    return dg.DagsterInstance.get()
-
-
-def run_study(verbose: bool) -> int:
-    """The job ``study`` in this process; 0 when all was built and published, else 1."""
-    gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
-    progress = Progress()
-    progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
-    print(f"Capla 500+ (synthetic data) from {paths.data_raw()}", flush=True)
-    _quiet()
-    import uuid
-
-    from capla_etl.definitions import defs
-
-    job = defs.resolve_job_def("study")
-    progress.seconds["imports"] = time.monotonic() - STARTED
-    progress.line("imports", "ready")
-    run_id = str(uuid.uuid4())
-    with _instance() as instance:
-        instance.add_event_listener(run_id, progress)
-        before = time.monotonic()
-        level = "DEBUG" if verbose else "CRITICAL"
-        run_config = {"loggers": {"console": {"config": {"log_level": level}}}}
-        result = job.execute_in_process(run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False)
-        running = time.monotonic() - before
-    steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
-    progress.seconds["orchestration"] = running - steps
-    _close(progress, result.success, len(job.nodes))
-    return 0 if result.success else 1
-
-
-def _close(progress: Progress, success: bool, steps: int) -> None:
-    """The split of the wall time; then what is published and where, or what went wrong."""
-    total = progress.seconds["environment"] + time.monotonic() - STARTED
-    print("\nWall time      " + ", ".join(f"{stage} {progress.seconds[stage]:.1f} s" for stage in STAGES) + f"; total {total:.1f} s")
-    if success:
-        _print_rows()
-        places = {"Warehouse": paths.published_database(), "Tables": paths.outputs(), "Report": paths.report(), "Data Docs": paths.data_docs() / "index.html"}
-        print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
-        return
-    print(f"\nNOT PUBLISHED. Steps failed: {len(progress.failures)}; not run because of them: {steps - progress.started}.")
-    print("The last published warehouse, tables and report are as they were.\n\n" + "\n\n".join(progress.failures))
-
-
-def _print_rows() -> None:
-    """Rows of every published table, by schema."""
-    import duckdb
-
-    with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
-        for schema in ("harmonised", "quality", "marts", "outcomes", "study"):
-            tables = connection.execute("select table_name from duckdb_tables() where schema_name = ? order by table_name", [schema]).fetchall()
-            counts = [f"{name} {connection.execute(f'select count(*) from {schema}.{name}').fetchone()[0]:,}" for (name,) in tables]
-            print(f"{schema:<14} " + " · ".join(counts))
+COMMANDS = {"study": study}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the ``capla`` command."""
-    parser = argparse.ArgumentParser(prog="capla", description="Capla 500+: ten centres' files to the study's tables. The data that ship with it are synthetic.")
+    """Entry point of the ``capla`` command; the exit status is 0 when all went well, else 1 (2 for a wrong command line)."""
+    about = "Capla 500+: ten centres' files to the study's tables. The data that ship with it are synthetic."
+    parser = argparse.ArgumentParser(prog="capla", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
-    study = commands.add_parser("study", help="the whole study, from the centres' files to the published report")
-    study.add_argument("--verbose", action="store_true", help="show everything that Dagster logs")
+    for name, module in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=module.run.__doc__.splitlines()[0], description=module.__doc__))
     options = parser.parse_args(arguments)
-    return run_study(options.verbose)
+    return COMMANDS[options.command].run(options)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Where files live: the only module that knows. Two environment variables point elsewhere for real use.
+"""Where files live: the only module that knows. Environment variables point elsewhere for real use.
 
 ``CAPLA_DATA_RAW``   folder with one sub-folder per centre (default: ``data_raw/`` of the repository)
 ``CAPLA_WAREHOUSE``  folder for everything the pipeline writes (default: ``warehouse/`` of the repository)
+``CAPLA_AS_OF``      date (YYYY-MM-DD): only submissions up to it count, so that an earlier state can be rebuilt (default: all)
 
 Read at every call, so that a test can point elsewhere. No study logic here.
 """
 
 import os
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,16 @@ def data_raw() -> Path:
 def warehouse() -> Path:
     """Folder for everything that the pipeline writes."""
     return _from_environment("CAPLA_WAREHOUSE", "warehouse")
+
+
+def as_of() -> date | None:
+    """The date up to which submissions count; none: all of them.
+
+    Raises:
+        ValueError: ``CAPLA_AS_OF`` is not a date.
+    """
+    text = os.environ.get("CAPLA_AS_OF")
+    return date.fromisoformat(text) if text else None
 
 
 def build_database() -> Path:

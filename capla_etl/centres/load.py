@@ -20,7 +20,7 @@ from capla_etl import fields as study
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonise import Harmoniser
-from capla_etl.centres.read import content_hash, current_submission, read_submission
+from capla_etl.centres.read import content_hash, current_submission, read_submission, submissions
 from capla_etl.centres.spec import load_spec
 from capla_etl.centres.sql import quote
 
@@ -42,8 +42,9 @@ class CentreLoad:
 
 
 def centre_ids() -> list[str]:
-    """Centres with a folder and a spec, in order of their codes."""
-    return sorted(p.parent.name for p in paths.data_raw().glob("*/centre.yml"))
+    """Centres with a folder and a spec, in order of their codes; of an earlier state those that had submitted by then."""
+    folders = sorted(p.parent for p in paths.data_raw().glob("*/centre.yml"))
+    return [f.name for f in folders if paths.as_of() is None or submissions(f, paths.as_of())]
 
 
 def load_centre(centre_id: str) -> CentreLoad:
@@ -54,7 +55,7 @@ def load_centre(centre_id: str) -> CentreLoad:
     """
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
-    submission = current_submission(folder)
+    submission = current_submission(folder, paths.as_of())
     raws = read_submission(spec, submission)
     harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name)).run()
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}

@@ -48,24 +48,32 @@ class _Unreadable(Exception):
     """A file that cannot be read as its spec says; the message is for the data manager."""
 
 
-def current_submission(centre_folder: Path) -> Path:
-    """The latest dated folder of a centre (``YYYY-MM-DD``).
+def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
+    """The dated folders of a centre (``YYYY-MM-DD``) up to a date, oldest first.
+
+    Raises:
+        CentreRefused: a folder is named like a date but is none of the calendar.
+    """
+    dated = sorted(p for p in centre_folder.iterdir() if p.is_dir() and _SUBMISSION.fullmatch(p.name))
+    try:
+        return [p for p in dated if date.fromisoformat(p.name) <= (as_of or date.max)]
+    except ValueError as error:
+        names = [p.name for p in dated]
+        raise CentreRefused(centre_folder.name, [f"{centre_folder.name}: one of {names} is not a date; expected YYYY-MM-DD."]) from error
+
+
+def current_submission(centre_folder: Path, as_of: date | None = None) -> Path:
+    """The latest submission of a centre up to a date.
 
     Raises:
         CentreRefused: there is none.
     """
-    dated = sorted(p for p in centre_folder.iterdir() if p.is_dir() and _SUBMISSION.fullmatch(p.name))
-    if not dated:
-        raise CentreRefused(
-            centre_folder.name, [f"{centre_folder.name}: no submission found; expected a folder named by its date, for example 2023-06-30."]
-        )
-    try:
-        date.fromisoformat(dated[-1].name)
-    except ValueError as error:
-        raise CentreRefused(
-            centre_folder.name, [f"{centre_folder.name}/{dated[-1].name}: the folder's name is not a date; expected YYYY-MM-DD."]
-        ) from error
-    return dated[-1]
+    found = submissions(centre_folder, as_of)
+    if not found:
+        until = f" up to {as_of}" if as_of else ""
+        problem = f"{centre_folder.name}: no submission found{until}; expected a folder named by its date, for example 2023-06-30."
+        raise CentreRefused(centre_folder.name, [problem])
+    return found[-1]
 
 
 def content_hash(submission: Path, spec_path: Path) -> str:

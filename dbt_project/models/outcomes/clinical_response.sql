@@ -8,27 +8,7 @@
 -- Caveat   candidate 1 is the response of the episode; the later ones restart the clock after a confirmed fall
 
 with measured as (
-    select
-        patient_id,
-        day,
-        platelets_10e9_per_l,
-        ldh_x_uln,
-        -- the latest LDH up to and including the day: days only grow, so the largest so far is the latest
-        max(case when ldh_x_uln is not null then day end) over (
-            partition by patient_id order by day rows between unbounded preceding and current row
-        ) as latest_ldh_day
-    from {{ ref('daily_series') }}
-),
-
-with_latest_ldh as (
-    select
-        patient_id,
-        day,
-        platelets_10e9_per_l,
-        latest_ldh_day,
-        -- of the days that share a latest LDH day only that day has an LDH
-        max(ldh_x_uln) over (partition by patient_id, latest_ldh_day) as latest_ldh_x_uln
-    from measured
+    {{ daily_series_with_latest_ldh() }}
 ),
 
 platelet_count as (
@@ -40,7 +20,7 @@ platelet_count as (
         latest_ldh_x_uln,
         lead(day) over (partition by patient_id order by day) as next_count_day,
         lead(platelets_10e9_per_l) over (partition by patient_id order by day) as next_platelets_10e9_per_l
-    from with_latest_ldh
+    from measured
     where platelets_10e9_per_l is not null
 ),
 

@@ -23,27 +23,8 @@ with population as (
     where timeline.day0_date is not null
 ),
 
-with_latest_ldh_day as (
-    select
-        patient_id,
-        day,
-        platelets_10e9_per_l,
-        ldh_x_uln,
-        max(case when ldh_x_uln is not null then day end) over (
-            partition by patient_id order by day rows between unbounded preceding and current row
-        ) as latest_ldh_day
-    from {{ ref('daily_series') }}
-),
-
 measured as (
-    select
-        patient_id,
-        day,
-        platelets_10e9_per_l,
-        latest_ldh_day,
-        -- of the days that share a latest LDH day only that day has an LDH
-        max(ldh_x_uln) over (partition by patient_id, latest_ldh_day) as latest_ldh_x_uln
-    from with_latest_ldh_day
+    {{ daily_series_with_latest_ldh() }}
 ),
 
 tpe_day as (

@@ -18,6 +18,9 @@ BESIDE = {
     "harmonised.list_absence": "One row per centre and list: what it means when a patient has no row in it.",
     "harmonised.submission": "One row per centre: its current submission, whose date is the data cut-off.",
     "quality.ledger": "One row per received file or sheet; rows received = loaded + duplicate + quarantined + ignored, always.",
+    "quality.submission_history": "One row per file received in any submission: its content hash, and whether the submission is current.",
+    "quality.submission_change": "One row per row added or removed and per cell changed since the submission before, as sent.",
+    "quality.withdrawn_patient": "One row per patient who was in the submission before and is no more; nothing else of them is kept.",
     "quality.quarantine": "One row per refused row or value, with its place in the file, the rule and what was expected.",
 }
 TABLES = {f"harmonised.{name}": table.grain for name, table in fields.tables().items()} | BESIDE

@@ -14,7 +14,7 @@ import pyarrow as pa
 from capla_etl import fields as study
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.pseudonym import patient_id_sql
-from capla_etl.centres.read import RawTable
+from capla_etl.centres.read import EARLIER_ROW, RawTable
 from capla_etl.centres.spec import Record, RowKinds, Spec
 from capla_etl.centres.sql import identifier, quote, texts
 from capla_etl.centres.values import STOPPING_RULE, Parsed, RecordSql
@@ -73,6 +73,18 @@ def _message(rule_sql: str, expected: dict[str, str]) -> str:
     """SQL of the message that belongs to a rule."""
     branches = (f"when {quote(rule)} then {quote(words.format_map(_NotSaid(expected)))}" for rule, words in _MESSAGES.items())
     return f"case {rule_sql} {' '.join(branches)} end"
+
+
+#: Row number of the file; rows of earlier submissions are numbered apart.
+_ROW_OF = f"source_row % {EARLIER_ROW}"
+
+
+def _file_of(raw: RawTable) -> str:
+    """SQL of the file that a row was sent in; of an earlier submission with its folder."""
+    if not raw.earlier_submissions:
+        return quote(raw.file)
+    earlier = " ".join(f"when {back} then {quote(f'{name}/{raw.file}')}" for back, name in enumerate(raw.earlier_submissions, start=1))
+    return f"case source_row // {EARLIER_ROW} {earlier} else {quote(raw.file)} end"
 
 
 class Harmoniser:
@@ -278,7 +290,7 @@ class Harmoniser:
 
     def _refuse(self, raw: RawTable, built: RecordSql, parsed: list[Parsed]) -> None:
         """Refused keys and values into the quarantine."""
-        place = f"{quote(raw.name)}, {quote(raw.file)}, {quote(raw.sheet)}, source_row"
+        place = f"{quote(raw.name)}, {_file_of(raw)}, {quote(raw.sheet)}, source_row"
         self.con.execute(
             f"""insert into quarantine
             select {place}, {quote(built.table.key)}, key_text, key_rule, {_message("key_rule", {})}, patient_id from decided where key_rule is not null"""
@@ -306,7 +318,7 @@ class Harmoniser:
             values.setdefault(column, f"cast(null as {field.sql_type})")
         values |= {"patient_id": "patient_id", "centre_id": quote(self.spec.centre.id), "centre_patient_id": "key_text"}
         values |= {"submission": f"date '{self.submission}'"}
-        values |= {"source_file": quote(raw.file), "source_sheet": quote(raw.sheet), "source_row": "source_row"}
+        values |= {"source_file": _file_of(raw), "source_sheet": quote(raw.sheet), "source_row": _ROW_OF}
         rows = "select * from decided where accepted"
         if built.run_field:
             days = f"unnest(generate_series(v_{built.run_field}, v_run_end, interval 1 day))"
@@ -329,20 +341,20 @@ class Harmoniser:
         """A raw table as sent (forbidden columns left out), with where each row came from and what became of it."""
         columns = ", ".join(identifier(c) for c in raw.rows.column_names if c != "source_row")
         return self.con.execute(
-            f"""select {quote(raw.file)} as source_file, {quote(raw.sheet)} as source_sheet, source_row, capla_status as row_status, {columns}
-            from data_{raw.name} order by source_row"""
+            f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row, capla_status as row_status, {columns}
+            from data_{raw.name} d order by d.source_row"""
         ).to_arrow_table()
 
     def quarantine(self) -> pa.Table:
         """Every refused value once; scope 'row' where nothing of the row could be kept, else 'cell'."""
         return self.con.execute(
             f"""select distinct {quote(self.spec.centre.id)} as centre_id, date '{self.submission}' as submission,
-                   q.file, q.sheet, q.row_number, q.column_name, q.raw_value, q.rule, q.message, q.patient_id,
+                   q.file, q.sheet, q.row_number % {EARLIER_ROW} as row_number, q.column_name, q.raw_value, q.rule, q.message, q.patient_id,
                    case when coalesce(r.loaded, false) then 'cell' else 'row' end as scope
             from quarantine q
             left join (select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2) r
                 on r.table_name = q.table_name and r.source_row = q.row_number
-            order by q.file, q.sheet, q.row_number, q.column_name, q.rule, q.raw_value"""
+            order by all"""
         ).to_arrow_table()
 
     def ledger(self) -> pa.Table:

@@ -20,9 +20,13 @@ from capla_etl import fields as study
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonise import Harmoniser
-from capla_etl.centres.read import content_hash, current_submission, read_submission, submissions
-from capla_etl.centres.spec import load_spec
+from capla_etl.centres.history import CHANGE, WITHDRAWN, compare, distinct_submissions, history, read_current
+from capla_etl.centres.read import content_hash, read_submission, submissions
+from capla_etl.centres.spec import Spec, load_spec
 from capla_etl.centres.sql import quote
+
+#: Tables of schema quality that every load has a part of.
+QUALITY_TABLES = ["quarantine", "ledger", "submission_history", "submission_change", "withdrawn_patient"]
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,16 @@ def load_centre(centre_id: str) -> CentreLoad:
     """
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
-    submission = current_submission(folder, paths.as_of())
-    raws = read_submission(spec, submission)
+    raws = read_current(spec, folder, paths.as_of())
+    *earlier, submission = distinct_submissions(folder, paths.as_of())
     harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name)).run()
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
     tables |= {f"raw.{centre_id.lower()}__{raw.name}": harmonised.raw_table(raw) for raw in raws}
     tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": harmonised.ledger()}
     day = pa.array([date.fromisoformat(submission.name)], pa.date32())
     tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": day})
+    tables["quality.submission_history"] = history(folder, paths.as_of())
+    tables |= _since_the_last(spec, earlier, submission)
     lists = spec.lists.model_dump()
     tables["harmonised.list_absence"] = pa.table(
         {"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())}
@@ -84,6 +90,15 @@ def load_centre(centre_id: str) -> CentreLoad:
     )
     rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
     return CentreLoad(centre_id, submission.name, sha, rows, tables["quality.ledger"].to_pandas(), refused)
+
+
+def _since_the_last(spec: Spec, earlier: list[Path], current: Path) -> dict[str, pa.Table]:
+    """What changed since the submission before, if there is one and the spec can still read it."""
+    changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
+    if earlier:
+        days = (date.fromisoformat(earlier[-1].name), date.fromisoformat(current.name))
+        changes, gone = compare(spec, read_submission(spec, earlier[-1]), read_submission(spec, current), days)
+    return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}
 
 
 def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
@@ -130,7 +145,7 @@ def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         for path in sorted((paths.centre_loads() / centre).glob("raw.*.parquet")):
             con.execute(f'create table raw."{path.stem.removeprefix("raw.")}" as select * from read_parquet({quote(str(path))})')
     counts = {}
-    combined = [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")] + ["quality.quarantine", "quality.ledger"]
+    combined = [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")] + [f"quality.{t}" for t in QUALITY_TABLES]
     for table in combined:
         parts = [quote(str(_part(centre, table))) for centre in centres]
         con.execute(f"create or replace table {table} as select * from read_parquet([{', '.join(parts)}])")

@@ -26,6 +26,9 @@ from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.spec import Delimited, JsonLines, Spec, Spss, Stata, Table, Workbook, placeholder_columns, used_columns
 from capla_etl.centres.sql import identifier, quote
 
+#: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
+EARLIER_ROW = 100_000_000
+
 _SUBMISSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -34,7 +37,8 @@ class RawTable:
     """One file, sheet or nested list as sent.
 
     ``rows`` holds one text column per column of the file, plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or cannot
-    be read as such: (row number, status 'ignored' or 'quarantined', rule, message).
+    be read as such: (row number, status 'ignored' or 'quarantined', rule, message). ``earlier_submissions`` names those, the latest first,
+    whose rows are there too, numbered from ``EARLIER_ROW`` on.
     """
 
     name: str
@@ -42,6 +46,7 @@ class RawTable:
     sheet: str
     rows: pa.Table
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
+    earlier_submissions: list[str] = field(default_factory=list)
 
 
 class _Unreadable(Exception):

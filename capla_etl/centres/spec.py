@@ -149,6 +149,8 @@ class Table(_Strict):
     file: str
     format: Format
     key: str
+    row_key: list[str] = []
+    incremental: bool = False
     decimal: Literal[".", ","] = "."
     date_format: list[str] = []
     row_kinds: RowKinds | None = None
@@ -237,7 +239,7 @@ def source_columns(source: Source) -> list[str]:
 
 def used_columns(table: Table) -> list[str]:
     """Every column (or repeated group) that a table's spec mentions, forbidden ones excepted."""
-    used = [table.key, *table.ignored]
+    used = [table.key, *table.row_key, *table.ignored]
     if table.row_kinds:
         used.append(table.row_kinds.column)
     for record in table.records:
@@ -325,6 +327,8 @@ def _check(spec: Spec, centre_id: str) -> list[str]:
         problems.append(f"centre.id: found {spec.centre.id!r}; expected {centre_id!r}, the name of the folder.")
     analyte_fields = [f.name for f in study.fields().values() if f.analyte]
     for table_name, table in spec.tables.items():
+        if table.incremental and not table.row_key:
+            problems.append(f"tables.{table_name}.incremental: found no row_key; expected the columns that say which row replaces which.")
         for i, record in enumerate(table.records):
             where = f"tables.{table_name}.records[{i}]"
             target = study.tables().get(record.table)

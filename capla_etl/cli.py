@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from capla_etl.commands import study
+from capla_etl.commands import explain, queries, study
 
-COMMANDS = {"study": study}
+COMMANDS = {"study": study, "explain": explain, "queries": queries}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,15 +1,25 @@
 """What a resubmission moved: patients, outcomes and study numbers, before and after, from two published warehouses.
 
-Pure reads of two DuckDB files. What was sent differently (rows, cells) is in quality.submission_change; this module says what came of it.
+The state before is rebuilt from the submissions that were there then. What was sent differently (rows, cells) is in
+quality.submission_change; this module says what came of it.
 """
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
+from capla_etl import paths
+from capla_etl.centres.history import distinct_submissions
+from capla_etl.centres.load import centre_ids
 from capla_etl.centres.sql import identifier, quote
+from capla_etl.code import code_digest
 
 #: Columns of marts.patient that say where a record came from or follow from the date of the submission alone.
 _NOT_COMPARED = {"submission", "source_file", "source_sheet", "source_row"}
@@ -94,18 +104,17 @@ def _patients(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def _outcomes(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Outcomes of eligible patients in either state that differ; a patient in one state only has all of theirs listed."""
+    """Outcomes of eligible patients that differ; those of a patient who was added are all listed, those of one who left are not kept."""
     columns = [c for c in _shared_columns(con, "outcomes", "patient_outcome") if c != "patient_id"]
     parts = [
         f"""select patient_id, {quote(c)} as outcome, cast(b.{identifier(c)} as varchar) as before, cast(a.{identifier(c)} as varchar) as after
         from b.outcomes.patient_outcome b full join a.outcomes.patient_outcome a using (patient_id)
-        where a.{identifier(c)} is distinct from b.{identifier(c)}"""
+        where a.{identifier(c)} is distinct from b.{identifier(c)} and patient_id in (select patient_id from a.marts.patient)"""
         for c in columns
     ]
     return con.execute(
         f"""select p.centre_id, p.centre_patient_id, m.outcome, m.before, m.after from ({" union all ".join(parts)}) m
-        join (select patient_id, centre_id, centre_patient_id from a.marts.patient
-              union select patient_id, centre_id, centre_patient_id from b.marts.patient) p using (patient_id)
+        join a.marts.patient p using (patient_id)
         order by 1, 2, 3"""
     ).df()
 
@@ -121,3 +130,43 @@ def _numbers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         from b.study.result b full join a.study.result a using ({identity})
         where {moved} order by {identity}"""
     ).df()
+
+
+def day_before_the_latest() -> date | None:
+    """The last day on which the study stood as before its latest submission; none where no centre has sent twice."""
+    folders = [distinct_submissions(paths.data_raw() / centre, paths.as_of()) for centre in centre_ids()]
+    resubmitted = [date.fromisoformat(submissions[-1].name) for submissions in folders if len(submissions) > 1]
+    return max(resubmitted) - timedelta(days=1) if resubmitted else None
+
+
+def rebuild(day: date) -> Path:
+    """The published warehouse as it stood on a day, rebuilt from the submissions until then, or kept from an earlier rebuild of the same.
+
+    Raises:
+        RuntimeError: the rebuild failed; the message is what it printed.
+    """
+    folder = paths.warehouse() / "as_of" / day.isoformat()
+    receipt = folder / "inputs.json"
+    inputs = {"code": code_digest(), "submissions": _inputs(day)}
+    published = folder / paths.published_database().name
+    if published.is_file() and receipt.is_file() and json.loads(receipt.read_text()) == inputs:
+        return published
+    environment = os.environ | {"CAPLA_WAREHOUSE": str(folder), "CAPLA_AS_OF": day.isoformat(), "DAGSTER_HOME": str(folder / "dagster_home")}
+    environment["CAPLA_DATA_RAW"] = str(paths.data_raw())
+    ran = subprocess.run([sys.executable, "-m", "capla_etl.cli", "study"], env=environment, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"the study as of {day} cannot be rebuilt:\n{ran.stdout}{ran.stderr}")
+    receipt.write_text(json.dumps(inputs), encoding="utf-8")
+    return published
+
+
+def _inputs(day: date) -> dict[str, str]:
+    """Centre -> hash of what its current submission on that day was read from."""
+    from capla_etl.centres.read import content_hash
+
+    found = {}
+    for centre in centre_ids():
+        folder = paths.data_raw() / centre
+        if submissions := distinct_submissions(folder, day):
+            found[centre] = content_hash(submissions[-1], folder / "centre.yml")
+    return found

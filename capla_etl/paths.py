@@ -65,6 +65,16 @@ def report() -> Path:
     return warehouse() / "report.html"
 
 
+def differences() -> Path:
+    """What moved with the latest submission: a page and its tables."""
+    return warehouse() / "differences"
+
+
+def releases() -> Path:
+    """One folder per frozen release."""
+    return warehouse() / "releases"
+
+
 def data_docs() -> Path:
     """Great Expectations Data Docs (HTML)."""
     return warehouse() / "data_docs"

@@ -30,7 +30,7 @@ def publish() -> list[Path]:
         FileNotFoundError: something to publish has not been built; nothing is touched then.
     """
     database = paths.published_database()
-    staged_paths = {p: staged(p) for p in (paths.outputs(), paths.data_docs(), paths.report())}
+    staged_paths = {p: staged(p) for p in (paths.outputs(), paths.data_docs(), paths.differences(), paths.report())}
     sources = {database: paths.build_database(), **staged_paths}
     missing = [str(s) for s in sources.values() if not s.exists()]
     if missing:

@@ -21,6 +21,8 @@ BESIDE = {
     "quality.submission_history": "One row per file received in any submission: its content hash, and whether the submission is current.",
     "quality.submission_change": "One row per row added or removed and per cell changed since the submission before, as sent.",
     "quality.withdrawn_patient": "One row per patient who was in the submission before and is no more; nothing else of them is kept.",
+    "quality.correction": "One row per cell that a declared correction changed: what the centre sent, what it is now, why and who confirmed it.",
+    "quality.free_text_scan": "One row per column of free text: texts received, and texts withheld for what could identify a patient, by kind.",
     "quality.quarantine": "One row per refused row or value, with its place in the file, the rule and what was expected.",
 }
 TABLES = {f"harmonised.{name}": table.grain for name, table in fields.tables().items()} | BESIDE

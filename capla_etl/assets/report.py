@@ -9,8 +9,10 @@ import pandas as pd
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.checks import TABLES
+from capla_etl.assets.differences import differences
+from capla_etl.assets.lineage import lineage_assets
 from capla_etl.assets.preview import markdown_list
-from capla_etl.assets.study import BIOSTATISTICS, study_assets
+from capla_etl.assets.study import BIOSTATISTICS, LISTINGS, study_assets
 from capla_etl.centres.load import centre_ids
 from capla_etl.centres.spec import load_spec
 from capla_etl.protocol import parameter, parameters
@@ -18,15 +20,17 @@ from capla_etl.publish import publish, staged
 from capla_etl.quality.expectations import build_data_docs
 from capla_etl.report import figures, files
 from capla_etl.report.html import ReportInputs, write_report
+from capla_etl.report.protected import write_protected
 from capla_etl.resources import WRITER_POOL, Warehouse
 from capla_etl.stats.study import deaths
 
-STUDY_TABLES = [asset.key.path[-1] for asset in study_assets]
+STUDY_TABLES = [asset.key.path[-1] for asset in study_assets if asset.key.path[-1] not in LISTINGS]
 #: Tables of the warehouse that the report shows as they are, by the name that it has for them.
 SHOWN = {
     "results": "study.result",
     "survival_curve": "study.survival_curve",
     "response_incidence_curve": "study.response_incidence_curve",
+    "disagreements": "study.disagreement",
     "ledger": "quality.ledger",
     "quarantine": "quality.quarantine",
     "submission": "harmonised.submission",
@@ -90,6 +94,25 @@ def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
 
 
 @dg.asset(
+    key=["report", "protected"],
+    deps=[outputs, *(asset_key(relation) for relation in ["study.result", "study.survival_curve", "study.response_incidence_curve", "harmonised.submission"])],
+    group_name="report",
+    kinds={"python", "html", "csv", "parquet"},
+    owners=BIOSTATISTICS,
+    pool=WRITER_POOL,
+)
+def protected(warehouse: Warehouse) -> dg.MaterializeResult:
+    """The study as it may leave the group: no count from 1 to 9, none that follows from another, rounded, no patients listed. Synthetic data."""
+    with warehouse.connect() as connection:
+        results, survival, response, submission, checks = (
+            connection.execute(query).df()
+            for query in ("from study.result", "from study.survival_curve", "from study.response_incidence_curve", "from harmonised.submission", CHECKS)
+        )
+    written = write_protected(results, {"survival_curve": survival, "response_incidence_curve": response}, submission, checks, staged(paths.outputs()) / "protected")
+    return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": markdown_list([path.name for path in written])})
+
+
+@dg.asset(
     key=["report", "data_docs"],
     deps=[asset_key(table) for table in TABLES],
     group_name="report",
@@ -104,7 +127,7 @@ def data_docs() -> dg.MaterializeResult:
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[outputs, html_report, data_docs],
+    deps=[outputs, protected, html_report, data_docs, differences, *lineage_assets, asset_key("queries.workbooks")],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
@@ -116,4 +139,4 @@ def published() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])})
 
 
-report_assets = [outputs, html_report, data_docs, published]
+report_assets = [outputs, protected, html_report, data_docs, differences, published]

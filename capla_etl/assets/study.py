@@ -14,7 +14,7 @@ from capla_etl.assets.preview import markdown, table_metadata
 from capla_etl.protocol import parameter
 from capla_etl.report import figures
 from capla_etl.resources import WRITER_POOL, Warehouse
-from capla_etl.stats import study
+from capla_etl.stats import agreement, study
 from capla_etl.stats.results import COLUMNS
 
 BIOSTATISTICS = ["team:biostatistics"]
@@ -43,6 +43,13 @@ MEANINGS = {
     "survival": "Kaplan-Meier probability of being alive (0 to 1).",
     "incidence": "Cumulative incidence of clinical response (0 to 1), death competing.",
     "death_incidence": "Cumulative incidence of death without response (0 to 1).",
+    "outcome": "Outcome in which derived and reported disagree.",
+    "patient_id": "Patient; the key of every mart.",
+    "derived": "What the rules of the protocol give.",
+    "reported": "What the centre judged.",
+    "derived_day": "Day of the derived outcome (refractory: of its assessment).",
+    "reported_day": "Day that the centre states; null where centres report none.",
+    "days_difference": "Derived minus reported day.",
 }
 
 
@@ -124,12 +131,15 @@ def _with_follow_up(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.D
 
 PATIENT = {"patient": "marts.patient"}
 OUTCOME = PATIENT | {"outcome": "outcomes.patient_outcome"}
+REPORTED = OUTCOME | {"reported": "marts.reported_outcome"}
 ADVERSE = PATIENT | {"adverse_event_assessed": "marts.adverse_event_assessed", "adverse_event": "marts.adverse_event"}
 LEDGER = PATIENT | {"ledger": "quality.ledger", "quarantine": "quality.quarantine", "records": "harmonised.patient"}
 
 #: Tables whose numbers are printed in full and compared with the abstract, in the order of the report.
 MAIN = ["flow", "table1", "table2", "table5", "table6"]
-PRINTED = [*MAIN, "survival", "response_incidence", "as_published"]
+PRINTED = [*MAIN, "table7", "survival", "response_incidence", "as_published"]
+#: Tables with one row per patient: in the warehouse and the report for insiders, never among the files of outputs.
+LISTINGS = ["disagreement"]
 
 study_assets = [
     study_table("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", _flow, LEDGER),
@@ -137,6 +147,8 @@ study_assets = [
     study_table("table2", "One row per number of Table 2: outcomes by group.", _with_follow_up(study.table2), OUTCOME | {"daily_series": "marts.daily_series"}),
     study_table("table5", "One row per number of Table 5: adverse events under caplacizumab.", study.table5, ADVERSE),
     study_table("table6", "One row per number of Table 6: deaths.", _with_follow_up(study.table6), PATIENT),
+    study_table("table7", "One row per number of Table 7: derived against reported outcomes.", agreement.table7, REPORTED),
+    study_table("disagreement", "One row per patient and outcome in which derived and reported disagree.", agreement.disagreements, REPORTED),
     study_table("survival", "One row per number of the survival table, at the printed days.", _with_follow_up(study.survival_table), PATIENT),
     study_table("response_incidence", "One row per number of the response table.", _with_follow_up(study.response_incidence), OUTCOME),
     study_table("as_published", "One row per figure of the abstract and what was computed.", _as_published, OUTCOME | {t: f"study.{t}" for t in MAIN}),

@@ -13,12 +13,14 @@ import pyarrow as pa
 
 from capla_etl import fields as study
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.pseudonym import patient_id_sql
+from capla_etl.centres.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
 from capla_etl.centres.read import EARLIER_ROW, RawTable
-from capla_etl.centres.spec import Record, RowKinds, Spec
+from capla_etl.centres.spec import Record, RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
 from capla_etl.centres.sql import identifier, quote, texts
 from capla_etl.centres.values import STOPPING_RULE, Parsed, RecordSql
 
+#: A run of daily exchanges from-to has fewer days than this.
+_LONGEST_RUN_DAYS = 100
 #: So many unknown words of a column are quoted in a message.
 _WORDS_QUOTED = 3
 
@@ -41,6 +43,9 @@ _MESSAGES = {
     "no_reference_day": "A study day, but the patient's first exchange has no date.",
     "run_without_end": "A run of exchanges with only one of its two dates.",
     "run_reversed": "The run ends before it starts.",
+    "run_too_long": "A run of daily exchanges longer than any course is.",
+    "run_overlaps": "The run has days on which the patient already has an exchange.",
+    "before_first_exchange": "A death before the first exchange.",
     "end_before_start": "The course ends before it starts; its end is left unknown.",
     "required_missing": "Empty, but the record needs it.",
 }
@@ -87,6 +92,27 @@ def _file_of(raw: RawTable) -> str:
     return f"case source_row // {EARLIER_ROW} {earlier} else {quote(raw.file)} end"
 
 
+#: The day of death, or the last one of its month where only that is known.
+_LAST_DAY_OF_DEATH = "coalesce(death_day, last_day(death_month_start))"
+
+
+#: Three letters in a row, or nine digits: no number, date or code for missing has them.
+_MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
+_WITHHELD = "(withheld: may identify)"
+
+
+def _measured_columns(table: Table) -> set[str]:
+    """Columns that are read as numbers or dates."""
+    fields = study.fields()
+    return {
+        column
+        for record in table.records
+        for name, source in record.fields.items()
+        if name in fields and fields[name].type in ("number", "integer", "date")
+        for column in source_columns(source)
+    }
+
+
 class Harmoniser:
     """One centre's submission in an in-memory DuckDB: raw text tables in, harmonised tables, quarantine and ledger out.
 
@@ -95,15 +121,16 @@ class Harmoniser:
     rules of time) and ``decided`` (with the rules of the record as a whole).
     """
 
-    def __init__(self, spec: Spec, raws: list[RawTable], submission: date):
+    def __init__(self, spec: Spec, raws: list[RawTable], submission: date, key: bytes):
         self.spec, self.raws, self.submission = spec, raws, submission
         self.problems: list[str] = []
         self.con = duckdb.connect(config={"threads": 1})
+        use_key(self.con, key)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {_TRIMMED}), '')")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         for target in study.tables().values():
-            columns = ", ".join(f"{c} {study.sql_type(c)}" for c in target.all_columns)
+            columns = ", ".join(f"{c} {study.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
 
     def run(self) -> "Harmoniser":
@@ -117,6 +144,7 @@ class Harmoniser:
         records = [(raw, record) for raw in self.raws for record in self.spec.tables[raw.name].records]
         for raw, record in sorted(records, key=lambda pair: pair[1].table != "patient"):
             self._record(raw, record)
+        self._ages()
         if self.problems:
             raise CentreRefused(self.spec.centre.id, self.problems)
         for raw in self.raws:
@@ -164,8 +192,11 @@ class Harmoniser:
         words = self.con.execute(f"select word, count(*), min(source_row) from ({query}) group by 1 order by 2 desc, 1").fetchall()
         if not words:
             return
-        many = f"{len(words)} different words (is it the right column?)"
-        found = ", ".join(repr(word) for word, _, _ in words) if len(words) <= _WORDS_QUOTED else many
+        found = f"{len(words)} different words (is it the right column?)"
+        if self.spec.tables[raw.name].forbidden:
+            found = f"{len(words)} word(s), not quoted since the file has identifying columns,"
+        elif len(words) <= _WORDS_QUOTED:
+            found = ", ".join(repr(word) for word, _, _ in words)
         sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
         self.problems.append(
             f"{self.spec.centre.id}/{self.submission}/{raw.file}{sheet}, column {column!r}: found {found} in {sum(w[1] for w in words)} row(s), "
@@ -228,6 +259,8 @@ class Harmoniser:
                 death = "cast(null as date)" if built.is_patient and p.name == "death_date" else "last_possible_day"
                 value = "coalesce(v_death_date, death_month_start)" if p.name == "death_date" else f"v_{p.name}"
                 rule = _time_rule(value, self.submission, "birth_date", "birth_year", death)
+                if p.name == "death_date":
+                    rule = f"coalesce({rule}, case when {_LAST_DAY_OF_DEATH} < first_tpe then 'before_first_exchange' end)"
             rules.append(f"coalesce(r_{p.name}, {rule}) as r_{p.name}")
         replaced = f"replace ({', '.join(rules)})" if rules else ""
         self.con.execute(f"create or replace temp table judged as select * {replaced} from {source}")
@@ -243,7 +276,8 @@ class Harmoniser:
             select *, case when death_possible then coalesce(death_day, last_day(death_month_start)) end as last_possible_day
             from (
                 select *, coalesce(coalesce(death_day, death_month_start) <= date '{self.submission}', false)
-                          and coalesce(coalesce(death_day, last_day(death_month_start)) >= birth_date, true) as death_possible
+                          and coalesce({_LAST_DAY_OF_DEATH} >= birth_date, true)
+                          and coalesce({_LAST_DAY_OF_DEATH} >= first_tpe, true) as death_possible
                 from (
                     select *, {accepted("birth_date", "date")} as birth_date, {accepted("birth_year", "integer")} as birth_year,
                            {accepted("first_tpe_date", "date")} as first_tpe, {accepted("death_date", "date")} as death_day, {month} as death_month_start
@@ -267,9 +301,11 @@ class Harmoniser:
         changed = []
         if built.run_field:
             run = built.run_field
+            again = f"select 1 from tpe_session t where t.patient_id = judged.patient_id and t.session_date between v_{run} and v_run_end"
             changed.append(
                 f"case when r_{run} is not null then r_{run} when (v_{run} is null) <> (v_run_end is null) then 'run_without_end' "
-                f"when v_run_end < v_{run} then 'run_reversed' end as r_{run}"
+                f"when v_run_end < v_{run} then 'run_reversed' when v_run_end - v_{run} >= {_LONGEST_RUN_DAYS} then 'run_too_long' "
+                f"when exists ({again}) then 'run_overlaps' end as r_{run}"
             )
         if {"start_date", "end_date"} <= names:
             reversed_course = "r_end_date is null and r_start_date is null and v_end_date < v_start_date"
@@ -302,7 +338,7 @@ class Harmoniser:
                 rule = f"coalesce({rule}, case when v_{p.name} is null then 'required_missing' end)"
             self.con.execute(
                 f"""insert into quarantine
-                select {place}, {column}, t_{p.name}, {rule}, {_message(rule, p.expected)}, patient_id
+                select {place}, {column}, {self._shown(raw, p.column, f"t_{p.name}")}, {rule}, {_message(rule, p.expected)}, patient_id
                 from decided where key_rule is null and {rule} <> '{STOPPING_RULE}'"""
             )
 
@@ -311,11 +347,13 @@ class Harmoniser:
         values = {p.name: f"case when r_{p.depends_on or p.name} is null then v_{p.name} end" for p in parsed}
         if built.target.name == "lab_result":
             values["analyte"] = quote(built.analyte)
-        for column in built.target.columns:
+        for column in (*built.target.columns, *built.target.withheld):
             field = study.fields()[column]
             if field.type == "answer":
                 values[column] = f"coalesce({values[column]}, 'unknown')" if column in values else "'unknown'"
             values.setdefault(column, f"cast(null as {field.sql_type})")
+        if "birth_date" in built.target.withheld:
+            values["birth_date_linkage"] = birth_date_linkage_sql(f"({values['birth_date']})")
         values |= {"patient_id": "patient_id", "centre_id": quote(self.spec.centre.id), "centre_patient_id": "key_text"}
         values |= {"submission": f"date '{self.submission}'"}
         values |= {"source_file": _file_of(raw), "source_sheet": quote(raw.sheet), "source_row": _ROW_OF}
@@ -323,23 +361,58 @@ class Harmoniser:
         if built.run_field:
             days = f"unnest(generate_series(v_{built.run_field}, v_run_end, interval 1 day))"
             rows = f"select * replace (cast(day as date) as v_{built.run_field}) from (select *, {days} as day from ({rows}))"
-        columns = ", ".join(f"{values[c]} as {c}" for c in built.target.all_columns)
+        columns = ", ".join(f"{values[c]} as {c}" for c in (*built.target.all_columns, *built.target.withheld))
         self.con.execute(f"insert into {built.target.name} select {columns} from ({rows}) order by source_row, k")
         self.con.execute(f"insert into row_result select {quote(raw.name)}, source_row, bool_or(accepted) from decided group by 2")
         if built.is_patient:
             refused = "select source_row from decided where not accepted"
             self.con.execute(f"update data_{raw.name} set capla_status = 'refused' where source_row in ({refused})")
 
+    def _ages(self) -> None:
+        """Completed years at the first exchange, as the sessions date it, else as stated: all that is kept of birth dates beside their linkage."""
+        day = "extract(month from {0}) * 100 + extract(day from {0})"
+        years = (
+            "extract(year from first_tpe) - extract(year from birth_date) "
+            f"- case when {day.format('first_tpe')} < {day.format('birth_date')} then 1 else 0 end"
+        )
+        sessions = "select patient_id, min(session_date) as first_session from tpe_session group by 1"
+        first = "coalesce(first_session, first_tpe_date) as first_tpe"
+        self.con.execute(
+            f"""update patient set age_years_at_first_tpe = coalesce({years}, age_years_reported)
+            from (select patient.rowid as its_row, {first} from patient left join ({sessions}) using (patient_id)) where patient.rowid = its_row"""
+        )
+
     # ---------------------------------------------------------------- results
+
+    def _shown(self, raw: RawTable, column: str, text: str) -> str:
+        """SQL of a text as it may be kept: a birth date only as a note that there was one; and out of a file with identifying columns, where
+        cells may have slipped into another column, nothing in a column of numbers or dates that may be a name or a telephone number."""
+        table = self.spec.tables[raw.name]
+        if field := withheld_columns(table).get(column):
+            return f"case when clean({text}) is not null then {quote(withheld_note(field))} else {text} end"
+        if table.forbidden and column in _measured_columns(table):
+            return f"case when regexp_matches({text}, {quote(_MAY_IDENTIFY)}) then {quote(_WITHHELD)} else {text} end"
+        return text
+
+    def corrections(self, applied: pa.Table) -> pa.Table:
+        """What corrections changed (columns of ``quality.correction``), each text as it may be kept."""
+        rows = applied.to_pylist()
+        for row in rows:
+            raw = next(r for r in self.raws if r.file == row["file"].rsplit("/", 1)[-1] and r.sheet == row["sheet"] and row["column_name"] in r.rows.column_names)
+            for value in ("raw_value", "corrected_value"):
+                row[value] = self.con.execute(f"select {self._shown(raw, row['column_name'], quote(row[value]))}").fetchone()[0]
+        return pa.Table.from_pylist(rows, schema=applied.schema)
 
     def table(self, name: str) -> pa.Table:
         """A harmonised table in the order of its source rows."""
         order = ", ".join(c for c in study.tables()[name].all_columns if c not in study.SOURCE_COLUMNS)
-        return self.con.execute(f"select * from {name} order by {', '.join(study.SOURCE_COLUMNS)}, {order}").to_arrow_table()
+        columns = ", ".join(study.tables()[name].all_columns)
+        return self.con.execute(f"select {columns} from {name} order by {', '.join(study.SOURCE_COLUMNS)}, {order}").to_arrow_table()
 
     def raw_table(self, raw: RawTable) -> pa.Table:
-        """A raw table as sent (forbidden columns left out), with where each row came from and what became of it."""
-        columns = ", ".join(identifier(c) for c in raw.rows.column_names if c != "source_row")
+        """A raw table as sent (forbidden columns left out, birth dates withheld), with where each row came from and what became of it."""
+        sent = [c for c in raw.rows.column_names if c != "source_row"]
+        columns = ", ".join(f"{self._shown(raw, c, identifier(c))} as {identifier(c)}" for c in sent)
         return self.con.execute(
             f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row, capla_status as row_status, {columns}
             from data_{raw.name} d order by d.source_row"""

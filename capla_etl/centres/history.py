@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from capla_etl.centres.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
-from capla_etl.centres.spec import Spec, Table, source_columns
+from capla_etl.centres.spec import Spec, Table, source_columns, withheld_columns
 from capla_etl.centres.sql import identifier, quote, texts
 
 #: Schemas of the tables that a load keeps about its submissions.
@@ -130,7 +130,7 @@ def _study_columns(table: Table, header: list[str]) -> dict[str, str]:
             for column in source_columns(source):
                 if column in read_into and name not in read_into[column]:
                     read_into[column].append(name)
-    return {c: "" if "birth_date" in names else ", ".join(names) for c, names in read_into.items()}
+    return {c: "" if c in withheld_columns(table) else ", ".join(names) for c, names in read_into.items()}
 
 
 def _row_key(table: Table) -> list[str]:

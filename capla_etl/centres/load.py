@@ -7,6 +7,8 @@ What does not belong here: Dagster, and how a value is read (harmonise.py).
 
 import json
 import shutil
+import traceback
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,15 +20,22 @@ import pyarrow.parquet as pq
 
 from capla_etl import fields as study
 from capla_etl import paths
+from capla_etl.centres.corrections import apply_corrections, as_sent, content_hash_with, corrections_in_force
 from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.free_text import SCAN
 from capla_etl.centres.harmonise import Harmoniser
 from capla_etl.centres.history import CHANGE, WITHDRAWN, compare, distinct_submissions, history, read_current
-from capla_etl.centres.read import content_hash, read_submission, submissions
+from capla_etl.centres.pseudonym import KeyRefused, fingerprint, patient_key
+from capla_etl.centres.read import RawTable, content_hash, read_submission, submissions
 from capla_etl.centres.spec import Spec, load_spec
 from capla_etl.centres.sql import quote
 
+#: A file of which more rows are refused than this, and at least so many, stops its centre.
+LARGEST_REFUSED_SHARE = 0.1
+SPARED_ROWS = 20
+
 #: Tables of schema quality that every load has a part of.
-QUALITY_TABLES = ["quarantine", "ledger", "submission_history", "submission_change", "withdrawn_patient"]
+QUALITY_TABLES = ["quarantine", "ledger", "submission_history", "submission_change", "withdrawn_patient", "correction", "free_text_scan"]
 
 
 @dataclass(frozen=True)
@@ -55,18 +64,39 @@ def load_centre(centre_id: str) -> CentreLoad:
     """Read, harmonise and validate a centre's current submission, then replace its last good load.
 
     Raises:
-        CentreRefused: the spec, a file, a column or a word is not as declared; the last good load stays.
+        CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared; a file was refused in large part;
+            or the pipeline failed on it in a way that nobody foresaw. The last good load stays.
     """
+    try:
+        return _load(centre_id)
+    except CentreRefused:
+        raise
+    except Exception as error:
+        # The error's own text may hold a patient's value, so only its kind and place are passed on.
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
+        place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+        problem = f"{centre_id}: an unforeseen {type(error).__name__} in {place}; please report it to the maintainers together with the file."
+        raise CentreRefused(centre_id, [problem]) from None
+
+
+def _load(centre_id: str) -> CentreLoad:
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
     raws = read_current(spec, folder, paths.as_of())
     *earlier, submission = distinct_submissions(folder, paths.as_of())
-    harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name)).run()
+    declared = corrections_in_force(folder, date.fromisoformat(submission.name), paths.as_of())
+    raws, corrected = apply_corrections(raws, declared, spec)
+    key = _key(centre_id)
+    harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name), key).run()
+    corrected = harmonised.corrections(corrected)
+    ledger = harmonised.ledger()
+    _check_most_is_read(centre_id, ledger, harmonised.quarantine())
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
-    tables |= {f"raw.{centre_id.lower()}__{raw.name}": harmonised.raw_table(raw) for raw in raws}
-    tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": harmonised.ledger()}
+    tables |= {f"raw.{centre_id.lower()}__{raw.name}": as_sent(harmonised.raw_table(raw), corrected) for raw in raws}
+    tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": ledger, "quality.correction": corrected}
     day = pa.array([date.fromisoformat(submission.name)], pa.date32())
     tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": day})
+    tables["quality.free_text_scan"] = _free_text_scan(centre_id, date.fromisoformat(submission.name), raws)
     tables["quality.submission_history"] = history(folder, paths.as_of())
     tables |= _since_the_last(spec, earlier, submission)
     lists = spec.lists.model_dump()
@@ -78,8 +108,9 @@ def load_centre(centre_id: str) -> CentreLoad:
             centre_id,
             [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."],
         )
-    sha = content_hash(submission, folder / "centre.yml")
-    _promote(centre_id, tables, {"centre_id": centre_id, "submission": submission.name, "content_hash": sha})
+    sha = content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
+    receipt = {"centre_id": centre_id, "submission": submission.name, "content_hash": sha, "key_fingerprint": fingerprint(key)}
+    _promote(centre_id, tables, receipt)
     refused = (
         tables["quality.quarantine"]
         .to_pandas()
@@ -90,6 +121,37 @@ def load_centre(centre_id: str) -> CentreLoad:
     )
     rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
     return CentreLoad(centre_id, submission.name, sha, rows, tables["quality.ledger"].to_pandas(), refused)
+
+
+def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) -> None:
+    """A file refused in large part does not fit its spec (or the patient table): a study without it would call missing what was sent."""
+    problems = []
+    for row in ledger.to_pylist():
+        refused, received = row["rows_quarantined"], row["rows_received"]
+        if refused >= SPARED_ROWS and refused > LARGEST_REFUSED_SHARE * received:
+            rules = Counter(q["rule"] for q in quarantine.to_pylist() if (q["file"], q["sheet"]) == (row["file"], row["sheet"]))
+            why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
+            sheet = f", sheet {row['sheet']!r}" if row["sheet"] else ""
+            problems.append(
+                f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused ({why}); expected at most "
+                f"{LARGEST_REFUSED_SHARE:.0%}. Does the file fit the spec, and does the patient table name the same patients?"
+            )
+    if problems:
+        raise CentreRefused(centre_id, problems)
+
+
+def _key(centre_id: str) -> bytes:
+    try:
+        return patient_key()
+    except KeyRefused as refused:
+        raise CentreRefused(centre_id, [str(refused)]) from None
+
+
+def _free_text_scan(centre_id: str, submission: date, raws: list[RawTable]) -> pa.Table:
+    """What was found in the columns of free text."""
+    head = {"centre_id": centre_id, "submission": submission}
+    rows = [{**head, "file": raw.file, "sheet": raw.sheet, **counts} for raw in raws for counts in raw.free_text]
+    return pa.Table.from_pylist(rows, schema=SCAN)
 
 
 def _since_the_last(spec: Spec, earlier: list[Path], current: Path) -> dict[str, pa.Table]:
@@ -106,6 +168,8 @@ def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None
     target = paths.centre_loads() / centre_id
     fresh = target.with_name(f".{centre_id}.new")
     old = target.with_name(f".{centre_id}.old")
+    if old.exists() and not target.exists():
+        old.rename(target)  # a run was killed between the two renames below
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -128,7 +192,7 @@ def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         Table -> row count, for the tables of schemas harmonised and quality.
 
     Raises:
-        CentreRefused: a centre has no load.
+        CentreRefused: a centre has no load, or loads were made with different keys.
     """
     centres = centre_ids()
     missing = [c for c in centres if not (paths.centre_loads() / c / "load.json").is_file()]
@@ -136,6 +200,7 @@ def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         raise CentreRefused(
             ", ".join(missing) or "no centre", ["no load to assemble: load the centre first, or remove its folder from the data."]
         )
+    _check_one_key(centres)
     for schema in ("raw", "harmonised", "quality"):
         con.execute(f"create schema if not exists {schema}")
     stale = con.execute("select table_name from information_schema.tables where table_schema = 'raw'").fetchall()
@@ -157,6 +222,13 @@ def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     for table in combined:
         counts[table] = con.execute(f"select count(*) from {table}").fetchone()[0]
     return counts
+
+
+def _check_one_key(centres: list[str]) -> None:
+    """With different keys a patient sent by two centres would not be found."""
+    made_with = {c: json.loads((paths.centre_loads() / c / "load.json").read_text(encoding="utf-8")).get("key_fingerprint") for c in centres}
+    if len(set(made_with.values())) > 1:
+        raise CentreRefused(", ".join(centres), ["the loads were made with different keys of patient_id: load every centre again with one key."])
 
 
 def _part(centre: str, table: str) -> Path:

@@ -1,7 +1,7 @@
 """Files exactly as sent: every cell as text, every row with its number; nothing interpreted, nothing left out but forbidden columns.
 
 Typed files (XLSX, Stata, SPSS) are rendered without loss: numbers as their shortest decimal text, dates as ISO text, labelled values as
-their labels. Forbidden (identifying) columns are dropped here, before anything is kept.
+their labels. Forbidden (identifying) columns are dropped here, before anything is kept, and free text that could identify is withheld.
 
 What does not belong here: units, vocabularies, missing codes, dates of text files (harmonise.py).
 """
@@ -13,6 +13,8 @@ import hashlib
 import io
 import itertools
 import re
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -22,6 +24,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl.centres import free_text
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.spec import Delimited, JsonLines, Spec, Spss, Stata, Table, Workbook, placeholder_columns, used_columns
 from capla_etl.centres.sql import identifier, quote
@@ -38,7 +41,7 @@ class RawTable:
 
     ``rows`` holds one text column per column of the file, plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or cannot
     be read as such: (row number, status 'ignored' or 'quarantined', rule, message). ``earlier_submissions`` names those, the latest first,
-    whose rows are there too, numbered from ``EARLIER_ROW`` on.
+    whose rows are there too, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each column of free text found.
     """
 
     name: str
@@ -47,6 +50,7 @@ class RawTable:
     rows: pa.Table
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     earlier_submissions: list[str] = field(default_factory=list)
+    free_text: list[dict] = field(default_factory=list)
 
 
 class _Unreadable(Exception):
@@ -90,11 +94,17 @@ def content_hash(submission: Path, spec_path: Path) -> str:
     return digest.hexdigest()
 
 
-def _texts(values: list, column: str) -> pa.Array:
-    """Typed cells of one column as text: the only place where a type becomes text."""
+def _texts(values: list, column: str, decimal: str) -> pa.Array:
+    """Typed cells of one column as text, numbers with the decimal mark that the column is read with: the only place where a type becomes text."""
     if all(type(v) is str for v in values):
         return pa.array(values, pa.string())
-    return pa.array([_text(v, column) for v in values], pa.string())
+    texts = (_text(v, column) for v in values)
+    return pa.array([t.replace(".", decimal) if type(v) is float else t for t, v in zip(texts, values, strict=True)], pa.string())
+
+
+def _decimals(table: Table) -> dict[str, str]:
+    """Column -> its decimal mark, where it is not the table's."""
+    return {s.column: s.decimal for record in table.records for s in record.fields.values() if s.column and s.decimal}
 
 
 def _text(value, column: str) -> str:
@@ -117,7 +127,8 @@ def _text(value, column: str) -> str:
 
 def _unique_header(header: list[str]) -> None:
     """Refuse a header with two equal names; by position, since a row that is no header may hold a patient's data."""
-    twice = [i + 1 for i, name in enumerate(header) if header.count(name) > 1]
+    folded = [name.casefold() for name in header]
+    twice = [i + 1 for i, name in enumerate(folded) if folded.count(name) > 1]
     if twice:
         raise _Unreadable(f"columns {twice[:10]} of the header row have the same names; expected each name once. Is the header row right?")
 
@@ -148,15 +159,19 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
     if declared.compression == "gzip":
         try:
             content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise _Unreadable("not a whole gzip file.") from error
     text = _decode(content, declared.encoding)
     if not text.strip():
         raise _Unreadable("the file is empty.")
     lines = io.StringIO(text, newline="")
-    header = [
-        cell.strip() for cell in list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))[-1]
-    ]
+    try:
+        first_rows = list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))
+    except python_csv.Error as error:
+        raise _Unreadable("the header cannot be read; is every quotation mark closed?") from error
+    header = [cell.strip() for cell in first_rows[-1]]
+    if not any(header):
+        raise _Unreadable(f"row {declared.header_row}, where the header should be, is blank.")
     _unique_header(header)
     if any("\n" in name for name in header):
         raise _Unreadable("the header spans several lines; is every quotation mark closed?")
@@ -205,20 +220,47 @@ def _read_delimited(content: bytes, declared: Delimited) -> tuple[list[str], pa.
     return header, table, set_aside
 
 
-def _read_workbook(content: bytes, declared: Workbook, known_sheets: list[str]) -> tuple[list[str], pa.Table, list]:
-    from python_calamine import CalamineError, CalamineWorkbook
+def _cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int, str]]:
+    """Cells that hold an error or a formula without a stored value: (row, column, what stands there); the fast reader takes them for blank."""
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        sheets = [parts.read(name) for name in parts.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+    if not any(b't="e"' in part or b"<f" in part for part in sheets):
+        return []
+    import openpyxl
+
+    stored = openpyxl.load_workbook(io.BytesIO(content), data_only=True)[sheet]
+    typed = openpyxl.load_workbook(io.BytesIO(content))[sheet]
+    return [
+        (cell.row, cell.column, str(value if value is not None else "(formula without value)"))
+        for row in typed.iter_rows()
+        for cell in row
+        if (value := stored.cell(cell.row, cell.column).value) is None and cell.value is not None or cell.data_type == "e"
+    ]
+
+
+def _workbook_rows(content: bytes, declared: Workbook, known_sheets: list[str]) -> list[list]:
+    from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound, XmlError, ZipError
 
     if not content:
         raise _Unreadable("the file is empty.")
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except (CalamineError, OSError, ValueError) as error:
+        names = workbook.sheet_names
+        rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False) if declared.sheet in names else []
+        broken = _cells_without_value(content, declared.sheet) if declared.sheet in names else []
+    except (CalamineError, XmlError, ZipError, WorksheetNotFound, zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError) as error:
         raise _Unreadable("not a whole XLSX workbook; ask the centre to send it again.") from error
-    if declared.sheet not in workbook.sheet_names:
-        raise _Unreadable(f"no sheet {declared.sheet!r}; the workbook has {workbook.sheet_names}.")
-    if undeclared := [name for name in workbook.sheet_names if name not in known_sheets]:
+    if declared.sheet not in names:
+        raise _Unreadable(f"no sheet {declared.sheet!r}; the workbook has {names}.")
+    if undeclared := [name for name in names if name not in known_sheets]:
         raise _Unreadable(f"the sheet(s) {undeclared} are not in the spec; declare each as a table or under ignored_sheets with a reason.")
-    rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False)
+    for row, column, found in broken:
+        rows[row - 1][column - 1] = found
+    return rows
+
+
+def _read_workbook(content: bytes, declared: Workbook, table: Table, known_sheets: list[str]) -> tuple[list[str], pa.Table, list]:
+    rows = _workbook_rows(content, declared, known_sheets)
     if len(rows) < declared.header_row:
         raise _Unreadable(f"the sheet has {len(rows)} rows; expected the header in row {declared.header_row}.")
     header = [_text(cell, f"header cell {i + 1}").strip() for i, cell in enumerate(rows[declared.header_row - 1])]
@@ -232,12 +274,13 @@ def _read_workbook(content: bytes, declared: Workbook, known_sheets: list[str]) 
             raise _Unreadable(
                 f"row {declared.header_row + 1 + filled[0]} has cells to the right of the last column of the header; expected none."
             )
-    arrays = [_texts(list(values), name) for name, values in zip(header, columns, strict=False)]
+    decimals = _decimals(table)
+    arrays = [_texts(list(values), name, decimals.get(name, table.decimal)) for name, values in zip(header, columns, strict=False)]
     numbers = pa.array(range(declared.header_row + 1, declared.header_row + 1 + len(body)), pa.int64())
     return header, pa.table([*arrays, numbers], names=[*header, "source_row"]), []
 
 
-def _read_statistical(content: bytes, declared: Stata | Spss, declared_missing: dict[str, list[str]]) -> tuple[list[str], pa.Table, list]:
+def _read_statistical(content: bytes, declared: Stata | Spss, table: Table, declared_missing: dict[str, list[str]]) -> tuple[list[str], pa.Table, list]:
     import tempfile
 
     import pyreadstat
@@ -261,7 +304,8 @@ def _read_statistical(content: bytes, declared: Stata | Spss, declared_missing: 
                     f"the file declares {limits['lo']:g} to {limits['hi']:g} as missing in column {column!r}; expected the same under `missing` in the spec."
                 )
     header = list(frame.columns)
-    arrays = [_texts(frame[name].astype(object).tolist(), name) for name in header]
+    decimals = _decimals(table)
+    arrays = [_texts(frame[name].astype(object).tolist(), name, decimals.get(name, table.decimal)) for name in header]
     return header, pa.table([*arrays, pa.array(range(1, len(frame) + 1), pa.int64())], names=[*header, "source_row"]), []
 
 
@@ -278,7 +322,8 @@ class _JsonFile:
             "arrived", pa.table({"source_row": pa.array(range(1, len(lines) + 1), pa.int64()), "line": pa.array(lines, pa.string())})
         )
         self.con.execute(
-            "create table lines as select source_row, line, coalesce(json_valid(line) and json_type(line) = 'OBJECT', false) as readable from arrived"
+            """create table lines as
+            select source_row, line, case when json_valid(line) then json_type(line) = 'OBJECT' and line <> '{}' else false end as readable from arrived"""
         )
         self.set_aside = [
             (row, "quarantined", "not_json", "The line is not a JSON object.") if filled else (row, "ignored", "blank_row", "Blank row.")
@@ -293,6 +338,9 @@ class _JsonFile:
                    case t.type when 'NULL' then '' when 'VARCHAR' then json_extract_string(l.line, t.fullkey) else cast(t.atom as varchar) end as text
             from (select * from lines where readable) l, json_tree(l.line) t where t.fullkey <> '$' and t.type <> 'OBJECT'"""
         )
+        repeated = self._values("select source_row from node group by source_row, fullkey having count(*) > 1 order by 1")
+        self.con.execute("delete from node where source_row in (select source_row from node group by source_row, fullkey having count(*) > 1)")
+        self.set_aside += [(row, "quarantined", "repeated_key", "The object names a key more than once.") for row in dict.fromkeys(repeated)]
         if inner := self._values("select distinct leaf_path from node where leaf_path like '%[%' or (type = 'ARRAY' and list_path <> '')"):
             raise _Unreadable(f"lists inside lists ({inner}); expected one level of lists.")
         self.lists = self._values("select distinct substr(fullkey, 3) from node where type = 'ARRAY' order by 1")
@@ -392,7 +440,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
         submission: the dated folder with the files as sent.
 
     Returns:
-        One RawTable per table of the spec, forbidden columns left out.
+        One RawTable per table of the spec, forbidden columns left out and free text scanned.
 
     Raises:
         CentreRefused: a file is missing, empty, corrupt, in another encoding, or its columns are not those of the spec; all problems at once.
@@ -412,7 +460,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                 header, rows, set_aside = _read_delimited(content, declared)
             elif isinstance(declared, Workbook):
                 known_sheets = [t.format.sheet for t in spec.tables.values() if t.file == table.file and isinstance(t.format, Workbook)]
-                header, rows, set_aside = _read_workbook(content, declared, [*known_sheets, *spec.ignored_sheets])
+                header, rows, set_aside = _read_workbook(content, declared, table, [*known_sheets, *spec.ignored_sheets])
             elif isinstance(declared, JsonLines):
                 if path not in json_files:
                     json_files[path] = _JsonFile(content)
@@ -421,7 +469,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                         problems.append(f"{label}: the list(s) {undeclared} are not in the spec; declare each as a table.")
                 header, rows, set_aside = json_files[path].read(declared, table.key, used_columns(table))
             else:
-                header, rows, set_aside = _read_statistical(content, declared, _declared_missing(spec, table))
+                header, rows, set_aside = _read_statistical(content, declared, table, _declared_missing(spec, table))
         except _Unreadable as error:
             problems.append(f"{label}: {error}")
             continue
@@ -434,7 +482,6 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems.append(f"{label}: the file has a header but no rows.")
             continue
         raw.rows = _set_footer_aside(rows, raw, getattr(declared, "footer_starts_with", []))
-        raw.rows = raw.rows.drop_columns(list(table.forbidden))
         raws.append(raw)
     known = {raw.file for raw in raws} | {t.file for t in spec.tables.values()}
     for path in sorted(submission.iterdir()):
@@ -443,4 +490,8 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems.append(f"{submission.name}/{path.name}: not in the spec; declare it as a table or under ignored_files with a reason.")
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
+    scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws})
+    for raw in raws:
+        raw.rows = scanned[raw.name].drop_columns(list(spec.tables[raw.name].forbidden))
+        raw.free_text = counts.get(raw.name, [])
     return raws

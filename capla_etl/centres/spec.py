@@ -33,8 +33,8 @@ class Delimited(_Strict):
 
     type: Literal["delimited"]
     encoding: str
-    delimiter: str
-    header_row: int = 1
+    delimiter: str = Field(min_length=1, max_length=1)
+    header_row: int = Field(default=1, ge=1)
     compression: Literal["gzip"] | None = None
     footer_starts_with: list[str] = []
 
@@ -44,7 +44,7 @@ class Workbook(_Strict):
 
     type: Literal["xlsx"]
     sheet: str
-    header_row: int = 1
+    header_row: int = Field(default=1, ge=1)
     footer_starts_with: list[str] = []
 
 
@@ -155,6 +155,7 @@ class Table(_Strict):
     date_format: list[str] = []
     row_kinds: RowKinds | None = None
     ignored: dict[str, str] = {}
+    free_text: dict[str, str] = {}
     forbidden: dict[str, str] = {}
     records: list[Record] = Field(min_length=1)
 
@@ -191,7 +192,7 @@ class Spec(_Strict):
     vocabularies: dict[str, dict[str, str]] = {}
     ignored_files: dict[str, str] = {}
     ignored_sheets: dict[str, str] = {}
-    tables: dict[str, Table] = Field(min_length=1)
+    tables: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], Table] = Field(min_length=1)
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -237,9 +238,20 @@ def source_columns(source: Source) -> list[str]:
     return [c for c in named if c]
 
 
+def withheld_columns(table: Table) -> dict[str, str]:
+    """Column -> study field, for columns that are read and judged but whose values are kept nowhere (dates of birth)."""
+    withheld = study.tables()["patient"].withheld
+    return {c: name for record in table.records for name, source in record.fields.items() if name in withheld for c in source_columns(source)}
+
+
+def withheld_note(field: str) -> str:
+    """What stands for a value of such a field where it was sent."""
+    return f"(withheld: {field.replace('_', ' ')})"
+
+
 def used_columns(table: Table) -> list[str]:
     """Every column (or repeated group) that a table's spec mentions, forbidden ones excepted."""
-    used = [table.key, *table.row_key, *table.ignored]
+    used = [table.key, *table.row_key, *table.ignored, *table.free_text]
     if table.row_kinds:
         used.append(table.row_kinds.column)
     for record in table.records:
@@ -320,6 +332,16 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
     return problems
 
 
+def _check_unused(table: Table, where: str) -> list[str]:
+    """Problems of the columns that no study field is read from."""
+    said = [*table.ignored, *table.free_text, *table.forbidden]
+    twice = dict.fromkeys(c for c in said if said.count(c) > 1)
+    problems = [f"{where}: the column {c!r} is there twice; expected it under one of ignored, free_text, forbidden." for c in twice]
+    free = [c for c, reason in table.ignored.items() if reason.strip().lower() == "free text"]
+    problems += [f"{where}.row_key: found {c!r}, a birth date; expected columns that may be shown." for c in table.row_key if c in withheld_columns(table)]
+    return problems + [f"{where}.ignored: {c!r} is free text; expected it under free_text, where it is scanned for identifiers." for c in free]
+
+
 def _check(spec: Spec, centre_id: str) -> list[str]:
     """Problems that the grammar alone does not see."""
     problems = []
@@ -329,6 +351,7 @@ def _check(spec: Spec, centre_id: str) -> list[str]:
     for table_name, table in spec.tables.items():
         if table.incremental and not table.row_key:
             problems.append(f"tables.{table_name}.incremental: found no row_key; expected the columns that say which row replaces which.")
+        problems += _check_unused(table, f"tables.{table_name}")
         for i, record in enumerate(table.records):
             where = f"tables.{table_name}.records[{i}]"
             target = study.tables().get(record.table)
@@ -342,7 +365,7 @@ def _check(spec: Spec, centre_id: str) -> list[str]:
                 problems.append(f"{where}.rows: found {record.rows!r}; expected one of {known_kinds}.")
             if record.rows and not table.row_kinds:
                 problems.append(f"{where}.rows: found {record.rows!r}, but the table has no row_kinds.")
-            allowed = set(target.columns) - {"value", "comparator", "analyte"} | (
+            allowed = {*target.columns, *target.withheld} - {"value", "comparator", "analyte", *target.derived} | (
                 {"transferred_from"} if record.table == "patient" else set()
             )
             if record.table == "lab_result":

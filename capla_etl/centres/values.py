@@ -56,6 +56,20 @@ def _first_rule(rules: list[tuple[str, str]]) -> str:
     return f"case {' '.join(f'when {condition} then {quote(rule)}' for condition, rule in rules)} end" if rules else "null"
 
 
+def day_sql(text: str, formats: list[str], prefix: str = "") -> str:
+    """SQL of the date that a text means in the one format whose shape it has; null for none."""
+    branches = []
+    for date_format in formats:
+        has_shape = f"regexp_full_match({text}, {quote(date_pattern(date_format))})"
+        if date_format == "excel_day_number":
+            day = f"date '1899-12-30' + try_cast({text} as integer)"
+        else:
+            strptime = ("%d " if prefix else "") + (NAMED_DATE_FORMATS.get(date_format) or date_format)
+            day = f"cast(try_strptime({quote(prefix)} || {text}, {quote(strptime)}) as date)"
+        branches.append(f"when {has_shape} then {day}")
+    return f"case {' '.join(branches)} end"
+
+
 class RecordSql:
     """Builds the SQL of one record of the spec.
 
@@ -85,7 +99,11 @@ class RecordSql:
         kind = f"and capla_kind = {quote(self.record.rows)}" if self.table.row_kinds else ""
         selects = []
         for k in self._repetitions():
-            cells = ", ".join(f"clean({identifier(c.replace('{k}', str(k)))}) as {a}" for c, a in self.aliases.items())
+            texts_of = {c: f"clean({identifier(c.replace('{k}', str(k)))})" for c in self.aliases}
+            if self.spec.missing:
+                key = texts_of[self.table.key]
+                texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
+            cells = ", ".join(f"{text} as {self.aliases[c]}" for c, text in texts_of.items())
             selects.append(f"select source_row, {k} as k, {cells} from data_{self.table_name} where capla_status = 'data' {kind}")
         sql = " union all ".join(selects)
         if self.list_field:
@@ -208,9 +226,9 @@ class RecordSql:
             ]
             return [replace(plain, value=f"p.first_tpe_date + {day}", rule=_first_rule(rules))]
         formats = source.date_format or self.table.date_format
-        value = self._day(text, formats)
+        value = day_sql(text, formats)
         partial = source.partial_date_format
-        month = self._day(text, [partial], prefix="01 ") if partial else "null"
+        month = day_sql(text, [partial], prefix="01 ") if partial else "null"
         expected = {"dates": ", ".join([*formats, *([partial] if partial else [])])}
         parsed = [
             replace(
@@ -224,24 +242,10 @@ class RecordSql:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
             end = self.aliases[source.run_to]
-            last = self._day(end, formats)
+            last = day_sql(end, formats)
             rule = _first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
             parsed.append(replace(plain, name="run_end", column=source.run_to, text=end, value=last, rule=rule, expected=expected))
         return parsed
-
-    @staticmethod
-    def _day(text: str, formats: list[str], prefix: str = "") -> str:
-        """SQL of the date that a text means in the one format whose shape it has; null for none."""
-        branches = []
-        for date_format in formats:
-            has_shape = f"regexp_full_match({text}, {quote(date_pattern(date_format))})"
-            if date_format == "excel_day_number":
-                day = f"date '1899-12-30' + try_cast({text} as integer)"
-            else:
-                strptime = ("%d " if prefix else "") + (NAMED_DATE_FORMATS.get(date_format) or date_format)
-                day = f"cast(try_strptime({quote(prefix)} || {text}, {quote(strptime)}) as date)"
-            branches.append(f"when {has_shape} then {day}")
-        return f"case {' '.join(branches)} end"
 
     def _number(self, declared: study.Field, source: Source, plain: Parsed) -> list[Parsed]:
         decimal = source.decimal or self.table.decimal
@@ -259,6 +263,7 @@ class RecordSql:
         rules = []
         if sign:
             rules.append((f"{sign} is null", STOPPING_RULE))
+            rules.append((f"{in_text} <> '' and {sign} <> '' and {in_text} <> {sign}", "comparator_contradiction"))
             if source.stands_for:
                 rules.append((f"{sign} <> '' and {in_text} = ''", "comparator_contradiction"))
             else:
@@ -290,7 +295,7 @@ class RecordSql:
             whole = f"([0-9]{{1,3}}([{thousands}][0-9]{{3}})+|[0-9]+)"
             plain = f"replace({body}, {quote(thousands)}, '')"
         is_number = f"regexp_full_match({body}, {quote(f'[+-]?{whole}([{decimal}][0-9]+)?')})"
-        return f"try_cast(replace({plain}, {quote(decimal)}, '.') as decimal(18, 6))", is_number
+        return f"try_cast(replace({plain}, {quote(decimal)}, '.') as decimal(28, 6))", is_number
 
     def _in_own_unit(self, declared: study.Field, source: Source, digits: str, decimal: str, expected: dict) -> tuple[str, list]:
         """SQL of the number in the study's unit, and the rules of units and limits."""
@@ -316,7 +321,7 @@ class RecordSql:
                 expected["limit"] = f"{low} to {high} U/L"
                 converted = f"cast({digits} as double) / cast({limit} as double)"
             else:
-                converted = f"cast({digits} * cast({factor} as decimal(12, 6)) as double)"
+                converted = f"cast({digits} * cast({factor} as decimal(10, 4)) as double)"
             if name in declared.sent_range:
                 low, high = declared.sent_range[name]
                 rules.append((f"{here} and {digits} not between {low} and {high}", "out_of_range"))

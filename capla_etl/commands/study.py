@@ -24,8 +24,9 @@ STAGES = {
     "harmonised": ("harmonised",),
     "dbt": ("dbt",),
     "expectations": ("expectations_",),
-    "statistics": ("study__",),
+    "statistics": ("study__", "outcomes__"),
     "report": ("report__",),
+    "queries": ("quality__query", "queries__"),
     "publish": ("published__",),
     "orchestration": (),
 }

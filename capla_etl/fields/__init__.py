@@ -61,6 +61,8 @@ class HarmonisedTable:
     columns: tuple[str, ...]
     required: tuple[str, ...]
     present: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
 
     @property
     def all_columns(self) -> list[str]:

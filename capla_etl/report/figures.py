@@ -19,7 +19,7 @@ COLOURS = {"caplacizumab": "#0b6e75", "control": "#b4531a", "early": "#0b6e75", 
 DASHES = {"caplacizumab": "-", "control": (0, (6, 2)), "early": "-", "delayed": (0, (2, 1.6))}
 INK, MUTED, RULE = "#1c2a33", "#5b6b76", "#cfd8dd"
 
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "capla",
     "font.family": "sans-serif",
@@ -44,7 +44,7 @@ def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.7 + 0.22 * groups))
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(2, 1, height_ratios=[10, 0.75 * groups + 0.9], hspace=0.34, left=0.145, right=0.975, top=0.97, bottom=0.045)
@@ -70,7 +70,7 @@ def _numbers_at_risk(axes: Axes, curve: pd.DataFrame, groups: list[str], title: 
         at_risk = curve[curve["group"] == group].set_index("day")["at_risk"]
         axes.text(-0.012, line, GROUPS[group], ha="right", va="center", fontsize=9, color=COLOURS[group], transform=axes.get_yaxis_transform())
         for day in days:
-            axes.text(day, line, f"{int(at_risk[day])}", ha="left" if day == 0 else "center", va="center", fontsize=9, color=INK)
+            axes.text(day, line, "[c]" if math.isnan(at_risk[day]) else f"{int(at_risk[day])}", ha="left" if day == 0 else "center", va="center", fontsize=9, color=INK)
 
 
 def survival_figure(curve: pd.DataFrame) -> Figure:
@@ -90,7 +90,7 @@ def survival_figure(curve: pd.DataFrame) -> Figure:
     floor = 0 if pd.isna(lowest) else max(0, 5 * math.floor((100 * lowest - 1) / 5))
     label = "Alive, %" if floor == 0 else f"Alive, % (axis starts at {floor} %)"
     figure, axes, risk = _canvas(len(groups), label, days)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
             colour = COLOURS[group]
@@ -116,7 +116,7 @@ def response_incidence_figure(curve: pd.DataFrame) -> Figure:
 
     groups = list(dict.fromkeys(curve["group"]))
     figure, axes, risk = _canvas(len(groups), "Cumulative incidence, %", int(curve["day"].max()))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
             colour = COLOURS[group]
@@ -136,6 +136,6 @@ def svg_text(figure: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

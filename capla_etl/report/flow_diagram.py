@@ -19,7 +19,7 @@ class _Drawing:
     def __init__(self) -> None:
         self.parts: list[str] = []
 
-    def box(self, x: float, y: float, width: float, title: str, number: int | None, lines: list[str] = (), kind: str = "") -> float:
+    def box(self, x: float, y: float, width: float, title: str, number: float | None, lines: list[str] = (), kind: str = "") -> float:
         """A box with a title, its number at the right and smaller lines beneath; returns the y of its lower edge."""
         height = 40 + _LINE * len(lines) + (6 if lines else 0)
         self.parts.append(f'<rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="7"/>')
@@ -47,7 +47,7 @@ def flow_svg(results: pd.DataFrame) -> str:
         results: ``study.result`` with table ``flow``.
     """
     own = results[(results["table_id"] == "flow") & (results["group"] == "all")]
-    count = {row: int(value) for row, value in zip(own["row"], own["value"], strict=True)}
+    count = dict(zip(own["row"], own["value"].astype(float), strict=True))
     centres = results.loc[(results["table_id"] == "flow") & (results["group"] != "all"), "group"].nunique()
     label = TABLES["flow"].rows
     drawing = _Drawing()
@@ -58,7 +58,7 @@ def flow_svg(results: pd.DataFrame) -> str:
         return [f"{label[row]}\t{thousands(count[row])}" for row in rows]
 
     refused = ["rows_duplicate", "rows_quarantined", "rows_ignored"]
-    bottom = drawing.box(left, 16, width, f"Rows received from {centres} centres", count["rows_received"],
+    bottom = drawing.box(left, 16, width, f"Rows received from {centres} centres" if centres else "Rows received", count["rows_received"],
                          [f"Rows accepted\t{thousands(count['rows_loaded'])}",
                           f"Single values quarantined in accepted rows\t{thousands(count['values_quarantined'])}"])
     side_bottom = drawing.box(side, 16, side_width, "Not taken over", sum(count[row] for row in refused), lines(*refused), "aside")
@@ -72,7 +72,7 @@ def flow_svg(results: pd.DataFrame) -> str:
     drawing.arrow((left + width, y + 20), (side - 3, y + 20))
     eligible_y = max(records_bottom + 34, excluded_bottom - 40)
     drawing.arrow((middle, records_bottom), (middle, eligible_y - 3))
-    unknown = [f"{label['group_unknown']}, in no table\t{count['group_unknown']}"] if count["group_unknown"] else []
+    unknown = [f"{label['group_unknown']}, in no table\t{thousands(count['group_unknown'])}"] if count["group_unknown"] else []
     eligible_bottom = drawing.box(left, eligible_y, width, "Eligible patients", count["eligible"], unknown, "strong")
 
     arms_y = max(eligible_bottom, excluded_bottom) + 44
@@ -99,8 +99,8 @@ def flow_svg(results: pd.DataFrame) -> str:
         x += widths[row] + 14
     height = timing_y + 40 + 2 * _LINE + 6 + 16
     summary = (
-        f"{count['patient_records']} patient records, {count['excluded']} excluded, {count['eligible']} eligible: "
-        f"{count['caplacizumab']} with caplacizumab and {count['control']} controls."
+        f"{thousands(count['patient_records'])} patient records, {thousands(count['excluded'])} excluded, {thousands(count['eligible'])} eligible: "
+        f"{thousands(count['caplacizumab'])} with caplacizumab and {thousands(count['control'])} controls."
     )
     return (
         f'<svg class="flow" viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-labelledby="flow-title flow-desc">'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from capla_etl.report.tables import fixed, interval, p_text, printed, printed_as_published, thousands
+from capla_etl.report.tables import CONFIDENTIAL, fixed, interval, p_text, printed, printed_as_published, thousands, without_value
 from capla_etl.stats.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,6 +31,8 @@ class ReportInputs:
         centres: one row per centre: centre_id, and optionally name, country.
         checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
         deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
+        disagreements: the listing behind Table 7 (``study.disagreement``); None leaves it out.
+        notice: what a reader is told about the profile (``stats.disclosure``); empty for none.
     """
 
     results: pd.DataFrame
@@ -43,6 +45,8 @@ class ReportInputs:
     centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
     checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
     deaths: pd.DataFrame | None = None
+    disagreements: pd.DataFrame | None = None
+    notice: str = ""
 
 
 def write_report(inputs: ReportInputs, path: Path) -> Path:
@@ -60,12 +64,13 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     parameters = {row.name: (str(row.value), row.comment) for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)}
-    tables = {table_id: printed(inputs.results, table_id) for table_id in ("table1", "table2", "table5", "table6", "survival",
+    tables = {table_id: printed(inputs.results, table_id) for table_id in ("table1", "table2", "table5", "table6", "table7", "survival",
                                                                           "response_incidence")}
     tables["as_published"] = printed_as_published(inputs.results)
     page = environment.get_template("report.html").render(
         css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         synthetic=SYNTHETIC,
+        notice=inputs.notice,
         effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
         cut_offs=_cut_offs(inputs.submission),
         cards=_cards(inputs),
@@ -82,6 +87,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         centre_flow=_flow_by_centre(inputs),
         rules=_top_rules(inputs.quarantine),
         deaths=_death_rows(inputs.deaths),
+        disagreements=_disagreement_rows(inputs.disagreements),
         parameters=[(name, *rest) for name, rest in parameters.items()],
         checks=inputs.checks.to_dict("records"),
         exclusions=EXCLUSIONS,
@@ -102,13 +108,15 @@ def _lines(results: pd.DataFrame, table_id: str) -> dict:
 
 
 def _percent(line) -> str:
-    return "not estimable" if pd.isna(line.value) else f"{fixed(line.value, 1)}\u00a0%"
+    if pd.isna(line.value):
+        return "not shown" if without_value(line) == CONFIDENTIAL else "not estimable"
+    return f"{fixed(line.value, 1)}\u00a0%"
 
 
 def _cards(inputs: ReportInputs) -> list[dict[str, str]]:
     """The first look: value, what it is, and what stands beside it."""
     flow, outcomes = _lines(inputs.results, "flow"), _lines(inputs.results, "table2")
-    count = {row: int(line.value) for (row, group, _), line in flow.items() if group == "all"}
+    count = {row: float(line.value) for (row, group, _), line in flow.items() if group == "all"}
     survival = {group: outcomes["survival_3_months", group, "percent"] for group in ("caplacizumab", "control")}
     p = outcomes["survival_3_months", "difference", "p_value"].value
     ratio = outcomes["failure", "difference", "risk_ratio"]
@@ -263,4 +271,18 @@ def _death_rows(deaths: pd.DataFrame | None) -> list[list[str]] | None:
             "not stated" if pd.isna(row.death_cause) else row.death_cause,
         ]
         for row in deaths.itertuples()
+    ]
+
+
+def _disagreement_rows(disagreements: pd.DataFrame | None) -> list[list[str]] | None:
+    if disagreements is None:
+        return None
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else fixed(value, 0)
+
+    return [
+        [row.patient_id, row.centre_id, GROUPS[row.treatment_group], row.outcome.replace("_", " "), row.derived, row.reported, day(row.derived_day),
+         day(row.days_difference)]
+        for row in disagreements.itertuples()
     ]

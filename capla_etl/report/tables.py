@@ -15,6 +15,9 @@ from capla_etl.stats.labels import EFFECT_CAVEAT, GROUPS, TABLES
 from capla_etl.stats.published import FIGURES
 
 MINUS, RANGE, NONE = "\u2212", "\u2013", "\u2013"
+# What a protecting profile does not show.
+CONFIDENTIAL = "[c]"
+_CONFIDENTIAL_CAVEATS = ("suppressed: ", "withheld: ")
 # Caveats that are printed elsewhere: the effect caveat above the table, who was not assessed in the list beneath it.
 _NOT_ASSESSED = "not assessed: "
 _ELSEWHERE = (EFFECT_CAVEAT, "unadjusted")
@@ -34,7 +37,9 @@ def short(value: float, decimals: int = 1) -> str:
 
 
 def thousands(number: float) -> str:
-    """A count with a thin space between thousands from 10000 on, as ISO 80000 writes them."""
+    """A count with a thin space between thousands from 10000 on, as ISO 80000 writes them; a mark where a count may not be shown."""
+    if pd.isna(number):
+        return CONFIDENTIAL
     return f"{int(number):,}".replace(",", "\u202f") if abs(number) >= 10_000 else str(int(number))
 
 
@@ -92,6 +97,11 @@ def interval(line, decimals: int) -> str:
     return f"{fixed(line.lower, decimals)} to {fixed(line.upper, decimals)}"
 
 
+def without_value(line) -> str:
+    """What stands for a number that is not there: not estimable, or not shown."""
+    return CONFIDENTIAL if not pd.isna(line.caveat) and line.caveat.startswith(_CONFIDENTIAL_CAVEATS) else NONE
+
+
 def _counts(line) -> str:
     if pd.isna(line.n) or pd.isna(line.n_assessed):
         return ""
@@ -107,19 +117,22 @@ def _group_cell(statistics: dict, with_interval: bool) -> Cell:
         if "at_risk" in statistics:
             small_print.append(f"{thousands(statistics['at_risk'].value)} at risk")
         sub = "; ".join(text for text in small_print if text)
-        return Cell(NONE if pd.isna(line.value) else f"{fixed(line.value, 1)} %", sub)
+        return Cell(without_value(line) if pd.isna(line.value) else f"{fixed(line.value, 1)} %", sub)
     if "median" in statistics:
         line = statistics["median"]
         if pd.isna(line.value):
-            return Cell(NONE, "no value")
+            return Cell(without_value(line), "no value" if without_value(line) == NONE else "")
         values = [statistics[name].value for name in ("median", "q1", "q3")]
         decimals = 0 if all(short(value) == fixed(value, 0) for value in values) else 1
         median, q1, q3 = (fixed(value, decimals) for value in values)
         of = "" if line.n == line.n_assessed else f" of {thousands(line.n_assessed)}"
         return Cell(f"{median} ({q1}{RANGE}{q3})", f"n {thousands(line.n)}{of}")
+    if "kappa" in statistics:
+        line = statistics["kappa"]
+        return Cell(without_value(line) if pd.isna(line.value) else fixed(line.value, 2), interval(line, 2))
     if "count" in statistics:
         line = statistics["count"]
-        return Cell(_counts(line) if line.n_assessed else thousands(line.value))
+        return Cell(_counts(line) if not pd.isna(line.n_assessed) and line.n_assessed else thousands(line.value))
     return Cell("")
 
 
@@ -129,7 +142,7 @@ def _effect_cell(statistics: dict, names: tuple[str, ...]) -> Cell:
         if name in statistics:
             line = statistics[name]
             if pd.isna(line.value):
-                return Cell(NONE)
+                return Cell(without_value(line))
             if name == "p_value":
                 return Cell(p_text(line.value))
             if name == "risk_difference":
@@ -150,7 +163,7 @@ class _Footnotes:
         found = []
         for line in lines:
             caveats = [] if pd.isna(line.caveat) else line.caveat.split("; ")
-            own = [text for text in caveats if text not in _ELSEWHERE and not text.startswith(_NOT_ASSESSED)]
+            own = [text for text in caveats if text not in _ELSEWHERE and not text.startswith((_NOT_ASSESSED, *_CONFIDENTIAL_CAVEATS))]
             group = GROUPS.get(line.group, line.group)
             for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group != "difference" else text for text in own)]:
                 if text not in self.texts:
@@ -259,7 +272,7 @@ def printed_as_published(results: pd.DataFrame) -> PrintedTable:
                 cells=[
                     Cell("Comparison" if figure.group == "difference" else GROUPS[figure.group]),
                     Cell(f"{qualifier}{short(figure.value, 4)}{percent}"),
-                    Cell(_computed_text(computed.value, figure.unit, decimals), small_print),
+                    Cell(_computed_text(computed.value, figure.unit, decimals) if not pd.isna(computed.value) else without_value(computed), small_print),
                     Cell(_change_text(difference.value, figure.unit, decimals)),
                 ],
                 marks=footnotes.marks([computed], methods=False),

@@ -25,6 +25,7 @@ STATISTICS = {
     "median_difference": "unit of the row",
     "ratio_of_medians": "ratio",
     "smd": "standard deviations, absolute",
+    "kappa": "Cohen's kappa, -1 to 1",
     "p_value": "probability",
     "published": "as the published figure",
     "computed": "as the published figure",
@@ -229,6 +230,28 @@ TABLES = {
         },
         indented=frozenset({*(f"cause_{cause.lower()}" for cause in DEATH_CAUSES), "cause_not_stated"}),
         parameters=("follow_up_days", "early_start_by_day"),
+    ),
+    "table7": TableText(
+        title="Table 7. Derived outcomes against the centres' own judgement",
+        groups=("all", "caplacizumab", "control"),
+        rows={
+            **{
+                f"{outcome}_{cell}": f"{label}{text}"
+                for outcome, label in (("refractory", "Refractory"), ("exacerbation", "Exacerbation"))
+                for cell, text in (
+                    ("agreement", ": derived and reported agree"), ("both_yes", ", derived and reported"), ("derived_only", ", derived only"),
+                    ("reported_only", ", reported only"), ("both_no", ", neither"), ("kappa", ": Cohen's kappa"),
+                )
+            },
+            "response_day_exact": "Day of response: the same",
+            "response_day_within_1": "Day of response: within 1 day",
+            "response_day_difference": "Day of response: derived minus reported, days",
+        },
+        indented=frozenset(
+            f"{outcome}_{cell}" for outcome in ("refractory", "exacerbation") for cell in ("both_yes", "derived_only", "reported_only", "both_no", "kappa")
+        ),
+        note="Patients in whom both are known. Centres may go by other criteria than the protocol; neither side is corrected by the other.",
+        parameters=("default_rule_set",),
     ),
     "as_published": TableText(
         title="As published, beside computed",

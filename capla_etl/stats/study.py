@@ -154,8 +154,8 @@ def _patient_counts(group: str, patient: pd.DataFrame) -> list[dict]:
 
 # ------------------------------------------------------------------------------------------------------------------ table 1
 
-_TABLE_1_ANSWERS = ("female", "first_episode", "neurological_involvement", "coma", "corticosteroids", "rituximab")
-_TABLE_1_VALUES = {
+TABLE_1_ANSWERS = ("female", "first_episode", "neurological_involvement", "coma", "corticosteroids", "rituximab")
+TABLE_1_VALUES = {
     "age_years": "age_years",
     "hemoglobin_g_per_dl": "hemoglobin_g_per_dl",
     "platelets_10e9_per_l": "platelets_10e9_per_l_day0",
@@ -183,15 +183,15 @@ def table1(patient: pd.DataFrame) -> pd.DataFrame:
     one, two = arms.values()
     rows = []
     for row in TABLES["table1"].rows:
-        if row in _TABLE_1_ANSWERS:
+        if row in TABLE_1_ANSWERS:
             rows += [cells.percent("table1", row, arm, members[row]) for arm, members in arms.items()]
             rows += [
                 line for line in cells.compare_percent("table1", row, one[row], two[row], caveat="unadjusted")
                 if line["statistic"] == "p_value"
             ]
             rows.append(cells.smd_of_answers("table1", row, one[row], two[row]))
-        elif row in _TABLE_1_VALUES:
-            column = _TABLE_1_VALUES[row]
+        elif row in TABLE_1_VALUES:
+            column = TABLE_1_VALUES[row]
             for arm, members in arms.items():
                 rows += cells.quartiles("table1", row, arm, members[column], caveat=_limits_caveat(row, members))
             rows += [

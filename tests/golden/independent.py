@@ -103,7 +103,7 @@ class Day:
     ldh: float | None = None  # x ULN
     adamts13: float | None = None  # %
     comparator: str | None = None  # '<', '>' or None, of ADAMTS13
-    tpe_sessions: int = 0
+    tpe_sessions: int | None = 0  # None: not known, since the list of exchanges is not complete
 
 
 @dataclass(frozen=True)
@@ -358,7 +358,8 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     rules = RULE_SETS[rule_set]
     platelets = {row.day: row.platelets for row in patient.days if row.platelets is not None}
     ldh = {row.day: row.ldh for row in patient.days if row.ldh is not None}
-    sessions = {row.day: row.tpe_sessions for row in patient.days if row.tpe_sessions > 0}
+    sessions = {row.day: row.tpe_sessions for row in patient.days if row.tpe_sessions}
+    exchanges_known = all(row.tpe_sessions is not None for row in patient.days) and len(patient.days) > 0
     tpe_days = sorted(sessions)
     activities = {row.day: (row.adamts13, row.comparator) for row in patient.days if row.adamts13 is not None}
     for tpe_day in tpe_days:
@@ -377,7 +378,7 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
         response = "yes"
         assessable = latest_in(ldh, response_day - RESPONSE_LDH_WINDOW_DAYS, response_day) is not None
         response_ldh_assessable = "yes" if assessable else "no"
-    elif patient.died or followed_to_day_90:
+    elif patient.died or (followed_to_day_90 and platelets):
         response = "no"
     else:
         response = "not_evaluable"
@@ -386,6 +387,9 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     refractory, severe_refractory, refractory_assessed = refractory_by_platelets_and_ldh(platelets, ldh, tpe_days, response_day)
     if rules.refractory == "no_response_after_5_tpe":
         refractory, severe_refractory = refractory_by_no_response(tpe_days, response_day), None
+    if not exchanges_known:
+        # TPE days that are not all known cannot be counted
+        refractory, severe_refractory = "not_evaluable", None if severe_refractory is None else "not_evaluable"
     if rules.refractory == "not_doubled_day_4":
         refractory, severe_refractory = refractory_by_not_doubled(platelets, ldh, response_day), None
 
@@ -394,7 +398,7 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     for day in sorted(activities):
         if surely_at_least(*activities[day], REMISSION_ADAMTS13_FROM):
             recovered_days.append(day)
-    drug_free_evaluable = True
+    drug_free_evaluable = exchanges_known
     for course in patient.courses:
         if course.end_day is None and not rules.tpe_is_the_only_therapy:
             drug_free_evaluable = False
@@ -451,7 +455,7 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     # 3.8 failure to achieve clinical response
     if response_day is not None and response_day <= FOLLOW_UP_DAYS:
         failure = "no"
-    elif patient.died or followed_to_day_90:
+    elif patient.died or (followed_to_day_90 and platelets):
         failure = "yes"
     else:
         failure = "not_evaluable"
@@ -459,7 +463,7 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     # 3.9 time and exchanges to response
     tpe_days_to_response = None
     tpe_sessions_to_response = None
-    if response_day is not None:
+    if response_day is not None and all(row.tpe_sessions is not None for row in patient.days if row.day <= response_day):
         tpe_days_to_response = 0
         tpe_sessions_to_response = 0
         for day in tpe_days:
@@ -530,7 +534,7 @@ def patients_of(con: duckdb.DuckDBPyConnection) -> dict[str, Patient]:
         "select patient_id, day, platelets_10e9_per_l, ldh_x_uln, adamts13_percent, adamts13_comparator, tpe_sessions "
         "from marts.daily_series"
     ).fetchall():
-        day = Day(*values[:-1], tpe_sessions=values[-1] or 0)
+        day = Day(*values[:-1], tpe_sessions=values[-1])
         days.setdefault(patient_id, []).append(day)
     courses: dict[str, list[Course]] = {}
     for patient_id, drug, start_day, end_day in con.execute(

@@ -5,14 +5,16 @@ import gzip
 import io
 import json
 import re
+from datetime import datetime
 
 import duckdb
 import openpyxl
 import pyreadstat
 import pytest
-from conftest import ROOT
 
-SUBMITTED = ROOT / "data_raw"
+from capla_etl import paths
+
+SUBMITTED = paths.ROOT / "data_raw"
 
 
 def _delimited(path, encoding, delimiter):
@@ -145,17 +147,87 @@ def test_the_files_carry_the_forbidden_values_that_are_searched_for():
     assert openpyxl.load_workbook(SUBMITTED / "DE01/2023-06-30/Capla500_Koeln.xlsx")["Stammdaten"]["B5"].value == "NACHNAME-0000"
 
 
-def test_no_forbidden_value_reaches_the_warehouse(con):
-    columns = con.execute("select table_schema, table_name, column_name from information_schema.columns where data_type = 'VARCHAR'").fetchall()
-    assert len(columns) > 300
-    for schema, table, column in columns:
-        found = con.execute(f'select count(*) from {schema}."{table}" where regexp_matches("{column}", ?)', [FORBIDDEN]).fetchone()
-        assert found == (0,), f"{schema}.{table}.{column}"
+def _birth_dates_as_sent() -> set[str]:
+    """Birth dates as the files write them, and in ISO form, read without the pipeline."""
+    sent = set()
+    for centre, path, encoding, delimiter, column in (
+        ("FR01", "patients.csv", "cp1252", ";", "Date de naissance"),
+        ("HU01", "betegek.txt", "cp1250", "\t", "Születési dátum"),
+        ("US01", "demog.psv.gz", "utf-8", "|", "DOB"),
+    ):
+        header, *rows = _delimited(SUBMITTED / centre / "2023-06-30" / path, encoding, delimiter)
+        sent |= {row[header.index(column)] for row in rows}
+    lines = (SUBMITTED / "CA01/2023-06-30/toronto.ndjson").read_text(encoding="utf-8").splitlines()
+    sent |= {json.loads(line)["birthDate"] for line in lines}
+    for name, sheet, header_row, column in (("DE01/2023-06-30/Capla500_Koeln.xlsx", "Stammdaten", 4, "Geb.-Datum"), ("BR01/2023-06-30/RJ_capla.xlsx", "Pacientes", 1, "Nascimento")):
+        cells = list(openpyxl.load_workbook(SUBMITTED / name, read_only=True)[sheet].iter_rows(min_row=header_row, values_only=True))
+        values = [row[cells[0].index(column)] for row in cells[1:]]
+        sent |= {str(value.date() if isinstance(value, datetime) else value) for value in values}
+    for name, reader, column in (("AT01/2023-06-30/ttp_wien_pat.dta", pyreadstat.read_dta, "gebdat"), ("ES01/2023-06-30/pacientes.sav", pyreadstat.read_sav, "FNAC")):
+        sent |= {str(value) for value in reader(str(SUBMITTED / name))[0][column]}
+    sent |= {f"{y}-{m}-{d}" for d, m, y in (text.split("/") for text in sent if re.fullmatch(r"\d\d/\d\d/\d{4}", text))}
+    return {text for text in sent if re.search(r"\D", text) and re.search(r"\d{4}", text)}
 
 
-def test_no_forbidden_value_reaches_an_output_or_a_log(study_run):
+BIRTH_DATES = _birth_dates_as_sent()
+
+
+def _dates_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?(?!\d)", text))
+
+
+def test_the_files_carry_the_birth_dates_that_are_searched_for():
+    assert len(BIRTH_DATES) > 1500
+    assert {"31/07/1967", "1967-07-31"} <= BIRTH_DATES
+
+
+def _not_a_value_of(rows: str, con, place: str) -> None:
+    """None of the rows holds a forbidden value, or a birth date in a cell of its own or as part of a text."""
+    described = con.execute(f"describe select * from {rows}").fetchall()
+    for column in [f'"{name}"' for name, kind, *_ in described if kind in ("VARCHAR", "DATE", "TIMESTAMP")]:
+        text = f"cast({column} as varchar)"
+        found = con.execute(f"select count(*) from {rows} where regexp_matches({text}, ?)", [FORBIDDEN]).fetchone()
+        assert found == (0,), f"{place}.{column}"
+        dates = f"select unnest(regexp_extract_all({text}, '[0-9]+[./-][0-9]+[./-][0-9]+[.]?')) as found from {rows}"
+        assert not {d for (d,) in con.execute(f"select distinct found from ({dates})").fetchall()} & BIRTH_DATES, f"{place}.{column}"
+
+
+def test_no_forbidden_value_and_no_birth_date_reaches_the_warehouse(con):
+    tables = con.execute("select table_schema, table_name from information_schema.tables").fetchall()
+    assert len(tables) > 60
+    for schema, table in tables:
+        _not_a_value_of(f'{schema}."{table}"', con, f"{schema}.{table}")
+
+
+def test_no_forbidden_value_and_no_birth_date_reaches_a_load_or_a_table_of_the_outputs(study_run):
+    files = list(study_run.warehouse.rglob("*.parquet"))
+    assert len(files) > 100
+    with duckdb.connect() as con:
+        for path in files:
+            _not_a_value_of(f"read_parquet('{path}')", con, str(path))
+
+
+def test_a_patient_sent_by_two_centres_is_found_without_a_birth_date(con):
+    pairs = con.execute(
+        """select a.centre_id, a.centre_patient_id, b.centre_id, b.centre_patient_id from harmonised.patient a join harmonised.patient b
+            using (sex, birth_date_linkage, first_tpe_date) where a.centre_id < b.centre_id order by all"""
+    ).fetchall()
+    assert pairs == [("AT01", "1", "DE01", "K900"), ("AT01", "2", "DE01", "K901"), ("AT01", "3", "DE01", "K902")]
+
+
+def test_the_free_text_that_could_identify_is_withheld_and_counted(con):
+    scan = con.execute("select centre_id, file, column_name, texts, withheld, links, formulas from quality.free_text_scan").fetchall()
+    assert scan == [("FR01", "patients.csv", "Commentaires", 14, 1, 1, 1)]
+    withheld = con.execute("select \"N° patient\", Commentaires from raw.fr01__patients where Commentaires like '(withheld%'").fetchall()
+    assert withheld == [("FR-0018", "(withheld: link, formula)")]
+
+
+def test_no_forbidden_value_and_no_birth_date_reaches_an_output_or_a_log(study_run):
     files = [p for folder in (study_run.warehouse, study_run.dagster_home) for p in folder.rglob("*") if p.is_file() and p.suffix not in (".duckdb", ".parquet")]
     assert len(files) > 20
     for path in files:
-        assert not re.search(FORBIDDEN.encode(), path.read_bytes()), path
+        content = path.read_bytes()
+        assert not re.search(FORBIDDEN.encode(), content), path
+        assert not _dates_in(content.decode("latin-1")) & BIRTH_DATES, path
     assert not re.search(FORBIDDEN, study_run.output)
+    assert not _dates_in(study_run.output) & BIRTH_DATES

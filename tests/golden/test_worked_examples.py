@@ -76,7 +76,7 @@ def load(con: duckdb.DuckDBPyConnection, examples: dict[str, dict]) -> None:
         answers = ("first_episode", "neurological_involvement", "coma", "corticosteroids", "reported_refractory", "reported_exacerbation")
         rows["patient"].append(
             row(
-                1, **dict.fromkeys(answers, "unknown"), sex="female", age_years_reported=40, diagnosis="ittp", adamts13_percent=5.0,
+                1, **dict.fromkeys(answers, "unknown"), sex="female", age_years_at_first_tpe=40, diagnosis="ittp", adamts13_percent=5.0,
                 adamts13_comparator="<", died="no" if death is None else "yes", death_date=None if death is None else date(death),
                 last_contact_date=date(last_seen if death is None else death),
             )

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from capla_etl.centres.load import load_centre
-from capla_etl.centres.pseudonym import DEMONSTRATION_KEY, patient_id_sql
+from capla_etl.centres.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
 
 LABS = """
 labs:
@@ -231,5 +231,7 @@ def test_a_second_row_for_a_patient_is_refused_and_the_first_kept(centre, loaded
 
 
 def test_patient_id_is_the_hmac_of_centre_and_pseudonym():
-    [(computed,)] = duckdb.sql(f"select {patient_id_sql(repr('FR01'), repr('N° 1'))}").fetchall()
+    con = duckdb.connect()
+    use_key(con, DEMONSTRATION_KEY)
+    [(computed,)] = con.execute(f"select {patient_id_sql(repr('FR01'), repr('N° 1'))}").fetchall()
     assert computed == hmac.new(DEMONSTRATION_KEY, "FR01|N° 1".encode(), hashlib.sha256).hexdigest()[:16]

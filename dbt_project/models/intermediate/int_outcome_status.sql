@@ -1,9 +1,9 @@
 -- The day and status of response, exacerbation, remission and relapse.
 --
 -- Grain    one row per rule set and patient with a day 0
--- Inputs   death, rule_set, clinical_response, clinical_remission, exacerbation, unclassified_fall, relapse
+-- Inputs   death, rule_set, int_observed, clinical_response, clinical_remission, exacerbation, unclassified_fall, relapse
 -- Source   PROTOCOL 3.1 and the paragraph after 3.6
--- Unknown  'not_evaluable': without a response, or not followed far enough to say no
+-- Unknown  'not_evaluable': without a response, or not followed far enough (for a response: not counted once) to say no
 -- Caveat   a response is looked for throughout the follow-up, not only to day 90
 
 with response as (
@@ -52,7 +52,8 @@ select
     cast(
         case
             when response.day is not null then 'yes'
-            when death.last_seen_day >= {{ var('follow_up_days') }} or death.died = 'yes' then 'no'
+            when death.died = 'yes' then 'no'
+            when observed.platelets_counted = 'yes' and death.last_seen_day >= {{ var('follow_up_days') }} then 'no'
             else 'not_evaluable'
         end as varchar
     ) as response,
@@ -93,6 +94,8 @@ select
     cast(relapse.relapse_status as varchar) as relapse_status
 from {{ ref('death') }} as death
 cross join {{ ref('rule_set') }} as rule_set
+left join {{ ref('int_observed') }} as observed
+    on death.patient_id = observed.patient_id
 left join response
     on death.patient_id = response.patient_id
     and rule_set.rule_set = response.rule_set

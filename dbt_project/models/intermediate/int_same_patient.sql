@@ -20,7 +20,7 @@ record as (
         patient.patient_id,
         patient.centre_id,
         patient.sex,
-        patient.birth_date,
+        patient.birth_date_linkage,
         patient.transferred_from_patient_id,
         day_zero.day0_date,
         coalesce(result_days.result_days, 0) as result_days
@@ -45,7 +45,7 @@ by_transfer as (
         and record.patient_id <> origin.patient_id
 ),
 
--- "same sex, birth date and day 0 where both send a birth date"; "none stated: the one with more daily results"
+-- "same sex, birth date and day 0 where both send a birth date" (equal birth dates have equal linkage values); "none stated: the one with more daily results"
 by_identity as (
     select
         record.patient_id,
@@ -56,7 +56,7 @@ by_identity as (
     from record
     inner join record as other
         on record.sex = other.sex
-        and record.birth_date = other.birth_date
+        and record.birth_date_linkage = other.birth_date_linkage
         and record.day0_date = other.day0_date
         and record.centre_id <> other.centre_id
     where coalesce(record.transferred_from_patient_id, '') <> other.patient_id

@@ -3,8 +3,8 @@
 -- Grain    one row per patient and day (from day 0) with a result, an exchange or a day of treatment
 -- Inputs   int_patient_timeline, int_caplacizumab, stg_patient, lab_result, tpe_session, drug_course, int_day_spine
 -- Source   PROTOCOL 2
--- Unknown  a null result was not measured (or refused); tpe_sessions is null throughout where only the date of the first exchange
---          is known and no session; on_caplacizumab is 'unknown' before the end of a course without recorded start and after the
+-- Unknown  a null result was not measured (or refused); tpe_sessions is null on days without a session where the list of
+--          sessions lacks the first one (only its date is known); on_caplacizumab is 'unknown' before the end of a course without recorded start and after the
 --          start of a course without recorded end, and throughout where it is not known whether the patient had the drug
 -- Caveat   "Nothing before day 0 is person-time": earlier results and treatment are not here
 -- Caveat   therapy_day counts a course without recorded start from day 0, one without recorded end on its first day only
@@ -146,7 +146,12 @@ select
     cast(platelets_and_ldh.ldh_x_uln as double) as ldh_x_uln,
     cast(adamts13.adamts13_percent as double) as adamts13_percent,
     cast(adamts13.adamts13_comparator as varchar) as adamts13_comparator,
-    cast(case when patient.day0_source = 'sessions' then coalesce(tpe.sessions, 0) end as integer) as tpe_sessions,
+    cast(
+        case
+            when tpe.sessions > 0 then tpe.sessions
+            when patient.day0_source in ('sessions', 'contradiction') then 0
+        end as integer
+    ) as tpe_sessions,
     cast(
         case
             when caplacizumab_state.state = 1 then 'yes'

@@ -51,17 +51,7 @@ assembled as (
             when patient.adamts13_percent is not null then patient.adamts13_comparator
             else day_0.adamts13_comparator
         end as presentation_comparator,
-        -- completed years on day 0
-        case
-            when patient.birth_date is null or timeline.day0_date is null then patient.age_years_reported
-            else
-                extract(year from timeline.day0_date) - extract(year from patient.birth_date)
-                - case
-                    when extract(month from timeline.day0_date) * 100 + extract(day from timeline.day0_date)
-                        < extract(month from patient.birth_date) * 100 + extract(day from patient.birth_date) then 1
-                    else 0
-                end
-        end as age_years,
+        patient.age_years_at_first_tpe as age_years,
         coalesce(absence.absence, 'unknown') as drug_absence,
         coalesce(drug.rituximab_rows, 0) as rituximab_rows,
         coalesce(drug.corticosteroid_rows, 0) as corticosteroid_rows,

@@ -1,9 +1,10 @@
 -- Clinical remission: from a response on, ADAMTS13 of at least 20 %, or 30 days without therapy and without a fall.
 --
 -- Grain    one row per rule set, patient and response that starts an episode
--- Inputs   int_episode, int_adamts13_counted, int_therapy_day, int_patient_timeline, drug_course, rule_set
+-- Inputs   int_episode, int_adamts13_counted, int_therapy_day, int_patient_timeline, int_observed, drug_course, rule_set
 -- Source   PROTOCOL 3.4; IWG 2021 (Cuker et al., Blood 137:1855)
--- Unknown  a caplacizumab course without recorded end: criterion (b) is not evaluable (criterion_b_evaluable 'no'); not followed
+-- Unknown  a caplacizumab course without recorded end, or exchanges not completely known: criterion (b) is not evaluable
+--          (criterion_b_evaluable 'no'); not followed
 --          for 30 days: (b) is not met
 -- Caveat   a remission lies strictly before the fall that ends its episode: one reached on that very day does not count
 -- Caveat   the patient's remission is that of the first episode that has one
@@ -54,10 +55,13 @@ evaluable as (
     select
         episode.*,
         case
+            when coalesce(observed.exchanges_known, 'no') = 'no' then 'no'
             when episode.therapy_counted = 'tpe_and_caplacizumab' and without_end.patient_id is not null then 'no'
             else 'yes'
         end as criterion_b_evaluable
     from episode
+    left join {{ ref('int_observed') }} as observed
+        on episode.patient_id = observed.patient_id
     left join without_end
         on episode.patient_id = without_end.patient_id
 ),

@@ -1,10 +1,10 @@
 -- Refractory: platelets still below 50 with raised LDH after five days of exchange.
 --
 -- Grain    one row per rule set and patient with a day 0
--- Inputs   daily_series, clinical_response, int_patient_timeline, rule_set
+-- Inputs   daily_series, clinical_response, int_patient_timeline, int_observed, rule_set
 -- Source   PROTOCOL 3.2; IWG 2021 (Cuker et al., Blood 137:1855); `no_response_after_5_tpe`, `not_doubled_day_4`: PROTOCOL 3
 -- Unknown  'not_evaluable': no count on the days of assessment, platelets low without LDH in the window, or fewer than five TPE days
---          (death, end of TPE) without response
+--          (death, end of TPE) without response, or the list of exchanges is not complete
 -- Caveat   TPE days are counted, not required to be consecutive
 -- Caveat   severity belongs to the default definition: under a rule set with another one it is not defined (null)
 
@@ -98,6 +98,7 @@ facts as (
         population.patient_id,
         population.refractory_definition,
         population.response_day,
+        coalesce(observed.exchanges_known, 'no') as exchanges_known,
         fifth_tpe.day as fifth_tpe_day,
         case population.refractory_definition
             when 'platelets_and_ldh_after_5_tpe_days' then after_5_tpe.day
@@ -120,6 +121,8 @@ facts as (
             when 'not_doubled_day_4' then day_4.baseline_platelets_10e9_per_l
         end as baseline_platelets_10e9_per_l
     from population
+    left join {{ ref('int_observed') }} as observed
+        on population.patient_id = observed.patient_id
     left join fifth_tpe
         on population.patient_id = fifth_tpe.patient_id
     left join after_5_tpe
@@ -134,6 +137,7 @@ assessed as (
         case refractory_definition
             when 'platelets_and_ldh_after_5_tpe_days' then
                 case
+                    when exchanges_known = 'no' then 'not_evaluable'
                     -- "death or end of TPE before the 5th TPE day without response"
                     when fifth_tpe_day is null and response_day is null then 'not_evaluable'
                     -- "No if responded by that day (inclusive) or before a 5th TPE day"
@@ -150,6 +154,7 @@ assessed as (
                 end
             when 'no_response_after_5_tpe' then
                 case
+                    when exchanges_known = 'no' then 'not_evaluable'
                     when fifth_tpe_day is null and response_day is null then 'not_evaluable'
                     when fifth_tpe_day is null or response_day <= fifth_tpe_day then 'no'
                     -- "refractory = no response by the 5th TPE day"

@@ -3,7 +3,7 @@
 -- Grain    one row per rule set and patient with a response
 -- Inputs   clinical_response, daily_series
 -- Source   PROTOCOL 3.9: "TPE days up to and including the response day; sessions are counted beside"
--- Unknown  null where only the date of the first exchange is known and no session
+-- Unknown  null where the list of exchanges is not complete
 -- Caveat   an exchange on the response day itself is counted
 
 select
@@ -11,9 +11,11 @@ select
     cast(response.patient_id as varchar) as patient_id,
     cast(response.day as integer) as response_day,
     cast(
-        case when count(series.tpe_sessions) > 0 then count(case when series.tpe_sessions > 0 then 1 end) end as integer
+        case when count(series.tpe_sessions) = count(*) then count(case when series.tpe_sessions > 0 then 1 end) end as integer
     ) as tpe_days_to_response,
-    cast(sum(series.tpe_sessions) as integer) as tpe_sessions_to_response
+    cast(
+        case when count(series.tpe_sessions) = count(*) then sum(series.tpe_sessions) end as integer
+    ) as tpe_sessions_to_response
 from {{ ref('clinical_response') }} as response
 inner join {{ ref('daily_series') }} as series
     on response.patient_id = series.patient_id

@@ -1,0 +1,75 @@
+"""Queries to centres: the table of every question with its status, and one workbook per centre, published with the outputs.
+
+What is asked is in ``capla_etl.quality.queries``; what answers do in ``capla_etl.centres.corrections``.
+"""
+
+import shutil
+
+import dagster as dg
+import pandas as pd
+
+from capla_etl import paths
+from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
+from capla_etl.assets.preview import markdown, markdown_list, table_metadata
+from capla_etl.assets.report import outputs
+from capla_etl.assets.study import write
+from capla_etl.centres.load import centre_ids
+from capla_etl.publish import staged
+from capla_etl.quality.queries import COLUMNS, query_table
+from capla_etl.quality.workbook import write_workbooks
+from capla_etl.resources import WRITER_POOL, Warehouse
+
+#: What questions are derived from.
+SOURCES = [
+    "harmonised.patient",
+    "harmonised.tpe_session",
+    "harmonised.drug_course",
+    "harmonised.submission",
+    "quality.quarantine",
+    "quality.correction",
+    "marts.patient",
+    "marts.reported_outcome",
+    "marts.daily_series",
+    "outcomes.rule_set",
+    "outcomes.refractory",
+    "outcomes.patient_outcome",
+]
+
+
+@dg.asset(
+    key=["quality", "query"],
+    deps=[asset_key(relation) for relation in SOURCES],
+    group_name="queries",
+    kinds={"python", "duckdb"},
+    owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
+)
+def query(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One row per question to a centre: where it is in the files, what was found, what is asked, its status and the answer."""
+    with warehouse.connect() as connection:
+        frame = query_table(connection, [paths.data_raw() / centre_id for centre_id in centre_ids()], paths.as_of())
+        write(connection, "quality.query", frame)
+        counts = pd.crosstab([frame["centre_id"], frame["category"]], frame["status"]).reset_index()
+        summary = ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().sort_index(ascending=False).items()) or "no question"
+        metadata = table_metadata(connection, "quality.query", COLUMNS)
+        return dg.MaterializeResult(metadata=metadata | {"summary": summary, "questions": markdown(counts, rows=100)})
+
+
+@dg.asset(
+    key=["queries", "workbooks"],
+    deps=[query, outputs, asset_key("harmonised.submission")],
+    group_name="queries",
+    kinds={"python", "xlsx"},
+    owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
+)
+def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One workbook per centre with its questions, to be answered in it and sent back. Synthetic data."""
+    folder = staged(paths.outputs()) / "queries"
+    shutil.rmtree(folder, ignore_errors=True)
+    with warehouse.connect() as connection:
+        written = write_workbooks(connection, centre_ids(), folder)
+    return dg.MaterializeResult(metadata={"summary": f"{len(written)} workbooks", "workbooks": markdown_list([path.name for path in written])})
+
+
+query_assets = [query, workbooks]

@@ -1,0 +1,92 @@
+"""``capla queries``: the questions to the centres as workbooks, and the centres' answers back.
+
+``export`` writes the workbooks of the published warehouse. ``import`` reads answered ones (given, or those in data_raw/<CENTRE>/answers/) into
+data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` applies them. A workbook with a problem is refused whole.
+"""
+
+import argparse
+from pathlib import Path
+
+from capla_etl import paths
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``export [CODE] [--to FOLDER]`` and ``import [PATH ...]``."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    export = actions.add_parser("export", help="Write the workbook of a centre, or of all.")
+    export.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
+    export.add_argument("--to", type=Path, metavar="FOLDER", help="where to write (default: queries/ of the published outputs)")
+    answers = actions.add_parser("import", help="Read answered workbooks.")
+    answers.add_argument("workbooks", nargs="*", type=Path, metavar="PATH", help="workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the questions to the centres as workbooks, or read their answers."""
+    if not paths.published_database().exists():
+        print(f"No published warehouse at {paths.published_database()}: run `capla study` first.")
+        return 1
+    return _export(options.centre, options.to) if options.action == "export" else _import(options.workbooks)
+
+
+def _connect():
+    import duckdb
+
+    return duckdb.connect(str(paths.published_database()), read_only=True)
+
+
+def _export(centre: str | None, folder: Path | None) -> int:
+    from capla_etl.quality.workbook import write_workbooks
+
+    with _connect() as connection:
+        centres = [centre] if centre else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
+        try:
+            written = write_workbooks(connection, centres, folder or paths.outputs() / "queries")
+        except KeyError as error:
+            print(error.args[0])
+            return 1
+        for path, centre_id in zip(written, centres, strict=True):
+            asked = connection.execute("select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]).fetchone()
+            print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
+    return 0
+
+
+def _import(workbooks: list[Path]) -> int:
+    with _connect() as connection:
+        queries = connection.execute("select * from quality.query").df()
+        submissions = dict(connection.execute("select centre_id, cast(submission as varchar) from harmonised.submission").fetchall())
+    workbooks = workbooks or sorted(paths.data_raw().glob("*/answers/*.xlsx"))
+    if not workbooks:
+        print(f"No workbook to read: none given, and none in {paths.data_raw()}/<CENTRE>/answers/.")
+        return 1
+    return max([_read(path, queries, submissions) for path in workbooks])
+
+
+def _read(path: Path, queries, submissions: dict[str, str]) -> int:
+    """One workbook: its answers kept, or every problem said and nothing written."""
+    from capla_etl.centres.corrections import AnswersRefused, declare
+    from capla_etl.centres.errors import CentreRefused
+    from capla_etl.centres.history import distinct_submissions
+    from capla_etl.quality.workbook import read_answers
+
+    asked = {row["query_id"]: row for row in queries.to_dict("records")}
+    try:
+        if not path.is_file():
+            raise AnswersRefused([f"{path}: not found."])
+        answers = read_answers(path, queries)
+        centres = sorted({asked[a.query_id]["centre_id"] for a in answers})
+        if len(centres) > 1:
+            raise AnswersRefused([f"{path.name}: holds questions to {', '.join(centres)}; expected one centre a workbook."])
+        new = []
+        for centre_id in centres:
+            folder = paths.data_raw() / centre_id
+            if distinct_submissions(folder, paths.as_of())[-1].name != submissions[centre_id]:
+                raise AnswersRefused([f"{centre_id}: a submission arrived after the published warehouse was made. Run `capla study` first."])
+            new = declare(folder, answers, asked, paths.as_of())
+    except (AnswersRefused, CentreRefused) as refused:
+        print(f"{path.name}: not read, nothing written.\n" + "\n".join(f"  - {p}" for p in refused.problems))
+        return 1
+    corrected = sum(a.status == "corrected" for a in new)
+    print(f"{path.name}: {len(answers)} answers, {len(new)} new ({len(new) - corrected} accepted, {corrected} corrected).")
+    if new:
+        print("Run `capla study` to apply them.")
+    return 0

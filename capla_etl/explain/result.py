@@ -1,0 +1,195 @@
+"""A printed number and the patients behind it: its value, method and caveat, n and N, and why each patient counts.
+
+Answers are plain dicts (also printed as JSON); ``as_text`` says the same in lines. Nothing is estimated here.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from capla_etl.explain.decisions import decisions, records
+from capla_etl.explain.lookup import find_rule_set
+from capla_etl.explain.words import SYNTHETIC, number
+from capla_etl.stats.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
+from capla_etl.stats.published import FIGURES
+from capla_etl.stats.study import TABLE_1_VALUES
+
+#: The outcome whose facts say why a patient counts in a row of Table 2.
+_OUTCOME_OF_ROW = {
+    "survival_3_months": "died_by_day_90",
+    "died_by_day_90": "died_by_day_90",
+    "failure": "failure",
+    "refractory": "refractory",
+    "severe_refractory": "refractory",
+    "exacerbation_all_patients": "exacerbation",
+    "exacerbation_responders": "exacerbation",
+    "exacerbation_after_stop_undetectable": "exacerbation_after_stop_undetectable",
+    "response_day": "response",
+    "tpe_days_to_response": "tpe_to_response",
+    "tpe_sessions_to_response": "tpe_to_response",
+    "adamts13_recovery": "adamts13_recovery",
+    "adamts13_recovery_day": "adamts13_recovery",
+    "relapse": "relapse",
+    "relapse_confirmed": "relapse",
+}
+_MEMBERS = """
+select m.counted, p.* from study.result_patient m join marts.patient p using (patient_id)
+where m.table_id = ? and m."row" = ? and m."group" = ?
+order by m.counted, p.centre_id, p.centre_patient_id
+"""
+
+
+def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: str, group: str) -> dict:
+    """A printed number with the patients behind it.
+
+    Args:
+        connection: a published warehouse.
+        table_id, row, group: as in ``study.result``.
+
+    Returns:
+        ``name``, ``label``, ``printed`` (one line per statistic, with method and caveat), ``n``, ``n_assessed``, ``patients`` (of the numerator or with a
+        value: centre, number, ``why``), ``denominator`` (how many), and ``see`` (other numbers that say more).
+    """
+    statistics = records(connection, 'select * from study.result where table_id = ? and "row" = ? and "group" = ?', [table_id, row, group])
+    members = records(connection, _MEMBERS, [table_id, row, group])
+    counted = [m for m in members if m["counted"] != "denominator"]
+    text = TABLES[table_id]
+    return {
+        "synthetic": SYNTHETIC,
+        "name": f"{table_id}.{row}.{group}",
+        "label": f"{text.title}: {text.rows.get(row, row)}; {GROUPS.get(group, group)}",
+        "printed": [_printed(line) for line in statistics],
+        "n": next((line["n"] for line in statistics if line["n"] is not None), None),
+        "n_assessed": next((line["n_assessed"] for line in statistics if line["n_assessed"] is not None), None),
+        "counted_as": counted[0]["counted"] if counted else None,
+        "patients": _with_reasons(connection, table_id, row, counted),
+        "denominator": sum(m["counted"] == "denominator" for m in members),
+        "see": _see(table_id, row, group),
+    }
+
+
+def _printed(line: dict) -> dict:
+    """One statistic in words, with method and caveat."""
+    value = "not estimable" if line["value"] is None else _value(line)
+    limits = "" if line["lower"] is None or line["upper"] is None else f" (95 % CI {number(line['lower'])} to {number(line['upper'])})"
+    return {"statistic": line["statistic"], "words": f"{value}{limits}", "method": line["method"], "caveat": line["caveat"]}
+
+
+def _value(line: dict) -> str:
+    unit = {"percent": " %", "risk_difference": " percentage points"}.get(line["statistic"], "")
+    if line["statistic"] == "p_value":
+        return f"{line['value']:.2g}"
+    return f"{number(line['value'])}{unit}"
+
+
+def _see(table_id: str, row: str, group: str) -> list[str]:
+    """Names of the numbers that this one is made of or told by."""
+    if table_id == "as_published":
+        return [".".join(f.source[:3]) for f in FIGURES if (f.row, f.group) == (row, group) and f.source[0] != "timing"]
+    if group == "difference":
+        return [f"{table_id}.{row}.{arm}" for arm in ("caplacizumab", "control")]
+    if row == "survival_3_months":
+        return [f"table2.died_by_day_90.{group}"]
+    return []
+
+
+def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str, patients: list[dict]) -> list[dict]:
+    """The patients with one line each: why they count."""
+    ids = [p["patient_id"] for p in patients]
+    reasons = _REASONS[table_id](connection, row, patients) if ids and table_id in _REASONS else {}
+    return [
+        {"centre_id": p["centre_id"], "centre_patient_id": p["centre_patient_id"], "patient_id": p["patient_id"], "why": reasons.get(p["patient_id"], "")}
+        for p in patients
+    ]
+
+
+def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    outcome = _OUTCOME_OF_ROW[row]
+    told = decisions(connection, find_rule_set(connection, None), [p["patient_id"] for p in patients])
+    return {patient_id: " / ".join(d.words for d in own if d.outcome == outcome) for patient_id, own in told.items()}
+
+
+def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    column = "french_severity_score" if row.startswith("french_severity_score") else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
+    label = TABLES["table1"].rows[row if row in TABLE_1_VALUES else column] if column != "sex" else "Sex"
+    said = {}
+    for patient in patients:
+        value = patient[column]
+        comparator = (patient["adamts13_comparator"] or "") if row == "adamts13_percent" else ""
+        said[patient["patient_id"]] = f"{label}: {comparator}{value if isinstance(value, str) else number(value)}"
+    return said
+
+
+def _adverse_event_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    events = records(
+        connection,
+        "select patient_id, kind, day, site from marts.adverse_event where list_contains(?, patient_id) order by patient_id, adverse_event_number",
+        [[p["patient_id"] for p in patients]],
+    )
+    wanted = row if row in ADVERSE_EVENTS else "major_bleeding" if row.startswith("major_bleeding_") else None
+    said: dict[str, list[str]] = {}
+    for event in events:
+        if wanted in (None, event["kind"]):
+            where = f", {event['site']}" if event["site"] else ""
+            when = f" day {event['day']}" if event["day"] is not None else ""
+            said.setdefault(event["patient_id"], []).append(f"{ADVERSE_EVENTS[event['kind']].lower()}{when}{where}")
+    return {patient_id: "; ".join(lines) for patient_id, lines in said.items()}
+
+
+def _death_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    said = {}
+    for patient in patients:
+        start, day = patient["caplacizumab_start_day"], patient["death_day"]
+        dose = f", {day - start} days after the first dose" if start is not None and day is not None and day >= start else ""
+        said[patient["patient_id"]] = f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
+    return said
+
+
+def _flow_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    return {
+        p["patient_id"]: EXCLUSIONS[p["exclusion_reason"]]
+        if p["exclusion_reason"]
+        else ", ".join(str(part) for part in (p["treatment_group"], p["timing"], p["delay_reason"]) if part)
+        for p in patients
+    }
+
+
+_REASONS = {
+    "flow": _flow_reasons,
+    "table1": _baseline_reasons,
+    "table2": _outcome_reasons,
+    "table5": _adverse_event_reasons,
+    "table6": _death_reasons,
+}
+
+
+def as_text(answer: dict, most: int = 200) -> str:
+    """The answer in lines; of more than ``most`` patients the first are listed (JSON has all)."""
+    lines = [answer["name"], answer["label"], SYNTHETIC, ""]
+    for printed in answer["printed"]:
+        lines.append(f"{printed['statistic']}: {printed['words']}")
+        lines.append(f"    {printed['method']}")
+        if printed["caveat"]:
+            lines.append(f"    caveat: {printed['caveat']}")
+    n, n_assessed = answer["n"], answer["n_assessed"]
+    if n is not None or n_assessed is not None:
+        lines.append("")
+    if n is not None and n_assessed is not None:
+        lines.append(f"n {n} of N {n_assessed}")
+    elif n is not None or n_assessed is not None:
+        lines.append(f"n {n}" if n is not None else f"N {n_assessed}")
+    if answer["denominator"]:
+        lines.append(f"{answer['denominator']} patients in the denominator (study.result_patient lists them)")
+    if answer["patients"]:
+        what = "with a value" if answer["counted_as"] == "value" else "counted"
+        lines += ["", f"{len(answer['patients'])} patients {what}:"]
+        lines += [f"  {p['centre_id']} {p['centre_patient_id']}: {p['why']}" for p in answer["patients"][:most]]
+        if len(answer["patients"]) > most:
+            lines.append(f"  and {len(answer['patients']) - most} more (--json lists all)")
+    elif answer["n"] == 0:
+        lines += ["", "No patient is counted."]
+    elif not answer["see"]:
+        lines += ["", "This number is not about single patients."]
+    if answer["see"]:
+        lines += ["", f"See: {', '.join(answer['see'])}"]
+    return "\n".join(lines)

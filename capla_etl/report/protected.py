@@ -1,0 +1,58 @@
+"""The protected version of tables, figures and report (profile ``protected`` of ``capla_etl.stats.disclosure``).
+
+What is shown and what not is decided there: this writes what it is given back, and is given nothing about single patients or centres.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from capla_etl.protocol import parameters
+from capla_etl.report import figures, files
+from capla_etl.report.html import ReportInputs, write_report
+from capla_etl.stats.disclosure import apply, profile
+from capla_etl.stats.labels import SYNTHETIC
+
+PROFILE = "protected"
+
+
+def write_protected(
+    results: pd.DataFrame, curves: dict[str, pd.DataFrame], submission: pd.DataFrame, checks: pd.DataFrame, folder: Path
+) -> list[Path]:
+    """Tables (CSV, Parquet), figures and ``report_protected.html``.
+
+    Args:
+        results: ``study.result``, whole.
+        curves: ``survival_curve`` and ``response_incidence_curve``.
+        submission: ``harmonised.submission``; its dates are shown, not whose they are.
+        checks: as ``ReportInputs.checks``.
+        folder: made when missing.
+
+    Returns:
+        The paths written.
+    """
+    results, curves = apply(PROFILE, results, curves)
+    notice = profile(PROFILE).notice
+    tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
+    written = files.write_tables({"result": results, **tables, **curves}, folder)
+    written[0].write_text(f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n", encoding="utf-8")
+    written += files.write_figures(
+        {
+            "survival": figures.survival_figure(curves["survival_curve"]),
+            "response_incidence": figures.response_incidence_figure(curves["response_incidence_curve"]),
+        },
+        folder,
+    )
+    page = ReportInputs(
+        results=results,
+        **curves,
+        ledger=pd.DataFrame(),
+        quarantine=pd.DataFrame(columns=["centre_id", "rule", "scope"]),
+        submission=submission,
+        parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
+        checks=checks,
+        notice=notice,
+    )
+    return [*written, write_report(page, folder / f"report_{PROFILE}.html")]

@@ -111,11 +111,6 @@ def study_table(name: str, description: str, compute: Callable[..., pd.DataFrame
     return table
 
 
-def _flow(patient: pd.DataFrame, ledger: pd.DataFrame, quarantine: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    files = records.rename(columns={"source_file": "file", "source_sheet": "sheet"})[["centre_id", "file", "sheet"]].drop_duplicates()
-    return study.flow(patient, ledger, quarantine, files)
-
-
 def _as_published(patient: pd.DataFrame, outcome: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
     return study.as_published(pd.concat(tables.values(), ignore_index=True), patient, outcome, follow_up_days=parameter("follow_up_days"))
 
@@ -133,7 +128,7 @@ PATIENT = {"patient": "marts.patient"}
 OUTCOME = PATIENT | {"outcome": "outcomes.patient_outcome"}
 REPORTED = OUTCOME | {"reported": "marts.reported_outcome"}
 ADVERSE = PATIENT | {"adverse_event_assessed": "marts.adverse_event_assessed", "adverse_event": "marts.adverse_event"}
-LEDGER = PATIENT | {"ledger": "quality.ledger", "quarantine": "quality.quarantine", "records": "harmonised.patient"}
+LEDGER = PATIENT | {"ledger": "quality.ledger", "quarantine": "quality.quarantine"}
 
 #: Tables whose numbers are printed in full and compared with the abstract, in the order of the report.
 MAIN = ["flow", "table1", "table2", "table5", "table6"]
@@ -142,7 +137,7 @@ PRINTED = [*MAIN, "table7", "survival", "response_incidence", "as_published"]
 LISTINGS = ["disagreement"]
 
 study_assets = [
-    study_table("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", _flow, LEDGER),
+    study_table("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", study.flow, LEDGER),
     study_table("table1", "One row per number of Table 1: baseline by group.", study.table1, PATIENT),
     study_table("table2", "One row per number of Table 2: outcomes by group.", _with_follow_up(study.table2), OUTCOME | {"daily_series": "marts.daily_series"}),
     study_table("table5", "One row per number of Table 5: adverse events under caplacizumab.", study.table5, ADVERSE),

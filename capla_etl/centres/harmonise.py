@@ -301,11 +301,13 @@ class Harmoniser:
         changed = []
         if built.run_field:
             run = built.run_field
-            again = f"select 1 from tpe_session t where t.patient_id = judged.patient_id and t.session_date between v_{run} and v_run_end"
+            known = f"select 1 from tpe_session t where t.patient_id = judged.patient_id and t.session_date between v_{run} and v_run_end"
+            before = f"partition by patient_id order by v_{run}, source_row rows between unbounded preceding and 1 preceding"
+            overlaps = f"v_{run} <= max(v_run_end) over ({before}) or exists ({known})"
             changed.append(
                 f"case when r_{run} is not null then r_{run} when (v_{run} is null) <> (v_run_end is null) then 'run_without_end' "
-                f"when v_run_end < v_{run} then 'run_reversed' when v_run_end - v_{run} >= {_LONGEST_RUN_DAYS} then 'run_too_long' "
-                f"when exists ({again}) then 'run_overlaps' end as r_{run}"
+                f"when v_run_end < v_{run} then 'run_reversed' when v_run_end - v_{run} + 1 >= {_LONGEST_RUN_DAYS} then 'run_too_long' "
+                f"when {overlaps} then 'run_overlaps' end as r_{run}"
             )
         if {"start_date", "end_date"} <= names:
             reversed_course = "r_end_date is null and r_start_date is null and v_end_date < v_start_date"

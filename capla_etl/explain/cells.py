@@ -197,11 +197,10 @@ def _read_record(
         read.append(("kind_of_row", table.row_kinds.column, None))
     for field, source in record.fields.items():
         declared = study.fields()[field]
-        said = source.unit if isinstance(source.unit, str) and source.unit else None
+        said = [source.unit] if isinstance(source.unit, str) and source.unit else []
         if declared.analyte == "ldh" and source.uln and source.uln.constant:
-            said = f"{said}, upper limit of normal {source.uln.constant}"
-        if source.stands_for:
-            said = ", ".join([said or "", *(f"{word} stands for {meaning}" for word, meaning in source.stands_for.items())]).removeprefix(", ")
-        read += [(field, column, said if column == source.column else None) for column in source_columns(source)]
+            said.append(f"upper limit of normal {source.uln.constant}")
+        said += [f"{word} stands for {meaning}" for word, meaning in source.stands_for.items()]
+        read += [(field, column, (", ".join(said) or None) if column == source.column else None) for column in source_columns(source)]
     rows = [(raw_table, number, position, *cell) for position, cell in enumerate(read)]
     connection.executemany("insert into lineage_column values (?, ?, ?, ?, ?, ?)", rows)

@@ -13,7 +13,7 @@ from capla_etl.explain.words import OUTCOMES, decision_words
 _STATUS = """
 select s.rule_set, s.patient_id, s.response_day, s.response, s.response_ldh_assessable, s.exacerbation_day, s.exacerbation, s.exacerbation_count,
        s.unclassified_fall_day, s.remission_day, s.remission, s.relapse_day, s.relapse, s.relapse_status, refractory.refractory,
-       refractory.severe_refractory, refractory.refractory_assessment_day, failure.failure, death.died_by_day_90, death.death_day,
+       refractory.severe_refractory, refractory.refractory_assessment_day, failure.failure, death.died_by_day_90, death.death_date_precision,
        tpe.tpe_days_to_response, tpe.tpe_sessions_to_response, response_time.days_from_caplacizumab_to_response,
        recovery.day as adamts13_recovery_day, after_stop.exacerbation_after_stop_undetectable
 from intermediate.int_outcome_status s

@@ -183,7 +183,7 @@ def as_text(answer: dict) -> str:
 def _counted_in(inside: dict) -> str:
     only_assessed = len(set(inside["N"]) - set(inside["n"]) - set(inside["median"]))
     parts = [f"{what} of {', '.join(inside[key])}" for key, what in (("n", "in n"), ("median", "in the median")) if inside[key]]
-    return "; ".join(parts + ([f"in N only of {only_assessed} rows"] if only_assessed else []))
+    return "; ".join(parts + ([f"in N only of {only_assessed} row{'' if only_assessed == 1 else 's'}"] if only_assessed else []))
 
 
 def _read_lines(facts: list[dict]) -> list[str]:

@@ -5,11 +5,14 @@ Answers are plain dicts (also printed as JSON); ``as_text`` says the same in lin
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import duckdb
 
 from capla_etl.explain.decisions import decisions, records
 from capla_etl.explain.lookup import find_rule_set
 from capla_etl.explain.words import SYNTHETIC, number
+from capla_etl.report.tables import fixed, interval, p_text, short
 from capla_etl.stats.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.study import TABLE_1_VALUES
@@ -32,6 +35,9 @@ _OUTCOME_OF_ROW = {
     "relapse": "relapse",
     "relapse_confirmed": "relapse",
 }
+#: Decimals and units as printed; a statistic that is not named is printed with two decimals at most.
+_DECIMALS = {"percent": 1, "risk_difference": 1, "median_difference": 1, "risk_ratio": 2, "smd": 2}
+_UNITS = {"percent": " %", "risk_difference": " percentage points"}
 _MEMBERS = """
 select m.counted, p.* from study.result_patient m join marts.patient p using (patient_id)
 where m.table_id = ? and m."row" = ? and m."group" = ?
@@ -58,7 +64,7 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
         "synthetic": SYNTHETIC,
         "name": f"{table_id}.{row}.{group}",
         "label": f"{text.title}: {text.rows.get(row, row)}; {GROUPS.get(group, group)}",
-        "printed": [_printed(line) for line in statistics],
+        "printed": _printed(statistics),
         "n": next((line["n"] for line in statistics if line["n"] is not None), None),
         "n_assessed": next((line["n_assessed"] for line in statistics if line["n_assessed"] is not None), None),
         "counted_as": counted[0]["counted"] if counted else None,
@@ -68,18 +74,29 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
     }
 
 
-def _printed(line: dict) -> dict:
-    """One statistic in words, with method and caveat."""
-    value = "not estimable" if line["value"] is None else _value(line)
-    limits = "" if line["lower"] is None or line["upper"] is None else f" (95 % CI {number(line['lower'])} to {number(line['upper'])})"
-    return {"statistic": line["statistic"], "words": f"{value}{limits}", "method": line["method"], "caveat": line["caveat"]}
+def _printed(statistics: list[dict]) -> list[dict]:
+    """The statistics in words, rounded as the report prints them, each with method and caveat; the quartiles stand beside their median."""
+    values = {line["statistic"]: line["value"] for line in statistics}
+    beside = {"q1", "q3"} if "median" in values else set()
+    said = []
+    for line in statistics:
+        if line["statistic"] not in beside:
+            words = _words(line, values)
+            said.append({"statistic": line["statistic"], "value": line["value"], "words": words, "method": line["method"], "caveat": line["caveat"]})
+    return said
 
 
-def _value(line: dict) -> str:
-    unit = {"percent": " %", "risk_difference": " percentage points"}.get(line["statistic"], "")
-    if line["statistic"] == "p_value":
-        return f"{line['value']:.2g}"
-    return f"{number(line['value'])}{unit}"
+def _words(line: dict, values: dict[str, float]) -> str:
+    value, statistic = line["value"], line["statistic"]
+    if value is None:
+        return "not estimable"
+    if statistic == "median":
+        return f"{short(value)} ({short(values['q1'])} to {short(values['q3'])})"
+    if statistic == "p_value":
+        return p_text(value)
+    decimals = _DECIMALS.get(statistic)
+    limits = "" if line["lower"] is None or line["upper"] is None else f" (95 % CI {interval(SimpleNamespace(**line), decimals or 1)})"
+    return f"{short(value, 2) if decimals is None else fixed(value, decimals)}{_UNITS.get(statistic, '')}{limits}"
 
 
 def _see(table_id: str, row: str, group: str) -> list[str]:

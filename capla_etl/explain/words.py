@@ -57,6 +57,8 @@ def fact_words(fact: dict) -> str:
         return said.get(role, f"{role} {day} (caplacizumab)")
     if kind in ("death", "last_seen"):
         return f"{'died' if kind == 'death' else 'last seen'} day {day}"
+    if role.endswith("without therapy"):
+        return f"{role} complete on day {day}"
     if kind == "derived":
         return f"{role.removesuffix(' before it')} day {day}"
     return f"{role} {day}" if role.endswith("day") else f"{role} day {day}"
@@ -115,7 +117,7 @@ def _refractory(status: dict, facts: dict) -> str:
             return f"not refractory, {low} or more"
         if count and ldh and ldh["value"] <= parameter("refractory_ldh_above_x_uln"):
             return f"not refractory, LDH not above {parameter('refractory_ldh_above_x_uln')}"
-        return "not refractory"
+        return f"not refractory, responded with fewer than {parameter('refractory_after_tpe_days')} TPE days" if "last TPE day" in facts else "not refractory"
     if "last TPE day" in facts:
         reason = f"fewer than {parameter('refractory_after_tpe_days')} TPE days, no response"
     elif count and not ldh:
@@ -184,7 +186,8 @@ def _recovery(status: dict, facts: dict) -> str:
 
 def _death(status: dict, facts: dict) -> str:
     follow_up = parameter("follow_up_days")
-    return {"yes": f"died within {follow_up} days", "no": f"alive at day {follow_up}"}.get(
+    placed = ", the day placed within the month that was sent" if status["death_date_precision"] == "month" else ""
+    return {"yes": f"died within {follow_up} days{placed}", "no": f"alive at day {follow_up}"}.get(
         status["died_by_day_90"], f"not known whether alive at day {follow_up}, censored when last seen"
     )
 

@@ -18,6 +18,9 @@ from capla_etl.report.figures import INK, MUTED, RULE, STYLE
 _EVEN_DAYS = 14
 _TICKS = (0, 2, 4, 6, 8, 10, 12, 14, 21, 30, 45, 60, 90, 180, 365, 730)
 
+#: Width of a letter of an event's name, as a part of the panel's width.
+_LETTER = 0.0105
+
 _PLATELETS, _LDH, _ADAMTS13, _DRUG = "#0b6e75", "#b4531a", "#6a51a3", "#c9a227"
 _DRUGS = {"caplacizumab": "Caplacizumab", "rituximab": "Rituximab", "corticosteroid": "Corticosteroid"}
 _EVENTS = {
@@ -166,7 +169,7 @@ def _mark_events(panels: list[Axes], events: list[tuple[int, str, str]]) -> None
         height = 6 + 14 * (len(events) - 1 - number)
         low, high = panels[0].transData.transform([(-0.6, 0), (panels[0].get_xlim()[1], 0)])[:, 0]
         place = (panels[0].transData.transform((day, 0))[0] - low) / (high - low)
-        side = "right" if place > 0.7 else "left"
+        side = "right" if place + _LETTER * len(text) > 1 else "left"
         panels[0].annotate(
             text, (day, 1), xycoords=panels[0].get_xaxis_transform(), xytext=(-3 if side == "right" else 3, height), textcoords="offset points",
             ha=side, va="center", fontsize=9, color=colour, annotation_clip=False,

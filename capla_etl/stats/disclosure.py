@@ -119,7 +119,7 @@ def apply(name: str, results: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> 
 _FLOW_GROUPS = {"eligible": "all", "caplacizumab": "caplacizumab", "control": "control", "early": "early", "delayed": "delayed", "timing_unknown": "unknown"}
 _LEDGER = ("loaded", "duplicate", "quarantined", "ignored")
 _FLOW_SUMS = {
-    **{f"{kind}_received": tuple(f"{kind}_{part}" for part in _LEDGER) for kind in ("rows", "patient_rows")},
+    "rows_received": tuple(f"rows_{part}" for part in _LEDGER),
     "patient_records": ("excluded", "eligible"),
     "excluded": tuple(f"excluded_{reason}" for reason in EXCLUSIONS),
     "eligible": ("caplacizumab", "control", "group_unknown"),

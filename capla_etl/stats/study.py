@@ -74,17 +74,13 @@ def _arms(patients: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 # --------------------------------------------------------------------------------------------------------------------- flow
 
 
-def flow(
-    patient: pd.DataFrame, ledger: pd.DataFrame, quarantine: pd.DataFrame, patient_files: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def flow(patient: pd.DataFrame, ledger: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     """Records received, refused and excluded, and the groups that are left; each step subtracts exactly.
 
     Args:
         patient: ``marts.patient``.
         ledger: ``quality.ledger``.
         quarantine: ``quality.quarantine``; its rows of scope ``cell`` are values refused in rows that were kept.
-        patient_files: the files and sheets that carry patient records: centre_id, file, sheet. Without it no ``patient_rows_*``. A file
-            that holds other records too (one export of everything) counts with all its rows.
 
     Returns:
         Rows of table ``flow``, statistic ``count``; group ``all`` and one group per centre.
@@ -107,11 +103,6 @@ def flow(
         refused_values = (quarantine["scope"] == "cell") & ((group == "all") | (quarantine["centre_id"] == group))
         rows.append(cells.count("flow", "values_quarantined", group, int(refused_values.sum()),
                                 method="single values refused, their row kept (quality.quarantine)"))
-        if patient_files is not None:
-            chosen = own_ledger.assign(sheet=own_ledger["sheet"].fillna("")).merge(
-                patient_files[["centre_id", "file", "sheet"]].fillna({"sheet": ""}).drop_duplicates(), on=["centre_id", "file", "sheet"]
-            )
-            rows += _ledger_counts(group, chosen, "patient_rows", "rows of the files and sheets with patient records (quality.ledger)")
         rows += _patient_counts(group, own)
     return frame(rows)
 
@@ -377,6 +368,8 @@ def _outcome_percent(table_id: str, row: str, group: str, patients: pd.DataFrame
         return cell(table_id, row, group, "percent", None, method=_ANSWER_METHODS[row],
                     caveat="not estimable: who had activity measured after day 0 was not given")
     caveat = None
+    if row == "died_by_day_90":
+        caveat = "patients alive but last seen earlier have no answer, so that this is above the Kaplan-Meier estimate"
     if row == "exacerbation_all_patients":
         caveat = _if_any(int((~patients["exacerbation"].isin(["yes", "no"])).sum()), "in the denominator are not evaluable")
     return cells.percent(table_id, row, group, answers[row], method=_ANSWER_METHODS.get(row, cells.ASSESSED), caveat=caveat)
@@ -408,17 +401,19 @@ def table2(
     rows = _survival_rows(patient, follow_up_days)
     for row in TABLES["table2"].rows:
         if row == "exacerbation_after_stop_undetectable":
-            rows.append(cells.percent("table2", row, "caplacizumab", one[row]))
+            caveat = "N: all in whom it is known, those without an exacerbation among them"
+            rows.append(cells.percent("table2", row, "caplacizumab", one[row], caveat=caveat))
         elif row in days_1:
             for arm, values in zip(ARMS, (days_1[row], days_0[row]), strict=True):
                 rows += cells.quartiles("table2", row, arm, values, method=_TIME_METHOD)
             caveat = EFFECT_CAVEAT
             if row == "adamts13_recovery_day":
-                caveat = f"{EFFECT_CAVEAT}; the day depends on when activity was measured"
+                caveat = f"{EFFECT_CAVEAT}; compared among those who recovered, others are left out; the day depends on when activity was measured"
             rows += cells.compare_values("table2", row, days_1[row], days_0[row], caveat=caveat)
         elif row != "survival_3_months":
             rows += [_outcome_percent("table2", row, arm, members) for arm, members in arms.items()]
-            if row in answers_1:
+            # Of the patients not followed to the end only the dead have an answer: a ratio of these percentages would be biased.
+            if row in answers_1 and row != "died_by_day_90":
                 rows += cells.compare_percent("table2", row, answers_1[row], answers_0[row], caveat=EFFECT_CAVEAT)
     return frame(rows)
 

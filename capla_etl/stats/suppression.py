@@ -90,7 +90,7 @@ def suppress(counts: Counts, rules: CountRules) -> dict[Name, int | None]:
     counts.check()
     suppressed = {name for name, count in counts.shown.items() if rules.small(count)} | (counts.never & set(counts.shown))
     audit = _Audit(counts, rules, suppressed)
-    while exposed := audit.exposed(audit.by_sums()) or audit.exposed(audit.by_linear_programming()):
+    while exposed := audit.exposed(audit.lacking_by_sums()) or audit.exposed(audit.lacking()):
         audit.suppress_for(exposed)
     audit.show_again()
     return {name: None if name in audit.suppressed else rules.rounded(count) for name, count in counts.shown.items()}
@@ -102,45 +102,42 @@ class _Audit:
     def __init__(self, counts: Counts, rules: CountRules, suppressed: set[Name]) -> None:
         self.counts, self.rules, self.primary, self.suppressed = counts, rules, frozenset(suppressed), set(suppressed)
         self.small = [name for name in (*counts.shown, *counts.hidden) if rules.small(counts.true(name))]
+        self.needed = {name: rules.possible_values_from if name in counts.shown else rules.possible_unprinted_from for name in self.small}
         self.neighbours = _neighbours(counts.sums)
+        self.systems = [(members, _System(members, counts)) for members in _components(self.neighbours, self.small)]
 
-    def missing(self, ranges: dict[Name, tuple[float, float]]) -> dict[Name, float]:
-        """By exposed count, how many possible values it lacks."""
-        needed = {name: self.rules.possible_values_from if name in self.counts.shown else self.rules.possible_unprinted_from for name in self.small}
-        lacks = {name: needed[name] - (ranges[name][1] - ranges[name][0] + 1) for name in self.small}
+    def exposed(self, lacking: dict[Name, float]) -> list[Name]:
+        """Small counts that lack possible values, where something near them can still be suppressed."""
+        return [name for name in lacking if self._nearest(name)]
+
+    def lacking_by_sums(self, also: frozenset = frozenset()) -> dict[Name, float]:
+        """How many possible values exposed counts lack, each sum taken by itself: quick, but it finds not all. ``also``: as if suppressed."""
+        ranges = _intervals(self.counts, self.rules, self.suppressed | also)
+        _narrow(ranges, self.counts.sums)
+        lacks = {name: self.needed[name] - (ranges[name][1] - ranges[name][0] + 1) for name in self.small}
         return {name: number for name, number in lacks.items() if number > 0}
 
-    def exposed(self, ranges: dict[Name, tuple[float, float]]) -> list[Name]:
-        """Small counts with too few possible values around which something can still be suppressed."""
-        return [name for name in self.missing(ranges) if self._nearest(name)]
-
-    def by_sums(self) -> dict[Name, tuple[float, float]]:
-        """The interval of every count, each sum taken by itself: quick, and an outer limit."""
+    def lacking(self) -> dict[Name, float]:
+        """How many possible values exposed counts lack, all sums taken together."""
         ranges = _intervals(self.counts, self.rules, self.suppressed)
-        _narrow(ranges, self.counts.sums)
-        return ranges
-
-    def by_linear_programming(self) -> dict[Name, tuple[float, float]]:
-        """The interval of every small count, all sums taken together."""
-        return _by_linear_programming(self.counts, self.rules, self.suppressed, self.small)
+        lacks = {}
+        for members, solve in self.systems:
+            lacks |= solve([ranges[name] for name in members], self.needed)
+        return lacks
 
     def suppress_for(self, exposed: list[Name]) -> None:
         """Suppress the one printed count near an exposed one that helps most, the smallest of equals."""
         candidates = dict.fromkeys(other for name in exposed for other in self._nearest(name))
 
-        def still_missing(candidate: Name) -> float:
-            ranges = _intervals(self.counts, self.rules, self.suppressed | {candidate})
-            _narrow(ranges, self.counts.sums)
-            return sum(self.missing(ranges).values())
-
-        self.suppressed.add(min(candidates, key=lambda name: (still_missing(name), self.counts.shown[name], str(name))))
+        helps = {name: sum(self.lacking_by_sums(frozenset({name})).values()) for name in candidates}
+        self.suppressed.add(min(candidates, key=lambda name: (helps[name], self.counts.shown[name], str(name))))
 
     def show_again(self) -> None:
         """Take back, the largest first, what later suppressions have made unnecessary."""
-        lacking = self.missing(self.by_linear_programming())
+        before = self.lacking()
         for name in sorted(self.suppressed - self.primary, key=lambda name: (-self.counts.shown[name], str(name))):
             self.suppressed.remove(name)
-            if any(number > lacking.get(other, 0) for ranges in (self.by_sums, self.by_linear_programming) for other, number in self.missing(ranges()).items()):
+            if any(number > before.get(other, 0) for lacking in (self.lacking_by_sums, self.lacking) for other, number in lacking().items()):
                 self.suppressed.add(name)
 
     def _nearest(self, name: Name) -> list[Name]:
@@ -191,47 +188,67 @@ def _neighbours(sums: Iterable[tuple[Name, tuple[Name, ...]]]) -> dict[Name, set
     return found
 
 
-def _by_linear_programming(counts: Counts, rules: CountRules, suppressed: set[Name], wanted: list[Name]) -> dict[Name, tuple[float, float]]:
-    """The interval of each wanted count under all sums at once, rounded inwards to whole numbers."""
-    import numpy as np
-    from scipy.optimize import linprog
-    from scipy.sparse import lil_matrix
+class _System:
+    """The sums that connect some counts, as linear equations."""
 
-    ranges = _intervals(counts, rules, suppressed)
-    found = {}
-    for members in _components(counts.sums, wanted):
-        position = {name: place for place, name in enumerate(sorted(members, key=str))}
-        own = [(whole, parts) for whole, parts in counts.sums if whole in members]
-        matrix = lil_matrix((len(own), len(position)))
+    def __init__(self, members: list[Name], counts: Counts) -> None:
+        from scipy.sparse import lil_matrix
+
+        self.position = {name: place for place, name in enumerate(members)}
+        self.true = [counts.true(name) for name in members]
+        own = [(whole, parts) for whole, parts in counts.sums if whole in self.position]
+        matrix = lil_matrix((len(own), len(members)))
         for line, (whole, parts) in enumerate(own):
-            matrix[line, position[whole]] += 1
+            matrix[line, self.position[whole]] += 1
             for part in parts:
-                matrix[line, position[part]] -= 1
-        bounds = [(low, None if high == INFINITE else high) for low, high in (ranges[name] for name in position)]
-        for name in members & set(wanted):
-            ends = []
+                matrix[line, self.position[part]] -= 1
+        self.matrix = matrix.tocsr()
+
+    def __call__(self, ranges: list[tuple[float, float]], needed: dict[Name, int]) -> dict[Name, float]:
+        """How many possible values each needed count lacks when every count lies in its range.
+
+        Every solution found shows values of all counts at once, so that most counts need no search of their own.
+        """
+        import numpy as np
+        from scipy.optimize import linprog
+
+        bounds = [(low, None if high == INFINITE else high) for low, high in ranges]
+        lowest, highest = np.array(self.true, float), np.array(self.true, float)
+        lacks = {}
+        for name, place in self.position.items():
             for sign in (1, -1):
-                goal = np.zeros(len(position))
-                goal[position[name]] = sign
-                solved = linprog(goal, A_eq=matrix.tocsr() if own else None, b_eq=np.zeros(len(own)) if own else None, bounds=bounds, method="highs")
-                ends.append(sign * solved.fun if solved.success else sign * -INFINITE)
-            found[name] = (math.ceil(ends[0] - 1e-7), math.floor(ends[1] + 1e-7) if ends[1] < INFINITE else INFINITE)
-    return found
+                if name not in needed or self._possible(lowest[place], highest[place]) >= needed[name]:
+                    break
+                goal = np.zeros(len(bounds))
+                goal[place] = sign
+                # Far enough is enough: an end that is open would have no solution to learn from.
+                limited = [*bounds[:place], (bounds[place][0], min(ranges[place][1], self.true[place] + needed[name])), *bounds[place + 1 :]]
+                solved = linprog(goal, A_eq=self.matrix, b_eq=np.zeros(self.matrix.shape[0]), bounds=limited, method="highs")
+                if not solved.success:
+                    raise ArithmeticError(f"no bound found for {name}: {solved.message}")
+                lowest, highest = np.minimum(lowest, solved.x), np.maximum(highest, solved.x)
+            if name in needed and (found := self._possible(lowest[place], highest[place])) < needed[name]:
+                lacks[name] = needed[name] - found
+        return lacks
+
+    @staticmethod
+    def _possible(low: float, high: float) -> int:
+        """Whole numbers in an interval."""
+        return math.floor(high + 1e-7) - math.ceil(low - 1e-7) + 1
 
 
-def _components(sums: list[tuple[Name, tuple[Name, ...]]], wanted: list[Name]) -> list[set[Name]]:
+def _components(neighbours: dict[Name, set[Name]], wanted: list[Name]) -> list[list[Name]]:
     """Counts that depend on each other, for each group of them that holds a wanted one."""
-    neighbours = _neighbours(sums)
     components, seen = [], set()
     for start in wanted:
-        if start in seen:
+        if start in seen or start not in neighbours:
             continue
         members, waiting = set(), [start]
         while waiting:
             name = waiting.pop()
             if name not in members:
                 members.add(name)
-                waiting += neighbours.get(name, set()) - members
+                waiting += neighbours[name] - members
         seen |= members
-        components.append(members)
+        components.append(sorted(members, key=str))
     return components

@@ -1,6 +1,8 @@
 """A submission or spec that cannot be used stops that centre alone, says what to do, and leaves the last good load as it was."""
 
+import gzip
 import shutil
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -13,8 +15,8 @@ from capla_etl.centres.load import centre_ids, load_centre
 
 @pytest.fixture
 def data_raw(tmp_path, monkeypatch) -> Path:
-    """Budapest's and Rio de Janeiro's submissions, to be broken."""
-    for centre in ("HU01", "BR01"):
+    """Some of the centres' submissions, to be broken."""
+    for centre in ("HU01", "BR01", "CA01", "US01"):
         shutil.copytree(paths.ROOT / "data_raw" / centre, tmp_path / "data_raw" / centre)
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
@@ -123,6 +125,52 @@ def _undeclared_sheet(data_raw: Path) -> None:
     workbook.save(path)
 
 
+def _damaged_sheet(data_raw: Path) -> None:
+    path = data_raw / "BR01/2023-06-30/RJ_capla.xlsx"
+    with zipfile.ZipFile(path) as parts:
+        kept = {name: parts.read(name) for name in parts.namelist()}
+    sheet = next(name for name in kept if name.startswith("xl/worksheets/"))
+    kept[sheet] = kept[sheet][:2000]
+    with zipfile.ZipFile(path, "w") as parts:
+        for name, content in kept.items():
+            parts.writestr(name, content)
+
+
+def _damaged_gzip(data_raw: Path) -> None:
+    path = data_raw / "US01/2023-06-30/labs.psv.gz"
+    content = bytearray(path.read_bytes())
+    content[200:400] = bytes(200)
+    path.write_bytes(bytes(content))
+
+
+def _other_patient_numbers(data_raw: Path) -> None:
+    path = data_raw / "US01/2023-06-30/labs.psv.gz"
+    header, *rows = gzip.decompress(path.read_bytes()).decode().splitlines()
+    path.write_bytes(gzip.compress("\n".join([header, *("x" + row for row in rows)]).encode()))
+
+
+def _quote_before_header(data_raw: Path) -> None:
+    path = data_raw / "HU01/2023-06-30/labor.txt"
+    path.write_bytes(b'"' + path.read_bytes())
+
+
+def _blank_lines_first(data_raw: Path) -> None:
+    path = data_raw / "HU01/2023-06-30/labor.txt"
+    path.write_bytes(b"\n\n" + path.read_bytes())
+
+
+def _columns_alike_but_for_case(data_raw: Path) -> None:
+    _replace(data_raw / "HU01/2023-06-30/labor.txt", "ADAMTS13 (%)", "DÁTUM", "cp1250")
+
+
+def _spec_header_row_0(data_raw: Path) -> None:
+    _replace(data_raw / "BR01/centre.yml", "sheet: Pacientes}", "sheet: Pacientes, header_row: 0}")
+
+
+def _spec_table_name(data_raw: Path) -> None:
+    _replace(data_raw / "BR01/centre.yml", "  pacientes:", "  pacientes-1:")
+
+
 @pytest.mark.parametrize(
     ("broken", "break_it", "said"),
     [
@@ -151,12 +199,20 @@ def _undeclared_sheet(data_raw: Path) -> None:
         ("HU01", _spec_unknown_code, ["centre.yml", "'man'", "male"]),
         ("HU01", _spec_two_readings_of_a_date, ["centre.yml", "read the same text differently"]),
         ("HU01", _spec_key_twice, ["centre.yml, line", "'missing' is there twice"]),
+        ("HU01", _quote_before_header, ["labor.txt", "quotation mark"]),
+        ("HU01", _blank_lines_first, ["labor.txt", "row 1", "blank"]),
+        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have the same names"]),
+        ("US01", _damaged_gzip, ["labs.psv.gz", "not a whole gzip file"]),
+        ("US01", _other_patient_numbers, ["labs.psv.gz", "5889 of 5889 rows are refused (unknown_patient 5889)", "at most 10%"]),
+        ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
+        ("BR01", _spec_header_row_0, ["centre.yml", "header_row", "greater than or equal to 1"]),
+        ("BR01", _spec_table_name, ["centre.yml", "tables.pacientes-1"]),
         ("BR01", _corrupt_workbook, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
         ("BR01", _undeclared_sheet, ["RJ_capla.xlsx", "['Nomes'] are not in the spec", "ignored_sheets"]),
     ],
 )
 def test_it_stops_that_centre_alone_and_says_what_to_do(data_raw, broken, break_it, said):
-    assert centre_ids() == ["BR01", "HU01"]
+    assert broken in centre_ids()
     load_centre(broken)
     last_good = _bytes_of(paths.centre_loads() / broken)
     break_it(data_raw)
@@ -167,9 +223,15 @@ def test_it_stops_that_centre_alone_and_says_what_to_do(data_raw, broken, break_
     assert [part for part in said if part not in message] == []
     assert "Secret Person" not in message
     assert _bytes_of(paths.centre_loads() / broken) == last_good
-    other = {"HU01": "BR01", "BR01": "HU01"}[broken]
-    assert load_centre(other).rows["patient"] > 0
-    assert centre_ids() == ["BR01", "HU01"]
+    assert broken in centre_ids()
+
+
+def test_the_other_centres_go_on(data_raw):
+    _spec_typo(data_raw)
+    with pytest.raises(CentreRefused):
+        load_centre("HU01")
+    assert centre_ids() == ["BR01", "CA01", "HU01", "US01"]
+    assert load_centre("BR01").rows["patient"] == 33
 
 
 def test_forbidden_columns_reach_no_table(centre, loaded):
@@ -178,3 +240,43 @@ def test_forbidden_columns_reach_no_table(centre, loaded):
     for path in sorted((paths.centre_loads() / "XX01").glob("*.parquet")):
         for row in loaded(path.stem):
             assert not any("Person" in str(value) for value in row.values()), path.name
+
+
+def test_a_line_that_is_no_json_is_refused_alone_and_not_repeated(data_raw):
+    path = data_raw / "CA01/2023-06-30/toronto.ndjson"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    repeated = lines[1].replace('"sex":', '"subject": "TOR-900", "sex":', 1)
+    path.write_text("\n".join([lines[0], repeated, lines[2][:400], "[1]", *lines[4:]]) + "\n", encoding="utf-8")
+    load = load_centre("CA01")
+    assert load.rows["patient"] == len(lines) - 3
+    root = load.ledger[load.ledger["sheet"] == ""].iloc[0]
+    assert (root["rows_received"], root["rows_loaded"], root["rows_quarantined"]) == (31, 28, 3)
+    assert sorted(load.refused["rule"]) == ["not_json", "repeated_key"]
+
+
+def test_a_failure_that_nobody_foresaw_names_its_place_and_no_value(data_raw, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("Secret Person")
+
+    monkeypatch.setattr("capla_etl.centres.load.history", broken)
+    with pytest.raises(CentreRefused) as refusal:
+        load_centre("HU01")
+    assert "an unforeseen RuntimeError in load.py, line" in str(refusal.value)
+    assert "Secret Person" not in str(refusal.value) and refusal.value.__cause__ is None
+
+
+def test_an_error_or_an_empty_formula_in_a_cell_is_no_blank_and_a_typed_number_keeps_its_value(data_raw):
+    path = data_raw / "BR01/2023-06-30/RJ_capla.xlsx"
+    workbook = openpyxl.load_workbook(path)
+    sheet = workbook["Evolução"]
+    sheet["D2"] = "#N/A"
+    sheet["D2"].data_type = "e"
+    sheet["D3"] = "=1+1"
+    sheet["C4"] = 12.345  # /mm3: a number, not 12 345 with a point between thousands
+    sheet["D5"] = 512.5  # U/L, in a table whose texts have a decimal comma
+    workbook.save(path)
+    load = load_centre("BR01")
+    assert {(r.column_name, r.rule): r.values_refused for r in load.refused.itertuples()} == {
+        ("DHL (U/L)", "not_a_number"): 2,
+        ("Plaquetas (/mm³)", "out_of_range"): 1,
+    }

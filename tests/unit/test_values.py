@@ -55,6 +55,8 @@ def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
         ("PLT;2000;G/L;", (2000.0, None)),
         ("PLT;2001;G/L;", "out_of_range"),
         ("PLT;-1;G/L;", "out_of_range"),
+        ("PLT;9999999999;G/L;", "out_of_range"),
+        ("PLT;99999999999999999999999999999;G/L;", "not_a_number"),
         ("PLT;;G/L;", "no result"),
         ("LDH;375;U/L;250", (1.5, None)),
         ("LDH;1,7;xULN;", (1.7, None)),
@@ -180,6 +182,7 @@ def test_a_course_with_a_doubtful_date_is_kept_with_the_date_unknown(centre, loa
         ("30/01/2020", "29/01/2020", [], ["run_reversed"]),
         ("30/01/2020", "", [], ["run_without_end"]),
         ("", "30/01/2020", [], ["run_without_end"]),
+        ("30/01/2020", "08/05/2020", [], ["run_too_long"]),  # the hundredth day
         ("", "", [], []),
     ],
 )
@@ -189,6 +192,33 @@ def test_a_run_from_to_is_one_session_a_day_inclusive(centre, loaded, start, end
     load_centre("XX01")
     assert [s["session_date"] for s in loaded("harmonised.tpe_session")] == sessions
     assert [q["rule"] for q in loaded("quality.quarantine")] == rules
+
+
+def test_a_run_over_days_that_have_an_exchange_is_refused(centre, loaded):
+    centre.spec(DRUGS)
+    centre.write("drugs.csv", "id;from;to;rituximab_days;tpe_from;tpe_to\nA;;;;30/01/2020;02/02/2020\nA;;;;02/02/2020;04/02/2020\nB;;;;02/03/2020;03/03/2020")
+    load_centre("XX01")
+    assert [s["session_date"].day for s in loaded("harmonised.tpe_session")] == [30, 31, 1, 2, 2, 3]
+    assert [(q["row_number"], q["rule"]) for q in loaded("quality.quarantine")] == [(3, "run_overlaps")]
+
+
+def test_a_death_before_the_first_exchange_is_refused_not_everything_after_it(centre, loaded):
+    centre.write("patients.csv", "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;10/01/2019;20/01/2020")
+    centre.spec(LABS)
+    centre.write("labs.csv", "id;date;test;value;unit;uln\nA;12/01/2020;PLT;12;G/L;")
+    load_centre("XX01")
+    [patient] = loaded("harmonised.patient")
+    assert (patient["died"], patient["death_date"], patient["first_tpe_date"]) == ("yes", None, date(2020, 1, 10))
+    assert [q["rule"] for q in loaded("quality.quarantine")] == ["before_first_exchange"]
+    assert len(loaded("harmonised.lab_result")) == 1
+
+
+def test_a_name_that_slipped_into_another_column_is_kept_nowhere(centre, loaded):
+    centre.write("patients.csv", "id;name;sex;born;tpe;dead;seen\nA;;F;01/02/1970;10/01/2020;;Secret Person 0612345678")
+    centre.spec()
+    load_centre("XX01")
+    assert [(q["column_name"], q["raw_value"]) for q in loaded("quality.quarantine")] == [("seen", "(withheld: may identify)")]
+    assert [row["seen"] for row in loaded("raw.xx01__patients")] == ["(withheld: may identify)"]
 
 
 def test_study_days_listed_in_a_cell_count_from_the_first_exchange(centre, loaded):

@@ -43,6 +43,10 @@ by_transfer as (
     inner join record as origin
         on record.transferred_from_patient_id = origin.patient_id
         and record.patient_id <> origin.patient_id
+    -- two records that name each other as origin: the one with more daily results is kept, as if none were stated
+    where coalesce(origin.transferred_from_patient_id, '') <> record.patient_id
+        or origin.result_days > record.result_days
+        or (origin.result_days = record.result_days and origin.patient_id < record.patient_id)
 ),
 
 -- "same sex, birth date and day 0 where both send a birth date" (equal birth dates have equal linkage values); "none stated: the one with more daily results"

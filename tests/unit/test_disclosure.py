@@ -1,0 +1,399 @@
+"""The protected profile: no small count survives or follows from what is printed, and nothing switches that off.
+
+Zero stays zero: an absence points at nobody. The attacker of these tests knows the rules, how the counts add up, and which printed counts were suppressed
+for being small; he takes the interval of true counts from every rounded one and solves for the others by integer programming.
+"""
+
+import inspect
+import random
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from scipy.optimize import Bounds, LinearConstraint, milp
+from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
+
+from capla_etl.report import protected
+from capla_etl.stats import agreement, disclosure, study, suppression
+from capla_etl.stats.results import COLUMNS, cell, frame
+from capla_etl.stats.suppression import CountRules, Counts, suppress
+
+RULES = CountRules(suppress_below=10, round_to=5, possible_values_from=5, possible_unprinted_from=3)
+PROTECTED = disclosure.profile("protected")
+
+
+class Attacker:
+    """Everything that can be said of true counts from printed ones and their sums."""
+
+    def __init__(self, sums: list[tuple[str, list[str]]], printed: dict[str, float | None], small: set[str]) -> None:
+        self.names = sorted({name for whole, parts in sums for name in (whole, *parts)} | set(printed))
+        self.matrix = np.zeros((len(sums), len(self.names)))
+        for line, (whole, parts) in enumerate(sums):
+            for name, sign in ((whole, 1), *((part, -1) for part in parts)):
+                self.matrix[line, self.names.index(name)] += sign
+        limits = [self._limits(name, printed, small) for name in self.names]
+        self.bounds = Bounds([low for low, _ in limits], [high for _, high in limits])
+
+    @staticmethod
+    def _limits(name: str, printed: dict, small: set[str]) -> tuple[float, float]:
+        if name not in printed:
+            return 0, 5000
+        number = printed[name]
+        if number is None:
+            return 1, 9 if name in small else 5000
+        return (0, 0) if number == 0 else (max(10, number - 2), number + 2)
+
+    def interval(self, name: str) -> tuple[float, float]:
+        ends = []
+        for sign in (1, -1):
+            goal = sign * np.eye(len(self.names))[self.names.index(name)]
+            solved = milp(goal, integrality=np.ones(len(self.names)), bounds=self.bounds, constraints=LinearConstraint(self.matrix, 0, 0))
+            assert solved.success, f"no true counts give these printed ones: {solved.message}"
+            ends.append(round(sign * solved.fun))
+        return tuple(ends)
+
+
+# ----------------------------------------------------------------------------------------------------------------- profiles
+
+
+@pytest.mark.parametrize("name", ["", "Protected", "public", "none"])
+def test_an_unknown_profile_is_an_error(name):
+    with pytest.raises(ValueError, match="no profile"):
+        disclosure.apply(name, frame([]), {})
+
+
+def test_journal_shows_everything_as_computed():
+    results = frame([cell("table1", "coma", "control", "count", 3, n=3, method="count")])
+    assert disclosure.apply("journal", results, {})[0] is results
+
+
+@pytest.mark.parametrize(
+    ("threshold", "looser"),
+    [("suppress_below", 9), ("round_to", 1), ("possible_values_from", 1), ("possible_unprinted_from", 1), ("quartiles_from_patients", 39),
+     ("curves_from_at_risk", 19), ("curve_step_days", 1), ("p_significant_digits", 6), ("smd_decimals", 5), ("another", 1)],
+)
+def test_thresholds_cannot_be_loosened_where_they_are_declared(threshold, looser):
+    with pytest.raises(ValidationError):
+        disclosure.Protection(**(PROTECTED.protection.model_dump() | {threshold: looser}))
+
+
+def test_only_the_journal_profile_may_be_without_protection(tmp_path, monkeypatch):
+    (tmp_path / "profiles.yml").write_text("protected: {protection: none, notice: ''}")
+    monkeypatch.setattr(disclosure, "PROFILES", tmp_path / "profiles.yml")
+    with pytest.raises(ValueError, match="only the profile journal"):
+        disclosure.profiles.__wrapped__()
+
+
+def test_nothing_switches_suppression_off():
+    """No environment variable is read, and the functions that users reach take data and a profile's name, nothing else."""
+    for module in (disclosure, suppression, protected):
+        assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
+    assert list(inspect.signature(disclosure.apply).parameters) == ["name", "results", "curves"]
+    assert "profile" not in inspect.signature(protected.write_protected).parameters
+
+
+# ------------------------------------------------------------------------------------------------------------- single counts
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, None), (9, None), (10, 10), (12, 10), (13, 15), (17, 15), (18, 20)])
+def test_one_to_nine_are_suppressed_and_the_others_rounded(count, shown):
+    assert suppress(Counts(shown={"n": count}), RULES) == {"n": shown}
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts", "why"),
+    [
+        (42, [38, 4], "42 and 38 both print as 40: the rest would be 1 to 4"),
+        (12, [10, 1, 1], "12 prints as 10, so two more patients at most: one each"),
+        (29, [10, 10, 9], "the rest of 30 would be 4 to 9"),
+    ],
+)
+def test_another_count_goes_where_a_small_one_would_follow(whole, parts, why):
+    names = [f"part {number}" for number in range(len(parts))]
+    shown = {"whole": whole, **dict(zip(names, parts, strict=True))}
+    printed = suppress(Counts(shown=dict(shown), sums=[("whole", tuple(names))]), RULES)
+    small = {name for name, count in shown.items() if 0 < count < 10}
+    attacker = Attacker([("whole", names)], printed, small)
+    for name in small:
+        low, high = attacker.interval(name)
+        assert high - low + 1 >= RULES.possible_values_from, why
+
+
+def test_counts_that_do_not_add_up_are_refused():
+    with pytest.raises(ValueError, match="add up to 11"):
+        suppress(Counts(shown={"whole": 12, "a": 10, "b": 1}, sums=[("whole", ("a", "b"))]), RULES)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_small_count_follows_in_random_tables(seed):
+    """Rows by columns with both margins, many zeros and small counts."""
+    draw = random.Random(seed)
+    rows, columns = draw.randint(2, 4), draw.randint(2, 3)
+    true = {(r, c): draw.choice([0, 0, draw.randint(1, 9), draw.randint(1, 12), draw.randint(9, 14), draw.randint(10, 300)]) for r in range(rows) for c in range(columns)}
+    shown = {f"{r} {c}": count for (r, c), count in true.items()}
+    shown |= {f"row {r}": sum(true[r, c] for c in range(columns)) for r in range(rows)}
+    shown |= {f"column {c}": sum(true[r, c] for r in range(rows)) for c in range(columns)}
+    shown["all"] = sum(true.values())
+    sums = [(f"row {r}", [f"{r} {c}" for c in range(columns)]) for r in range(rows)] + [(f"column {c}", [f"{r} {c}" for r in range(rows)]) for c in range(columns)]
+    sums += [("all", [f"row {r}" for r in range(rows)]), ("all", [f"column {c}" for c in range(columns)])]
+    printed = suppress(Counts(shown=dict(shown), sums=[(whole, tuple(parts)) for whole, parts in sums]), RULES)
+
+    small = {name for name, count in shown.items() if 0 < count < 10}
+    assert all(printed[name] is None for name in small)
+    assert all(printed[name] == 0 for name, count in shown.items() if count == 0)
+    assert all(printed[name] is None or printed[name] % 5 == 0 and abs(printed[name] - count) <= 2 for name, count in shown.items())
+    # Where nothing but suppressed counts and zeros is left, the label alone ("or such a count would follow") is what he knows.
+    something_printed = any(printed.values())
+    attacker = Attacker(sums, printed, small if something_printed else set())
+    for name in small:
+        low, high = attacker.interval(name)
+        assert low <= shown[name] <= high
+        assert low < high, f"{name} is {shown[name]}: {printed}"
+
+
+# ------------------------------------------------------------------------------------------------------------------- study
+
+FOLLOW_UP = {"follow_up_days": 90}
+
+
+def _random_study(seed: int, size: int) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """All tables and curves of a study of random patients."""
+    draw = random.Random(seed)
+    lines, ends, said = [], [], []
+    for _ in range(size):
+        group = draw.choice([EARLY, EARLY, EARLY, DELAYED, DELAYED | {"delay_reason": "rescue"}, {"timing": "unknown"}, CONTROL, CONTROL])
+        line = group | {name: draw.choices(["yes", "no", "unknown"], [3, 5, 1])[0] for name in ("coma", "first_episode", "rituximab", "corticosteroids")}
+        line |= {"age_years": draw.randint(18, 90), "french_severity_score": draw.choice([0, 1, 1, 2, 2, 3, 4]), "sex": draw.choice(["female", "female", "male"])}
+        dead = draw.random() < 0.12
+        if dead:
+            line |= {"died": "yes", "death_day": draw.randint(1, 90), "death_cause": draw.choice(["iTTP", "iTTP", "iTTP", "cardiac", "infection", None])}
+        elif draw.random() < 0.1:
+            line |= {"last_seen_day": draw.randint(5, 89)}
+        if draw.random() < 0.08:
+            lines.append(line | {"eligible": False, "exclusion_reason": draw.choice(["not_ittp", "under_18", "no_tpe"])})
+            continue
+        responded = not dead and draw.random() < 0.93
+        end = {
+            "response": "yes" if responded else "no", "response_day": draw.randint(1, 30) if responded else None, "failure": "no" if responded else "yes",
+            "died_by_day_90": "yes" if dead else "no", "refractory": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 0.5])[0],
+            "exacerbation": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 1])[0], "refractory_assessment_day": 6, "exacerbation_day": None,
+            "days_from_caplacizumab_to_response": draw.randint(0, 9) if responded and group.get("timing") in ("early", "delayed") else None,
+        }
+        lines.append(line)
+        ends.append({"patient_id": f"p{len(lines) - 1}"} | end)
+        said.append({
+            "patient_id": f"p{len(lines) - 1}", "response_day": draw.choice([end["response_day"], 7]),
+            **{name: draw.choices([end[name], "yes", "no", "unknown"], [20, 1, 1, 1])[0] for name in ("refractory", "exacerbation")},
+        })
+    patient, outcome = patients(*lines), outcomes(*ends)
+    kinds = ["major_bleeding", "crnm_bleeding", "minor_bleeding", "injection_site_reaction", "other"]
+    assessed = pd.DataFrame(
+        [(p, kind, draw.choices(["yes", "no", "unknown"], [1, 9, 1])[0]) for p in outcome["patient_id"] for kind in kinds], columns=["patient_id", "kind", "occurred"]
+    )
+    events = assessed[assessed["occurred"] == "yes"].assign(site=lambda f: [draw.choice(["digestive tract", "intracranial", None]) for _ in range(len(f))])
+    results = pd.concat([
+        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), study.table2(patient, outcome, **FOLLOW_UP),
+        study.survival_table(patient, **FOLLOW_UP), study.response_incidence(patient, outcome, **FOLLOW_UP), study.table5(patient, assessed, events),
+        study.table6(patient, **FOLLOW_UP), agreement.table7(patient, outcome, pd.DataFrame(said)),
+    ])
+    results = pd.concat([results, study.as_published(results, patient, outcome, **FOLLOW_UP)], ignore_index=True)
+    curves = {"survival_curve": study.survival_curve(patient, **FOLLOW_UP), "response_incidence_curve": study.response_incidence_curve(patient, outcome, **FOLLOW_UP)}
+    return results, curves
+
+
+@pytest.fixture(scope="module", params=[(1, 60), (2, 150), (3, 400)], ids=["60 patients", "150 patients", "400 patients"])
+def both(request):
+    """(as computed, protected, protected curves, curves) of one random study."""
+    results, curves = _random_study(*request.param)
+    shown, shown_curves = disclosure.apply("protected", results, curves)
+    return results, shown, shown_curves, curves
+
+
+def test_no_count_from_one_to_nine_is_left(both):
+    _, shown, _, _ = both
+    own = shown[shown["statistic"] != "published"]
+    for column in ("n", "n_assessed"):
+        assert not own[column].between(1, 9).any(), column
+        assert (own[column].dropna() % 5 == 0).all()
+    counts = own[own["statistic"].isin(["count", "at_risk"])]
+    assert not counts["value"].between(1, 9).any()
+
+
+def test_a_suppressed_cell_has_nothing_but_its_reason(both):
+    results, shown, _, _ = both
+    hidden = shown[shown["caveat"].str.startswith(("suppressed: fewer than 10", "withheld: ")).fillna(False)]
+    assert len(hidden)
+    assert hidden[["value", "n", "n_assessed", "lower", "upper", "p_value"]].isna().all(axis=None)
+    true = results.set_index(["table_id", "row", "group", "statistic"])
+    for line in shown[shown["statistic"] == "count"].itertuples():
+        before = true.loc[(line.table_id, line.row, line.group, line.statistic)]
+        if 0 < before["n"] < 10:
+            assert pd.isna(line.value) and line.caveat.startswith("suppressed: fewer than 10")
+        if before["n"] == 0:
+            assert line.value == 0
+
+
+def test_no_caveat_counts_patients(both):
+    _, shown, _, _ = both
+    own = shown[shown["statistic"] != "published"]["caveat"].dropna()
+    allowed = own.str.replace(r"fewer than \d+", "", regex=True)
+    assert not allowed.str.contains(r"\d").any(), own[allowed.str.contains(r"\d")].unique()
+
+
+def test_a_percentage_follows_from_the_printed_counts_alone(both):
+    _, shown, _, _ = both
+    percents = shown[(shown["statistic"] == "percent") & shown["n"].notna()]
+    assert np.allclose(percents["value"].astype(float), 100 * percents["n"].astype(float) / percents["n_assessed"].astype(float))
+
+
+def test_neither_those_with_nor_those_without_are_few(both):
+    results, shown, _, _ = both
+    kept = shown[(shown["statistic"] == "percent") & shown["value"].notna()].merge(results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true"))
+    without = (kept["n_assessed_true"] - kept["n_true"]).dropna()
+    assert not without.between(1, 9).any() and not kept["n_true"].dropna().between(1, 9).any()
+
+
+def test_quartiles_need_forty_patients(both):
+    results, shown, _, _ = both
+    kept = shown[shown["statistic"].isin(["median", "q1", "q3"]) & shown["value"].notna()].merge(results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true"))
+    assert (kept["n_true"] >= 40).all()
+
+
+def test_no_numbers_by_centre_and_no_table_that_the_profile_does_not_name(both):
+    results, shown, _, _ = both
+    assert set(shown.loc[shown["table_id"] == "flow", "group"]) == {"all"}
+    assert set(shown["table_id"]) <= set(PROTECTED.tables)
+    more = pd.concat([results, frame([cell("table99", "new", "all", "count", 50, n=50, method="count")])], ignore_index=True)
+    assert "table99" not in set(disclosure.apply("protected", more, {})[0]["table_id"])
+
+
+def test_the_published_table_shows_what_the_other_tables_show(both):
+    _, shown, _, _ = both
+    died = value(shown[shown["table_id"] == "table6"], "deaths", "caplacizumab", "count")
+    beside = value(shown[shown["table_id"] == "as_published"], "major_bleeding_intracranial", "caplacizumab", "computed")
+    source = value(shown[shown["table_id"] == "table5"], "major_bleeding_intracranial", "caplacizumab", "count")
+    assert beside["value"] is source["value"] or beside["value"] == source["value"] or pd.isna(beside["value"]) and pd.isna(source["value"])
+    table2 = value(shown[shown["table_id"] == "table2"], "died_by_day_90", "caplacizumab", "percent")
+    assert pd.isna(died["value"]) <= pd.isna(table2["n"]) or pd.isna(table2["n"])
+
+
+def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
+    """An attacker who adds up flow, deaths and agreement, told that the same patients died in Table 2 and Table 6."""
+    results, shown, _, _ = both
+
+    def counts(frame_: pd.DataFrame) -> dict[str, float | None]:
+        kept = frame_[frame_["table_id"].isin(["flow", "table6", "table7"]) & frame_["statistic"].isin(["count", "percent"]) & frame_["group"].isin(
+            ["all", "caplacizumab", "control", "early", "delayed", "unknown"])]
+        found = {f"{line.table_id} {line.row} {line.group}": None if pd.isna(line.n) else int(line.n) for line in kept.itertuples()}
+        sizes = kept[(kept["table_id"] == "table7") & kept["row"].str.endswith("agreement")]
+        return found | {f"table7 N {line.row} {line.group}": None if pd.isna(line.n_assessed) else int(line.n_assessed) for line in sizes.itertuples()}
+
+    true, printed = counts(results), counts(shown)
+    flow = {
+        "patient_records": ["excluded", "eligible"], "eligible": ["caplacizumab", "control", "group_unknown"], "caplacizumab": ["early", "delayed", "timing_unknown"],
+        "delayed": ["rescue", "slow_response"], "excluded": [row.split()[1] for row in true if row.startswith("flow excluded_")],
+    }
+    sums = [(f"flow {whole} all", [f"flow {part} all" for part in parts]) for whole, parts in flow.items()]
+    causes = sorted({name.split()[1] for name in true if name.startswith("table6 cause_")})
+    sums += [(f"table6 deaths {g}", [f"table6 {c} {g}" for c in causes]) for g in ("caplacizumab", "early", "delayed", "unknown", "control")]
+    sums += [(f"table6 {row} caplacizumab", [f"table6 {row} {t}" for t in ("early", "delayed", "unknown")]) for row in ("deaths", *causes)]
+    for outcome in ("refractory", "exacerbation"):
+        four = [f"{outcome}_{name}" for name in ("both_yes", "derived_only", "reported_only", "both_no")]
+        for g in ("all", "caplacizumab", "control"):
+            sums.append((f"table7 N {outcome}_agreement {g}", [f"table7 {row} {g}" for row in four]))
+            sums.append((f"table7 {outcome}_agreement {g}", [f"table7 {four[0]} {g}", f"table7 {four[3]} {g}"]))
+        sums += [(f"table7 {row} all", [f"table7 {row} {g}" for g in ("caplacizumab", "control")]) for row in four]
+    assert all(true[whole] == sum(true[part] for part in parts) for whole, parts in sums)
+    involved = {name for whole, parts in sums for name in (whole, *parts)}
+    printed = {name: printed[name] for name in involved}
+    small = {name for name in involved if 0 < true[name] < 10}
+    assert small and all(printed[name] is None for name in small)
+    attacker = Attacker(sums, printed, small)
+    for name in small:
+        low, high = attacker.interval(name)
+        assert low <= true[name] <= high and low < high, f"{name}: {low} to {high}"
+
+
+# ------------------------------------------------------------------------------------------------------------------- curves
+
+
+def test_curves_change_rarely_and_by_enough_patients(both):
+    _, _, shown, curves = both
+    for name, columns in {"survival_curve": ["survival"], "response_incidence_curve": ["incidence", "death_incidence"]}.items():
+        for group, own in shown[name].groupby("group"):
+            true = curves[name][curves[name]["group"] == group].set_index("day")
+            own = own.set_index("day")
+            patients_at_start = true["at_risk"].iloc[0]
+            for column in columns:
+                values = own[column].dropna()
+                changed = [day for day in values.index[1:] if values[day] != values[day - 1]]
+                assert all(day % 5 == 0 for day in changed)
+                assert all(true["at_risk"][day] >= 20 for day in values.index if day % 5 == 0)
+                levels = [true[column][day] for day in (0, *changed)]
+                assert all(abs(after - before) * patients_at_start > 10 - 1e-6 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_at_risk_is_rounded_and_never_small(both):
+    _, _, shown, _ = both
+    for curve in shown.values():
+        at_risk = curve["at_risk"].dropna()
+        assert (at_risk % 5 == 0).all() and (at_risk >= 10).all()
+    assert shown["survival_curve"][["deaths", "censored"]].isna().all(axis=None)
+
+
+def _curve(events_on: list[int], size: int) -> pd.DataFrame:
+    return study.survival_curve(patients(*({"death_day": day, "died": "yes"} for day in events_on), *({} for _ in range(size - len(events_on)))), **FOLLOW_UP)
+
+
+@pytest.mark.parametrize(("deaths", "last"), [(0, 1.0), (9, None), (10, 0.9)])
+def test_a_curve_of_nine_deaths_is_not_shown_and_of_none_is_flat(deaths, last):
+    shown = disclosure.protect_curve("survival_curve", _curve([12] * deaths, 100), PROTECTED.protection)
+    end = shown["survival"].iloc[-1]
+    assert pd.isna(end) if last is None else end == pytest.approx(last)
+
+
+def test_events_left_over_join_the_last_step():
+    """Ten deaths by day 12, three more on day 31: one step of thirteen, on day 35."""
+    shown = disclosure.protect_curve("survival_curve", _curve([12] * 10 + [31] * 3, 100), PROTECTED.protection).set_index("day")["survival"]
+    assert shown[34] == 1 and shown[35] == pytest.approx(0.85) and shown[90] == pytest.approx(0.85)
+
+
+def test_a_group_of_few_has_no_curve():
+    shown = disclosure.protect_curve("survival_curve", _curve([], 19), PROTECTED.protection)
+    assert shown[["at_risk", "survival"]].isna().all(axis=None)
+
+
+def test_an_unknown_curve_is_an_error():
+    with pytest.raises(ValueError, match="no rule"):
+        disclosure.protect_curve("another_curve", _curve([], 30), PROTECTED.protection)
+
+
+def test_a_statistic_without_a_rule_is_withheld():
+    results = frame([cell("table1", "age_years", "control", "mean", 45.2, n=50, n_assessed=50, method="mean")])
+    shown = disclosure.protect_results(results, PROTECTED)
+    assert shown["value"].isna().all() and shown["caveat"].iloc[0].startswith("withheld: ")
+    assert list(shown.columns) == list(COLUMNS)
+
+
+# ------------------------------------------------------------------------------------------------------------------ outputs
+
+
+def test_published_files_hold_no_patient_and_no_small_count(study_run, built_warehouse):
+    import duckdb
+
+    folder = study_run.warehouse / "outputs" / "protected"
+    with duckdb.connect(str(built_warehouse), read_only=True) as connection:
+        ids = {row[0] for row in connection.execute("select patient_id from marts.patient").fetchall()}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix in (".csv", ".html", ".svg", ".md")}
+    assert {"report_protected.html", "result.csv", "README.md", "survival.svg", "table7.csv"} <= set(texts)
+    for name, text in texts.items():
+        assert not ids & set(re.findall(r"[0-9a-f]{16}", text)), name
+        assert "patient_id" not in text, name
+    results = pd.read_csv(folder / "result.csv")
+    own = results[results["statistic"] != "published"]
+    assert not own["n"].between(1, 9).any() and not own["n_assessed"].between(1, 9).any()
+    page = texts["report_protected.html"]
+    assert "Synthetic data; agreement" in page and "Protected version: counts below 10" in page and "for members of the study only" not in page
+    assert not re.search(r'<details class="insiders"|>By centre<', page)

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from capla_etl.commands import explain, queries, study
+from capla_etl.commands import explain, freeze, queries, study, verify
 
-COMMANDS = {"study": study, "explain": explain, "queries": queries}
+COMMANDS = {"study": study, "explain": explain, "queries": queries, "freeze": freeze, "verify": verify}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ quality.submission_change; this module says what came of it.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from capla_etl.centres.history import distinct_submissions
 from capla_etl.centres.load import centre_ids
 from capla_etl.centres.sql import identifier, quote
 from capla_etl.code import code_digest
+from capla_etl.inputs import inputs_of
 
 #: Columns of marts.patient that say where a record came from or follow from the date of the submission alone.
 _NOT_COMPARED = {"submission", "source_file", "source_sheet", "source_row"}
@@ -139,34 +141,28 @@ def day_before_the_latest() -> date | None:
     return max(resubmitted) - timedelta(days=1) if resubmitted else None
 
 
-def rebuild(day: date) -> Path:
-    """The published warehouse as it stood on a day, rebuilt from the submissions until then, or kept from an earlier rebuild of the same.
+def rebuild(day: date, fresh: bool = False) -> Path:
+    """The published warehouse as it stood on a day, rebuilt from the submissions until then.
+
+    Args:
+        day: the last day whose submissions count.
+        fresh: rebuild in any case; else an earlier rebuild from the same inputs by the same code is taken.
 
     Raises:
         RuntimeError: the rebuild failed; the message is what it printed.
     """
     folder = paths.warehouse() / "as_of" / day.isoformat()
     receipt = folder / "inputs.json"
-    inputs = {"code": code_digest(), "submissions": _inputs(day)}
+    made_from = {"code": code_digest(), "inputs": inputs_of(day)}
     published = folder / paths.published_database().name
-    if published.is_file() and receipt.is_file() and json.loads(receipt.read_text()) == inputs:
+    if not fresh and published.is_file() and receipt.is_file() and json.loads(receipt.read_text(encoding="utf-8")) == made_from:
         return published
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     environment = os.environ | {"CAPLA_WAREHOUSE": str(folder), "CAPLA_AS_OF": day.isoformat(), "DAGSTER_HOME": str(folder / "dagster_home")}
     environment["CAPLA_DATA_RAW"] = str(paths.data_raw())
     ran = subprocess.run([sys.executable, "-m", "capla_etl.cli", "study"], env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise RuntimeError(f"the study as of {day} cannot be rebuilt:\n{ran.stdout}{ran.stderr}")
-    receipt.write_text(json.dumps(inputs), encoding="utf-8")
+    receipt.write_text(json.dumps(made_from), encoding="utf-8")
     return published
-
-
-def _inputs(day: date) -> dict[str, str]:
-    """Centre -> hash of what its current submission on that day was read from."""
-    from capla_etl.centres.read import content_hash
-
-    found = {}
-    for centre in centre_ids():
-        folder = paths.data_raw() / centre
-        if submissions := distinct_submissions(folder, day):
-            found[centre] = content_hash(submissions[-1], folder / "centre.yml")
-    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.sql import quote
 
 
 def staged(published: Path) -> Path:
@@ -21,7 +22,7 @@ def publish() -> list[Path]:
     """Put the built warehouse, outputs, Data Docs and report in place.
 
     Everything is first copied beside its target and forced to disk; only then is each renamed over the old one. Whoever has the old
-    warehouse open keeps reading it. The copy needs no write-ahead log.
+    warehouse open keeps reading it.
 
     Returns:
         What is published, the warehouse first.
@@ -35,8 +36,6 @@ def publish() -> list[Path]:
     missing = [str(s) for s in sources.values() if not s.exists()]
     if missing:
         raise FileNotFoundError(f"not built yet, so nothing is published: {', '.join(missing)}")
-    with duckdb.connect(str(paths.build_database())) as connection:
-        connection.execute("checkpoint")
     fresh = {target: _copy_beside(source, target) for target, source in sources.items()}
     for target, copy in fresh.items():
         _replace(target, copy)
@@ -48,13 +47,24 @@ def _copy_beside(source: Path, target: Path) -> Path:
     copy = target.with_name(f".{target.name}.new")
     _remove(copy)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
+    if source.suffix == ".duckdb":
+        _copy_database(source, copy)
+    elif source.is_dir():
         shutil.copytree(source, copy)
     else:
         shutil.copyfile(source, copy)
     for path in [copy, *copy.rglob("*")]:
         _force_to_disk(path)
     return copy
+
+
+def _copy_database(source: Path, copy: Path) -> None:
+    """A copy that holds what the tables hold now and nothing else: a file's freed blocks may still carry what earlier runs wrote."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {quote(str(source))} as built (read_only)")
+        connection.execute(f"attach {quote(str(copy))} as published")
+        connection.execute("copy from database built to published")
+        connection.execute("checkpoint published")
 
 
 def _replace(target: Path, copy: Path) -> None:

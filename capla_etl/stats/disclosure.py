@@ -126,6 +126,8 @@ _FLOW_SUMS = {
     "caplacizumab": ("early", "delayed", "timing_unknown"),
     "delayed": ("rescue", "slow_response"),
 }
+# A row of the flow whose place in the sums is not known here is not shown.
+_FLOW_ROWS = {*_FLOW_SUMS, *(part for parts in _FLOW_SUMS.values() for part in parts), "values_quarantined"}
 _CAUSES = (*(f"cause_{cause.lower()}" for cause in DEATH_CAUSES), "cause_not_stated")
 _SCORES = tuple(f"french_severity_score_{score}" for score in range(5))
 _QUARTILES = ("median", "q1", "q3")
@@ -295,7 +297,8 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
     """
     rules = chosen.protection
     results = results.astype(COLUMNS)
-    kept = results[results["table_id"].isin(chosen.tables) & ~((results["table_id"] == "flow") & (results["group"] != "all"))]
+    flow = results["table_id"] == "flow"
+    kept = results[results["table_id"].isin(chosen.tables) & ~(flow & ~((results["group"] == "all") & results["row"].isin(_FLOW_ROWS)))]
     published = kept[kept["table_id"] == "as_published"]
     kept = pd.concat([kept[kept["table_id"] != "as_published"], _timing(published, kept)], ignore_index=True).astype(COLUMNS)
     protected = _Protected(kept, rules).cells()

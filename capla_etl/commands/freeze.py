@@ -1,0 +1,26 @@
+"""``capla freeze NAME``: run the study and lock it as a release: inputs by hash, code, parameters, warehouse and outputs, with a manifest."""
+
+import argparse
+
+from capla_etl.commands import study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``capla freeze``."""
+    parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
+    parser.add_argument("--as-of", metavar="DATE", help="freeze the study with the submissions up to this date (YYYY-MM-DD)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the study and lock it as a release with a manifest."""
+    from capla_etl.releases import ReleaseRefused, freeze
+
+    if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of)):
+        return status
+    try:
+        folder = freeze(options.name)
+    except ReleaseRefused as refused:
+        print(f"\nNot frozen: {refused}")
+        return 1
+    print(f"\nRelease        {folder}")
+    return 0

@@ -1,0 +1,137 @@
+"""Releases: a state of the study locked with everything that it was made from, and recomputed to see that it still comes out.
+
+A release is a folder with the published warehouse, tables, report and Data Docs, and a manifest: inputs by hash, code, parameters, digests
+of every table and every file. It holds no clock: its date is that of the latest submission in it.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from capla_etl import paths
+from capla_etl.code import code_digest
+from capla_etl.differences import rebuild
+from capla_etl.digest import table_digests
+from capla_etl.inputs import inputs_of, last_submission
+from capla_etl.protocol import parameters
+
+MANIFEST = "manifest.json"
+
+
+class ReleaseRefused(Exception):
+    """A release that cannot be made or found; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a recomputation found: lines that say what differs; none: identical."""
+
+    name: str
+    differs: list[str]
+
+
+def _published() -> list[Path]:
+    """What a release keeps of the published study."""
+    return [paths.published_database(), paths.outputs(), paths.data_docs(), paths.report()]
+
+
+def _file_hashes(root: Path) -> dict[str, str]:
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name != MANIFEST and p.suffix != ".duckdb")
+    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _digests(database: Path) -> dict[str, str]:
+    with duckdb.connect(str(database), read_only=True) as con:
+        return table_digests(con)
+
+
+def freeze(name: str) -> Path:
+    """Lock the published study as a release; it must have been run from the present inputs with the present code just before.
+
+    Returns:
+        The release's folder.
+
+    Raises:
+        ReleaseRefused: the name is taken or not usable, or nothing is published.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ReleaseRefused(f"{name!r} cannot name a release: expected letters, digits, points, hyphens and underscores.")
+    folder = paths.releases() / name
+    if folder.exists():
+        raise ReleaseRefused(f"the release {name!r} exists ({folder}); a release is never changed. Choose another name.")
+    if missing := [str(p) for p in _published() if not p.exists()]:
+        raise ReleaseRefused(f"nothing to freeze: {', '.join(missing)} not published. Run the study first.")
+    fresh = folder.with_name(f".{name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for published in _published():
+        copy = shutil.copytree if published.is_dir() else shutil.copyfile
+        copy(published, fresh / published.name)
+    as_of = last_submission()
+    manifest = {
+        "name": name,
+        "data": "synthetic" if (paths.data_raw() / "SYNTHETIC").exists() else "real",
+        "as_of": as_of.isoformat(),
+        "code": code_digest(),
+        "parameters": {p.name: str(p.value) for p in parameters().values()},
+        "inputs": inputs_of(as_of),
+        "tables": _digests(paths.published_database()),
+        "files": _file_hashes(fresh),
+    }
+    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in fresh.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+    fresh.rename(folder)
+    return folder
+
+
+def verify(name: str) -> Verification:
+    """Recompute a release from the inputs and compare.
+
+    Raises:
+        ReleaseRefused: there is no such release.
+        RuntimeError: the study cannot be recomputed; the message is what the run printed.
+    """
+    folder = paths.releases() / name
+    if not (folder / MANIFEST).is_file():
+        there = sorted(p.name for p in paths.releases().glob("*") if (p / MANIFEST).is_file())
+        raise ReleaseRefused(f"no release {name!r}; there are {there}.")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    as_of = date.fromisoformat(manifest["as_of"])
+    differs = _compare("frozen file", manifest["files"], _file_hashes(folder))
+    differs += _compare("table of the frozen warehouse", manifest["tables"], _digests(folder / paths.published_database().name))
+    now = inputs_of(as_of)
+    for centre in sorted({*manifest["inputs"], *now}):
+        differs += _compare(f"input of {centre}", manifest["inputs"].get(centre, {}), now.get(centre, {}))
+    if code_digest() != manifest["code"]:
+        differs.append("the code is not that of the release")
+    differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
+    again = rebuild(as_of, fresh=True)
+    differs += _compare("recomputed table", manifest["tables"], _digests(again))
+    differs += _compare("recomputed file", manifest["files"], _file_hashes_of_rebuild(again.parent))
+    return Verification(name, differs)
+
+
+def _file_hashes_of_rebuild(folder: Path) -> dict[str, str]:
+    hashes = {}
+    for published in _published():
+        inside = folder / published.name
+        if inside.is_dir():
+            hashes |= {f"{published.name}/{name}": sha for name, sha in _file_hashes(inside).items()}
+        elif inside.suffix != ".duckdb":
+            hashes[published.name] = hashlib.sha256(inside.read_bytes()).hexdigest()
+    return hashes
+
+
+def _compare(what: str, before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Lines on what is missing, new or different."""
+    lines = [f"{what} missing: {name}" for name in sorted(before.keys() - now.keys())]
+    lines += [f"{what} not in the release: {name}" for name in sorted(now.keys() - before.keys())]
+    return lines + [f"{what} differs: {name}" for name in sorted(before.keys() & now.keys()) if before[name] != now[name]]

@@ -65,7 +65,9 @@ def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
 def patients_of_results(warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per printed number and patient behind it: numerator, denominator, or value of a median. For insiders; part of no output. Synthetic data."""
     with warehouse.connect() as connection:
-        members = result_patient(**{argument: read(connection, relation) for argument, relation in MEMBERSHIP.items()}, follow_up_days=parameter("follow_up_days"))
+        members = result_patient(
+            **{argument: read(connection, relation) for argument, relation in MEMBERSHIP.items()}, follow_up_days=parameter("follow_up_days")
+        )
         write(connection, "study.result_patient", members)
         counts = members.groupby(["table_id", "counted"]).size().rename("patients").reset_index()
         return dg.MaterializeResult(metadata=table_metadata(connection, "study.result_patient", MEANINGS) | {"preview": markdown(counts)})

@@ -11,6 +11,12 @@ from pathlib import Path
 from capla_etl import paths
 
 
+def _figure_file(name: str) -> Path:
+    if not name.lower().endswith((".png", ".svg")):
+        raise argparse.ArgumentTypeError(f"{name}: a course is drawn as .png or .svg")
+    return Path(name)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla explain``."""
     about = parser.add_subparsers(dest="about", required=True)
@@ -18,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     patient.add_argument("centre", metavar="CENTRE", help="code of the centre, as FR01")
     patient.add_argument("number", metavar="PATIENT", help="the centre's own patient number, as FR-0003")
     patient.add_argument("--rule-set", metavar="NAME", help="rule set (default: the study's)")
-    patient.add_argument("--plot", metavar="FILE", type=Path, help="draw the course (.png or .svg)")
+    patient.add_argument("--plot", metavar="FILE", type=_figure_file, help="draw the course (.png or .svg)")
     result = about.add_parser("result", help="the patients behind one printed number")
     result.add_argument("name", metavar="TABLE.ROW.GROUP", help="as table2.refractory.caplacizumab")
     for one in (patient, result):

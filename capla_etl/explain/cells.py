@@ -64,11 +64,15 @@ def evidence_cells(connection: duckdb.DuckDBPyConnection, specs: dict[str, Spec]
     connection.execute(_WANTED)
     connection.execute(
         """create or replace temp table lineage_read (
-            raw_table varchar, record integer, source_row bigint, k integer, patient_id varchar, target varchar, analyte varchar,
+            raw_table varchar, record integer, place bigint, k integer, patient_id varchar, target varchar, analyte varchar,
             first_date date, last_date date, value double, comparator varchar, drug varchar, end_date date)"""
     )
-    connection.execute("create or replace temp table lineage_column (raw_table varchar, record integer, position integer, field varchar, source_column varchar, declared varchar)")
-    connection.execute("create or replace temp table lineage_text (raw_table varchar, source_file varchar, source_sheet varchar, source_row bigint, source_column varchar, raw_text varchar)")
+    connection.execute(
+        "create or replace temp table lineage_column (raw_table varchar, record integer, position integer, field varchar, source_column varchar, declared varchar)"
+    )
+    connection.execute(
+        "create or replace temp table lineage_text (raw_table varchar, place bigint, source_file varchar, source_sheet varchar, source_row bigint, source_column varchar, raw_text varchar)"
+    )
     present = {name for (name,) in connection.execute("select table_name from duckdb_tables() where schema_name = 'raw'").fetchall()}
     for centre_id, spec in specs.items():
         for name, table in spec.tables.items():
@@ -102,7 +106,7 @@ left join marts.drug_course course
 #: Of the records of a row, the one that fits best; then its columns, then their texts.
 _CELLS = """
 with fitting as (
-    select w.patient_id, w.kind, w.source_table, w.source_number, w.source_file, w.source_sheet, w.source_row, r.raw_table, r.record, r.k,
+    select w.patient_id, w.kind, w.source_table, w.source_number, w.source_file, w.source_sheet, w.source_row, r.raw_table, r.place, r.record, r.k,
            case when w.kind = 'last_seen' and w.source_table = 'patient'
                then case when w.date_of_record = r.first_date then ['last_contact_date'] else ['discharge_date'] end
                else of_patient(w.kind) end as of_patient,
@@ -116,11 +120,11 @@ with fitting as (
                    r.raw_table, r.record, r.k
            ) as choice
     from lineage_wanted w
-    join (select distinct raw_table, source_file, source_sheet, source_row from lineage_text) t
+    join (select distinct raw_table, place, source_file, source_sheet, source_row from lineage_text) t
         on t.source_file = w.source_file and t.source_sheet = w.source_sheet and t.source_row = w.source_row
        and starts_with(t.raw_table, lower(w.centre_id) || '__')
     join lineage_read r
-        on r.raw_table = t.raw_table and r.source_row = t.source_row and r.patient_id = w.patient_id and r.target = w.source_table
+        on r.raw_table = t.raw_table and r.place = t.place and r.patient_id = w.patient_id and r.target = w.source_table
        and (r.analyte is null or r.analyte = w.kind or w.kind = 'last_seen')
        and (r.drug is null or w.drug is null or r.drug = w.drug)
 )
@@ -130,8 +134,7 @@ select f.patient_id, f.kind, f.source_table, f.source_number,
 from fitting f
 join lineage_column c on c.raw_table = f.raw_table and c.record = f.record
 join lineage_text x
-    on x.raw_table = f.raw_table and x.source_file = f.source_file and x.source_sheet = f.source_sheet and x.source_row = f.source_row
-   and x.source_column = replace(c.source_column, '{k}', cast(f.k as varchar))
+    on x.raw_table = f.raw_table and x.place = f.place and x.source_column = replace(c.source_column, '{k}', cast(f.k as varchar))
 where f.choice = 1 and (f.source_table <> 'patient' or c.field in ('centre_patient_id', 'kind_of_row') or list_contains(f.of_patient, c.field))
 order by f.patient_id, f.kind, f.source_table, f.source_number, cell_number
 """
@@ -140,15 +143,24 @@ order by f.patient_id, f.kind, f.source_table, f.source_number, cell_number
 def _read_table(connection: duckdb.DuckDBPyConnection, spec: Spec, name: str, table: Table, raw_table: str) -> None:
     """Every record that the wanted rows of one raw table hold, and the texts of those rows."""
     relation = f"raw.{identifier(raw_table)}"
-    header = [c for (c,) in connection.execute("select column_name from duckdb_columns() where schema_name = 'raw' and table_name = ? order by column_index", [raw_table]).fetchall()]
+    header = [
+        c
+        for (c,) in connection.execute(
+            "select column_name from duckdb_columns() where schema_name = 'raw' and table_name = ? order by column_index", [raw_table]
+        ).fetchall()
+    ]
     texts_of_row = [c for c in header if c not in ("source_file", "source_sheet", "source_row", "row_status")]
     wanted = f"""(source_file, source_sheet, source_row) in
         (select (source_file, source_sheet, source_row) from lineage_wanted where centre_id = {quote(spec.centre.id)})"""
+    # A table can hold rows of several submissions, so that a row number alone does not name a row: here the place in the table does.
     connection.execute(
-        f"create or replace temp table data_{name} as select *, row_status as capla_status, {_kind_of_row(table)} as capla_kind from {relation} where {wanted}"
+        f"""create or replace temp table data_{name} as
+        select * replace (row_number() over (order by source_file, source_sheet, source_row) as source_row), source_row as row_in_file,
+               row_status as capla_status, {_kind_of_row(table)} as capla_kind
+        from {relation} where {wanted}"""
     )
     connection.execute(
-        f"""insert into lineage_text select {quote(raw_table)}, source_file, source_sheet, source_row, source_column, raw_text
+        f"""insert into lineage_text select {quote(raw_table)}, source_row, source_file, source_sheet, row_in_file, source_column, raw_text
         from (unpivot (from data_{name}) on {", ".join(identifier(c) for c in texts_of_row)} into name source_column value raw_text)
         where trim(raw_text, {_BLANKS}) <> ''"""
     )

@@ -24,11 +24,11 @@ left join outcomes.tpe_to_response tpe using (rule_set, patient_id)
 left join outcomes.time_to_response response_time using (rule_set, patient_id)
 left join outcomes.adamts13_recovery recovery using (rule_set, patient_id)
 left join outcomes.exacerbation_after_stop after_stop using (rule_set, patient_id)
-where s.rule_set = ? and list_contains(?, s.patient_id)
+where s.rule_set = ? and s.patient_id in (select unnest(?))
 """
 _FACTS = """
 select patient_id, outcome, occurrence, fact_number, role, kind, day, value, comparator, source_table, source_number, source_file, source_sheet, source_row
-from outcomes.outcome_evidence where rule_set = ? and list_contains(?, patient_id)
+from outcomes.outcome_evidence where rule_set = ? and patient_id in (select unnest(?)) and outcome in (select unnest(?))
 order by patient_id, outcome, occurrence, fact_number
 """
 
@@ -59,16 +59,18 @@ def records(connection: duckdb.DuckDBPyConnection, query: str, parameters: list 
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def decisions(connection: duckdb.DuckDBPyConnection, rule_set: str, patient_ids: list[str]) -> dict[str, list[Decision]]:
-    """Every outcome of these patients under a rule set, told in the order of ``OUTCOMES``; patients without a day 0 have none."""
+def decisions(
+    connection: duckdb.DuckDBPyConnection, rule_set: str, patient_ids: list[str], outcomes: tuple[str, ...] = tuple(OUTCOMES)
+) -> dict[str, list[Decision]]:
+    """These outcomes of these patients under a rule set, told in the order of ``outcomes``; patients without a day 0 have none."""
     statuses = {status["patient_id"]: status for status in records(connection, _STATUS, [rule_set, patient_ids])}
     facts: dict[str, dict[str, dict[int, list[dict]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for fact in records(connection, _FACTS, [rule_set, patient_ids]):
+    for fact in records(connection, _FACTS, [rule_set, patient_ids, list(outcomes)]):
         facts[fact["patient_id"]][fact["outcome"]][fact["occurrence"]].append(fact)
     return {
         patient_id: [
             Decision(patient_id, outcome, occurrence, status, decided_by)
-            for outcome in OUTCOMES
+            for outcome in outcomes
             for occurrence, decided_by in (facts[patient_id][outcome] or _without_facts(outcome)).items()
         ]
         for patient_id, status in statuses.items()

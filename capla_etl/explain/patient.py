@@ -76,14 +76,32 @@ def explain_patient(connection: duckdb.DuckDBPyConnection, patient_id: str, rule
 def _standing(connection: duckdb.DuckDBPyConnection, patient: dict) -> dict:
     """Who the patient is to the study: group, timing, eligibility, with the reasons in words."""
     names = [
-        "centre_id", "centre_patient_id", "patient_id", "submission", "day0_date", "day0_source", "treatment_group", "timing", "delay_reason",
-        "caplacizumab_start_day", "age_years", "adamts13_percent", "adamts13_comparator", "eligible", "exclusion_reason", "same_patient_as",
+        "centre_id",
+        "centre_patient_id",
+        "patient_id",
+        "submission",
+        "day0_date",
+        "day0_source",
+        "treatment_group",
+        "timing",
+        "delay_reason",
+        "caplacizumab_start_day",
+        "age_years",
+        "adamts13_percent",
+        "adamts13_comparator",
+        "eligible",
+        "exclusion_reason",
+        "same_patient_as",
     ]
     kept = {name: patient[name] for name in names}
     if patient["same_patient_as"]:
         other = records(connection, _PATIENT, [patient["same_patient_as"]])[0]
         kept["same_patient_as"] = f"{other['centre_id']} {other['centre_patient_id']}"
-    return kept | {"day0_words": _day0_words(patient), "group_words": _group_words(patient), "eligible_words": _eligible_words(patient, kept["same_patient_as"])}
+    return kept | {
+        "day0_words": _day0_words(patient),
+        "group_words": _group_words(patient),
+        "eligible_words": _eligible_words(patient, kept["same_patient_as"]),
+    }
 
 
 def _day0_words(patient: dict) -> str:
@@ -109,7 +127,11 @@ def _group_words(patient: dict) -> str:
 
 def _eligible_words(patient: dict, same_patient_as: str | None) -> str:
     if patient["eligible"]:
-        flags = {"diagnosis_stated": "diagnosis not stated", "age_assessed": "age not known", "adamts13_assessed": "ADAMTS13 at presentation not known or undecided"}
+        flags = {
+            "diagnosis_stated": "diagnosis not stated",
+            "age_assessed": "age not known",
+            "adamts13_assessed": "ADAMTS13 at presentation not known or undecided",
+        }
         said = [words for column, words in flags.items() if patient[column] == "no"]
         return "yes" + (f" ({'; '.join(said)}: counts as fulfilled)" if said else "")
     reason = patient["exclusion_reason"]
@@ -167,7 +189,10 @@ def as_text(answer: dict) -> str:
     day = "unknown" if reported["response_day"] is None else f"day {reported['response_day']}"
     lines += ["", f"The centre itself judged: refractory {reported['refractory']}, exacerbation {reported['exacerbation']}, response {day}."]
     lines += ["", "Refused values: " + ("none." if not answer["refused"] else "")]
-    lines += [f"  {place_words([], r['file'], r['sheet'], r['row_number'])}, {r['column_name']} {r['raw_value'] or '(blank)'!r}: {r['message']}" for r in answer["refused"]]
+    lines += [
+        f"  {place_words([], r['file'], r['sheet'], r['row_number'])}, {r['column_name']} {r['raw_value'] or '(blank)'!r}: {r['message']}"
+        for r in answer["refused"]
+    ]
     if answer["corrected"]:
         lines += ["", "Corrected values:"]
         lines += [

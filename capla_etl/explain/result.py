@@ -122,8 +122,8 @@ def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str
 
 def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
     outcome = _OUTCOME_OF_ROW[row]
-    told = decisions(connection, find_rule_set(connection, None), [p["patient_id"] for p in patients])
-    return {patient_id: " / ".join(d.words for d in own if d.outcome == outcome) for patient_id, own in told.items()}
+    told = decisions(connection, find_rule_set(connection, None), [p["patient_id"] for p in patients], (outcome,))
+    return {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
 
 
 def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients:
 def _adverse_event_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
     events = records(
         connection,
-        "select patient_id, kind, day, site from marts.adverse_event where list_contains(?, patient_id) order by patient_id, adverse_event_number",
+        "select patient_id, kind, day, site from marts.adverse_event where patient_id in (select unnest(?)) order by patient_id, adverse_event_number",
         [[p["patient_id"] for p in patients]],
     )
     wanted = row if row in ADVERSE_EVENTS else "major_bleeding" if row.startswith("major_bleeding_") else None

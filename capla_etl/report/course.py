@@ -171,12 +171,28 @@ def _mark_events(panels: list[Axes], events: list[tuple[int, str, str]]) -> None
         place = (panels[0].transData.transform((day, 0))[0] - low) / (high - low)
         side = "right" if place + _LETTER * len(text) > 1 else "left"
         panels[0].annotate(
-            text, (day, 1), xycoords=panels[0].get_xaxis_transform(), xytext=(-3 if side == "right" else 3, height), textcoords="offset points",
-            ha=side, va="center", fontsize=9, color=colour, annotation_clip=False,
+            text,
+            (day, 1),
+            xycoords=panels[0].get_xaxis_transform(),
+            xytext=(-3 if side == "right" else 3, height),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=9,
+            color=colour,
+            annotation_clip=False,
+            # A name left of its line covers the lines of earlier events instead of being crossed by them.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            zorder=4 + number,
         )
         panels[0].annotate(
-            "", (day, 1), xycoords=panels[0].get_xaxis_transform(), xytext=(0, height + 5), textcoords="offset points",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.1, "alpha": 0.75, "shrinkA": 0, "shrinkB": 0}, annotation_clip=False,
+            "",
+            (day, 1),
+            xycoords=panels[0].get_xaxis_transform(),
+            xytext=(0, height + 5),
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.1, "alpha": 0.75, "shrinkA": 0, "shrinkB": 0},
+            annotation_clip=False,
         )
 
 

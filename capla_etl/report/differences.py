@@ -39,7 +39,7 @@ def write_differences(differences: Differences, changes: pd.DataFrame, withdrawn
         since=since.isoformat(),
         submissions=[(r.centre_id, _day(r.before), _day(r.after)) for r in differences.submissions.itertuples()],
         patients=differences.patients.to_dict("records"),
-        withdrawn=withdrawn.to_dict("records"),
+        withdrawn=withdrawn.assign(submission=withdrawn["submission"].map(_day)).to_dict("records"),
         sent=_sent(changes),
         cells=_cells(changes),
         outcomes=_blank(differences.outcomes).to_dict("records"),

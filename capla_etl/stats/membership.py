@@ -126,9 +126,7 @@ def _table2(patient: pd.DataFrame, patients: pd.DataFrame, follow_up_days: int) 
     return members
 
 
-def _table5(
-    patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_event: pd.DataFrame, table5: pd.DataFrame
-) -> list[pd.DataFrame]:
+def _table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_event: pd.DataFrame, table5: pd.DataFrame) -> list[pd.DataFrame]:
     own = _arms(study.eligible_patients(patient))["caplacizumab"]
     occurred = adverse_event_assessed.pivot(index="patient_id", columns="kind", values="occurred")
     occurred = occurred.reindex(index=own["patient_id"], columns=list(ADVERSE_EVENTS)).set_axis(own.index)

@@ -1,0 +1,140 @@
+"""FR01 sends again: what the difference report names, what is kept of who left, and that the state before comes out again.
+
+The second submission (2023-09-15): FR-0004 withdrawn, FR-0999 new, one count of FR-0003 corrected from 162 to 131, repaired faults.
+"""
+
+import csv
+import shutil
+from datetime import date
+
+import duckdb
+import pytest
+
+from capla_etl import releases
+from capla_etl.digest import table_digests
+from capla_etl.paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def resubmitted(run_study, tmp_path_factory):
+    """A run of the study on the ten submissions with FR01's second one beside its first."""
+    folder = tmp_path_factory.mktemp("resubmitted")
+    shutil.copytree(ROOT / "data_raw", folder / "data_raw")
+    shutil.copytree(ROOT / "tests/golden/resubmissions/FR01/2023-09-15", folder / "data_raw/FR01/2023-09-15")
+    run = run_study(folder / "data_raw", folder / "warehouse", folder / "dagster_home")
+    assert run.status == 0, run.output
+    return run
+
+
+@pytest.fixture
+def con(resubmitted):
+    with duckdb.connect(str(resubmitted.warehouse / "capla.duckdb"), read_only=True) as connection:
+        yield connection
+
+
+def _table(resubmitted, name: str) -> list[dict]:
+    with open(resubmitted.warehouse / "differences" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_difference_report_names_exactly_who_was_added_withdrawn_and_corrected(resubmitted):
+    assert [(p["centre_id"], p["centre_patient_id"], p["change"], p["what"]) for p in _table(resubmitted, "patients")] == [
+        ("FR01", "FR-0003", "corrected", "results"),
+        ("FR01", "FR-0004", "withdrawn", ""),
+        ("FR01", "FR-0999", "added", ""),
+    ]
+    changed = [row for row in _table(resubmitted, "sent") if row["change"] == "changed" and row["study_field"]]
+    assert [(row["row_key"], row["column_name"], row["value_before"], row["value_after"]) for row in changed] == [
+        ("FR-0003 · 01/11/2019 · Plaquettes", "Résultat", "162", "131")
+    ]
+    page = (resubmitted.warehouse / "differences/differences.html").read_text(encoding="utf-8")
+    assert all(patient in page for patient in ("FR-0003", "FR-0004", "FR-0999")) and "Synthetic data" in page
+
+
+def test_the_corrected_count_moves_the_response_by_a_day(resubmitted):
+    moved = {o["outcome"]: (o["before"], o["after"]) for o in _table(resubmitted, "outcomes") if o["centre_patient_id"] == "FR-0003"}
+    # Counts from 01/11/2019, day 5: 162 became 131, so that the first count of 150 or more is that of day 6.
+    assert moved == {
+        "response_day": ("5", "6"),
+        "days_from_caplacizumab_to_response": ("4", "5"),
+        "tpe_days_to_response": ("6", "7"),
+        "tpe_sessions_to_response": ("6", "7"),
+    }
+
+
+def test_every_study_number_that_moved_is_named_and_no_other(resubmitted, study_run):
+    identity = ("table_id", "row", "group", "statistic")
+    columns = ", ".join(f'"{c}"' for c in (*identity, "value", "n", "n_assessed", "lower", "upper", "p_value"))
+    states = []
+    for run in (study_run, resubmitted):
+        with duckdb.connect(str(run.warehouse / "capla.duckdb"), read_only=True) as connection:
+            states.append({row[:4]: row[4:] for row in connection.execute(f"select {columns} from study.result").fetchall()})
+    before, after = states
+    moved = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert {tuple(row[c] for c in identity) for row in _table(resubmitted, "numbers")} == moved
+    assert ("table2", "died_by_day_90", "caplacizumab", "percent") in moved
+
+
+def test_of_the_patient_who_left_only_that_they_left_is_kept(con):
+    withdrawn = con.execute("select centre_id, submission, centre_patient_id, rows_removed from quality.withdrawn_patient").fetchall()
+    assert withdrawn == [("FR01", date(2023, 9, 15), "FR-0004", 87)]
+    columns = con.execute(
+        "select table_schema, table_name, column_name from information_schema.columns where data_type = 'VARCHAR' and table_name <> 'withdrawn_patient'"
+    ).fetchall()
+    for schema, table, column in columns:
+        found = con.execute(f'select count(*) from {schema}."{table}" where contains("{column}", \'FR-0004\')').fetchone()
+        assert found == (0,), f"{schema}.{table}.{column}"
+
+
+def test_the_outputs_do_not_tell_of_the_outcomes_of_who_left(resubmitted):
+    assert "FR-0004" not in {o["centre_patient_id"] for o in _table(resubmitted, "outcomes")}
+
+
+def test_the_history_says_which_submission_is_current_and_what_each_held(con):
+    states = con.execute("select distinct submission, status from quality.submission_history where centre_id = 'FR01' order by 1").fetchall()
+    assert states == [(date(2023, 6, 30), "superseded"), (date(2023, 9, 15), "current")]
+    assert con.execute("select count(*) from quality.submission_history where length(sha256) <> 64").fetchone() == (0,)
+
+
+def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
+    rebuilt = resubmitted.warehouse / "as_of/2023-09-14/capla.duckdb"
+    with duckdb.connect(str(rebuilt), read_only=True) as again, duckdb.connect(str(study_run.warehouse / "capla.duckdb"), read_only=True) as before:
+        assert table_digests(again) == table_digests(before)
+    for name in ("result.csv", "table2.csv", "survival.svg", "patients.csv"):
+        first, second = study_run.warehouse / "outputs" / name, rebuilt.parent / "outputs" / name
+        assert first.exists() == second.exists() and (not first.exists() or first.read_bytes() == second.read_bytes()), name
+
+
+@pytest.fixture
+def release(study_run, tmp_path, monkeypatch):
+    """A release of the published study in a copy, and the rebuild that verifying it would make."""
+    shutil.copytree(study_run.warehouse, tmp_path / "warehouse", ignore=shutil.ignore_patterns("build"))
+    shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
+    monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
+    monkeypatch.setattr(releases, "rebuild", lambda day, fresh: study_run.warehouse / "capla.duckdb")
+    return releases.freeze("first")
+
+
+def test_a_release_verifies_as_identical_and_is_never_overwritten(release):
+    assert releases.verify("first").differs == []
+    with pytest.raises(releases.ReleaseRefused, match="a release is never changed"):
+        releases.freeze("first")
+
+
+def test_verifying_says_what_differs(release, tmp_path):
+    patients = tmp_path / "data_raw/FR01/2023-06-30/patients.csv"
+    patients.write_bytes(patients.read_bytes().replace(b"FR-0001;", b"FR-9001;"))
+    (release / "report.html").chmod(0o644)
+    (release / "report.html").write_text("changed", encoding="utf-8")
+    assert releases.verify("first").differs == ["frozen file differs: report.html", "input of FR01 differs: 2023-06-30/patients.csv"]
+
+
+def test_a_later_submission_does_not_change_what_a_release_is_made_from(release, tmp_path):
+    shutil.copytree(ROOT / "tests/golden/resubmissions/FR01/2023-09-15", tmp_path / "data_raw/FR01/2023-09-15")
+    assert releases.verify("first").differs == []
+
+
+def test_a_release_that_is_not_there_is_said_with_those_that_are(release):
+    with pytest.raises(releases.ReleaseRefused, match=r"no release 'second'; there are \['first'\]"):
+        releases.verify("second")

@@ -47,7 +47,7 @@ grouped as (
 
 select
     patient_id as patient_id,
-    cast(treatment_group as varchar) as treatment_group,
+    cast(treatment_group as string) as treatment_group,
     cast(
         case
             when treatment_group <> 'caplacizumab' then null
@@ -55,7 +55,7 @@ select
             when first_recorded_start_day <= {{ var('early_start_by_day') }} then 'early'
             when courses_without_start > 0 or day0_date is null then 'unknown'
             when treatment_group = 'caplacizumab' then 'delayed'
-        end as varchar
+        end as string
     ) as timing,
     cast(case when courses_without_start = 0 then first_recorded_start_day end as integer) as caplacizumab_start_day,
     cast(courses as integer) as courses,

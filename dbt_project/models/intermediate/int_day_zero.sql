@@ -30,7 +30,7 @@ select
             when session_days.stated_day_has_session = 0 then 'sessions_incomplete'
             when session_days.first_session_date < patient.first_tpe_date then 'contradiction'
             else 'sessions'
-        end as varchar
+        end as string
     ) as day0_source
 from {{ ref('stg_patient') }} as patient
 left join session_days

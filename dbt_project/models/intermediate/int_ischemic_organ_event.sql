@@ -7,6 +7,6 @@
 -- Caveat   without this list a response rests on platelets and LDH alone
 
 select
-    cast(null as varchar) as patient_id,
+    cast(null as string) as patient_id,
     cast(null as integer) as day
 where 1 = 0

@@ -7,8 +7,8 @@
 --          exchanges_known 'no': the list of exchanges is not complete, so that TPE days cannot be counted
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(case when count(platelets_10e9_per_l) > 0 then 'yes' else 'no' end as varchar) as platelets_counted,
-    cast(case when count(tpe_sessions) = count(*) then 'yes' else 'no' end as varchar) as exchanges_known
+    cast(patient_id as string) as patient_id,
+    cast(case when count(platelets_10e9_per_l) > 0 then 'yes' else 'no' end as string) as platelets_counted,
+    cast(case when count(tpe_sessions) = count(*) then 'yes' else 'no' end as string) as exchanges_known
 from {{ ref('daily_series') }}
 group by patient_id

@@ -55,9 +55,9 @@ select
             when death.died = 'yes' then 'no'
             when observed.platelets_counted = 'yes' and death.last_seen_day >= {{ var('follow_up_days') }} then 'no'
             else 'not_evaluable'
-        end as varchar
+        end as string
     ) as response,
-    cast(response.ldh_assessable as varchar) as response_ldh_assessable,
+    cast(response.ldh_assessable as string) as response_ldh_assessable,
     cast(exacerbation.day as integer) as exacerbation_day,
     cast(
         case
@@ -66,7 +66,7 @@ select
             when exacerbation.day is not null then 'yes'
             when remission.day is not null then 'no'
             else 'not_evaluable'
-        end as varchar
+        end as string
     ) as exacerbation,
     cast(coalesce(exacerbation.exacerbations, 0) as integer) as exacerbation_count,
     cast(unclassified.day as integer) as unclassified_fall_day,
@@ -79,7 +79,7 @@ select
             when remission.criterion_b_evaluable = 'no' then 'not_evaluable'
             when death.last_seen_day >= {{ var('follow_up_days') }} then 'no'
             else 'not_evaluable'
-        end as varchar
+        end as string
     ) as remission,
     cast(relapse.day as integer) as relapse_day,
     cast(
@@ -89,9 +89,9 @@ select
             when relapse.day is not null then 'yes'
             when remission.day is not null then 'no'
             else 'not_evaluable'
-        end as varchar
+        end as string
     ) as relapse,
-    cast(relapse.relapse_status as varchar) as relapse_status
+    cast(relapse.relapse_status as string) as relapse_status
 from {{ ref('death') }} as death
 cross join {{ ref('rule_set') }} as rule_set
 left join {{ ref('int_observed') }} as observed

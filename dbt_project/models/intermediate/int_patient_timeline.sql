@@ -103,14 +103,14 @@ select
     patient_id as patient_id,
     centre_id as centre_id,
     cast(day0_date as date) as day0_date,
-    cast(day0_source as varchar) as day0_source,
-    cast(died as varchar) as died,
+    cast(day0_source as string) as day0_source,
+    cast(died as string) as died,
     cast(placed_death_date as date) as death_date,
     cast(
         case
             when death_date is not null then 'day'
             when placed_death_date is not null then 'month'
-        end as varchar
+        end as string
     ) as death_date_precision,
     cast({{ days_between('day0_date', 'placed_death_date') }} as integer) as death_day,
     cast(last_sign_of_life_date as date) as last_sign_of_life_date,

@@ -88,8 +88,8 @@ ranked as (
 )
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(same_patient_as as varchar) as same_patient_as,
-    cast(case when priority = 1 then 'stated_transfer' else 'same_identity' end as varchar) as linked_by
+    cast(patient_id as string) as patient_id,
+    cast(same_patient_as as string) as same_patient_as,
+    cast(case when priority = 1 then 'stated_transfer' else 'same_identity' end as string) as linked_by
 from ranked
 where choice = 1

@@ -25,7 +25,7 @@ with event as (
         assessment.centre_id as centre_id,
         assessment.kind as kind,
         cast(null as date) as event_date,
-        cast(null as varchar) as site,
+        cast(null as string) as site,
         'assessment' as reported_as,
         assessment.submission as submission,
         assessment.source_file as source_file,
@@ -39,7 +39,7 @@ with event as (
 )
 
 select
-    cast(event.patient_id as varchar) as patient_id,
+    cast(event.patient_id as string) as patient_id,
     cast(
         row_number() over (
             partition by event.patient_id
@@ -52,15 +52,15 @@ select
                 event.source_row nulls last
         ) as integer
     ) as adverse_event_number,
-    cast(event.kind as varchar) as kind,
+    cast(event.kind as string) as kind,
     cast({{ days_between('day_zero.day0_date', 'event.event_date') }} as integer) as day,
-    cast(event.site as varchar) as site,
+    cast(event.site as string) as site,
     cast(event.event_date as date) as event_date,
-    cast(event.reported_as as varchar) as reported_as,
-    cast(event.centre_id as varchar) as centre_id,
+    cast(event.reported_as as string) as reported_as,
+    cast(event.centre_id as string) as centre_id,
     cast(event.submission as date) as submission,
-    cast(event.source_file as varchar) as source_file,
-    cast(event.source_sheet as varchar) as source_sheet,
+    cast(event.source_file as string) as source_file,
+    cast(event.source_sheet as string) as source_sheet,
     cast(event.source_row as bigint) as source_row
 from event
 inner join {{ ref('int_day_zero') }} as day_zero

@@ -48,9 +48,9 @@ answered as (
 )
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(kind as varchar) as kind,
-    cast(case when occurred = 'unknown' then 'no' else 'yes' end as varchar) as assessed,
-    cast(occurred as varchar) as occurred
+    cast(patient_id as string) as patient_id,
+    cast(kind as string) as kind,
+    cast(case when occurred = 'unknown' then 'no' else 'yes' end as string) as assessed,
+    cast(occurred as string) as occurred
 from answered
 order by patient_id, kind

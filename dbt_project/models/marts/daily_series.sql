@@ -140,12 +140,12 @@ caplacizumab_state as (
 )
 
 select
-    cast(day_with_data.patient_id as varchar) as patient_id,
+    cast(day_with_data.patient_id as string) as patient_id,
     cast(day_with_data.day as integer) as day,
     cast(platelets_and_ldh.platelets_10e9_per_l as double) as platelets_10e9_per_l,
     cast(platelets_and_ldh.ldh_x_uln as double) as ldh_x_uln,
     cast(adamts13.adamts13_percent as double) as adamts13_percent,
-    cast(adamts13.adamts13_comparator as varchar) as adamts13_comparator,
+    cast(adamts13.adamts13_comparator as string) as adamts13_comparator,
     cast(
         case
             when tpe.sessions > 0 then tpe.sessions
@@ -157,11 +157,11 @@ select
             when caplacizumab_state.state = 1 then 'yes'
             when caplacizumab_state.state = 2 or treatment.treatment_group is null then 'unknown'
             else 'no'
-        end as varchar
+        end as string
     ) as on_caplacizumab,
     -- "therapy day = a TPE day or a day within a caplacizumab course (inclusive ...)"
     cast(
-        case when tpe.sessions > 0 or caplacizumab_day.day is not null then 'yes' else 'no' end as varchar
+        case when tpe.sessions > 0 or caplacizumab_day.day is not null then 'yes' else 'no' end as string
     ) as therapy_day
 from day_with_data
 inner join patient

@@ -7,7 +7,7 @@
 -- Caveat   days before day 0 are negative here and no person-time anywhere
 
 select
-    cast(course.patient_id as varchar) as patient_id,
+    cast(course.patient_id as string) as patient_id,
     cast(
         row_number() over (
             partition by course.patient_id
@@ -20,15 +20,15 @@ select
                 course.source_row nulls last
         ) as integer
     ) as course_number,
-    cast(course.drug as varchar) as drug,
+    cast(course.drug as string) as drug,
     cast({{ days_between('day_zero.day0_date', 'course.start_date') }} as integer) as start_day,
     cast({{ days_between('day_zero.day0_date', 'course.end_date') }} as integer) as end_day,
     cast(course.start_date as date) as start_date,
     cast(course.end_date as date) as end_date,
-    cast(course.centre_id as varchar) as centre_id,
+    cast(course.centre_id as string) as centre_id,
     cast(course.submission as date) as submission,
-    cast(course.source_file as varchar) as source_file,
-    cast(course.source_sheet as varchar) as source_sheet,
+    cast(course.source_file as string) as source_file,
+    cast(course.source_sheet as string) as source_sheet,
     cast(course.source_row as bigint) as source_row
 from {{ ref('stg_drug_course') }} as course
 inner join {{ ref('int_day_zero') }} as day_zero

@@ -14,11 +14,11 @@ with response as (
         'response' as event_type,
         day as day,
         'yes' as status,
-        'platelets day ' || cast(day as varchar) || ': ' || {{ number_text('platelets_10e9_per_l') }}
-        || ', day ' || cast(next_count_day as varchar) || ': ' || {{ number_text('next_platelets_10e9_per_l') }}
+        'platelets day ' || cast(day as string) || ': ' || {{ number_text('platelets_10e9_per_l') }}
+        || ', day ' || cast(next_count_day as string) || ': ' || {{ number_text('next_platelets_10e9_per_l') }}
         || case
             when ldh_day is null then '; no LDH in the window'
-            else '; LDH day ' || cast(ldh_day as varchar) || ': ' || {{ number_text('ldh_x_uln') }} || ' x ULN'
+            else '; LDH day ' || cast(ldh_day as string) || ': ' || {{ number_text('ldh_x_uln') }} || ' x ULN'
         end as evidence
     from {{ ref('clinical_response') }}
     where candidate_number = 1
@@ -33,20 +33,20 @@ refractory as (
         refractory as status,
         case
             when fifth_tpe_day is null then 'fewer than {{ var("refractory_after_tpe_days") }} TPE days'
-            else 'TPE day number {{ var("refractory_after_tpe_days") }} on day ' || cast(fifth_tpe_day as varchar)
+            else 'TPE day number {{ var("refractory_after_tpe_days") }} on day ' || cast(fifth_tpe_day as string)
         end
-        || case when response_day is null then '; no response' else '; response day ' || cast(response_day as varchar) end
+        || case when response_day is null then '; no response' else '; response day ' || cast(response_day as string) end
         || case
             when baseline_platelets_10e9_per_l is null then ''
             else '; platelets day 0: ' || {{ number_text('baseline_platelets_10e9_per_l') }}
         end
         || case
             when platelets_10e9_per_l is null then ''
-            else '; platelets day ' || cast(refractory_assessment_day as varchar) || ': ' || {{ number_text('platelets_10e9_per_l') }}
+            else '; platelets day ' || cast(refractory_assessment_day as string) || ': ' || {{ number_text('platelets_10e9_per_l') }}
         end
         || case
             when ldh_x_uln is null then ''
-            else '; LDH day ' || cast(ldh_day as varchar) || ': ' || {{ number_text('ldh_x_uln') }} || ' x ULN'
+            else '; LDH day ' || cast(ldh_day as string) || ': ' || {{ number_text('ldh_x_uln') }} || ' x ULN'
         end as evidence
     from {{ ref('refractory') }}
 ),
@@ -56,12 +56,12 @@ fall_text as (
         rule_set,
         patient_id,
         day,
-        'platelets day ' || cast(day as varchar) || ': ' || {{ number_text('platelets_10e9_per_l') }}
+        'platelets day ' || cast(day as string) || ': ' || {{ number_text('platelets_10e9_per_l') }}
         || case
             when next_count_day is null then ''
-            else ', day ' || cast(next_count_day as varchar) || ': ' || {{ number_text('next_platelets_10e9_per_l') }}
+            else ', day ' || cast(next_count_day as string) || ': ' || {{ number_text('next_platelets_10e9_per_l') }}
         end
-        || case when tpe_day is null then '' else '; TPE day ' || cast(tpe_day as varchar) end as evidence
+        || case when tpe_day is null then '' else '; TPE day ' || cast(tpe_day as string) end as evidence
     from {{ ref('confirmed_fall') }}
     where confirmed = 'yes'
 ),
@@ -73,7 +73,7 @@ exacerbation as (
         'exacerbation' as event_type,
         exacerbation.day as day,
         'yes' as status,
-        fall_text.evidence || '; last therapy day ' || cast(exacerbation.last_therapy_day as varchar) as evidence
+        fall_text.evidence || '; last therapy day ' || cast(exacerbation.last_therapy_day as string) as evidence
     from {{ ref('exacerbation') }} as exacerbation
     inner join fall_text
         on exacerbation.rule_set = fall_text.rule_set
@@ -88,7 +88,7 @@ unclassified_fall as (
         'unclassified_fall' as event_type,
         unclassified.day as day,
         'yes' as status,
-        fall_text.evidence || coalesce('; last therapy day ' || cast(unclassified.last_therapy_day as varchar), '; no therapy known before')
+        fall_text.evidence || coalesce('; last therapy day ' || cast(unclassified.last_therapy_day as string), '; no therapy known before')
         || '; no remission before' as evidence
     from {{ ref('unclassified_fall') }} as unclassified
     inner join fall_text
@@ -120,10 +120,10 @@ remission as (
         'yes' as status,
         case
             when ranked.remission_day = ranked.criterion_a_day
-                then 'ADAMTS13 day ' || cast(ranked.criterion_a_day as varchar) || ': ' || coalesce(activity.adamts13_comparator, '')
+                then 'ADAMTS13 day ' || cast(ranked.criterion_a_day as string) || ': ' || coalesce(activity.adamts13_comparator, '')
                 || {{ number_text('activity.adamts13_percent') }} || ' %'
             else '{{ var("remission_days_without_therapy") }} days without therapy and without fall, since day '
-                || cast(ranked.criterion_b_day - {{ var('remission_days_without_therapy') }} as varchar)
+                || cast(ranked.criterion_b_day - {{ var('remission_days_without_therapy') }} as string)
         end as evidence
     from remission_ranked as ranked
     left join {{ ref('int_adamts13_counted') }} as activity
@@ -141,10 +141,10 @@ relapse as (
         relapse.day as day,
         relapse.relapse_status as status,
         fall_text.evidence
-        || coalesce('; remission day ' || cast(relapse.remission_day as varchar), '')
-        || coalesce('; last therapy day ' || cast(relapse.last_therapy_day as varchar), '')
+        || coalesce('; remission day ' || cast(relapse.remission_day as string), '')
+        || coalesce('; last therapy day ' || cast(relapse.last_therapy_day as string), '')
         || coalesce(
-            '; ADAMTS13 deficient day ' || cast(relapse.adamts13_deficient_day as varchar),
+            '; ADAMTS13 deficient day ' || cast(relapse.adamts13_deficient_day as string),
             '; no deficient ADAMTS13 within {{ var("relapse_adamts13_within_days") }} days'
         ) as evidence
     from {{ ref('relapse') }} as relapse
@@ -161,7 +161,7 @@ recovery as (
         'adamts13_recovery' as event_type,
         recovery.day as day,
         'yes' as status,
-        'ADAMTS13 day ' || cast(recovery.day as varchar) || ': ' || coalesce(activity.adamts13_comparator, '')
+        'ADAMTS13 day ' || cast(recovery.day as string) || ': ' || coalesce(activity.adamts13_comparator, '')
         || {{ number_text('activity.adamts13_percent') }} || ' %' as evidence
     from {{ ref('adamts13_recovery') }} as recovery
     inner join {{ ref('int_adamts13_counted') }} as activity
@@ -189,7 +189,7 @@ death as (
 
 reported as (
     select
-        cast(null as varchar) as rule_set,
+        cast(null as string) as rule_set,
         patient_id as patient_id,
         'response' as event_type,
         response_day as day,
@@ -199,7 +199,7 @@ reported as (
     where response_day is not null
     union all
     select
-        cast(null as varchar) as rule_set,
+        cast(null as string) as rule_set,
         patient_id as patient_id,
         'refractory' as event_type,
         cast(null as integer) as day,
@@ -209,7 +209,7 @@ reported as (
     where refractory <> 'unknown'
     union all
     select
-        cast(null as varchar) as rule_set,
+        cast(null as string) as rule_set,
         patient_id as patient_id,
         'exacerbation' as event_type,
         cast(null as integer) as day,
@@ -240,14 +240,14 @@ event as (
 )
 
 select
-    cast(event.patient_id as varchar) as patient_id,
-    cast(event.event_type as varchar) as event_type,
+    cast(event.patient_id as string) as patient_id,
+    cast(event.event_type as string) as event_type,
     cast(event.day as integer) as day,
     cast({{ add_days('timeline.day0_date', 'event.day') }} as date) as event_date,
-    cast(event.rule_set as varchar) as rule_set,
-    cast(event.status as varchar) as status,
-    cast(event.reported_or_derived as varchar) as reported_or_derived,
-    cast(event.evidence as varchar) as evidence
+    cast(event.rule_set as string) as rule_set,
+    cast(event.status as string) as status,
+    cast(event.reported_or_derived as string) as reported_or_derived,
+    cast(event.evidence as string) as evidence
 from event
 inner join {{ ref('int_patient_timeline') }} as timeline
     on event.patient_id = timeline.patient_id

@@ -7,7 +7,7 @@
 -- Caveat   several results on a day are several rows, also before day 0; daily_series keeps the one that counts
 
 select
-    cast(result.patient_id as varchar) as patient_id,
+    cast(result.patient_id as string) as patient_id,
     cast(
         row_number() over (
             partition by result.patient_id, result.analyte
@@ -20,15 +20,15 @@ select
                 result.comparator nulls last
         ) as integer
     ) as result_number,
-    cast(result.analyte as varchar) as analyte,
+    cast(result.analyte as string) as analyte,
     cast({{ days_between('day_zero.day0_date', 'result.result_date') }} as integer) as day,
     cast(result.result_date as date) as result_date,
     cast(result.value as double) as value,
-    cast(result.comparator as varchar) as comparator,
-    cast(result.centre_id as varchar) as centre_id,
+    cast(result.comparator as string) as comparator,
+    cast(result.centre_id as string) as centre_id,
     cast(result.submission as date) as submission,
-    cast(result.source_file as varchar) as source_file,
-    cast(result.source_sheet as varchar) as source_sheet,
+    cast(result.source_file as string) as source_file,
+    cast(result.source_sheet as string) as source_sheet,
     cast(result.source_row as bigint) as source_row
 from {{ ref('stg_lab_result') }} as result
 inner join {{ ref('int_day_zero') }} as day_zero

@@ -128,12 +128,12 @@ judged as (
 )
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(centre_id as varchar) as centre_id,
-    cast(centre_patient_id as varchar) as centre_patient_id,
+    cast(patient_id as string) as patient_id,
+    cast(centre_id as string) as centre_id,
+    cast(centre_patient_id as string) as centre_patient_id,
     cast(submission as date) as submission,
-    cast(treatment_group as varchar) as treatment_group,
-    cast(timing as varchar) as timing,
+    cast(treatment_group as string) as treatment_group,
+    cast(timing as string) as timing,
     cast(
         case
             when timing <> 'delayed' then null
@@ -141,23 +141,23 @@ select
             when refractory_status = 'yes' and refractory_assessment_day <= caplacizumab_start_day then 'rescue'
             when first_exacerbation_day <= caplacizumab_start_day then 'rescue'
             when timing = 'delayed' then 'slow_response'
-        end as varchar
+        end as string
     ) as delay_reason,
     cast(day0_date as date) as day0_date,
-    cast(day0_source as varchar) as day0_source,
+    cast(day0_source as string) as day0_source,
     cast(age_years as integer) as age_years,
-    cast(sex as varchar) as sex,
-    cast(first_episode as varchar) as first_episode,
-    cast(neurological_involvement as varchar) as neurological_involvement,
-    cast(coma as varchar) as coma,
+    cast(sex as string) as sex,
+    cast(first_episode as string) as first_episode,
+    cast(neurological_involvement as string) as neurological_involvement,
+    cast(coma as string) as coma,
     cast(hemoglobin_g_per_dl as double) as hemoglobin_g_per_dl,
     cast(creatinine_umol_per_l as double) as creatinine_umol_per_l,
     cast(troponin_x_uln as double) as troponin_x_uln,
     cast(platelets_10e9_per_l_day0 as double) as platelets_10e9_per_l_day0,
     cast(ldh_x_uln_day0 as double) as ldh_x_uln_day0,
     cast(presentation_percent as double) as adamts13_percent,
-    cast(presentation_comparator as varchar) as adamts13_comparator,
-    cast(case when presentation_percent is null then 'no' else 'yes' end as varchar) as presentation_adamts13_known,
+    cast(presentation_comparator as string) as adamts13_comparator,
+    cast(case when presentation_percent is null then 'no' else 'yes' end as string) as presentation_adamts13_known,
     cast(anti_adamts13_u_per_ml as double) as anti_adamts13_u_per_ml,
     cast(cerebral_points + ldh_points + age_points as integer) as french_severity_score,
     cast(
@@ -166,35 +166,35 @@ select
             when corticosteroids <> 'unknown' then corticosteroids
             when drug_absence = 'none' then 'no'
             else 'unknown'
-        end as varchar
+        end as string
     ) as corticosteroids,
     cast(
         case
             when rituximab_rows > 0 then 'yes'
             when drug_absence = 'none' then 'no'
             else 'unknown'
-        end as varchar
+        end as string
     ) as rituximab,
     cast(caplacizumab_start_day as integer) as caplacizumab_start_day,
     cast(last_seen_day as integer) as last_seen_day,
-    cast(died_as_known as varchar) as died,
+    cast(died_as_known as string) as died,
     cast(death_day as integer) as death_day,
-    cast(death_date_precision as varchar) as death_date_precision,
-    cast(death_cause as varchar) as death_cause,
+    cast(death_date_precision as string) as death_date_precision,
+    cast(death_cause as string) as death_cause,
     cast({{ days_between('day0_date', 'discharge_date') }} as integer) as discharge_day,
     cast(icu_days as integer) as icu_days,
-    cast(case when diagnosis is null then 'no' else 'yes' end as varchar) as diagnosis_stated,
-    cast(age_assessed as varchar) as age_assessed,
-    cast(adamts13_assessed as varchar) as adamts13_assessed,
+    cast(case when diagnosis is null then 'no' else 'yes' end as string) as diagnosis_stated,
+    cast(age_assessed as string) as age_assessed,
+    cast(adamts13_assessed as string) as adamts13_assessed,
     cast(
         case
             when transferred_from_patient_id is not null then transferred_from_patient_id
             when transferred_from_centre_id is not null or transferred_from_centre_patient_id is not null
                 then coalesce(transferred_from_centre_id, '') || ':' || coalesce(transferred_from_centre_patient_id, '')
-        end as varchar
+        end as string
     ) as transferred_from,
     cast(exclusion_reason is null as boolean) as eligible,
-    cast(exclusion_reason as varchar) as exclusion_reason,
-    cast(same_patient_as as varchar) as same_patient_as
+    cast(exclusion_reason as string) as exclusion_reason,
+    cast(same_patient_as as string) as same_patient_as
 from judged
 order by patient_id

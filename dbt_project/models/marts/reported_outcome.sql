@@ -7,9 +7,9 @@
 -- Caveat   by the centre's own criteria, which may differ from the protocol's
 
 select
-    cast(patient.patient_id as varchar) as patient_id,
-    cast(patient.reported_refractory as varchar) as refractory,
-    cast(patient.reported_exacerbation as varchar) as exacerbation,
+    cast(patient.patient_id as string) as patient_id,
+    cast(patient.reported_refractory as string) as refractory,
+    cast(patient.reported_exacerbation as string) as exacerbation,
     cast({{ days_between('day_zero.day0_date', 'patient.reported_response_date') }} as integer) as response_day
 from {{ ref('stg_patient') }} as patient
 inner join {{ ref('int_day_zero') }} as day_zero

@@ -37,7 +37,7 @@ numbered as (
 )
 
 select
-    cast(patient_id as varchar) as patient_id,
+    cast(patient_id as string) as patient_id,
     cast(course_number as integer) as course_number,
     cast(min(day) as integer) as start_day,
     cast(max(day) as integer) as end_day,

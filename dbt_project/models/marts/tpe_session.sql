@@ -7,7 +7,7 @@
 -- Caveat   several sessions on one day are several rows; a TPE day is a day with at least one
 
 select
-    cast(session.patient_id as varchar) as patient_id,
+    cast(session.patient_id as string) as patient_id,
     cast(
         row_number() over (
             partition by session.patient_id
@@ -21,10 +21,10 @@ select
     cast({{ days_between('day_zero.day0_date', 'session.session_date') }} as integer) as day,
     cast(session.session_date as date) as session_date,
     cast(session.volume_ml as double) as volume_ml,
-    cast(session.centre_id as varchar) as centre_id,
+    cast(session.centre_id as string) as centre_id,
     cast(session.submission as date) as submission,
-    cast(session.source_file as varchar) as source_file,
-    cast(session.source_sheet as varchar) as source_sheet,
+    cast(session.source_file as string) as source_file,
+    cast(session.source_sheet as string) as source_sheet,
     cast(session.source_row as bigint) as source_row
 from {{ ref('stg_tpe_session') }} as session
 inner join {{ ref('int_day_zero') }} as day_zero

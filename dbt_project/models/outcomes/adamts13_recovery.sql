@@ -7,8 +7,8 @@
 -- Caveat   soon after a TPE the activity may be the donor's: rule set adamts13_plasma_window leaves those days out
 
 select
-    cast(rule_set as varchar) as rule_set,
-    cast(patient_id as varchar) as patient_id,
+    cast(rule_set as string) as rule_set,
+    cast(patient_id as string) as patient_id,
     cast(min(day) as integer) as day
 from {{ ref('int_adamts13_counted') }}
 -- "the first activity >= 20 % after day 0"

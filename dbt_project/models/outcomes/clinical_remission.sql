@@ -126,14 +126,14 @@ criterion_b as (
 )
 
 select
-    cast(evaluable.rule_set as varchar) as rule_set,
-    cast(evaluable.patient_id as varchar) as patient_id,
+    cast(evaluable.rule_set as string) as rule_set,
+    cast(evaluable.patient_id as string) as patient_id,
     cast(evaluable.episode_number as integer) as episode_number,
     cast(evaluable.response_day as integer) as response_day,
     cast(evaluable.fall_day as integer) as fall_day,
     cast(criterion_a.day as integer) as criterion_a_day,
     cast(criterion_b.day as integer) as criterion_b_day,
-    cast(evaluable.criterion_b_evaluable as varchar) as criterion_b_evaluable,
+    cast(evaluable.criterion_b_evaluable as string) as criterion_b_evaluable,
     -- "the earlier of (a) ... (b)"
     cast(
         case

@@ -54,8 +54,8 @@ blocked as (
 )
 
 select
-    cast(rule_set.rule_set as varchar) as rule_set,
-    cast(held.patient_id as varchar) as patient_id,
+    cast(rule_set.rule_set as string) as rule_set,
+    cast(held.patient_id as string) as patient_id,
     cast(
         row_number() over (partition by rule_set.rule_set, held.patient_id order by held.day) as integer
     ) as candidate_number,
@@ -65,7 +65,7 @@ select
     cast(held.next_platelets_10e9_per_l as double) as next_platelets_10e9_per_l,
     cast(held.ldh_day as integer) as ldh_day,
     cast(held.ldh_x_uln as double) as ldh_x_uln,
-    cast(case when held.ldh_x_uln is null then 'no' else 'yes' end as varchar) as ldh_assessable
+    cast(case when held.ldh_x_uln is null then 'no' else 'yes' end as string) as ldh_assessable
 from held
 cross join {{ ref('rule_set') }} as rule_set
 left join blocked

@@ -55,8 +55,8 @@ answered as (
 )
 
 select
-    cast(low_after_response.rule_set as varchar) as rule_set,
-    cast(low_after_response.patient_id as varchar) as patient_id,
+    cast(low_after_response.rule_set as string) as rule_set,
+    cast(low_after_response.patient_id as string) as patient_id,
     cast(low_after_response.day as integer) as day,
     cast(low_after_response.platelets_10e9_per_l as double) as platelets_10e9_per_l,
     cast(low_after_response.next_count_day as integer) as next_count_day,
@@ -67,7 +67,7 @@ select
             when low_after_response.held_by_next_count or answered.tpe_day is not null then 'yes'
             when not low_after_response.held_by_next_count then 'no'
             else 'unknown'
-        end as varchar
+        end as string
     ) as confirmed
 from low_after_response
 left join answered

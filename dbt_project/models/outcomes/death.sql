@@ -7,10 +7,10 @@
 -- Caveat   where only the month of death is known the day is placed in it (death_date_precision 'month')
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(died as varchar) as died,
+    cast(patient_id as string) as patient_id,
+    cast(died as string) as died,
     cast(death_day as integer) as death_day,
-    cast(death_date_precision as varchar) as death_date_precision,
+    cast(death_date_precision as string) as death_date_precision,
     cast(last_seen_day as integer) as last_seen_day,
     cast(
         case
@@ -19,7 +19,7 @@ select
             when last_seen_day >= {{ var('follow_up_days') }} then 'no'
             -- "Alive but last seen before day 90: censored there"
             else 'unknown'
-        end as varchar
+        end as string
     ) as died_by_day_90
 from {{ ref('int_patient_timeline') }}
 where day0_date is not null

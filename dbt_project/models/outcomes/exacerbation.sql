@@ -45,8 +45,8 @@ exacerbation as (
 )
 
 select
-    cast(rule_set as varchar) as rule_set,
-    cast(patient_id as varchar) as patient_id,
+    cast(rule_set as string) as rule_set,
+    cast(patient_id as string) as patient_id,
     cast(row_number() over (partition by rule_set, patient_id order by fall_day) as integer) as exacerbation_number,
     cast(fall_day as integer) as day,
     cast(response_day as integer) as response_day,

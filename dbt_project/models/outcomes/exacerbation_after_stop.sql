@@ -77,15 +77,15 @@ per_patient as (
 )
 
 select
-    cast(status.rule_set as varchar) as rule_set,
-    cast(status.patient_id as varchar) as patient_id,
+    cast(status.rule_set as string) as rule_set,
+    cast(status.patient_id as string) as patient_id,
     cast(
         case
             when per_patient.undetectable > 0 then 'yes'
             when per_patient.undecided > 0 then 'unknown'
             when status.exacerbation = 'not_evaluable' and treatment.treatment_group = 'caplacizumab' then 'unknown'
             else 'no'
-        end as varchar
+        end as string
     ) as exacerbation_after_stop_undetectable
 from {{ ref('int_outcome_status') }} as status
 left join {{ ref('int_caplacizumab') }} as treatment

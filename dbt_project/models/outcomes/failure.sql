@@ -7,8 +7,8 @@
 -- Caveat   a patient who died on an unknown day without response failed to respond, whenever that was
 
 select
-    cast(rule_set.rule_set as varchar) as rule_set,
-    cast(death.patient_id as varchar) as patient_id,
+    cast(rule_set.rule_set as string) as rule_set,
+    cast(death.patient_id as string) as patient_id,
     cast(response.day as integer) as response_day,
     cast(
         case
@@ -18,7 +18,7 @@ select
             when observed.platelets_counted = 'yes' and death.last_seen_day >= {{ var('follow_up_days') }} then 'yes'
             -- "alive without response and last seen before day 90: not evaluable"
             else 'not_evaluable'
-        end as varchar
+        end as string
     ) as failure
 from {{ ref('death') }} as death
 cross join {{ ref('rule_set') }} as rule_set

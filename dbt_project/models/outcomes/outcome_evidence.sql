@@ -715,20 +715,20 @@ placed as (
 )
 
 select
-    cast(rule_set as varchar) as rule_set,
-    cast(patient_id as varchar) as patient_id,
-    cast(outcome as varchar) as outcome,
+    cast(rule_set as string) as rule_set,
+    cast(patient_id as string) as patient_id,
+    cast(outcome as string) as outcome,
     cast(occurrence as integer) as occurrence,
     cast(fact_number as integer) as fact_number,
-    cast(role as varchar) as role,
-    cast(kind as varchar) as kind,
+    cast(role as string) as role,
+    cast(kind as string) as kind,
     cast(day as integer) as day,
     cast(case when kind = 'tpe' then sessions else result_value end as double) as value,
-    cast(comparator as varchar) as comparator,
-    cast(source_table as varchar) as source_table,
+    cast(comparator as string) as comparator,
+    cast(source_table as string) as source_table,
     cast(source_number as integer) as source_number,
-    cast(source_file as varchar) as source_file,
-    cast(source_sheet as varchar) as source_sheet,
+    cast(source_file as string) as source_file,
+    cast(source_sheet as string) as source_sheet,
     cast(source_row as bigint) as source_row
 from placed
 order by rule_set, patient_id, outcome, occurrence, fact_number

@@ -8,30 +8,30 @@
 -- Caveat   the same patient appears once per rule set: never add over rule sets
 
 select
-    cast(status.rule_set as varchar) as rule_set,
-    cast(status.patient_id as varchar) as patient_id,
+    cast(status.rule_set as string) as rule_set,
+    cast(status.patient_id as string) as patient_id,
     cast(status.response_day as integer) as response_day,
-    cast(status.response as varchar) as response,
-    cast(status.response_ldh_assessable as varchar) as response_ldh_assessable,
-    cast(refractory.refractory as varchar) as refractory,
-    cast(refractory.severe_refractory as varchar) as severe_refractory,
+    cast(status.response as string) as response,
+    cast(status.response_ldh_assessable as string) as response_ldh_assessable,
+    cast(refractory.refractory as string) as refractory,
+    cast(refractory.severe_refractory as string) as severe_refractory,
     cast(refractory.refractory_assessment_day as integer) as refractory_assessment_day,
     cast(status.exacerbation_day as integer) as exacerbation_day,
-    cast(status.exacerbation as varchar) as exacerbation,
+    cast(status.exacerbation as string) as exacerbation,
     cast(status.exacerbation_count as integer) as exacerbation_count,
     cast(status.unclassified_fall_day as integer) as unclassified_fall_day,
     cast(status.remission_day as integer) as remission_day,
-    cast(status.remission as varchar) as remission,
+    cast(status.remission as string) as remission,
     cast(status.relapse_day as integer) as relapse_day,
-    cast(status.relapse as varchar) as relapse,
-    cast(status.relapse_status as varchar) as relapse_status,
-    cast(failure.failure as varchar) as failure,
-    cast(death.died_by_day_90 as varchar) as died_by_day_90,
+    cast(status.relapse as string) as relapse,
+    cast(status.relapse_status as string) as relapse_status,
+    cast(failure.failure as string) as failure,
+    cast(death.died_by_day_90 as string) as died_by_day_90,
     cast(tpe_to_response.tpe_days_to_response as integer) as tpe_days_to_response,
     cast(tpe_to_response.tpe_sessions_to_response as integer) as tpe_sessions_to_response,
     cast(time_to_response.days_from_caplacizumab_to_response as integer) as days_from_caplacizumab_to_response,
     cast(recovery.day as integer) as adamts13_recovery_day,
-    cast(after_stop.exacerbation_after_stop_undetectable as varchar) as exacerbation_after_stop_undetectable
+    cast(after_stop.exacerbation_after_stop_undetectable as string) as exacerbation_after_stop_undetectable
 from {{ ref('int_outcome_status') }} as status
 inner join {{ ref('patient') }} as patient
     on status.patient_id = patient.patient_id

@@ -174,9 +174,9 @@ assessed as (
 )
 
 select
-    cast(rule_set as varchar) as rule_set,
-    cast(patient_id as varchar) as patient_id,
-    cast(refractory as varchar) as refractory,
+    cast(rule_set as string) as rule_set,
+    cast(patient_id as string) as patient_id,
+    cast(refractory as string) as refractory,
     cast(
         case
             when refractory_definition <> 'platelets_and_ldh_after_5_tpe_days' then null
@@ -184,7 +184,7 @@ select
             -- "severe if platelets < 30 as well"
             when platelets_10e9_per_l < {{ var('severe_refractory_platelets_below_10e9_per_l') }} then 'yes'
             else 'no'
-        end as varchar
+        end as string
     ) as severe_refractory,
     cast(fifth_tpe_day as integer) as fifth_tpe_day,
     cast(assessment_day as integer) as refractory_assessment_day,

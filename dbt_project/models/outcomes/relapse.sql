@@ -47,13 +47,13 @@ deficient as (
 )
 
 select
-    cast(late_fall.rule_set as varchar) as rule_set,
-    cast(late_fall.patient_id as varchar) as patient_id,
+    cast(late_fall.rule_set as string) as rule_set,
+    cast(late_fall.patient_id as string) as patient_id,
     cast(late_fall.fall_day as integer) as day,
     cast(late_fall.remission_day_before as integer) as remission_day,
     cast(late_fall.last_therapy_day as integer) as last_therapy_day,
     cast(deficient.day as integer) as adamts13_deficient_day,
-    cast(case when deficient.day is null then 'unconfirmed' else 'confirmed' end as varchar) as relapse_status
+    cast(case when deficient.day is null then 'unconfirmed' else 'confirmed' end as string) as relapse_status
 from late_fall
 left join deficient
     on late_fall.rule_set = deficient.rule_set

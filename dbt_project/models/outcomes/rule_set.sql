@@ -39,13 +39,13 @@ with declared as (
 )
 
 select
-    cast(rule_set as varchar) as rule_set,
-    cast(description as varchar) as description,
-    cast(case when rule_set = '{{ var("default_rule_set") }}' then 'yes' else 'no' end as varchar) as is_default,
-    cast(response_needs_ldh as varchar) as response_needs_ldh,
-    cast(refractory_definition as varchar) as refractory_definition,
-    cast(therapy_counted as varchar) as therapy_counted,
-    cast(fall_classification as varchar) as fall_classification,
+    cast(rule_set as string) as rule_set,
+    cast(description as string) as description,
+    cast(case when rule_set = '{{ var("default_rule_set") }}' then 'yes' else 'no' end as string) as is_default,
+    cast(response_needs_ldh as string) as response_needs_ldh,
+    cast(refractory_definition as string) as refractory_definition,
+    cast(therapy_counted as string) as therapy_counted,
+    cast(fall_classification as string) as fall_classification,
     cast(adamts13_plasma_window_days as integer) as adamts13_plasma_window_days
 from declared
 order by rule_set

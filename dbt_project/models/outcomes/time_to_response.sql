@@ -19,8 +19,8 @@ with after_first_dose as (
 )
 
 select
-    cast(response.rule_set as varchar) as rule_set,
-    cast(response.patient_id as varchar) as patient_id,
+    cast(response.rule_set as string) as rule_set,
+    cast(response.patient_id as string) as patient_id,
     cast(response.day as integer) as response_day,
     cast(treatment.caplacizumab_start_day as integer) as caplacizumab_start_day,
     -- "the first response on or after that dose"

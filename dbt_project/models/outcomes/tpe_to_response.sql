@@ -7,8 +7,8 @@
 -- Caveat   an exchange on the response day itself is counted
 
 select
-    cast(response.rule_set as varchar) as rule_set,
-    cast(response.patient_id as varchar) as patient_id,
+    cast(response.rule_set as string) as rule_set,
+    cast(response.patient_id as string) as patient_id,
     cast(response.day as integer) as response_day,
     cast(
         case when count(series.tpe_sessions) = count(*) then count(case when series.tpe_sessions > 0 then 1 end) end as integer

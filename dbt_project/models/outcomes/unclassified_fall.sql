@@ -7,8 +7,8 @@
 -- Caveat   such a fall can be seen only where remission was not reached for want of follow-up or of a known end of treatment
 
 select
-    cast(fall.rule_set as varchar) as rule_set,
-    cast(fall.patient_id as varchar) as patient_id,
+    cast(fall.rule_set as string) as rule_set,
+    cast(fall.patient_id as string) as patient_id,
     cast(fall.fall_day as integer) as day,
     cast(fall.response_day as integer) as response_day,
     cast(fall.last_therapy_day as integer) as last_therapy_day,

@@ -6,14 +6,14 @@
 -- Unknown  a null date or site was not recorded; what no row means is in stg_list_absence
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(centre_id as varchar) as centre_id,
-    cast(centre_patient_id as varchar) as centre_patient_id,
-    cast(kind as varchar) as kind,
+    cast(patient_id as string) as patient_id,
+    cast(centre_id as string) as centre_id,
+    cast(centre_patient_id as string) as centre_patient_id,
+    cast(kind as string) as kind,
     cast(event_date as date) as event_date,
-    cast(site as varchar) as site,
+    cast(site as string) as site,
     cast(submission as date) as submission,
-    cast(source_file as varchar) as source_file,
-    cast(source_sheet as varchar) as source_sheet,
+    cast(source_file as string) as source_file,
+    cast(source_sheet as string) as source_sheet,
     cast(source_row as bigint) as source_row
 from {{ source('harmonised', 'adverse_event') }}

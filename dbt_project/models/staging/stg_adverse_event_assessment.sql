@@ -6,13 +6,13 @@
 -- Unknown  'not_assessed' is an answer of its own; no row means that the centre sends no such statement
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(centre_id as varchar) as centre_id,
-    cast(centre_patient_id as varchar) as centre_patient_id,
-    cast(kind as varchar) as kind,
-    cast(answer as varchar) as answer,
+    cast(patient_id as string) as patient_id,
+    cast(centre_id as string) as centre_id,
+    cast(centre_patient_id as string) as centre_patient_id,
+    cast(kind as string) as kind,
+    cast(answer as string) as answer,
     cast(submission as date) as submission,
-    cast(source_file as varchar) as source_file,
-    cast(source_sheet as varchar) as source_sheet,
+    cast(source_file as string) as source_file,
+    cast(source_sheet as string) as source_sheet,
     cast(source_row as bigint) as source_row
 from {{ source('harmonised', 'adverse_event_assessment') }}

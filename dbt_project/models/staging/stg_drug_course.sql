@@ -6,14 +6,14 @@
 -- Unknown  a null start or end was not recorded; what no row means is in stg_list_absence
 
 select
-    cast(patient_id as varchar) as patient_id,
-    cast(centre_id as varchar) as centre_id,
-    cast(centre_patient_id as varchar) as centre_patient_id,
-    cast(drug as varchar) as drug,
+    cast(patient_id as string) as patient_id,
+    cast(centre_id as string) as centre_id,
+    cast(centre_patient_id as string) as centre_patient_id,
+    cast(drug as string) as drug,
     cast(start_date as date) as start_date,
     cast(end_date as date) as end_date,
     cast(submission as date) as submission,
-    cast(source_file as varchar) as source_file,
-    cast(source_sheet as varchar) as source_sheet,
+    cast(source_file as string) as source_file,
+    cast(source_sheet as string) as source_sheet,
     cast(source_row as bigint) as source_row
 from {{ source('harmonised', 'drug_course') }}

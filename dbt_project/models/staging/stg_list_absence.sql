@@ -6,7 +6,7 @@
 -- Unknown  a centre or list without a row here: absence means unknown
 
 select
-    cast(centre_id as varchar) as centre_id,
-    cast(list_name as varchar) as list_name,
-    cast(absence as varchar) as absence
+    cast(centre_id as string) as centre_id,
+    cast(list_name as string) as list_name,
+    cast(absence as string) as absence
 from {{ source('harmonised', 'list_absence') }}

@@ -123,16 +123,45 @@ def _instance():
     return dg.DagsterInstance.get()
 
 
+#: Tag of a run that names the process it runs in.
+_PROCESS = "capla/process"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _end_dead_runs(instance) -> None:
+    """Runs whose process was killed are ended, and give back the place of the one DuckDB writer: the next run would wait for it for ever."""
+    import dagster as dg
+
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
+        process = run.tags.get(_PROCESS)
+        if process and not _alive(int(process)):
+            instance.report_run_failed(run, "The process of this run ended before the run did.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
 def run_study(verbose: bool) -> int:
     """The job ``study`` in this process; 0 when all was built and published, else 1."""
     gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
     progress = Progress()
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
-    print(f"Capla 500+ (synthetic data) from {paths.data_raw()}{as_of}", flush=True)
     _quiet()
     import uuid
 
+    from capla_etl.centres.pseudonym import is_synthetic
+
+    kind = " (synthetic data)" if is_synthetic() else ""
+    print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
     from capla_etl.definitions import defs
 
     job = defs.resolve_job_def("study")
@@ -140,11 +169,13 @@ def run_study(verbose: bool) -> int:
     progress.line("imports", "ready")
     run_id = str(uuid.uuid4())
     with _instance() as instance:
+        _end_dead_runs(instance)
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"
         run_config = {"loggers": {"console": {"config": {"log_level": level}}}}
-        result = job.execute_in_process(run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False)
+        tags = {_PROCESS: str(os.getpid())}
+        result = job.execute_in_process(run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False, tags=tags)
         running = time.monotonic() - before
     steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
     progress.seconds["orchestration"] = running - steps

@@ -1,13 +1,16 @@
 """The whole study by the command that users have: what it publishes, and what it leaves alone when a centre is refused."""
 
 import hashlib
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 
+from capla_etl.commands import study
 from capla_etl.paths import ROOT
 
 
@@ -75,3 +78,21 @@ def test_a_refused_centre_stops_that_centre_alone(refused_run):
     centres = {path.parent.name for path in (ROOT / "data_raw").glob("*/centre.yml")}
     assert materialized == {f"centre/{c}" for c in centres - {"FR01"}}
     assert (refused_run.warehouse / "build" / "centres" / "FR01" / "load.json").exists()
+
+
+def test_a_run_whose_process_was_killed_gives_its_place_to_the_next(tmp_path, monkeypatch):
+    @dg.job
+    def some_job(): ...
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with study._instance() as instance:
+        dead = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED, tags={study._PROCESS: str(ended.pid)})
+        alive = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED, tags={study._PROCESS: str(os.getpid())})
+        instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
+        instance.event_log_storage.claim_concurrency_slot("duckdb_writer", dead.run_id, "harmonised")
+        study._end_dead_runs(instance)
+        assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
+        assert instance.event_log_storage.get_concurrency_info("duckdb_writer").active_slot_count == 0

@@ -1,6 +1,7 @@
 """``capla``: the study for people who live in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here."""
 
 import argparse
+import os
 import sys
 
 from capla_etl.commands import explain, freeze, queries, study, verify
@@ -16,7 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name, module in COMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=module.run.__doc__.splitlines()[0], description=module.__doc__))
     options = parser.parse_args(arguments)
-    return COMMANDS[options.command].run(options)
+    try:
+        return COMMANDS[options.command].run(options)
+    except BrokenPipeError:
+        # Whoever read the output has read enough (`capla explain ... | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

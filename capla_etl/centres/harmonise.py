@@ -7,6 +7,7 @@ What does not belong here: reading files (read.py), where results are kept (load
 """
 
 from datetime import date
+from difflib import get_close_matches
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +24,8 @@ from capla_etl.centres.values import STOPPING_RULE, Parsed, RecordSql
 _LONGEST_RUN_DAYS = 100
 #: So many unknown words of a column are quoted in a message.
 _WORDS_QUOTED = 3
+#: A text so short is taken for a code; a longer one may be a name.
+_LENGTH_OF_A_CODE = 3
 
 _MESSAGES = {
     "missing_key": "The row names no patient.",
@@ -113,6 +116,13 @@ def _measured_columns(table: Table) -> set[str]:
     }
 
 
+def _described(word: str, known: list[str]) -> str:
+    """A word out of a file with identifying columns: quoted where it is a code by its length or likeness, else only its length."""
+    if len(word) <= _LENGTH_OF_A_CODE or get_close_matches(word.casefold(), [k.casefold() for k in known]):
+        return repr(word)
+    return f"a text of {len(word)} characters (not quoted: the file has identifying columns)"
+
+
 class Harmoniser:
     """One centre's submission in an in-memory DuckDB: raw text tables in, harmonised tables, quarantine and ledger out.
 
@@ -193,10 +203,9 @@ class Harmoniser:
         if not words:
             return
         found = f"{len(words)} different words (is it the right column?)"
-        if self.spec.tables[raw.name].forbidden:
-            found = f"{len(words)} word(s), not quoted since the file has identifying columns,"
-        elif len(words) <= _WORDS_QUOTED:
-            found = ", ".join(repr(word) for word, _, _ in words)
+        if len(words) <= _WORDS_QUOTED:
+            may_hold_names = bool(self.spec.tables[raw.name].forbidden)
+            found = ", ".join(_described(word, known) if may_hold_names else repr(word) for word, _, _ in words)
         sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
         self.problems.append(
             f"{self.spec.centre.id}/{self.submission}/{raw.file}{sheet}, column {column!r}: found {found} in {sum(w[1] for w in words)} row(s), "

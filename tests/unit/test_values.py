@@ -7,6 +7,7 @@ from datetime import date
 import duckdb
 import pytest
 
+from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.load import load_centre
 from capla_etl.centres.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
 
@@ -219,6 +220,18 @@ def test_a_name_that_slipped_into_another_column_is_kept_nowhere(centre, loaded)
     load_centre("XX01")
     assert [(q["column_name"], q["raw_value"]) for q in loaded("quality.quarantine")] == [("seen", "(withheld: may identify)")]
     assert [row["seen"] for row in loaded("raw.xx01__patients")] == ["(withheld: may identify)"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("X", "found 'X' in 1 row(s)"), ("Secret Person", "found a text of 13 characters (not quoted"), ("f", "found 'f' in 1 row(s)")],
+)
+def test_an_unknown_word_beside_identifying_columns_is_quoted_only_where_it_is_no_name(centre, word, said):
+    centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\nA;F;{word};01/02/1970;10/01/2020;;20/01/2020")
+    centre.spec()
+    with pytest.raises(CentreRefused) as refusal:
+        load_centre("XX01")
+    assert said in str(refusal.value) and "Secret" not in str(refusal.value)
 
 
 def test_study_days_listed_in_a_cell_count_from_the_first_exchange(centre, loaded):

@@ -151,7 +151,7 @@ def rebuild(day: date, fresh: bool = False) -> Path:
     Raises:
         RuntimeError: the rebuild failed; the message is what it printed.
     """
-    folder = paths.warehouse() / "as_of" / day.isoformat()
+    folder = paths.rebuilds() / day.isoformat()
     receipt = folder / "inputs.json"
     made_from = {"code": code_digest(), "inputs": inputs_of(day)}
     published = folder / paths.published_database().name

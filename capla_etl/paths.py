@@ -70,6 +70,11 @@ def differences() -> Path:
     return warehouse() / "differences"
 
 
+def rebuilds() -> Path:
+    """One folder per day as of which the study was rebuilt: work in progress, like the build database, and never published."""
+    return warehouse() / "build" / "as_of"
+
+
 def releases() -> Path:
     """One folder per frozen release."""
     return warehouse() / "releases"

@@ -97,7 +97,7 @@ def test_the_history_says_which_submission_is_current_and_what_each_held(con):
 
 
 def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
-    rebuilt = resubmitted.warehouse / "as_of/2023-09-14/capla.duckdb"
+    rebuilt = resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb"
     with duckdb.connect(str(rebuilt), read_only=True) as again, duckdb.connect(str(study_run.warehouse / "capla.duckdb"), read_only=True) as before:
         assert table_digests(again) == table_digests(before)
     for name in ("result.csv", "table2.csv", "survival.svg", "patients.csv"):

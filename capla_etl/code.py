@@ -5,7 +5,7 @@ import hashlib
 from capla_etl import paths
 
 #: What the numbers depend on: code, definitions, expectations, and the versions of every dependency.
-_RUN = ["capla_etl", "dbt_project/models", "dbt_project/macros", "dbt_project/dbt_project.yml", "expectations", "requirements.lock"]
+_RUN = ["capla_etl", "dbt_project/models", "dbt_project/macros", "dbt_project/dbt_project.yml", "dbt_project/profiles.yml", "expectations", "requirements.lock"]
 _KINDS = {".py", ".sql", ".yml", ".lock", ".html", ".css", ".js", ".md"}
 
 

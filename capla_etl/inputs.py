@@ -1,32 +1,42 @@
-"""What a state of the study was made from: every file of every centre's folder by its content.
+"""What a state of the study was made from: every file that counts on a day, by its content.
 
-Submissions after the day are left out; specs, codebooks, corrections and answers are as they are now.
+Submissions, corrections and answers after the day are left out; specs and codebooks are as they are now.
 """
 
 import hashlib
 from datetime import date
 
 from capla_etl import paths
+from capla_etl.centres.corrections import answers, corrections
 from capla_etl.centres.load import centre_ids
 from capla_etl.centres.read import submissions
 
 
-def inputs_of(day: date | None) -> dict[str, dict[str, str]]:
-    """Centre -> file (relative to its folder) -> SHA-256, for the submissions up to a day and everything that is read beside them.
+def inputs_of(day: date) -> dict[str, dict[str, str]]:
+    """Centre -> what is read -> SHA-256: files of the submissions up to a day, the spec and the codebook, corrections and answers in force.
 
     Args:
-        day: last day of submissions; None: all.
+        day: the last day that counts.
     """
     found = {}
     for centre in centre_ids():
         folder = paths.data_raw() / centre
-        later = {p.name for p in submissions(folder)} - {p.name for p in submissions(folder, day)}
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.relative_to(folder).parts[0] not in later)
-        if any(p.parent != folder for p in files):
-            found[centre] = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+        sent = submissions(folder, day)
+        if not sent:
+            continue
+        files = sorted(p for p in [*folder.glob("*"), *(p for s in sent for p in s.rglob("*"))] if p.is_file())
+        read = {p.relative_to(folder).as_posix(): p.read_bytes() for p in files if p.name not in ("corrections.yml", "answers.yml")}
+        in_force = [c for c in corrections(folder) if c.confirmed_on <= day] + answers(folder, day)
+        if in_force:
+            read["corrections and answers"] = "\n".join(entry.model_dump_json() for entry in in_force).encode()
+        found[centre] = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
     return found
 
 
-def last_submission() -> date:
-    """The date of the latest submission that counts."""
-    return max(date.fromisoformat(submissions(paths.data_raw() / centre, paths.as_of())[-1].name) for centre in centre_ids())
+def last_day() -> date:
+    """The latest day of anything that counts: submissions, corrections, answers."""
+    folders = [paths.data_raw() / centre for centre in centre_ids()]
+    days = [date.fromisoformat(submissions(folder, paths.as_of())[-1].name) for folder in folders]
+    days += [c.confirmed_on for folder in folders for c in corrections(folder)]
+    days += [a.answered_on for folder in folders for a in answers(folder) if a.answered_on]
+    return max(day for day in days if paths.as_of() is None or day <= paths.as_of())

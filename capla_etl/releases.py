@@ -1,7 +1,7 @@
 """Releases: a state of the study locked with everything that it was made from, and recomputed to see that it still comes out.
 
 A release is a folder with the published warehouse, tables, report and Data Docs, and a manifest: inputs by hash, code, parameters, digests
-of every table and every file. It holds no clock: its date is that of the latest submission in it.
+of every table and every file. It holds no clock: its date is that of the latest submission, correction or answer in it.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ import duckdb
 from capla_etl import paths
 from capla_etl.code import code_digest
 from capla_etl.differences import rebuild
-from capla_etl.digest import table_digests
-from capla_etl.inputs import inputs_of, last_submission
+from capla_etl.digest import REPRODUCIBLE, table_digests
+from capla_etl.inputs import inputs_of, last_day
 from capla_etl.protocol import parameters
 
 MANIFEST = "manifest.json"
@@ -42,13 +42,38 @@ def _published() -> list[Path]:
 
 
 def _file_hashes(root: Path) -> dict[str, str]:
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name != MANIFEST and p.suffix != ".duckdb")
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name != MANIFEST)
     return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def _digests(database: Path) -> dict[str, str]:
+    """Digest of every table; what checks found is counted in the order in which they ran, and left out."""
     with duckdb.connect(str(database), read_only=True) as con:
-        return table_digests(con)
+        digests = table_digests(con, (*REPRODUCIBLE, "raw", "harmonised", "quality"))
+    return {table: digest for table, digest in digests.items() if table != "quality.check_result"}
+
+
+def release_folder(name: str) -> Path:
+    """Where a release of this name is or will be.
+
+    Raises:
+        ReleaseRefused: the name is not usable.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ReleaseRefused(f"{name!r} cannot name a release: expected letters, digits, points, hyphens and underscores.")
+    return paths.releases() / name
+
+
+def check_free(name: str) -> Path:
+    """The folder for a new release.
+
+    Raises:
+        ReleaseRefused: the name is taken or not usable.
+    """
+    folder = release_folder(name)
+    if folder.exists():
+        raise ReleaseRefused(f"the release {name!r} exists ({folder}); a release is never changed. Choose another name.")
+    return folder
 
 
 def freeze(name: str) -> Path:
@@ -60,11 +85,7 @@ def freeze(name: str) -> Path:
     Raises:
         ReleaseRefused: the name is taken or not usable, or nothing is published.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ReleaseRefused(f"{name!r} cannot name a release: expected letters, digits, points, hyphens and underscores.")
-    folder = paths.releases() / name
-    if folder.exists():
-        raise ReleaseRefused(f"the release {name!r} exists ({folder}); a release is never changed. Choose another name.")
+    folder = check_free(name)
     if missing := [str(p) for p in _published() if not p.exists()]:
         raise ReleaseRefused(f"nothing to freeze: {', '.join(missing)} not published. Run the study first.")
     fresh = folder.with_name(f".{name}.new")
@@ -73,7 +94,7 @@ def freeze(name: str) -> Path:
     for published in _published():
         copy = shutil.copytree if published.is_dir() else shutil.copyfile
         copy(published, fresh / published.name)
-    as_of = last_submission()
+    as_of = last_day()
     manifest = {
         "name": name,
         "data": "synthetic" if (paths.data_raw() / "SYNTHETIC").exists() else "real",
@@ -99,14 +120,18 @@ def verify(name: str) -> Verification:
         ReleaseRefused: there is no such release.
         RuntimeError: the study cannot be recomputed; the message is what the run printed.
     """
-    folder = paths.releases() / name
+    folder = release_folder(name)
     if not (folder / MANIFEST).is_file():
         there = sorted(p.name for p in paths.releases().glob("*") if (p / MANIFEST).is_file())
         raise ReleaseRefused(f"no release {name!r}; there are {there}.")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        frozen_tables = _digests(folder / paths.published_database().name)
+    except (json.JSONDecodeError, duckdb.Error) as error:
+        return Verification(name, [f"the release itself is damaged: {type(error).__name__} on reading its manifest or warehouse"])
     as_of = date.fromisoformat(manifest["as_of"])
     differs = _compare("frozen file", manifest["files"], _file_hashes(folder))
-    differs += _compare("table of the frozen warehouse", manifest["tables"], _digests(folder / paths.published_database().name))
+    differs += _compare("table of the frozen warehouse", manifest["tables"], frozen_tables)
     now = inputs_of(as_of)
     for centre in sorted({*manifest["inputs"], *now}):
         differs += _compare(f"input of {centre}", manifest["inputs"].get(centre, {}), now.get(centre, {}))
@@ -115,7 +140,8 @@ def verify(name: str) -> Verification:
     differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
     again = rebuild(as_of, fresh=True)
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
-    differs += _compare("recomputed file", manifest["files"], _file_hashes_of_rebuild(again.parent))
+    files = {file: sha for file, sha in manifest["files"].items() if file != paths.published_database().name}
+    differs += _compare("recomputed file", files, _file_hashes_of_rebuild(again.parent))
     return Verification(name, differs)
 
 

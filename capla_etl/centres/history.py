@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from capla_etl.centres.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
 from capla_etl.centres.spec import Spec, Table, source_columns, withheld_columns
@@ -104,7 +105,16 @@ def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> 
         for raw in incremental:
             _add_earlier_rows(raw, earlier[raw.name], spec.tables[raw.name].row_key, back)
             raw.earlier_submissions.append(submission.name)
+    patients = _patients(spec, raws)
+    for raw in incremental:
+        _leave_out_others(raw, spec.tables[raw.name].key, patients)
     return raws
+
+
+def _leave_out_others(raw: RawTable, key: str, patients: set[str]) -> None:
+    """Rows of earlier submissions of patients who are in the study no more go with them."""
+    theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[key]), pa.array(sorted(patients), pa.string()))
+    raw.rows = raw.rows.filter(pc.or_(pc.less(raw.rows["source_row"], EARLIER_ROW), theirs))
 
 
 def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back: int) -> None:
@@ -155,7 +165,7 @@ def compare(spec: Spec, before: list[RawTable], after: list[RawTable], days: tup
     con = duckdb.connect(config={"threads": 1})
     con.execute("create macro clean(t) as coalesce(trim(t), '')")
     raws = {"before": {r.name: r for r in before}, "after": {r.name: r for r in after}}
-    patients = {side: _patients(con, spec, tables) for side, tables in raws.items()}
+    patients = {side: _patients(spec, list(tables.values())) for side, tables in raws.items()}
     left = sorted(patients["before"] - patients["after"])
     con.execute("create table changes (file varchar, sheet varchar, change varchar, patient varchar, row_key varchar, column_name varchar, value_before varchar, value_after varchar, study_field varchar)")
     removed_of = dict.fromkeys(left, 0)
@@ -171,11 +181,13 @@ def compare(spec: Spec, before: list[RawTable], after: list[RawTable], days: tup
     return changes.cast(CHANGE), pa.Table.from_pylist(gone, schema=WITHDRAWN)
 
 
-def _patients(con: duckdb.DuckDBPyConnection, spec: Spec, raws: dict[str, RawTable]) -> set[str]:
+def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
     """The patients of a submission: keys of the rows that hold a patient record."""
     found: set[str] = set()
-    for name, raw in raws.items():
-        table = spec.tables[name]
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("create macro clean(t) as coalesce(trim(t), '')")
+    for raw in raws:
+        table = spec.tables[raw.name]
         kinds = [r.rows for r in table.records if r.table == "patient"]
         if not kinds:
             continue
@@ -193,16 +205,17 @@ def _compare_table(con: duckdb.DuckDBPyConnection, table: Table, before: RawTabl
     """Rows of one file matched by their key (and their order among equal keys), cells compared column by column."""
     columns = [c for c in after.rows.column_names if c != "source_row" and c in before.rows.column_names]
     shown = _study_columns(table, columns)
-    key = _row_key(table) or [c for c in columns if shown[c]]
-    key = [c for c in key if "{k}" not in c]
+    declared = _row_key(table)
+    key = declared or [table.key, *(c for c in columns if shown[c] and c != table.key)]
     for side, raw in (("before", before), ("after", after)):
         con.register("arrived", raw.rows)
         cells = ", ".join(f"clean({identifier(c)}) as {identifier(c)}" for c in columns)
         keyed = ", ".join(identifier(c) for c in key)
         label = " || ' · ' || ".join(identifier(c) for c in key)
+        said = label if declared else f"{identifier(table.key)} || ' · a row of ' || {quote(raw.file)}"
         con.execute(
             f"""create or replace temp table side_{side} as
-            select *, {label} as capla_key, row_number() over (partition by {keyed} order by {", ".join(identifier(c) for c in columns)}) as capla_copy
+            select *, {label} as capla_key, {said} as capla_label, row_number() over (partition by {keyed} order by {", ".join(identifier(c) for c in columns)}) as capla_copy
             from (select {cells} from arrived)"""
         )
         con.unregister("arrived")
@@ -210,7 +223,7 @@ def _compare_table(con: duckdb.DuckDBPyConnection, table: Table, before: RawTabl
     place = f"{quote(after.file)}, {quote(after.sheet)}"
     for side, other, change in (("after", "before", "added"), ("before", "after", "removed")):
         rows = f"side_{side} s where not exists (select 1 from side_{other} o where o.capla_key = s.capla_key and o.capla_copy = s.capla_copy)"
-        con.execute(f"insert into changes select {place}, '{change}', s.{patient}, s.capla_key, '', null, null, '' from {rows}")
+        con.execute(f"insert into changes select {place}, '{change}', s.{patient}, s.capla_label, '', null, null, '' from {rows}")
         if change == "removed":
             for gone, count in con.execute(f"select s.{patient}, count(*) from {rows} group by 1").fetchall():
                 if gone in removed_of:
@@ -220,6 +233,6 @@ def _compare_table(con: duckdb.DuckDBPyConnection, table: Table, before: RawTabl
         values = f"b.{name}, a.{name}" if shown[column] else "null, null"
         con.execute(
             f"""insert into changes
-            select {place}, 'changed', a.{patient}, a.capla_key, {quote(column)}, {values}, {quote(shown[column])}
+            select {place}, 'changed', a.{patient}, a.capla_label, {quote(column)}, {values}, {quote(shown[column])}
             from side_after a join side_before b using (capla_key, capla_copy) where a.{name} <> b.{name}"""
         )

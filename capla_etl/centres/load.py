@@ -26,7 +26,7 @@ from capla_etl.centres.free_text import SCAN
 from capla_etl.centres.harmonise import Harmoniser
 from capla_etl.centres.history import CHANGE, WITHDRAWN, compare, distinct_submissions, history, read_current
 from capla_etl.centres.pseudonym import KeyRefused, fingerprint, patient_key
-from capla_etl.centres.read import RawTable, content_hash, read_submission, submissions
+from capla_etl.centres.read import RawTable, content_hash, submissions
 from capla_etl.centres.spec import Spec, load_spec
 from capla_etl.centres.sql import quote
 
@@ -155,11 +155,12 @@ def _free_text_scan(centre_id: str, submission: date, raws: list[RawTable]) -> p
 
 
 def _since_the_last(spec: Spec, earlier: list[Path], current: Path) -> dict[str, pa.Table]:
-    """What changed since the submission before, if there is one and the spec can still read it."""
+    """What changed since the submission before, if there is one: the centre's state then and now, incremental files filled up."""
     changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
     if earlier:
         days = (date.fromisoformat(earlier[-1].name), date.fromisoformat(current.name))
-        changes, gone = compare(spec, read_submission(spec, earlier[-1]), read_submission(spec, current), days)
+        before, after = (read_current(spec, current.parent, day) for day in days)
+        changes, gone = compare(spec, before, after, days)
     return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}
 
 

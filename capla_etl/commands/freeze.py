@@ -1,6 +1,7 @@
 """``capla freeze NAME``: run the study and lock it as a release: inputs by hash, code, parameters, warehouse and outputs, with a manifest."""
 
 import argparse
+from datetime import date
 
 from capla_etl.commands import study
 
@@ -8,16 +9,18 @@ from capla_etl.commands import study
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla freeze``."""
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
-    parser.add_argument("--as-of", metavar="DATE", help="freeze the study with the submissions up to this date (YYYY-MM-DD)")
+    about = "freeze the study with the submissions up to this date (YYYY-MM-DD); the published study is then that one, until the next run"
+    parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help=about)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the study and lock it as a release with a manifest."""
-    from capla_etl.releases import ReleaseRefused, freeze
+    from capla_etl.releases import ReleaseRefused, check_free, freeze
 
-    if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of)):
-        return status
     try:
+        check_free(options.name)
+        if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of)):
+            return status
         folder = freeze(options.name)
     except ReleaseRefused as refused:
         print(f"\nNot frozen: {refused}")

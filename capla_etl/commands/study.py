@@ -10,6 +10,7 @@ import shutil
 import time
 import warnings
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 
 from capla_etl import paths
@@ -210,11 +211,11 @@ def _print_rows() -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla study``."""
     parser.add_argument("--verbose", action="store_true", help="show everything that Dagster logs")
-    parser.add_argument("--as-of", metavar="DATE", help="only submissions up to this date (YYYY-MM-DD), as the study stood then")
+    parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help="only submissions up to this date (YYYY-MM-DD), as the study stood then")
 
 
 def run(options: argparse.Namespace) -> int:
     """The whole study, from the centres' files to the published report."""
     if options.as_of:
-        os.environ["CAPLA_AS_OF"] = options.as_of
+        os.environ["CAPLA_AS_OF"] = options.as_of.isoformat()
     return run_study(options.verbose)

@@ -100,19 +100,18 @@ def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
     rebuilt = resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb"
     with duckdb.connect(str(rebuilt), read_only=True) as again, duckdb.connect(str(study_run.warehouse / "capla.duckdb"), read_only=True) as before:
         assert table_digests(again) == table_digests(before)
-    for name in ("result.csv", "table2.csv", "survival.svg", "patients.csv"):
-        first, second = study_run.warehouse / "outputs" / name, rebuilt.parent / "outputs" / name
-        assert first.exists() == second.exists() and (not first.exists() or first.read_bytes() == second.read_bytes()), name
+    for name in ("result.csv", "table2.csv", "survival.svg", "queries/FR01.xlsx", "protected/table2.csv"):
+        assert (study_run.warehouse / "outputs" / name).read_bytes() == (rebuilt.parent / "outputs" / name).read_bytes(), name
 
 
 @pytest.fixture
-def release(study_run, tmp_path, monkeypatch):
-    """A release of the published study in a copy, and the rebuild that verifying it would make."""
+def release(study_run, resubmitted, tmp_path, monkeypatch):
+    """A release of the published study in a copy; to verify it, the other run that rebuilt the same state stands in for a third."""
     shutil.copytree(study_run.warehouse, tmp_path / "warehouse", ignore=shutil.ignore_patterns("build"))
     shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
-    monkeypatch.setattr(releases, "rebuild", lambda day, fresh: study_run.warehouse / "capla.duckdb")
+    monkeypatch.setattr(releases, "rebuild", lambda day, fresh: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
     return releases.freeze("first")
 
 
@@ -128,6 +127,20 @@ def test_verifying_says_what_differs(release, tmp_path):
     (release / "report.html").chmod(0o644)
     (release / "report.html").write_text("changed", encoding="utf-8")
     assert releases.verify("first").differs == ["frozen file differs: report.html", "input of FR01 differs: 2023-06-30/patients.csv"]
+
+
+def test_a_changed_cell_of_the_frozen_warehouse_is_found(release):
+    (release / "capla.duckdb").chmod(0o644)
+    with duckdb.connect(str(release / "capla.duckdb")) as connection:
+        connection.execute("update harmonised.lab_result set value = value + 1 where patient_id = (select min(patient_id) from harmonised.lab_result)")
+    differs = releases.verify("first").differs
+    assert "frozen file differs: capla.duckdb" in differs and "table of the frozen warehouse differs: harmonised.lab_result" in differs
+
+
+def test_a_damaged_release_is_said_to_be_damaged(release):
+    (release / "capla.duckdb").chmod(0o644)
+    (release / "capla.duckdb").write_bytes(b"no database")
+    assert releases.verify("first").differs == ["the release itself is damaged: IOException on reading its manifest or warehouse"]
 
 
 def test_a_later_submission_does_not_change_what_a_release_is_made_from(release, tmp_path):

@@ -19,6 +19,7 @@ labs:
     - {{table: lab_result, fields: {{result_date: date, platelets_10e9_per_l: {{column: plt, unit: 10^9/L}}}}}}
 """
 FIRST = "id;date;plt;room\nA;12/01/2020;12;1\nA;13/01/2020;30;1\nB;02/03/2020;20;1"
+WITHOUT_B = PATIENT_ROWS.replace("B;Hidden Person;M;01/02/1980;01/03/2020;20/03/2020;20/03/2020", "")
 SECOND = "id;date;plt;room\nA;13/01/2020;31;2\nA;14/01/2020;60;1"
 
 
@@ -52,8 +53,32 @@ def test_an_incremental_file_replaces_rows_by_key_and_keeps_the_others_where_the
         (14, 60.0, "labs.csv", 3),
         (2, 20.0, "2020-12-31/labs.csv", 4),
     ]
+    assert [(c["change"], c["row_key"]) for c in loaded("quality.submission_change") if c["column_name"] in ("", "plt")] == [
+        ("added", "A · 14/01/2020"),
+        ("changed", "A · 13/01/2020"),
+    ]
+    assert loaded("quality.withdrawn_patient") == []
     [ledger] = [row for row in loaded("quality.ledger") if row["file"] == "labs.csv"]
     assert (ledger["rows_received"], ledger["rows_loaded"]) == (4, 4)
+
+
+def test_of_a_patient_who_left_no_row_of_an_earlier_submission_stays(centre, loaded):
+    centre.spec(LABS.format(incremental="incremental: true"))
+    centre.write("labs.csv", FIRST)
+    _again(centre, "2021-01-31", SECOND, patients=WITHOUT_B)
+    load_centre("XX01")
+    assert [day for day, *_ in _counts(loaded)] == [12, 13, 14]
+    assert {row["id"] for row in loaded("raw.xx01__labs")} == {"A"} and loaded("quality.quarantine") == []
+    assert [(w["centre_patient_id"], w["rows_removed"]) for w in loaded("quality.withdrawn_patient")] == [("B", 2)]
+
+
+def test_without_a_row_key_rows_are_matched_within_the_patient_and_their_values_not_kept(centre, loaded):
+    centre.spec(LABS.format(incremental="incremental: false").replace("row_key: [id, date]", "row_key: []"))
+    centre.write("labs.csv", "id;date;plt;room\nA;12/01/2020;12;1\nB;12/01/2020;12;1")
+    _again(centre, "2021-01-31", "id;date;plt;room\nB;12/01/2020;12;1")
+    load_centre("XX01")
+    changes = [(c["change"], c["centre_patient_id"], c["row_key"]) for c in loaded("quality.submission_change")]
+    assert changes == [("removed", "A", "A · a row of labs.csv")]
 
 
 def test_the_same_files_under_another_date_and_name_are_no_new_submission(centre, loaded):
@@ -80,7 +105,7 @@ def test_an_earlier_state_is_loaded_as_of_a_day(centre, loaded, monkeypatch):
 def test_changes_are_listed_by_key_and_column_and_values_only_of_study_fields(centre, loaded):
     centre.spec(LABS.format(incremental="incremental: false"))
     centre.write("labs.csv", FIRST)
-    _again(centre, "2021-01-31", SECOND, patients=PATIENT_ROWS.replace("B;Hidden Person;M;01/02/1980;01/03/2020;20/03/2020;20/03/2020", ""))
+    _again(centre, "2021-01-31", SECOND, patients=WITHOUT_B)
     load_centre("XX01")
     changes = [(c["change"], c["row_key"], c["column_name"], c["value_before"], c["value_after"]) for c in loaded("quality.submission_change")]
     assert sorted(changes, key=str) == [

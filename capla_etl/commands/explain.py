@@ -47,6 +47,11 @@ def run(options: argparse.Namespace) -> int:
         except NotFound as not_found:
             print(not_found, file=sys.stderr)
             return 1
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            print(f"The plot cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
+            return 1
     return 0
 
 

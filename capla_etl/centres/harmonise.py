@@ -54,11 +54,15 @@ _MESSAGES = {
 }
 
 
+#: Nobody of the study was born earlier than so many years before the cut-off, whether or not a birth date is known.
+_OLDEST_YEARS = study.fields()["age_years_reported"].range[1]
+
+
 def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death: str) -> str:
     """Rule that a dated value breaks, or null (PROTOCOL 2: after the cut-off, after death, before birth)."""
     return (
         f"case when {value} > date '{cutoff}' then 'after_data_cutoff' when {value} > {death} then 'after_death' "
-        f"when {value} < {birth_date} or year({value}) < {birth_year} then 'before_birth' end"
+        f"when {value} < {birth_date} or year({value}) < {birth_year} or year({value}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth' end"
     )
 
 
@@ -262,7 +266,7 @@ class Harmoniser:
                 continue
             if built.is_patient and p.name == "birth_date":
                 late = f"when v_birth_date > date '{self.submission}' then 'after_data_cutoff'"
-                age = f"when date_diff('year', v_birth_date, first_tpe) > {self._oldest()} then 'out_of_range'"
+                age = f"when date_diff('year', v_birth_date, first_tpe) > {_OLDEST_YEARS} then 'out_of_range'"
                 rule = f"case {late} {age} end"
             else:
                 death = "cast(null as date)" if built.is_patient and p.name == "death_date" else "last_possible_day"
@@ -295,14 +299,10 @@ class Harmoniser:
             )
         )"""
 
-    @staticmethod
-    def _oldest() -> int:
-        return study.fields()["age_years_reported"].range[1]
-
     def _say_oldest(self, parsed: list[Parsed]) -> None:
         for p in parsed:
             if p.name == "birth_date":
-                p.expected["range"] = f"age 0 to {self._oldest()} years at the first exchange"
+                p.expected["range"] = f"age 0 to {_OLDEST_YEARS} years at the first exchange"
 
     def _decide(self, built: RecordSql, parsed: list[Parsed]) -> None:
         """``decided``: rules of runs and courses, of the key, and whether what the record needs is there."""

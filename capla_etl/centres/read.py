@@ -295,7 +295,7 @@ def _read_statistical(content: bytes, declared: Stata | Spss, table: Table, decl
                 frame, meta = pyreadstat.read_sav(copy.name, user_missing=True, apply_value_formats=True)
             else:
                 frame, meta = pyreadstat.read_dta(copy.name, apply_value_formats=True)
-        except (pyreadstat.ReadstatError, UnicodeDecodeError, ValueError) as error:
+        except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, TypeError, OverflowError) as error:
             raise _Unreadable(f"not readable as a {declared.type.upper()} file; ask the centre to send it again.") from error
     for column, ranges in (meta.missing_ranges or {}).items():
         for limits in ranges:
@@ -329,13 +329,15 @@ class _JsonFile:
             (row, "quarantined", "not_json", "The line is not a JSON object.") if filled else (row, "ignored", "blank_row", "Blank row.")
             for row, filled in self.con.execute("select source_row, trim(line) <> '' from lines where not readable order by 1").fetchall()
         ]
+        if not self._values("select 1 from lines where readable limit 1"):
+            raise _Unreadable("no line is a JSON object; was the file cut off, or is it in another format?")
         self.con.execute(
             """create table node as
             select l.source_row, t.fullkey, t.type,
                    coalesce(nullif(regexp_extract(t.fullkey, '^\\$\\.(.*?)\\[\\d+\\]', 1), ''), '') as list_path,
                    try_cast(nullif(regexp_extract(t.fullkey, '\\[(\\d+)\\]', 1), '') as bigint) as list_index,
                    coalesce(nullif(regexp_replace(t.fullkey, '^\\$\\.(.*?\\[\\d+\\]\\.?)?', ''), ''), 'value') as leaf_path,
-                   case t.type when 'NULL' then '' when 'VARCHAR' then json_extract_string(l.line, t.fullkey) else cast(t.atom as varchar) end as text
+                   case t.type when 'NULL' then '' when 'VARCHAR' then json_extract_string(t.atom, '$') else cast(t.atom as varchar) end as text
             from (select * from lines where readable) l, json_tree(l.line) t where t.fullkey <> '$' and t.type <> 'OBJECT'"""
         )
         repeated = self._values("select source_row from node group by source_row, fullkey having count(*) > 1 order by 1")

@@ -159,7 +159,7 @@ class RecordSql:
                 return list(self._vocabulary(source, study.fields()[declared_name]))
             if source.column == parsed.column and source.centres:
                 return [f"{word}{source.separator}<number>" for word in source.centres]
-            if source.column == parsed.column and source.comparator:
+            if source.comparator and source.comparator.column == parsed.column:
                 return list(source.comparator.codes)
         return []
 
@@ -262,7 +262,6 @@ class RecordSql:
         digits, is_number = self._digits(f"trim(regexp_replace({text}, '^[<>]', ''))", decimal, source.thousands)
         rules = []
         if sign:
-            rules.append((f"{sign} is null", STOPPING_RULE))
             rules.append((f"{in_text} <> '' and {sign} <> '' and {in_text} <> {sign}", "comparator_contradiction"))
             if source.stands_for:
                 rules.append((f"{sign} <> '' and {in_text} = ''", "comparator_contradiction"))
@@ -280,11 +279,16 @@ class RecordSql:
             expected["range"] = ", ".join(ranges)
         if declared.type == "integer":
             rules.append((f"{value} <> floor({value})", "not_a_whole_number"))
-        value = f"case when {is_number} then {value} end"
+        # a number too large for its type is refused as out of range, not a failed cast
+        value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
         parsed = [replace(plain, value=value, rule=f"case when {text} is not null then {_first_rule(rules)} end", expected=expected)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
             parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
+        if sign:
+            words = self.aliases[source.comparator.column]
+            unknown = _first_rule([(f"{plain.text} is not null and {sign} is null", STOPPING_RULE)])
+            parsed.append(replace(plain, name=f"{plain.name}_sign", column=source.comparator.column, text=words, value=sign, sql_type="VARCHAR", rule=unknown))
         return parsed
 
     @staticmethod
@@ -314,10 +318,10 @@ class RecordSql:
             factor = declared.units.get(name, 1)
             if isinstance(factor, dict):
                 text = quote(source.uln.constant) if source.uln.constant else self.aliases[source.uln.column]
-                limit, _ = self._digits(text, decimal, None)
+                limit, is_limit = self._digits(text, decimal, None)
                 low, high = study.fields()["ldh_uln_u_per_l"].range
                 rules.append((f"{here} and {text} is null", "limit_missing"))
-                rules.append((f"{here} and coalesce({limit} not between {low} and {high}, true)", "limit_not_plausible"))
+                rules.append((f"{here} and not coalesce({is_limit} and {limit} between {low} and {high}, false)", "limit_not_plausible"))
                 expected["limit"] = f"{low} to {high} U/L"
                 converted = f"cast({digits} as double) / cast({limit} as double)"
             else:

@@ -98,6 +98,7 @@ def test_a_number_is_read_exactly_or_refused(centre, loaded, row, expected):
         ("B", "21/03/2020", "after_death"),
         ("B", "01/02/1980", date(1980, 2, 1)),  # the day of birth
         ("B", "31/01/1980", "before_birth"),
+        ("B", "01/01/0000", "before_birth"),
         ("C", "12/01/2020", "unknown_patient"),
         ("", "12/01/2020", "missing_key"),
         (" A ", "12/01/2020", date(2020, 1, 12)),

@@ -59,12 +59,14 @@ class Correction(_Strict):
     """One cell that the centre corrected: the row that ``where`` identifies, what it shows, what it should be, why and who says so.
 
     ``table`` is a table of the spec; ``where``, ``expected`` and ``corrected`` are text as in the file. It applies from ``submission`` on.
+    ``rows``: how many rows ``where`` identified when it was declared, only one of which showed ``expected``.
     """
 
     query: str
     submission: date
     table: str
     where: dict[str, str] = Field(min_length=1)
+    rows: int = Field(default=1, ge=1)
     column: str
     expected: str
     corrected: str
@@ -91,8 +93,8 @@ class Answered(_Strict):
     first_seen: date
     corrected: str = ""
     reason: str = ""
-    answered_by: str = ""
-    answered_on: date | None = None
+    answered_by: str = Field(min_length=1)
+    answered_on: date
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Answer:
     corrected_value: str
     reason: str
     confirmed_by: str
-    confirmed_on: date | None
+    confirmed_on: date
 
 
 class AnswersRefused(Exception):
@@ -156,7 +158,7 @@ def corrections_in_force(folder: Path, submission: date, as_of: date | None = No
 
 def answers(folder: Path, as_of: date | None = None) -> list[Answered]:
     """Every query that a centre has answered; of an earlier state, those answered by then."""
-    return [a for a in _read(folder, ANSWERS, Answered) if as_of is None or a.answered_on is None or a.answered_on <= as_of]
+    return [a for a in _read(folder, ANSWERS, Answered) if as_of is None or a.answered_on <= as_of]
 
 
 def write(folder: Path, new_answers: list[Answered], new_corrections: list[Correction]) -> None:
@@ -191,6 +193,7 @@ def declare(folder: Path, given: list[Answer], asked: dict[str, dict], as_of: da
     spec = load_spec(folder / "centre.yml")
     raws = read_current(spec, folder, as_of)
     current = date.fromisoformat(distinct_submissions(folder, as_of)[-1].name)
+    in_study, _ = apply_corrections(raws, corrections_in_force(folder, current, as_of), spec)
     before = {a.query: a for a in answers(folder)}
     new_answers, new_corrections, problems = [], [], []
     for answer in given:
@@ -202,7 +205,7 @@ def declare(folder: Path, given: list[Answer], asked: dict[str, dict], as_of: da
             problems.append(f"row {answer.row}: {answer.query_id} is answered otherwise already. To answer it anew, remove it from {ANSWERS} and {CORRECTIONS} first.")
             continue
         try:
-            new_corrections += list(_corrections_of(answer, query, spec, raws, current)) if answer.answer == CORRECTED else []
+            new_corrections += list(_corrections_of(answer, query, spec, raws, in_study, current)) if answer.answer == CORRECTED else []
             new_answers.append(answered)
         except ValueError as error:
             problems.append(f"row {answer.row}: {answer.query_id}: {error}")
@@ -254,26 +257,34 @@ def _try(folder: Path, spec: Spec, raws: list[RawTable], answered: set[str], new
         raise AnswersRefused([f"with these corrections the centre would be refused: {p}" for p in refused.problems]) from refused
 
 
-def _corrections_of(answer: Answer, query: dict, spec: Spec, raws: list[RawTable], current: date) -> Iterator[Correction]:
-    """One correction for each row that a query is about; ``ValueError`` where the source does not show what the query found."""
+def _corrections_of(answer: Answer, query: dict, spec: Spec, raws: list[RawTable], in_study: list[RawTable], current: date) -> Iterator[Correction]:
+    """One correction for each row that a query is about; ``ValueError`` where the source does not show what the query found.
+
+    ``in_study`` are the tables with the corrections in force: the row's patient may be one of them.
+    """
     rows = [int(n) for n in query["row_numbers"].split(",") if n.strip()]
     if not rows or len(rows) < query["occurrences"]:
-        raise ValueError("it is about too many rows to be corrected one by one. Leave it open and send a corrected submission.")
+        raise ValueError("it is about too many rows, or rows of several submissions, to be corrected one by one. Leave it open and send a corrected submission.")
     column = query["column_name"]
-    for raw in raws:
+    for raw, read in zip(raws, in_study, strict=True):
         if raw.sheet != query["sheet"] or column not in raw.rows.column_names:
             continue
         places = {place(raw, number): index for index, number in enumerate(raw.rows["source_row"].to_pylist())}
         indices = [places[(query["file"], row)] for row in rows if (query["file"], row) in places]
         if len(indices) != len(rows):
             continue
+        patients = [(read.rows[spec.tables[raw.name].key][index].as_py() or "").strip() for index in indices]
+        if query["centre_patient_id"] and set(patients) != {query["centre_patient_id"]}:
+            raise ValueError("the row is another patient's now. Run `capla study`, export the workbook again and answer it anew.")
         for index in indices:
             cell = raw.rows[column][index].as_py()
+            where, identified = _where(spec.tables[raw.name], raw, index, column)
             yield Correction(
                 query=answer.query_id,
                 submission=current,
                 table=raw.name,
-                where=_where(spec.tables[raw.name], raw, index, column),
+                where=where,
+                rows=identified,
                 column=column,
                 expected=cell,
                 corrected=_corrected_cell(cell, query, answer.corrected_value),
@@ -295,8 +306,10 @@ def _corrected_cell(cell: str, query: dict, value: str) -> str:
     raise ValueError("the cell does not show what the query found, so the cause is elsewhere or the source has changed. Answer it with another question, or export again.")
 
 
-def _where(table: Table, raw: RawTable, index: int, column: str) -> dict[str, str]:
-    """Fewest columns of a row that tell it from every other row: the patient first, then those that the study reads; no free text."""
+def _where(table: Table, raw: RawTable, index: int, column: str) -> tuple[dict[str, str], int]:
+    """Fewest columns of a row that tell it from every other row, and how many rows they identify: the patient first, then those that the study
+    reads; no free text. More than one row only if the cell to correct tells it from the others.
+    """
     withheld = withheld_columns(table)
     read = [c for r in table.records for s in r.fields.values() for c in source_columns(s)]
     kinds = [table.row_kinds.column] if table.row_kinds else []
@@ -310,11 +323,11 @@ def _where(table: Table, raw: RawTable, index: int, column: str) -> dict[str, st
         if not where or pc.sum(narrower).as_py() < pc.sum(same).as_py():
             where[candidate], same = value, narrower
         if pc.sum(same).as_py() == 1:
-            return where
+            return where, 1
     shown = pc.and_(same, pc.equal(raw.rows[column], raw.rows[column][index].as_py()))
     if where and pc.sum(shown).as_py() == 1:
-        return where
-    raise ValueError("the file holds the same row several times. Leave it open and send a corrected submission.")
+        return where, pc.sum(same).as_py()
+    raise ValueError("the file holds the same row several times. Leave it open and send the file again, corrected.")
 
 
 def content_hash_with(content_hash: str, declared: list[Correction]) -> str:
@@ -342,14 +355,17 @@ def _found(raw: RawTable | None, correction: Correction) -> tuple[int | None, st
         mask = pc.and_(mask, pc.equal(raw.rows[column], text))
     same_row = pc.indices_nonzero(mask).to_pylist()
     values = raw.rows[correction.column].take(pa.array(same_row, pa.int64())).to_pylist()
-    exact = [index for index, value in zip(same_row, values, strict=True) if value == correction.expected]
-    if len(exact) == 1:
-        return exact[0], ""
     where = f"{raw.file}, column {correction.column!r}"
     if not same_row:
         return None, f"{where}: no row is identified by it any more (not found). If the source was fixed or the row withdrawn, remove the correction."
-    if len(exact) > 1:
-        return None, f"{where}: {len(exact)} rows are identified by it; expected one. Add columns to `where`, or remove the correction."
+    exact = [index for index, value in zip(same_row, values, strict=True) if value == correction.expected]
+    if len(same_row) == correction.rows and len(exact) == 1:
+        return exact[0], ""
+    if len(same_row) > correction.rows or exact:
+        return None, (
+            f"{where}: {len(same_row)} rows are identified by it, {len(exact)} with the expected value; expected {correction.rows} and one. "
+            "Add columns to `where`, or remove the correction and ask the centre again."
+        )
     if correction.corrected in values:
         return None, f"{where}: the source shows the corrected value already. The source was fixed: remove the correction."
     return None, f"{where}: the source shows another value than the expected one. The source was fixed: remove the correction, or ask the centre again."

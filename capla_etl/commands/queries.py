@@ -44,6 +44,9 @@ def _export(centre: str | None, folder: Path | None) -> int:
         except KeyError as error:
             print(error.args[0])
             return 1
+        except OSError as error:
+            print(f"{error.filename}: cannot be written ({error.strerror}). Name a folder (--to FOLDER) that can be written to.")
+            return 1
         for path, centre_id in zip(written, centres, strict=True):
             asked = connection.execute("select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]).fetchone()
             print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
@@ -53,19 +56,19 @@ def _export(centre: str | None, folder: Path | None) -> int:
 def _import(workbooks: list[Path]) -> int:
     with _connect() as connection:
         queries = connection.execute("select * from quality.query").df()
-        submissions = dict(connection.execute("select centre_id, cast(submission as varchar) from harmonised.submission").fetchall())
+        files = set(connection.execute("select centre_id, submission, file, sha256 from quality.submission_history").fetchall())
     workbooks = workbooks or sorted(paths.data_raw().glob("*/answers/*.xlsx"))
     if not workbooks:
         print(f"No workbook to read: none given, and none in {paths.data_raw()}/<CENTRE>/answers/.")
         return 1
-    return max([_read(path, queries, submissions) for path in workbooks])
+    return max([_read(path, queries, files) for path in workbooks])
 
 
-def _read(path: Path, queries, submissions: dict[str, str]) -> int:
-    """One workbook: its answers kept, or every problem said and nothing written."""
+def _read(path: Path, queries, files: set[tuple]) -> int:
+    """One workbook: its answers kept, or every problem said and nothing written. ``files`` are those that the questions were asked about."""
     from capla_etl.centres.corrections import AnswersRefused, declare
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.history import distinct_submissions
+    from capla_etl.centres.history import history
     from capla_etl.quality.workbook import read_answers
 
     asked = {row["query_id"]: row for row in queries.to_dict("records")}
@@ -79,8 +82,9 @@ def _read(path: Path, queries, submissions: dict[str, str]) -> int:
         new = []
         for centre_id in centres:
             folder = paths.data_raw() / centre_id
-            if distinct_submissions(folder, paths.as_of())[-1].name != submissions[centre_id]:
-                raise AnswersRefused([f"{centre_id}: a submission arrived after the published warehouse was made. Run `capla study` first."])
+            now = {(f["centre_id"], f["submission"], f["file"], f["sha256"]) for f in history(folder, paths.as_of()).to_pylist()}
+            if changed := sorted({f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}):
+                raise AnswersRefused([f"{centre_id}: files arrived or changed after the published warehouse was made ({', '.join(changed)}). Run `capla study` first."])
             new = declare(folder, answers, asked, paths.as_of())
     except (AnswersRefused, CentreRefused) as refused:
         print(f"{path.name}: not read, nothing written.\n" + "\n".join(f"  - {p}" for p in refused.problems))

@@ -42,7 +42,7 @@ COLUMNS = {
     "sheet": "Sheet or list.",
     "row_number": "Row of the file (the first, where the question is about several).",
     "row_numbers": f"Rows of the file, at most {LISTED_ROWS} of them.",
-    "occurrences": "How many rows the question is about.",
+    "occurrences": "How many rows the question is about, those of earlier submissions too.",
     "column_name": "Column of the file that would be corrected; empty where there is no single one.",
     "found": "What was found.",
     "question": "What is asked.",
@@ -281,9 +281,10 @@ def derive(con: duckdb.DuckDBPyConnection, columns: pd.DataFrame) -> pd.DataFram
     rows = rows.sort_values(["centre_id", "category", "kind", "centre_patient_id", "file", "sheet", "row_number", "found"], kind="stable")
     grouped = rows.groupby("query_id", sort=False)
     out = grouped.first().reset_index()
-    numbers = grouped["row_number"].agg(lambda n: sorted(set(n.dropna().astype(int))))
-    out["occurrences"] = [max(1, len(numbers[q])) for q in out["query_id"]]
-    out["row_numbers"] = [", ".join(map(str, numbers[q][:LISTED_ROWS])) for q in out["query_id"]]
+    places = {q: sorted({(f, int(n)) for f, n in zip(g["file"], g["row_number"], strict=True) if pd.notna(n)}) for q, g in grouped}
+    out["occurrences"] = [max(1, len(places[q])) for q in out["query_id"]]
+    in_file = [[n for f, n in places[q] if f == file] for q, file in zip(out["query_id"], out["file"], strict=True)]
+    out["row_numbers"] = [", ".join(map(str, numbers[:LISTED_ROWS])) for numbers in in_file]
     several = out["kind"].isin(ONE_CAUSE) & (out["occurrences"] > 1)
     out.loc[several, "found"] = [f"{n} rows, the first: {v}" for n, v in zip(out.loc[several, "occurrences"], out.loc[several, "found"], strict=True)]
     out["patient_id"] = out["patient_id"].astype(object).where(out["patient_id"].notna(), None)
@@ -335,7 +336,7 @@ def _column(con: duckdb.DuckDBPyConnection, row, kind: Kind, columns: pd.DataFra
         return ""
     ends = here.loc[here["field"] == "end_date", "column_name"].unique()
     table = f'raw."{row.centre_id.lower()}__{here["spec_table"].iloc[0]}"'
-    cells = con.execute(f"select * from {table} where source_row = ?", [row.row_number]).df().iloc[0]
+    cells = con.execute(f"select * from {table} where source_file = ? and source_row = ?", [row.file, row.row_number]).df().iloc[0]
     open_courses = [s for s, e in zip(starts, ends, strict=False) if not str(cells[s] or "").strip() and str(cells[e] or "").strip()]
     return open_courses[0] if len(open_courses) == 1 else ""
 
@@ -355,9 +356,9 @@ def first_seen(derived: pd.DataFrame, columns: pd.DataFrame, spec: Spec, submiss
         derived: the centre's rows, as ``derive`` returns them.
         columns: as ``field_columns`` returns them.
         spec: the centre's spec.
-        submissions: date and tables as sent, the oldest first, the current one last.
+        submissions: date and tables as sent, the oldest first, the current one last. A row of an earlier one is looked for from there back.
     """
-    *earlier, (current, raws) = submissions
+    current = submissions[-1][0]
     seen = dict.fromkeys(derived["query_id"], current)
     contents: dict[tuple[date, str], tuple[list[int], list[tuple]]] = {}
 
@@ -369,28 +370,37 @@ def first_seen(derived: pd.DataFrame, columns: pd.DataFrame, spec: Spec, submiss
             contents[day, name] = (raw.rows["source_row"].to_pylist() if raw else []), cells
         return contents[day, name]
 
-    for query in derived.itertuples() if earlier else ():
+    for query in derived.itertuples() if len(submissions) > 1 else ():
         here = _of_file(columns, query.centre_id, query.file, query.sheet)
         if here.empty or pd.isna(query.row_number):
             continue
         name = here["spec_table"].iloc[0]
-        numbers, cells = rows_of(current, raws, name)
+        folder = query.file.rpartition("/")[0]
+        sent = date.fromisoformat(folder) if folder else current
+        upto = [(day, tables) for day, tables in submissions if day <= sent]
+        if not upto or upto[-1][0] != sent:
+            continue
+        numbers, cells = rows_of(*upto[-1], name)
         now = next((c for n, c in zip(numbers, cells, strict=True) if n == query.row_number), None)
-        for day, tables in reversed(earlier):
+        for day, tables in reversed(upto):
             if now is None or now not in rows_of(day, tables, name)[1]:
                 break
             seen[query.query_id] = day
     return seen
 
 
-def with_answers(derived: pd.DataFrame, answered: dict[str, list[Answered]], patients: pd.DataFrame, seen: dict[str, date]) -> pd.DataFrame:
+def with_answers(
+    derived: pd.DataFrame, answered: dict[str, list[Answered]], patients: pd.DataFrame, seen: dict[str, date], applied: frozenset[str] = frozenset()
+) -> pd.DataFrame:
     """The table ``quality.query``: what is asked now, and what was answered.
 
     Args:
         derived: as ``derive`` returns it.
-        answered: centre -> its answered queries. One that the data no longer raise stays as it was asked, unless its patient has left.
+        answered: centre -> its answered queries. One that the data no longer raise stays without what was found, unless its patient has left; one
+            that names no patient, or a second one, is left out, since nothing says whose data it holds. One in ``applied`` stays as it was asked.
         patients: ``centre_id``, ``centre_patient_id``, ``patient_id`` of every patient of the current submissions.
         seen: query_id -> date of the first submission, for each derived query.
+        applied: queries whose corrections are in force: the source still shows what they found.
 
     Returns:
         One row per question, ordered by centre, status (open first), category, kind, patient and place.
@@ -404,6 +414,10 @@ def with_answers(derived: pd.DataFrame, answered: dict[str, list[Answered]], pat
                 continue  # the correction is not in force (or did not help): asked again
             if a.patient and (centre_id, a.patient) not in ids:
                 continue  # the patient has left
+            if a.query not in rows and a.query not in applied:
+                if a.category == "suspected_same_patient" or not a.patient:
+                    continue  # it may be about a patient who has left
+                a = a.model_copy(update={"found": ""})
             answer = {"accepted": "accepted as is", "corrected": "corrected"}[a.status]
             given = {"status": a.status, "answer": answer, "corrected_value": a.corrected, "answered_by": a.answered_by, "answered_on": a.answered_on, "reason": a.reason}
             rows[a.query] = rows.get(a.query, _as_asked(centre_id, a, ids)) | given
@@ -443,7 +457,8 @@ def query_table(con: duckdb.DuckDBPyConnection, folders: list[Path], as_of: date
         its_queries = derived[derived["centre_id"] == folder.name]
         seen |= first_seen(its_queries, columns, specs[folder.name], _submissions(specs[folder.name], folder, as_of))
     patients = con.execute("select centre_id, centre_patient_id, patient_id from harmonised.patient").df()
-    table = with_answers(derived, {folder.name: answers(folder, as_of) for folder in folders}, patients, seen)
+    applied = frozenset(q for (q,) in con.execute("select query_id from quality.correction").fetchall())
+    table = with_answers(derived, {folder.name: answers(folder, as_of) for folder in folders}, patients, seen, applied)
     kept_nowhere = {(code, column) for code, spec in specs.items() for t in spec.tables.values() for column in withheld_columns(t)}
     withheld = pd.Series([place in kept_nowhere for place in zip(table["centre_id"], table["column_name"], strict=True)], dtype=bool)
     table.loc[withheld & (table["corrected_value"] != ""), "corrected_value"] = "(withheld)"

@@ -100,7 +100,7 @@ def _readme(sheet, centre_id: str, queries: pd.DataFrame, data_cut_off: date) ->
         "",
         f"Each row of the sheet '{SHEET}' is one question. File, sheet, row and column say where it is in what you sent; 'Found' is what is there.",
         "Fill in the yellow cells only; the others are locked. Leave a question blank that you cannot answer yet: it stays open.",
-        f"Answer '{ACCEPTED}': nothing changes; the question says what that means. Say why under 'Reason' and who confirmed it.",
+        f"Answer '{ACCEPTED}': nothing changes; the question says what that means. Say who confirmed it and the date (YYYY-MM-DD), and why under 'Reason'.",
         f"Answer '{CORRECTED}': write under 'Correct value' exactly what should stand in that cell of your file (same unit, same date format, same decimal mark), "
         "the reason, who confirmed it, and the date (YYYY-MM-DD).",
         "'How many' above 1: the answer holds for all these rows. Where 'Column' is empty a correction needs a new submission.",
@@ -238,14 +238,16 @@ def _answer(number: int, row: dict, known: dict[str, dict]) -> tuple[Answer | No
     day, wrong_day = _date(row["Date"].value)
     problems += wrong_day
     text = "" if value is None else str(value).strip()
+    needed = {"Confirmed by": by, "Date": day or wrong_day}
     if word == CORRECTED:
-        needed = {"Correct value": text, "Reason": reason, "Confirmed by": by, "Date": day or wrong_day}
-        problems += [f"corrected, but {name} is empty. Fill it in." for name, given in needed.items() if not given]
+        needed = {"Correct value": text, "Reason": reason} | needed
+    problems += [f"{word}, but {name} is empty. Fill it in." for name, given in needed.items() if not given]
+    if word == CORRECTED:
         if not known[query_id]["column_name"]:
             problems.append("this question points to no single cell, so it cannot be corrected here. Leave it open and send a corrected submission.")
     elif text:
         problems.append(f"'{ACCEPTED}', but Correct value is filled in. Choose '{CORRECTED}', or clear the value.")
-    return Answer(number, query_id, word, text, reason, by, day), problems
+    return (Answer(number, query_id, word, text, reason, by, day) if day else None), problems
 
 
 def _date(value) -> tuple[date | None, list[str]]:

@@ -106,6 +106,22 @@ def test_reading_the_same_workbook_again_changes_nothing(answered, folders):
     assert len(answers(folders / "data_raw" / "FR01")) == 2
 
 
+def test_answers_wait_until_a_changed_file_was_loaded(answered, folders, capsys):
+    rows = folders / "data_raw" / "FR01" / "2023-06-30" / "bilans.csv"
+    sent = rows.read_bytes()
+    rows.write_bytes(sent + b"\n")
+    try:
+        assert cli.main(["queries", "import"]) == 1
+    finally:
+        rows.write_bytes(sent)
+    assert "files arrived or changed after the published warehouse was made (2023-06-30/bilans.csv). Run `capla study` first." in capsys.readouterr().out
+
+
+def test_exporting_to_a_file_says_so(answered, folders, capsys):
+    assert cli.main(["queries", "export", "FR01", "--to", str(folders / "sent" / "FR01.xlsx")]) == 1
+    assert "cannot be written" in capsys.readouterr().out
+
+
 def test_ids_are_the_same_after_a_rerun_and_in_a_shuffled_file(answered, before, folders):
     rows = folders / "data_raw" / "FR01" / "2023-06-30" / "bilans.csv"
     sent = rows.read_bytes()

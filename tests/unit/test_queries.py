@@ -6,10 +6,12 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from capla_etl.centres.corrections import AnswersRefused
+from capla_etl.centres.corrections import Answer, Answered, AnswersRefused, declare
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.load import load_centre
-from capla_etl.quality.queries import COLUMNS, KINDS, with_answers
+from capla_etl.centres.read import read_submission
+from capla_etl.centres.spec import load_spec
+from capla_etl.quality.queries import COLUMNS, KINDS, field_columns, first_seen, with_answers
 from capla_etl.quality.workbook import HEADINGS, read_answers, workbook_bytes
 
 ASKED = {
@@ -17,6 +19,7 @@ ASKED = {
     "file": "labs.csv", "sheet": "", "row_number": 2, "row_numbers": "2", "occurrences": 1, "column_name": "count", "found": "=HYPERLINK(1)", "question": "Which?",
 }  # fmt: skip
 CORRECTED = {"Answer": "corrected", "Correct value": "12", "Reason": "typing error", "Confirmed by": "Dr A", "Date": "2021-01-05"}
+ACCEPTED = {"Answer": "accepted as is", "Confirmed by": "Dr A", "Date": "2021-01-05"}
 
 
 def _queries(*changes: dict) -> pd.DataFrame:
@@ -85,9 +88,12 @@ def test_an_answer_is_read(answer):
         (CORRECTED | {"Date": "5/1/21"}, "Date: found '5/1/21'; write it as YYYY-MM-DD"),
         (CORRECTED | {"Correct value": 1.5}, "Correct value: found a number or date cell"),
         (CORRECTED | {"Correct value": "=1+1"}, "Correct value: found a formula"),
+        (CORRECTED | {"Date": None}, "row 2: corrected, but Date is empty. Fill it in"),
+        (ACCEPTED | {"Date": None}, "row 2: accepted as is, but Date is empty. Fill it in"),
+        (ACCEPTED | {"Confirmed by": None}, "row 2: accepted as is, but Confirmed by is empty. Fill it in"),
         ({"Answer": "perhaps"}, "Answer: found 'perhaps'"),
         ({"Reason": "why not"}, "Answer is blank but Reason is filled in"),
-        ({"Answer": "accepted as is", "Correct value": "12"}, "Correct value is filled in"),
+        (ACCEPTED | {"Correct value": "12"}, "Correct value is filled in"),
     ],
 )
 def test_an_answer_that_cannot_be_used_says_why(answer, cells, said):
@@ -104,6 +110,24 @@ def test_another_file_is_no_workbook(tmp_path):
     (tmp_path / "x.xlsx").write_bytes(b"no zip")
     with pytest.raises(AnswersRefused, match="not a whole XLSX workbook"):
         read_answers(tmp_path / "x.xlsx", _queries())
+
+
+@pytest.mark.parametrize(
+    ("change", "applied", "kept"),
+    [
+        ({}, (), [("accepted", "")]),
+        ({}, ("Q-2",), [("accepted", "found then")]),
+        ({"patient": "left"}, (), []),
+        ({"patient": ""}, (), []),
+        ({"category": "suspected_same_patient"}, (), []),
+    ],
+)
+def test_an_answered_question_that_is_no_longer_asked_keeps_no_data_of_who_left(change, applied, kept):
+    said = {"query": "Q-2", "status": "accepted", "category": "refused_value", "kind": "not_a_date", "patient": "A", "found": "found then"}
+    said |= {"question": "When?", "first_seen": date(2020, 12, 31), "answered_by": "Dr A", "answered_on": date(2021, 1, 5)}
+    patients = pd.DataFrame([{"centre_id": "XX01", "centre_patient_id": "A", "patient_id": "p"}])
+    table = with_answers(pd.DataFrame([ASKED]), {"XX01": [Answered(**said | change)]}, patients, {"Q-1": date(2020, 12, 31)}, frozenset(applied))
+    assert list(table.loc[table["query_id"] == "Q-2", ["status", "found"]].itertuples(index=False, name=None)) == kept
 
 
 def test_every_kind_is_named_once_and_asks():
@@ -167,6 +191,7 @@ def test_a_correction_is_applied_and_recorded(labs, loaded):
         ("A;12/01/2020;32", "shows another value than the expected one"),
         ("A;13/01/2020;31000", "not found"),
         ("A;12/01/2020;31000\nA;12/01/2020;31000", "2 rows are identified by it"),
+        ("A;12/01/2020;31000\nA;12/01/2020;31", "2 rows are identified by it"),
     ],
 )
 def test_a_correction_fails_once_the_source_shows_something_else(labs, rows, said):
@@ -195,3 +220,61 @@ def test_a_correction_is_not_in_force_before_it_was_confirmed(labs, loaded, monk
     monkeypatch.setenv("CAPLA_AS_OF", "2021-01-05")
     load_centre("XX01")
     assert len(loaded("quality.correction")) == 1
+
+
+# ------------------------------------------------------------------ from an answer to a correction
+
+ANSWER = Answer(2, "Q-1", "corrected", "31", "typed per mm3", "Dr A", date(2021, 1, 5))
+OF_ROW_3 = ASKED | {"row_numbers": "3", "found": "31000", "status": "open", "first_seen": pd.Timestamp("2020-12-31")}
+
+
+@pytest.fixture
+def declared(labs):
+    """What is declared once the question about row 3 of the labs is answered."""
+    (labs.folder / "corrections.yml").unlink()
+
+    def run(**change) -> str:
+        declare(labs.folder, [ANSWER], {"Q-1": OF_ROW_3 | change})
+        return (labs.folder / "corrections.yml").read_text(encoding="utf-8")
+
+    return run
+
+
+def test_an_answer_becomes_a_correction_of_the_one_row(declared):
+    assert "where:\n    id: A\n    day: 12/01/2020\n" in declared()
+
+
+@pytest.mark.parametrize("category", ["refused_value", "contradiction"])
+def test_an_answer_is_not_given_to_another_patient(labs, declared, category):
+    labs.write("labs.csv", "id;day;count\nA;11/01/2020;20\nB;12/01/2020;31000")
+    with pytest.raises(AnswersRefused, match="row 2: Q-1: the row is another patient's now"):
+        declared(category=category)
+    assert not (labs.folder / "corrections.yml").exists()
+
+
+def test_a_row_that_only_the_cell_itself_tells_apart_is_corrected_while_all_its_like_are_there(labs, declared):
+    labs.write("labs.csv", "id;day;count\nA;12/01/2020;20\nA;12/01/2020;31000")
+    assert "\n  rows: 2\n" in declared()
+    load_centre("XX01")
+    for rows in ("A;12/01/2020;31000", "A;12/01/2020;31000\nA;12/01/2020;20\nA;12/01/2020;21", "A;12/01/2020;31000\nA;12/01/2020;31000"):
+        labs.write("labs.csv", "id;day;count\n" + rows)
+        with pytest.raises(CentreRefused, match="the correction of query Q-1 cannot be applied"):
+            load_centre("XX01")
+
+
+def test_a_row_that_is_there_twice_is_not_corrected(labs, declared):
+    labs.write("labs.csv", "id;day;count\nA;12/01/2020;31000\nA;12/01/2020;31000")
+    with pytest.raises(AnswersRefused, match="holds the same row several times.*send the file again"):
+        declared()
+
+
+def test_a_row_of_an_earlier_submission_is_looked_for_in_that_one(centre):
+    centre.spec(LABS.replace("  key: id", "  key: id\n  row_key: [id, day]\n  incremental: true"))
+    centre.write("labs.csv", "id;day;count\nA;11/01/2020;31000")
+    spec = load_spec(centre.folder / "centre.yml")
+    old = read_submission(spec, centre.submission)
+    centre.write("labs.csv", "id;day;count\nB;11/01/2020;20")
+    days = [(date(2020, 6, 30), old), (date(2020, 12, 31), read_submission(spec, centre.submission))]
+    asked = [{"query_id": "Q-1", "file": "2020-06-30/labs.csv"}, {"query_id": "Q-2", "file": "labs.csv"}]
+    derived = pd.DataFrame([ASKED | a for a in asked])
+    assert first_seen(derived, field_columns([spec]), spec, days) == {"Q-1": date(2020, 6, 30), "Q-2": date(2020, 12, 31)}

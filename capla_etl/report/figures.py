@@ -73,6 +73,12 @@ def _numbers_at_risk(axes: Axes, curve: pd.DataFrame, groups: list[str], title: 
             axes.text(day, line, "[c]" if math.isnan(at_risk[day]) else f"{int(at_risk[day])}", ha="left" if day == 0 else "center", va="center", fontsize=9, color=INK)
 
 
+def _band(axes: Axes, own: pd.DataFrame, colour: str) -> None:
+    """The 95 % band of one group, where its limits are shown (a protecting profile shows none)."""
+    if own[["lower", "upper"]].notna().any(axis=None):
+        axes.fill_between(own["day"], 100 * own["lower"], 100 * own["upper"], step="post", color=colour, alpha=0.13, linewidth=0)
+
+
 def survival_figure(curve: pd.DataFrame) -> Figure:
     """Survival by group with 95 % bands and numbers at risk.
 
@@ -94,7 +100,7 @@ def survival_figure(curve: pd.DataFrame) -> Figure:
         for group in groups:
             own = curve[curve["group"] == group]
             colour = COLOURS[group]
-            axes.fill_between(own["day"], 100 * own["lower"], 100 * own["upper"], step="post", color=colour, alpha=0.13, linewidth=0)
+            _band(axes, own, colour)
             axes.plot(own["day"], 100 * own["survival"], drawstyle="steps-post", color=colour, linewidth=2, linestyle=DASHES[group],
                       label=GROUPS[group])
         axes.set_ylim(floor, 100.4)
@@ -120,7 +126,7 @@ def response_incidence_figure(curve: pd.DataFrame) -> Figure:
         for group in groups:
             own = curve[curve["group"] == group]
             colour = COLOURS[group]
-            axes.fill_between(own["day"], 100 * own["lower"], 100 * own["upper"], step="post", color=colour, alpha=0.13, linewidth=0)
+            _band(axes, own, colour)
             axes.plot(own["day"], 100 * own["incidence"], drawstyle="steps-post", color=colour, linewidth=2, linestyle=DASHES[group],
                       label=GROUPS[group])
             axes.plot(own["day"], 100 * own["death_incidence"], drawstyle="steps-post", color=colour, linewidth=0.9, linestyle=DASHES[group])

@@ -20,6 +20,8 @@ CONFIDENTIAL = "[c]"
 _CONFIDENTIAL_CAVEATS = ("suppressed: ", "withheld: ")
 # Caveats that are printed elsewhere: the effect caveat above the table, who was not assessed in the list beneath it.
 _NOT_ASSESSED = "not assessed: "
+# True of every group alike: one footnote, without a group's name.
+_OF_ALL_GROUPS = ("interval withheld: ",)
 _ELSEWHERE = (EFFECT_CAVEAT, "unadjusted")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -165,7 +167,7 @@ class _Footnotes:
             caveats = [] if pd.isna(line.caveat) else line.caveat.split("; ")
             own = [text for text in caveats if text not in _ELSEWHERE and not text.startswith((_NOT_ASSESSED, *_CONFIDENTIAL_CAVEATS))]
             group = GROUPS.get(line.group, line.group)
-            for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group != "difference" else text for text in own)]:
+            for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group != "difference" and not text.startswith(_OF_ALL_GROUPS) else text for text in own)]:
                 if text not in self.texts:
                     self.texts.append(text)
                 if text not in found:

@@ -6,6 +6,7 @@ can only be made stricter than the limits below. Reading and writing files does 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -25,13 +26,15 @@ from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import COLUMNS, KEY, join_caveats
 from capla_etl.stats.study import ARMS, TIMINGS
 from capla_etl.stats.suppression import CountRules, Counts, suppress
-from capla_etl.stats.survival import difference_of_survival
 
 PROFILES = Path(__file__).with_name("profiles.yml")
 
 # One text for all, so that it does not tell the small counts from those suppressed for their sake.
 SUPPRESSED = "suppressed: fewer than {}, or such a count would follow from it"
 WITHHELD = "withheld: "
+# Exact limits of a survival or incidence, however rounded, say more of its events than the rounded number does, and so does a test on the exact data.
+NO_INTERVAL = "interval withheld: it would narrow a rounded count"
+NO_TEST = f"{WITHHELD}it would narrow a rounded count"
 
 
 class Protection(BaseModel):
@@ -131,6 +134,8 @@ _FLOW_ROWS = {*_FLOW_SUMS, *(part for parts in _FLOW_SUMS.values() for part in p
 _CAUSES = (*(f"cause_{cause.lower()}" for cause in DEATH_CAUSES), "cause_not_stated")
 _SCORES = tuple(f"french_severity_score_{score}" for score in range(5))
 _QUARTILES = ("median", "q1", "q3")
+# Rows of survival and incidence; those of their cells that have no n are estimates.
+_OVER_TIME = ("survival_", "response_by_day_", "death_without_response_by_day_")
 
 
 @dataclass(frozen=True)
@@ -275,10 +280,10 @@ def _alive(line) -> bool:
 
 
 def _patients(percent: float, patients: int) -> int | None:
-    """A percentage that is no n/N (a survival probability) as a number of patients; one patient at least where it is neither 0 nor 100."""
+    """A percentage that is no n/N (a survival probability) as whole patients; one patient at least where it is neither 0 nor 100."""
     if pd.isna(percent):
         return None
-    number = round(patients * percent / 100)
+    number = math.floor(patients * percent / 100 + 1e-6)
     if 0 < percent < 100:
         number = min(max(number, 1), max(patients - 1, 0))
     return number
@@ -351,7 +356,8 @@ class _Protected:
         return make(line) if make else self._without(line, f"{WITHHELD}no rule says when this may be shown")
 
     def _shown(self, line, value: float | None, *, n=None, n_assessed=None, lower=None, upper=None, p_value=None, caveat=None) -> dict:
-        method = join_caveats(line.method, self.rounded if self._from_counts(line) else None)
+        method = _without_interval(line.method) if pd.isna(line.n) and line.row.startswith(_OVER_TIME) else line.method
+        method = join_caveats(method, self.rounded if self._from_counts(line) else None)
         # A caveat that counts patients ("not assessed: 3 of 942") is not repeated.
         kept = "; ".join(part for part in ("" if pd.isna(line.caveat) else line.caveat).split("; ") if part and not re.search(r"\d", part))
         return dict(zip(COLUMNS, (line.table_id, line.row, line.group, line.statistic, value, n, n_assessed, lower, upper, p_value, method,
@@ -381,16 +387,12 @@ class _Protected:
             lower, upper = (100 * limit for limit in wilson(n, n_assessed))
             return self._shown(line, 100 * n / n_assessed, n=n, n_assessed=n_assessed, lower=lower, upper=upper)
         value = 100 * (n_assessed - n if _alive(line) else n) / n_assessed
-        lower, upper = (self._limit(line, limit, n_assessed) for limit in (line.lower, line.upper))
-        return self._shown(line, value, n_assessed=n_assessed, lower=lower, upper=upper)
+        return self._no_interval(self._shown(line, value, n_assessed=n_assessed))
 
-    def _limit(self, line, percent: float, n_assessed: int) -> float | None:
-        """A limit of a probability on the same grid as its estimate: the exact one would give the exact estimate away."""
-        if pd.isna(percent):
-            return None
-        events = self.rules.counts.rounded(int(line.n_assessed) * ((100 - percent) if _alive(line) else percent) / 100)
-        share = 100 * min(events / n_assessed, 1)
-        return 100 - share if _alive(line) else share
+    def _no_interval(self, shown: dict) -> dict:
+        """A cell without its interval, and the same words whether it had one or not."""
+        kept = [part for part in (shown["caveat"] or "").split("; ") if part and not part.startswith("no interval")]
+        return shown | {"caveat": join_caveats(NO_INTERVAL, *kept)}
 
     def _quartile(self, line) -> dict:
         n = self.count(line, "n")
@@ -446,11 +448,10 @@ class _Protected:
 
     def _of_survival(self, line, both: list[dict]) -> dict:
         if line.statistic == "p_value":
-            return self._coarse_p(line)
-        if line.statistic != "risk_difference" or any(arm["lower"] is None or arm["upper"] is None for arm in both):
-            return self._without(line, f"{WITHHELD}no limits to compute it from")
-        value, lower, upper = difference_of_survival(*((arm["value"], arm["lower"], arm["upper"]) for arm in both))
-        return self._shown(line, value, lower=float(lower), upper=float(upper))
+            return self._without(line, NO_TEST)
+        if line.statistic != "risk_difference":
+            return self._without(line, f"{WITHHELD}no rule says when this may be shown")
+        return self._no_interval(self._shown(line, both[0]["value"] - both[1]["value"]))
 
     def _of_values(self, line) -> dict:
         if line.statistic == "p_value":
@@ -480,6 +481,11 @@ class _Protected:
         return self._shown(line, value, p_value=value if line.statistic == "p_value" else None)
 
 
+def _without_interval(method: str) -> str:
+    """A method as it is named where there is no interval."""
+    return "; ".join(part for part in method.split("; ") if not part.startswith("95 % CI"))
+
+
 def _as_published(published: pd.DataFrame, protected: list[dict]) -> list[dict]:
     """The published figures, which are known to everybody, beside what is printed of their counterparts."""
     source = {(line["table_id"], line["row"], line["group"], line["statistic"]): line for line in protected}
@@ -505,11 +511,8 @@ def _as_published(published: pd.DataFrame, protected: list[dict]) -> list[dict]:
 
 # ------------------------------------------------------------------------------------------------------------------- curves
 
-# By curve: column -> (its limits, whether it counts those still without the event).
-_CURVES = {
-    "survival_curve": {"survival": (("lower", "upper"), True)},
-    "response_incidence_curve": {"incidence": (("lower", "upper"), False), "death_incidence": ((), False)},
-}
+# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running totals) are not shown.
+_CURVES = {"survival_curve": {"survival": True}, "response_incidence_curve": {"incidence": False, "death_incidence": False}}
 
 
 def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataFrame:
@@ -521,7 +524,7 @@ def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataF
 
     Returns:
         The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be shown, is not shown at all;
-        numbers at risk are those of the fixed days, rounded; running totals of deaths and of the censored are not shown.
+        numbers at risk are those of the fixed days, rounded; limits and running totals of deaths and of the censored are not shown.
 
     Raises:
         ValueError: an unknown curve.
@@ -532,7 +535,7 @@ def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataF
     return pd.concat(parts, ignore_index=True)[list(curve.columns)] if parts else curve.copy()
 
 
-def _protect_group(curve: pd.DataFrame, columns: dict, rules: Protection) -> pd.DataFrame:
+def _protect_group(curve: pd.DataFrame, columns: dict[str, bool], rules: Protection) -> pd.DataFrame:
     curve = curve.sort_values("day").reset_index(drop=True)
     protected = pd.DataFrame({column: pd.Series(pd.NA, index=curve.index, dtype="Float64") for column in curve.columns}).astype({"group": "string"})
     protected["group"], protected["day"] = curve["group"], curve["day"]
@@ -543,7 +546,7 @@ def _protect_group(curve: pd.DataFrame, columns: dict, rules: Protection) -> pd.
     open_end = at_risk >= rules.curves_from_at_risk
     protected.loc[open_end, "at_risk"] = [rules.counts.rounded(left) for left in at_risk[open_end]]
     whole = rules.counts.rounded(patients)
-    for column, (limits, alive) in columns.items():
+    for column, alive in columns.items():
         value = curve[column].astype(float)
         reached = ((1 - value) if alive else value).mul(patients).where(curve["day"] % rules.curve_step_days == 0).ffill()
         shown = open_end & reached.notna()
@@ -551,10 +554,9 @@ def _protect_group(curve: pd.DataFrame, columns: dict, rules: Protection) -> pd.
         if reached.empty or 0 < reached.iloc[-1] < rules.suppress_below:
             continue
         steps = _steps(reached, rules.suppress_below)
-        for target, series in {column: value, **{limit: curve[limit].astype(float) for limit in limits}}.items():
-            at_step = series.loc[steps].to_numpy()
-            counted = [float("nan") if pd.isna(x) else min(rules.counts.rounded(patients * ((1 - x) if alive else x)) / whole, 1) for x in at_step]
-            protected.loc[reached.index, target] = [(1 - x) if alive else x for x in counted]
+        # Counted as in the tables, so that the two never differ for the same day.
+        shares = [min(rules.counts.rounded(_patients(100 * ((1 - x) if alive else x), patients)) / whole, 1) for x in value.loc[steps]]
+        protected.loc[reached.index, column] = [(1 - share) if alive else share for share in shares]
     return _plain(protected)
 
 

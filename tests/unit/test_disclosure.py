@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from scipy.optimize import Bounds, LinearConstraint, milp
 from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
 
-from capla_etl.report import protected
+from capla_etl.report import figures, protected
 from capla_etl.stats import agreement, disclosure, study, suppression
 from capla_etl.stats.results import COLUMNS, cell, frame
 from capla_etl.stats.suppression import CountRules, Counts, suppress
@@ -50,6 +50,72 @@ class Attacker:
         for sign in (1, -1):
             goal = sign * np.eye(len(self.names))[self.names.index(name)]
             solved = milp(goal, integrality=np.ones(len(self.names)), bounds=self.bounds, constraints=LinearConstraint(self.matrix, 0, 0))
+            assert solved.success, f"no true counts give these printed ones: {solved.message}"
+            ends.append(round(sign * solved.fun))
+        return tuple(ends)
+
+
+class CurveAttacker:
+    """What can be said of the events by day from a table, its curve and the numbers at risk of one group, all together.
+
+    He knows that nobody dies after leaving, that a curve changes only by ten or more, why it did not change on the other fixed days, and (more than a reader
+    can) by how much the censored may raise an estimate above the events: ``weight``.
+    """
+
+    FAR = 5000
+
+    def __init__(self, patients: int, points: dict[int, float | None], at_risk: dict[int, int], curve: dict[int, int], weight: int, events: int | None) -> None:
+        """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn; ``events`` the printed number of all."""
+        self.bounds, self.rules, self.zeros = {}, [], 0
+        self._range("N", (max(10, patients - 2), patients + 2))
+        days = sorted({*points, *at_risk, *curve})
+        for day in days:
+            self._range(f"c{day}", self._of(points.get(day, -1)))
+            self._range(f"e{day}", (0, self.FAR))
+            self._range(f"before{day}", (0, self.FAR))
+            self._range(f"left{day}", self._of(at_risk.get(day, -1)))
+            self._rule({f"c{day}": 1, f"e{day}": -1}, 0, weight)
+            self._rule({f"e{day}": 1, f"before{day}": -1}, 0)
+        self._rule({"N": 1, f"left{days[0]}": -1}, 0, 0)
+        self._rule({f"before{days[0]}": 1}, 0, 0)
+        for day, after in zip(days, days[1:], strict=False):
+            self._rule({f"c{after}": 1, f"c{day}": -1}, 0)
+            self._rule({f"before{after}": 1, f"e{day}": -1}, 0)
+            self._rule({f"left{day}": 1, f"left{after}": -1, f"before{after}": -1, f"before{day}": 1}, 0)
+        if events is not None:
+            self._rule({f"e{days[-1]}": 1}, *self._of(events))
+        shown, last = 0, max(curve, default=0)
+        for day in sorted(curve)[1:]:
+            if curve[day] != curve[shown]:
+                self._rule({f"c{day}": 1}, *self._of(curve[day]))
+                self._rule({f"c{day}": 1, f"c{shown}": -1}, 10)
+                shown = day
+            else:
+                self.zeros += 1
+                self._range(f"z{self.zeros}", (0, 1))
+                self._rule({f"c{day}": 1, f"c{shown}": -1, f"z{self.zeros}": -self.FAR}, -self.FAR, 9)
+                self._rule({f"c{last}": 1, f"c{day}": -1, f"z{self.zeros}": self.FAR}, -self.FAR, 9 + self.FAR)
+        self.counts = [f"c{day}" for day in points if points[day]] + [f"c{day}" for day in curve if curve[day]] + ["N", *(f"left{day}" for day in at_risk)]
+
+    def _of(self, number: float | None) -> tuple[float, float]:
+        if number is None or number == -1:
+            return 0, self.FAR
+        return (0, 0) if number == 0 else (max(10, number - 2), number + 2)
+
+    def _range(self, name: str, limits: tuple[float, float]) -> None:
+        self.bounds[name] = limits
+
+    def _rule(self, factors: dict[str, float], low: float, high: float = np.inf) -> None:
+        self.rules.append((factors, low, high))
+
+    def possible(self, name: str) -> tuple[int, int]:
+        """The smallest and the largest value of a count that all that is printed allows."""
+        names = list(self.bounds)
+        matrix = np.array([[factors.get(known, 0) for known in names] for factors, _, _ in self.rules], float)
+        limits = LinearConstraint(matrix, [low for _, low, _ in self.rules], [high for _, _, high in self.rules])
+        bounds, ends = Bounds(*np.array(list(self.bounds.values()), float).T), []
+        for sign in (1, -1):
+            solved = milp(sign * np.eye(len(names))[names.index(name)], integrality=np.ones(len(names)), bounds=bounds, constraints=limits)
             assert solved.success, f"no true counts give these printed ones: {solved.message}"
             ends.append(round(sign * solved.fun))
         return tuple(ends)
@@ -337,6 +403,69 @@ def test_curves_change_rarely_and_by_enough_patients(both):
                 assert all(true["at_risk"][day] >= 20 for day in values.index if day % 5 == 0)
                 levels = [true[column][day] for day in (0, *changed)]
                 assert all(abs(after - before) * patients_at_start > 10 - 1e-6 for before, after in zip(levels, levels[1:], strict=False))
+
+
+_OVER_TIME = {"survival": ("survival_day_", "survival_curve", "survival"), "response_incidence": ("response_by_day_", "response_incidence_curve", "incidence")}
+
+
+def test_no_survival_or_incidence_has_an_interval(both):
+    """Exact limits, however rounded, say more of the events than their rounded number; so does the log-rank test."""
+    _, shown, shown_curves, _ = both
+    over_time = shown[shown["table_id"].isin(_OVER_TIME) | shown["row"].str.startswith("survival_3_months")]
+    assert over_time[["lower", "upper", "p_value"]].isna().all(axis=None)
+    estimates = over_time[over_time["statistic"].isin(["percent", "risk_difference"]) & over_time["value"].notna()]
+    assert len(estimates) and estimates["caveat"].str.startswith("interval withheld: it would narrow a rounded count").all()
+    assert not over_time["method"].str.contains("95 % CI").any()
+    log_rank = shown[shown["method"].str.contains("log-rank")]
+    assert len(log_rank) and log_rank["value"].isna().all() and log_rank["caveat"].str.startswith(("withheld: ", "suppressed: ")).all()
+    for curve in shown_curves.values():
+        assert curve[["lower", "upper"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("table_id", _OVER_TIME)
+def test_no_count_over_time_follows_from_all_points_together(both, table_id):
+    """Table, curve and numbers at risk leave two values possible for every count at least, the true one among them."""
+    _, shown, shown_curves, curves = both
+    prefix, name, column = _OVER_TIME[table_id]
+    alive = column == "survival"
+    for group, own in shown[(shown["table_id"] == table_id) & shown["row"].str.startswith(prefix)].groupby("group"):
+        lines = {(int(line.row.removeprefix(prefix)), line.statistic): line for line in own.itertuples()}
+        sizes = [line.n_assessed for line in lines.values() if line.statistic == "percent" and not pd.isna(line.n_assessed)]
+        if not sizes:
+            continue
+        size = int(sizes[0])
+
+        def count(share: float, size: int = size) -> int:
+            return round(size * ((1 - share) if alive else share))
+
+        points = {day: None if pd.isna(line.value) else count(line.value / 100) for (day, statistic), line in lines.items() if statistic == "percent"}
+        drawn = shown_curves[name][shown_curves[name]["group"] == group].set_index("day")
+        fixed = [day for day in drawn.index if day % 5 == 0]
+        curve = {day: count(drawn[column][day]) for day in fixed if not pd.isna(drawn[column][day])}
+        at_risk = {day: int(drawn["at_risk"][day]) for day in fixed if not pd.isna(drawn["at_risk"][day])}
+        at_risk |= {day: int(line.value) for (day, statistic), line in lines.items() if statistic == "at_risk" and not pd.isna(line.value)}
+        true = curves[name][curves[name]["group"] == group].set_index("day")
+        patients_at_start = true["at_risk"].iloc[0]
+        died = shown[(shown["table_id"] == "table2") & (shown["row"] == "died_by_day_90") & (shown["group"] == group) & (shown["statistic"] == "percent")]["n"]
+        events = int(died.iloc[0]) if alive and len(died) and not pd.isna(died.iloc[0]) else None
+        weight = int(patients_at_start * (1 - true["survival"].iloc[-1]) - true["deaths"].iloc[-1] + 1e-6) + 1 if alive else 1
+        attacker = CurveAttacker(size, points, at_risk, curve, weight, events)
+        for known in attacker.counts:
+            low, high = attacker.possible(known)
+            assert low < high, f"{group} {known}: {low} to {high}"
+            if known.startswith("left"):
+                assert low <= true["at_risk"][int(known.removeprefix("left"))] <= high
+            elif known.startswith("c"):
+                share = true[column][int(known.removeprefix("c"))]
+                assert low <= int(patients_at_start * ((1 - share) if alive else share) + 1e-6) <= high
+
+
+@pytest.mark.parametrize("draw", [figures.survival_figure, figures.response_incidence_figure])
+def test_figures_are_drawn_without_bands(both, draw):
+    _, _, shown_curves, curves = both
+    name = draw.__name__.replace("figure", "curve")
+    assert draw(curves[name]).axes[0].collections and not draw(shown_curves[name]).axes[0].collections
+    assert "Number at risk" in (text := figures.svg_text(draw(shown_curves[name]))) or "At risk" in text
 
 
 def test_at_risk_is_rounded_and_never_small(both):

@@ -42,11 +42,6 @@ class Differences:
     outcomes: pd.DataFrame
     numbers: pd.DataFrame
 
-    @property
-    def nothing_moved(self) -> bool:
-        """No patient, outcome or number differs."""
-        return self.patients.empty and self.outcomes.empty and self.numbers.empty
-
 
 def compare_warehouses(before: Path, after: Path) -> Differences:
     """Compare two published warehouses.

@@ -100,7 +100,9 @@ def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> 
         current_submission(centre_folder, as_of)
     raws = read_submission(spec, distinct[-1])
     incremental = [raw for raw in raws if spec.tables[raw.name].incremental]
-    for back, submission in enumerate(reversed(distinct[:-1] if incremental else []), start=1):
+    if not incremental:
+        return raws
+    for back, submission in enumerate(reversed(distinct[:-1]), start=1):
         earlier = {raw.name: raw for raw in read_submission(spec, submission)}
         for raw in incremental:
             _add_earlier_rows(raw, earlier[raw.name], spec.tables[raw.name].row_key, back)

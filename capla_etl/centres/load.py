@@ -82,23 +82,23 @@ def load_centre(centre_id: str) -> CentreLoad:
 def _load(centre_id: str) -> CentreLoad:
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
-    raws = read_current(spec, folder, paths.as_of())
+    sent = read_current(spec, folder, paths.as_of())
     *earlier, submission = distinct_submissions(folder, paths.as_of())
-    declared = corrections_in_force(folder, date.fromisoformat(submission.name), paths.as_of())
-    raws, corrected = apply_corrections(raws, declared, spec)
+    cutoff = date.fromisoformat(submission.name)
+    declared = corrections_in_force(folder, cutoff, paths.as_of())
+    raws, corrected = apply_corrections(sent, declared, spec)
     key = _key(centre_id)
-    harmonised = Harmoniser(spec, raws, date.fromisoformat(submission.name), key).run()
+    harmonised = Harmoniser(spec, raws, cutoff, key).run()
     corrected = harmonised.corrections(corrected)
-    ledger = harmonised.ledger()
-    _check_most_is_read(centre_id, ledger, harmonised.quarantine())
+    ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
+    _check_most_is_read(centre_id, ledger, quarantine)
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
     tables |= {f"raw.{centre_id.lower()}__{raw.name}": as_sent(harmonised.raw_table(raw), corrected) for raw in raws}
-    tables |= {"quality.quarantine": harmonised.quarantine(), "quality.ledger": ledger, "quality.correction": corrected}
-    day = pa.array([date.fromisoformat(submission.name)], pa.date32())
-    tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": day})
-    tables["quality.free_text_scan"] = _free_text_scan(centre_id, date.fromisoformat(submission.name), raws)
+    tables |= {"quality.quarantine": quarantine, "quality.ledger": ledger, "quality.correction": corrected}
+    tables["harmonised.submission"] = pa.table({"centre_id": [centre_id], "submission": pa.array([cutoff], pa.date32())})
+    tables["quality.free_text_scan"] = _free_text_scan(centre_id, cutoff, raws)
     tables["quality.submission_history"] = history(folder, paths.as_of())
-    tables |= _since_the_last(spec, earlier, submission)
+    tables |= _since_the_last(spec, earlier, sent, cutoff)
     lists = spec.lists.model_dump()
     tables["harmonised.list_absence"] = pa.table(
         {"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())}
@@ -112,15 +112,14 @@ def _load(centre_id: str) -> CentreLoad:
     receipt = {"centre_id": centre_id, "submission": submission.name, "content_hash": sha, "key_fingerprint": fingerprint(key)}
     _promote(centre_id, tables, receipt)
     refused = (
-        tables["quality.quarantine"]
-        .to_pandas()
+        quarantine.to_pandas()
         .groupby(["file", "sheet", "column_name", "rule"], dropna=False)
         .size()
         .rename("values_refused")
         .reset_index()
     )
     rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
-    return CentreLoad(centre_id, submission.name, sha, rows, tables["quality.ledger"].to_pandas(), refused)
+    return CentreLoad(centre_id, submission.name, sha, rows, ledger.to_pandas(), refused)
 
 
 def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) -> None:
@@ -154,13 +153,13 @@ def _free_text_scan(centre_id: str, submission: date, raws: list[RawTable]) -> p
     return pa.Table.from_pylist(rows, schema=SCAN)
 
 
-def _since_the_last(spec: Spec, earlier: list[Path], current: Path) -> dict[str, pa.Table]:
+def _since_the_last(spec: Spec, earlier: list[Path], sent: list[RawTable], cutoff: date) -> dict[str, pa.Table]:
     """What changed since the submission before, if there is one: the centre's state then and now, incremental files filled up."""
     changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
     if earlier:
-        days = (date.fromisoformat(earlier[-1].name), date.fromisoformat(current.name))
-        before, after = (read_current(spec, current.parent, day) for day in days)
-        changes, gone = compare(spec, before, after, days)
+        day_before = date.fromisoformat(earlier[-1].name)
+        before = read_current(spec, earlier[-1].parent, day_before)
+        changes, gone = compare(spec, before, sent, (day_before, cutoff))
     return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}
 
 

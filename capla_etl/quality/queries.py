@@ -28,8 +28,6 @@ SAME_PATIENT_DAYS_APART = 14
 #: Row numbers that a query lists; the first of them is its ``row_number``.
 LISTED_ROWS = 50
 
-CATEGORIES = ("refused_value", "contradiction", "outcome_disagreement", "missing_key_data", "suspected_same_patient")
-
 #: Columns of ``quality.query`` and what they hold.
 COLUMNS = {
     "query_id": "Stable id of the question: a hash of centre, category, kind, patient, file, column and value, not of the row's number.",

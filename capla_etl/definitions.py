@@ -12,14 +12,14 @@ from capla_etl.assets.dbt import dbt_models
 from capla_etl.assets.lineage import lineage_assets
 from capla_etl.assets.queries import query_assets
 from capla_etl.assets.report import report_assets
-from capla_etl.assets.study import study_assets
+from capla_etl.assets.study import self_audit, study_assets
 from capla_etl.resources import Dbt, Warehouse
 
 study = dg.define_asset_job("study", selection=dg.AssetSelection.all(), description="The whole study: from the centres' files to the published report.")
 
 defs = dg.Definitions(
     assets=[*centre_assets, harmonised, dbt_models, *study_assets, *lineage_assets, *report_assets, *query_assets],
-    asset_checks=expectation_checks,
+    asset_checks=[*expectation_checks, self_audit],
     jobs=[study],
     resources={"warehouse": Warehouse(), "dbt": Dbt()},
     executor=dg.in_process_executor,

@@ -5,13 +5,14 @@ import dagster as dg
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.preview import markdown, table_metadata
-from capla_etl.assets.study import BIOSTATISTICS, read, write
+from capla_etl.assets.study import BIOSTATISTICS, write
 from capla_etl.centres.load import centre_ids
 from capla_etl.centres.spec import load_spec
 from capla_etl.explain.cells import evidence_cells
 from capla_etl.protocol import parameter
 from capla_etl.resources import WRITER_POOL, Warehouse
 from capla_etl.stats.membership import result_patient
+from capla_etl.study_tables import read
 
 MEANINGS = {
     "cell_number": "Number of the cell within the record.",

@@ -1,6 +1,7 @@
 """What people read: tables and figures as files, the HTML report, Data Docs; and publishing, the only step that touches what users see."""
 
 import shutil
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -12,24 +13,36 @@ from capla_etl.assets.checks import TABLES
 from capla_etl.assets.differences import differences
 from capla_etl.assets.lineage import lineage_assets
 from capla_etl.assets.preview import markdown_list
-from capla_etl.assets.study import BIOSTATISTICS, LISTINGS, study_assets
+from capla_etl.assets.study import BIOSTATISTICS, study_assets
 from capla_etl.centres.load import centre_ids
 from capla_etl.centres.spec import load_spec
 from capla_etl.protocol import parameter, parameters
 from capla_etl.publish import publish, staged
 from capla_etl.quality.expectations import build_data_docs
 from capla_etl.report import figures, files
+from capla_etl.report.beneath import Edition
+from capla_etl.report.documents import write_documents
 from capla_etl.report.html import ReportInputs, write_report
+from capla_etl.report.methods import methods_paragraphs
 from capla_etl.report.protected import write_protected
+from capla_etl.report.strobe import strobe_items
+from capla_etl.report.tables import printed_tables
 from capla_etl.resources import WRITER_POOL, Warehouse
+from capla_etl.stats.conventions import conventions
+from capla_etl.stats.labels import ANALYSES
 from capla_etl.stats.study import deaths
+from capla_etl.study_tables import CURVES, LISTINGS, read, study_tables
 
-STUDY_TABLES = [asset.key.path[-1] for asset in study_assets if asset.key.path[-1] not in LISTINGS]
+STUDY_TABLES = [table.name for table in study_tables() if table.name not in LISTINGS]
 #: Tables of the warehouse that the report shows as they are, by the name that it has for them.
 SHOWN = {
     "results": "study.result",
     "survival_curve": "study.survival_curve",
     "response_incidence_curve": "study.response_incidence_curve",
+    "adamts13_incidence_curve": "study.adamts13_incidence_curve",
+    "balance": "study.balance",
+    "audit": "study.audit",
+    "consistency": "study.consistency",
     "disagreements": "study.disagreement",
     "ledger": "quality.ledger",
     "quarantine": "quality.quarantine",
@@ -53,16 +66,29 @@ def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.Dat
     pool=WRITER_POOL,
 )
 def outputs(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Every study table as CSV and Parquet, every figure as SVG and PNG. Synthetic data."""
-    folder = staged(paths.outputs())
-    shutil.rmtree(folder, ignore_errors=True)
+    """Every study table as CSV and Parquet, every figure as SVG and PNG, all tables as DOCX, XLSX, LaTeX and HTML. Synthetic data."""
     with warehouse.connect() as connection:
-        frames = {name: read_exactly(connection, f"study.{name}") for name in STUDY_TABLES}
-        curves = {name: connection.execute(f"select * from study.{name}").df() for name in ("survival_curve", "response_incidence_curve")}
-    drawn = {"survival": figures.survival_figure(curves["survival_curve"]), "response_incidence": figures.response_incidence_figure(curves["response_incidence_curve"])}
+        written = write_outputs(connection, staged(paths.outputs()))
+    return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": markdown_list([path.name for path in written])})
+
+
+def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[Path]:
+    """The files of ``outputs``, replacing what is in the folder; their paths."""
+    shutil.rmtree(folder, ignore_errors=True)
+    frames = {name: read_exactly(connection, f"study.{name}") for name in STUDY_TABLES}
+    shown = {name: read(connection, f"study.{name}") for name in ("result", "balance", *CURVES.values())}
+    cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
+    tables = printed_tables(shown["result"])
+    drawn = figures.study_figures(shown, tables)
     written = files.write_tables(frames, folder) + files.write_figures(drawn, folder)
-    names = [path.name for path in written]
-    return dg.MaterializeResult(metadata={"summary": f"{len(names)} files", "files": markdown_list(names)})
+    pictures = {figures.CAPTIONS[name]: (folder / f"{name}.png").read_bytes() for name in drawn}
+    edition = Edition(data_cut_off=cut_off, parameters=parameters())
+    return written + write_documents(list(tables.values()), shown["result"], methods_of(shown["result"]), folder, edition, pictures)
+
+
+def methods_of(results: pd.DataFrame) -> list[str]:
+    """The methods section for what was computed by the parameters in force."""
+    return methods_paragraphs(parameters(), conventions(parameter("statistics_conventions")), results, ANALYSES)
 
 
 @dg.asset(
@@ -76,21 +102,23 @@ def outputs(warehouse: Warehouse) -> dg.MaterializeResult:
 def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
     """The study as one self-contained page: flow, tables, figures, data quality, published beside computed. Synthetic data."""
     with warehouse.connect() as connection:
-        shown = {name: connection.execute(f"select * from {relation}").df() for name, relation in SHOWN.items()}
-        checks = connection.execute(CHECKS).df()
-        patients = connection.execute("select * from marts.patient").df()
-    centres = [load_spec(paths.data_raw() / centre_id / "centre.yml").centre.model_dump() for centre_id in centre_ids()]
-    page = write_report(
-        ReportInputs(
-            **shown,
-            checks=checks,
-            centres=pd.DataFrame(centres).rename(columns={"id": "centre_id"}),
-            parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
-            deaths=deaths(patients, follow_up_days=parameter("follow_up_days")),
-        ),
-        staged(paths.report()),
-    )
+        page = write_report(report_inputs(connection), staged(paths.report()))
     return dg.MaterializeResult(metadata={"summary": f"one page, {page.stat().st_size // 1024:,} KiB", "page": dg.MetadataValue.path(page)})
+
+
+def report_inputs(connection: duckdb.DuckDBPyConnection) -> ReportInputs:
+    """What the report shows, from the warehouse and the centres' specs."""
+    shown = {name: read(connection, relation) for name, relation in SHOWN.items()}
+    centres = [load_spec(paths.data_raw() / centre_id / "centre.yml").centre.model_dump() for centre_id in centre_ids()]
+    return ReportInputs(
+        **shown,
+        checks=connection.execute(CHECKS).df(),
+        centres=pd.DataFrame(centres).rename(columns={"id": "centre_id"}),
+        parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
+        methods=methods_of(shown["results"]),
+        strobe=strobe_items(),
+        deaths=deaths(read(connection, "marts.patient"), follow_up_days=parameter("follow_up_days")),
+    )
 
 
 @dg.asset(

@@ -1,9 +1,8 @@
-"""The study's tables: each reads marts and outcomes, calls one pure function of ``capla_etl.stats.study`` and writes ``study.<name>``."""
+"""The study's tables: each reads marts and outcomes, calls one pure function of ``capla_etl.stats`` and writes ``study.<name>``."""
 
 import base64
 import io
 from collections.abc import Callable
-from functools import partial
 
 import dagster as dg
 import duckdb
@@ -11,11 +10,12 @@ import pandas as pd
 
 from capla_etl.assets.centres import asset_key
 from capla_etl.assets.preview import markdown, table_metadata
-from capla_etl.protocol import parameter
+from capla_etl.assets.record import keep
 from capla_etl.report import figures
+from capla_etl.report.tables import printed_sensitivity
 from capla_etl.resources import WRITER_POOL, Warehouse
-from capla_etl.stats import agreement, study
-from capla_etl.stats.results import COLUMNS
+from capla_etl.stats.audit import audit, contradictions
+from capla_etl.study_tables import StudyTable, read, study_tables
 
 BIOSTATISTICS = ["team:biostatistics"]
 
@@ -41,8 +41,22 @@ MEANINGS = {
     "deaths": "Deaths up to and including the day.",
     "censored": "Patients no longer observed, up to and including the day.",
     "survival": "Kaplan-Meier probability of being alive (0 to 1).",
-    "incidence": "Cumulative incidence of clinical response (0 to 1), death competing.",
-    "death_incidence": "Cumulative incidence of death without response (0 to 1).",
+    "incidence": "Cumulative incidence of the event (0 to 1), death competing.",
+    "death_incidence": "Cumulative incidence of death without the event (0 to 1).",
+    "weights": "iptw: to the covariates of all patients; overlap: to those who might have been in either group.",
+    "covariate": "Baseline covariate.",
+    "smd_before": "Absolute standardised mean difference between the groups, unweighted.",
+    "smd_after": "The same, weighted.",
+    "check": "What is compared.",
+    "meaning": "What it means when it fails.",
+    "compared": "Cells or relations compared.",
+    "failed": "How many of them do not hold.",
+    "examples": "The first that do not hold.",
+    "relation": "Printed figures of the abstract and how they hang together.",
+    "printed": "As published.",
+    "implied": "What follows by arithmetic.",
+    "verdict": "Whether the figures can be true together.",
+    "explanation": "In words.",
     "outcome": "Outcome in which derived and reported disagree.",
     "patient_id": "Patient; the key of every mart.",
     "derived": "What the rules of the protocol give.",
@@ -51,11 +65,6 @@ MEANINGS = {
     "reported_day": "Day that the centre states; null where centres report none.",
     "days_difference": "Derived minus reported day.",
 }
-
-
-def read(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
-    """A table of the warehouse as a data frame, in the order in which it was written."""
-    return connection.execute(f"select * from {relation}").df()
 
 
 def write(connection: duckdb.DuckDBPyConnection, relation: str, frame: pd.DataFrame) -> None:
@@ -82,78 +91,51 @@ def plot(draw: Callable) -> Callable[[pd.DataFrame], dict]:
     return show
 
 
-def study_table(name: str, description: str, compute: Callable[..., pd.DataFrame], inputs: dict[str, str], show: Callable[[pd.DataFrame], dict] = _preview):
-    """An asset that writes ``study.<name>``.
+#: Pictures in the metadata of the assets that hold curves or effects.
+PLOTS = {
+    "survival_curve": plot(figures.survival_figure),
+    "response_incidence_curve": plot(figures.response_incidence_figure),
+    "adamts13_incidence_curve": plot(figures.adamts13_incidence_figure),
+    "balance": plot(figures.balance_figure),
+    "table8": plot(lambda results: figures.forest_figure(printed_sensitivity(results), results)),
+}
 
-    Args:
-        name: name of the table.
-        description: begins "One row per".
-        compute: pure function; its arguments are the keys of ``inputs``.
-        inputs: argument -> table of the warehouse that it is read from.
-        show: metadata made from the result: a preview, or a plot.
-    """
+
+def study_asset(table: StudyTable):
+    """An asset that writes ``study.<name>``, with a preview or a plot of it as metadata."""
+    show = PLOTS.get(table.name, _preview)
 
     @dg.asset(
-        key=["study", name],
-        deps=[asset_key(relation) for relation in inputs.values()],
+        key=["study", table.name],
+        deps=[asset_key(relation) for relation in table.inputs.values()],
         group_name="study",
         kinds={"python", "pandas", "duckdb"},
         owners=BIOSTATISTICS,
-        description=f"{description}\n\nSynthetic data: agreement with the published figures is no evidence about the drug.",
+        description=f"{table.description}\n\nSynthetic data: agreement with the published figures is no evidence about the drug.",
         pool=WRITER_POOL,
     )
-    def table(warehouse: Warehouse) -> dg.MaterializeResult:
+    def materialize(warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
-            frame = compute(**{argument: read(connection, relation) for argument, relation in inputs.items()})
-            write(connection, f"study.{name}", frame)
-            return dg.MaterializeResult(metadata=table_metadata(connection, f"study.{name}", MEANINGS) | show(frame))
+            frame = table.compute(**{argument: read(connection, relation) for argument, relation in table.inputs.items()})
+            write(connection, f"study.{table.name}", frame)
+            return dg.MaterializeResult(metadata=table_metadata(connection, f"study.{table.name}", MEANINGS) | show(frame))
 
-    return table
-
-
-def _as_published(patient: pd.DataFrame, outcome: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
-    return study.as_published(pd.concat(tables.values(), ignore_index=True), patient, outcome, follow_up_days=parameter("follow_up_days"))
+    return materialize
 
 
-def _union(**tables: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat(tables.values(), ignore_index=True).astype(COLUMNS)
+study_assets = [study_asset(table) for table in study_tables()]
 
 
-def _with_follow_up(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
-    """A function of the study with the protocol's length of follow-up filled in."""
-    return partial(function, follow_up_days=parameter("follow_up_days"))
-
-
-PATIENT = {"patient": "marts.patient"}
-OUTCOME = PATIENT | {"outcome": "outcomes.patient_outcome"}
-REPORTED = OUTCOME | {"reported": "marts.reported_outcome"}
-ADVERSE = PATIENT | {"adverse_event_assessed": "marts.adverse_event_assessed", "adverse_event": "marts.adverse_event"}
-LEDGER = PATIENT | {"ledger": "quality.ledger", "quarantine": "quality.quarantine"}
-
-#: Tables whose numbers are printed in full and compared with the abstract, in the order of the report.
-MAIN = ["flow", "table1", "table2", "table5", "table6"]
-PRINTED = [*MAIN, "table7", "survival", "response_incidence", "as_published"]
-#: Tables with one row per patient: in the warehouse and the report for insiders, never among the files of outputs.
-LISTINGS = ["disagreement"]
-
-study_assets = [
-    study_table("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", study.flow, LEDGER),
-    study_table("table1", "One row per number of Table 1: baseline by group.", study.table1, PATIENT),
-    study_table("table2", "One row per number of Table 2: outcomes by group.", _with_follow_up(study.table2), OUTCOME | {"daily_series": "marts.daily_series"}),
-    study_table("table5", "One row per number of Table 5: adverse events under caplacizumab.", study.table5, ADVERSE),
-    study_table("table6", "One row per number of Table 6: deaths.", _with_follow_up(study.table6), PATIENT),
-    study_table("table7", "One row per number of Table 7: derived against reported outcomes.", agreement.table7, REPORTED),
-    study_table("disagreement", "One row per patient and outcome in which derived and reported disagree.", agreement.disagreements, REPORTED),
-    study_table("survival", "One row per number of the survival table, at the printed days.", _with_follow_up(study.survival_table), PATIENT),
-    study_table("response_incidence", "One row per number of the response table.", _with_follow_up(study.response_incidence), OUTCOME),
-    study_table("as_published", "One row per figure of the abstract and what was computed.", _as_published, OUTCOME | {t: f"study.{t}" for t in MAIN}),
-    study_table("result", "One row per printed number of the study.", _union, {t: f"study.{t}" for t in PRINTED}),
-    study_table("survival_curve", "One row per group and day: Kaplan-Meier survival.", _with_follow_up(study.survival_curve), PATIENT, plot(figures.survival_figure)),
-    study_table(
-        "response_incidence_curve",
-        "One row per group and day: cumulative incidence of clinical response, death competing.",
-        _with_follow_up(study.response_incidence_curve),
-        OUTCOME,
-        plot(figures.response_incidence_figure),
-    ),
-]
+@dg.asset_check(asset=dg.AssetKey(["study", "result"]), blocking=True, pool=WRITER_POOL, description="The printed numbers agree with each other.")
+def self_audit(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Percentages match n/N, parts sum to wholes, p values fit their intervals, the same quantity is equal wherever it is printed."""
+    with warehouse.connect() as connection:
+        results = read(connection, "study.result")
+        checks = audit(results)
+        keep(connection, [("self-audit", "study.result", row.check, row.compared - row.failed, 0, row.failed) for row in checks.itertuples()])
+    failed, failing = int(checks["failed"].sum()), contradictions(results)
+    return dg.AssetCheckResult(
+        passed=not failing,
+        description=f"{checks['compared'].sum()} comparisons, {failed} failed",
+        metadata={"checks": markdown(checks, rows=100)} | ({"what failed": dg.MetadataValue.md("\n".join(failing))} if failing else {}),
+    )

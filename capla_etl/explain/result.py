@@ -12,14 +12,16 @@ import duckdb
 from capla_etl.explain.decisions import decisions, records
 from capla_etl.explain.lookup import find_rule_set
 from capla_etl.explain.words import SYNTHETIC, number
-from capla_etl.report.tables import fixed, interval, p_text, short
+from capla_etl.report.tables import fixed, interval, p_text, row_label, short
 from capla_etl.stats.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
+from capla_etl.stats.outcomes import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_COMPARED
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.study import TABLE_1_VALUES
 
-#: The outcome whose facts say why a patient counts in a row of Table 2.
+#: The outcome whose facts say why a patient counts in a row of Tables 2 to 4.
 _OUTCOME_OF_ROW = {
     "survival_3_months": "died_by_day_90",
+    "restricted_mean_survival": "died_by_day_90",
     "died_by_day_90": "died_by_day_90",
     "failure": "failure",
     "refractory": "refractory",
@@ -28,6 +30,8 @@ _OUTCOME_OF_ROW = {
     "exacerbation_responders": "exacerbation",
     "exacerbation_after_stop_undetectable": "exacerbation_after_stop_undetectable",
     "response_day": "response",
+    "response_day_survivors": "response",
+    "days_from_caplacizumab_to_response": "response",
     "tpe_days_to_response": "tpe_to_response",
     "tpe_sessions_to_response": "tpe_to_response",
     "adamts13_recovery": "adamts13_recovery",
@@ -36,7 +40,10 @@ _OUTCOME_OF_ROW = {
     "relapse_confirmed": "relapse",
 }
 #: Decimals and units as printed; a statistic that is not named is printed with two decimals at most.
-_DECIMALS = {"percent": 1, "risk_difference": 1, "median_difference": 1, "risk_ratio": 2, "smd": 2}
+_DECIMALS = {
+    "percent": 1, "risk_difference": 1, "median_difference": 1, "restricted_mean": 1, "restricted_mean_difference": 1, "risk_ratio": 2, "odds_ratio": 2,
+    "hazard_ratio": 2, "subdistribution_hazard_ratio": 2, "smd": 2,
+}
 _UNITS = {"percent": " %", "risk_difference": " percentage points"}
 _MEMBERS = """
 select m.counted, p.* from study.result_patient m join marts.patient p using (patient_id)
@@ -63,7 +70,7 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
     return {
         "synthetic": SYNTHETIC,
         "name": f"{table_id}.{row}.{group}",
-        "label": f"{text.title}: {text.rows.get(row, row)}; {GROUPS.get(group, group)}",
+        "label": f"{text.title}: {row_label(table_id, row)}; {GROUPS.get(group, group)}",
         "printed": _printed(statistics),
         "n": next((line["n"] for line in statistics if line["n"] is not None), None),
         "n_assessed": next((line["n_assessed"] for line in statistics if line["n_assessed"] is not None), None),
@@ -102,11 +109,14 @@ def _words(line: dict, values: dict[str, float]) -> str:
 def _see(table_id: str, row: str, group: str) -> list[str]:
     """Names of the numbers that this one is made of or told by."""
     if table_id == "as_published":
-        return [".".join(f.source[:3]) for f in FIGURES if (f.row, f.group) == (row, group) and f.source[0] != "timing"]
-    if group == "difference":
-        return [f"{table_id}.{row}.{arm}" for arm in ("caplacizumab", "control")]
-    if row == "survival_3_months":
-        return [f"table2.died_by_day_90.{group}"]
+        return [".".join(f.source[:3]) for f in FIGURES if (f.row, f.group) == (row, group)]
+    if table_id == "table8":
+        return []
+    compared = ARMS_COMPARED | TIMINGS_COMPARED | RITUXIMAB_COMPARED | {"early_delayed": ("early", "delayed")}
+    if group in compared:
+        return [f"{table_id}.{row}.{one}" for one in compared[group]]
+    if row in ("survival_3_months", "restricted_mean_survival"):
+        return [f"{table_id}.died_by_day_90.{group}"]
     return []
 
 
@@ -121,6 +131,8 @@ def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str
 
 
 def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
+    if row == "caplacizumab_start_day":
+        return {patient["patient_id"]: f"first dose day {patient['caplacizumab_start_day']}" for patient in patients}
     outcome = _OUTCOME_OF_ROW[row]
     told = decisions(connection, find_rule_set(connection, None), [p["patient_id"] for p in patients], (outcome,))
     return {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
@@ -175,6 +187,8 @@ _REASONS = {
     "flow": _flow_reasons,
     "table1": _baseline_reasons,
     "table2": _outcome_reasons,
+    "table3": _outcome_reasons,
+    "table4": _outcome_reasons,
     "table5": _adverse_event_reasons,
     "table6": _death_reasons,
 }

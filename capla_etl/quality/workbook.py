@@ -8,7 +8,6 @@ What does not belong here: which questions are asked (queries.py), what an answe
 import hashlib
 import io
 import re
-import zipfile
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from capla_etl.centres.corrections import ACCEPTED, CORRECTED, Answer, AnswersRefused
+from capla_etl.zip_bytes import same_bytes
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +50,6 @@ ANSWERED = {
 CHECK = "Check"
 HEADINGS = [*LOCKED, *ANSWERED, CHECK]
 
-_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -85,7 +84,7 @@ def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date) ->
     book.active = 1
     content = io.BytesIO()
     book.save(content)
-    return _same_bytes(content.getvalue(), data_cut_off)
+    return same_bytes(content.getvalue(), data_cut_off)
 
 
 def _readme(sheet, centre_id: str, queries: pd.DataFrame, data_cut_off: date) -> None:
@@ -157,18 +156,6 @@ def _queries(sheet, queries: pd.DataFrame) -> None:
     sheet.print_title_rows = "1:1"
     sheet.protection.sheet = True
     sheet.protection.autoFilter = sheet.protection.sort = sheet.protection.formatColumns = sheet.protection.formatRows = False
-
-
-def _same_bytes(content: bytes, day: date) -> bytes:
-    """The workbook without the time at which it was written."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in sorted(source.namelist(), key=lambda n: (n != "[Content_Types].xml", n)):
-            part = source.read(name)
-            if name == "docProps/core.xml":
-                part = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", f"{day.isoformat()}T00:00:00Z".encode(), part)
-            target.writestr(zipfile.ZipInfo(name, _FIXED_TIME), part, zipfile.ZIP_DEFLATED)
-    return out.getvalue()
 
 
 def read_answers(path: Path, queries: pd.DataFrame) -> list[Answer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-from capla_etl.stats.labels import GROUPS
+    from capla_etl.report.tables import PrintedTable
+
+from capla_etl.stats.labels import COVARIATE_LABELS, GROUPS
+
+#: The ratios that a forest plot shows, by the abbreviation printed before each.
+RATIO_NAMES = {"hazard_ratio": "HR", "risk_ratio": "RR", "odds_ratio": "OR", "subdistribution_hazard_ratio": "sHR"}
 
 # Colour-blind safe; the report replaces them, and the inks, by its own for light and dark.
 COLOURS = {"caplacizumab": "#0b6e75", "control": "#b4531a", "early": "#0b6e75", "delayed": "#6a51a3"}
@@ -118,6 +124,19 @@ def response_incidence_figure(curve: pd.DataFrame) -> Figure:
     Returns:
         A figure; thin lines at the bottom are death without response.
     """
+    return _incidence_figure(curve, "thin: death without response", "center right")
+
+
+def adamts13_incidence_figure(curve: pd.DataFrame) -> Figure:
+    """Cumulative incidence of ADAMTS13 recovery by group (death competing), as ``response_incidence_figure``.
+
+    Args:
+        curve: ``study.adamts13_incidence_curve``.
+    """
+    return _incidence_figure(curve, "thin: death without recovery", "upper left")
+
+
+def _incidence_figure(curve: pd.DataFrame, thin: str, legend: str) -> Figure:
     import matplotlib
 
     groups = list(dict.fromkeys(curve["group"]))
@@ -130,11 +149,163 @@ def response_incidence_figure(curve: pd.DataFrame) -> Figure:
             axes.plot(own["day"], 100 * own["incidence"], drawstyle="steps-post", color=colour, linewidth=2, linestyle=DASHES[group],
                       label=GROUPS[group])
             axes.plot(own["day"], 100 * own["death_incidence"], drawstyle="steps-post", color=colour, linewidth=0.9, linestyle=DASHES[group])
-        axes.plot([], [], color=MUTED, linewidth=0.9, label="thin: death without response")
+        axes.plot([], [], color=MUTED, linewidth=0.9, label=thin)
         axes.set_ylim(0, 100.4)
-        axes.legend(frameon=False, loc="center right", handlelength=2.6)
+        axes.legend(frameon=False, loc=legend, handlelength=2.6)
         _numbers_at_risk(risk, curve, groups, "At risk")
     return figure
+
+
+def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
+    """Forest plot of Table 8: every ratio with its interval, one section for each outcome and rule set.
+
+    Args:
+        table: Table 8 as printed (``tables.printed_sensitivity``).
+        results: ``study.result``.
+
+    Returns:
+        A figure with counts and effects as text on a logarithmic axis that all rows share; an interval that leaves it ends in an arrow, an effect that is
+        not estimable has no mark.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    low, high = 0.02, 8
+    lines = _forest_lines(table, results)
+    inches = 0.165
+    with matplotlib.rc_context(STYLE | {"font.size": 8}):
+        figure = Figure(figsize=(8.4, inches * (len(lines) + 5)))
+        FigureCanvasAgg(figure)
+        height = len(lines) * inches / figure.get_figheight()
+        axes = figure.add_axes((0.565, 2.6 * inches / figure.get_figheight(), 0.235, height))
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.axvline(1, color=MUTED, linewidth=0.8)
+        axes.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5], labels=["0.05", "0.1", "0.2", "0.5", "1", "2", "5"])
+        axes.minorticks_off()
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("Ratio, caplacizumab against control (log scale)")
+        place = axes.get_yaxis_transform()
+
+        def write(x: float, y: float, text: str, **style) -> None:
+            axes.text(x, y, text, transform=place, va="center", **{"ha": "left", "color": INK} | style)
+
+        left, middle, right = -2.39, -0.3, 1.03
+        for x, text, align in ((middle - 0.32, "Caplacizumab\nn/N", "right"), (middle + 0.25, "Control\nn/N", "right"), (right, "Ratio (95 % CI)", "left")):
+            write(x, -1.6, text, ha=align, color=MUTED)
+        for y, line in enumerate(lines):
+            if not line.label:
+                continue
+            if line.heading:
+                write(left, y, line.label, fontweight="bold")
+                continue
+            write(left + (0.06 if line.indented else 0), y, line.label)
+            write(middle - 0.32, y, line.counts[0], ha="right")
+            write(middle + 0.25, y, line.counts[1], ha="right")
+            write(right, y, line.text)
+            if line.value is None:
+                continue
+            shown = [min(max(limit, low), high) for limit in (line.lower, line.upper)]
+            axes.plot(shown, [y, y], color=COLOURS["caplacizumab"], linewidth=1.1, solid_capstyle="butt")
+            for limit, end, mark in ((line.lower, low, "<"), (line.upper, high, ">")):
+                if (limit < end) if mark == "<" else (limit > end):
+                    axes.plot([end], [y], marker=mark, markersize=4, color=COLOURS["caplacizumab"], clip_on=False)
+            if low <= line.value <= high:
+                axes.plot([line.value], [y], marker="s", markersize=3.6, color=COLOURS["caplacizumab"])
+        figure.text(0.985, 0.004, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+    return figure
+
+
+@dataclass(frozen=True)
+class _ForestLine:
+    label: str
+    heading: bool = False
+    indented: bool = False
+    counts: tuple[str, str] = ("", "")
+    text: str = ""
+    value: float | None = None
+    lower: float = math.nan
+    upper: float = math.nan
+
+
+def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLine]:
+    """The rows of Table 8 that are ratios, under their headings, with their numbers."""
+    ratios = results[(results["table_id"] == "table8") & (results["group"] == "difference") & results["statistic"].isin(RATIO_NAMES)]
+    numbers = {line.row: line for line in ratios.itertuples()}
+    lines = []
+    for heading, rows in table.sections:
+        lines += [_ForestLine(""), _ForestLine(heading, heading=True)] if lines else [_ForestLine(heading, heading=True)]
+        for row in rows:
+            if (line := numbers.get(row.row_id)) is None:
+                continue
+            value, limits = row.cells[3].main, row.cells[3].sub
+            text = f"{RATIO_NAMES[line.statistic]} {value}" + (f" ({limits})" if limits else "")
+            known = not (pd.isna(line.value) or pd.isna(line.lower) or pd.isna(line.upper))
+            numbers_of = {"value": line.value, "lower": line.lower, "upper": line.upper} if known else {}
+            lines.append(_ForestLine(row.label, indented=row.indented, counts=(row.cells[0].main, row.cells[1].main), text=text, **numbers_of))
+    return lines
+
+
+def balance_figure(balance: pd.DataFrame) -> Figure:
+    """Standardised mean differences of the covariates before and after weighting.
+
+    Args:
+        balance: ``study.balance``: weights, covariate, smd_before, smd_after.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        covariates = list(dict.fromkeys(balance["covariate"]))
+        figure = Figure(figsize=(8.4, 1.5 + 0.3 * len(covariates)))
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.27, 0.19, 0.7, 0.72))
+        before = balance[balance["weights"] == "iptw"]
+        axes.plot(before["smd_before"], range(len(before)), linestyle="none", marker="o", color=COLOURS["control"], markerfacecolor="none", label="Unweighted")
+        for weights, marker, label in (("iptw", "s", "Inverse-probability weights"), ("overlap", "^", "Overlap weights")):
+            own = balance[balance["weights"] == weights]
+            axes.plot(own["smd_after"], range(len(own)), linestyle="none", marker=marker, color=COLOURS["caplacizumab"], label=label)
+        axes.axvline(0.1, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.set_xlim(left=-0.005)
+        axes.set_yticks(range(len(covariates)), labels=[COVARIATE_LABELS[covariate] for covariate in covariates])
+        axes.set_ylim(len(covariates) - 0.5, -0.5)
+        axes.set_xlabel("Absolute standardised mean difference (dashed: 0.1)")
+        axes.grid(axis="y", color=RULE, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        figure.text(0.975, 0.012, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+    return figure
+
+
+#: The figures of the study in the order in which they are shown, and what stands beneath them in documents.
+CAPTIONS = {
+    "survival": "Survival to the end of follow-up (Kaplan-Meier, 95 % bands)",
+    "response_incidence": "Cumulative incidence of clinical response, death competing",
+    "adamts13_incidence": "Cumulative incidence of ADAMTS13 recovery, death competing",
+    "forest": "Every effect of Table 8 with its 95 % interval",
+    "balance": "Balance of the groups before and after weighting",
+}
+
+
+def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable]) -> dict[str, Figure]:
+    """The study's figures by name, those whose data are there.
+
+    Args:
+        frames: ``result``, ``balance`` and the curves of schema ``study``, by name.
+        tables: the printed tables, by id.
+    """
+    drawn = {"survival": survival_figure(frames["survival_curve"]), "response_incidence": response_incidence_figure(frames["response_incidence_curve"])}
+    if "adamts13_incidence_curve" in frames:
+        drawn["adamts13_incidence"] = adamts13_incidence_figure(frames["adamts13_incidence_curve"])
+    if "table8" in tables:
+        drawn["forest"] = forest_figure(tables["table8"], frames["result"])
+    if len(frames.get("balance", ())):
+        drawn["balance"] = balance_figure(frames["balance"])
+    return drawn
 
 
 def svg_text(figure: Figure) -> str:

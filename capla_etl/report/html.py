@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from capla_etl.report.tables import CONFIDENTIAL, fixed, interval, p_text, printed, printed_as_published, thousands, without_value
+from capla_etl.report.sentences import immortal_time
+from capla_etl.report.tables import CONFIDENTIAL, PrintedTable, fixed, interval, p_text, printed_tables, thousands, without_value
 from capla_etl.stats.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,6 +31,10 @@ class ReportInputs:
         parameters: one row per protocol parameter: name, value, comment.
         centres: one row per centre: centre_id, and optionally name, country.
         checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
+        adamts13_incidence_curve, balance: as ``study`` has them; None leaves their figures out.
+        audit, consistency: ``study.audit``, ``study.consistency``; None leaves them out.
+        methods: paragraphs of the statistical methods (``report.methods``).
+        strobe: one row per STROBE item (``report.strobe``); None leaves it out.
         deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
         disagreements: the listing behind Table 7 (``study.disagreement``); None leaves it out.
         notice: what a reader is told about the profile (``stats.disclosure``); empty for none.
@@ -44,6 +49,12 @@ class ReportInputs:
     parameters: pd.DataFrame
     centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
     checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
+    adamts13_incidence_curve: pd.DataFrame | None = None
+    balance: pd.DataFrame | None = None
+    audit: pd.DataFrame | None = None
+    consistency: pd.DataFrame | None = None
+    methods: list[str] = field(default_factory=list)
+    strobe: pd.DataFrame | None = None
     deaths: pd.DataFrame | None = None
     disagreements: pd.DataFrame | None = None
     notice: str = ""
@@ -57,16 +68,13 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from capla_etl.report.figures import response_incidence_figure, survival_figure, svg_text
     from capla_etl.report.flow_diagram import flow_svg
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     parameters = {row.name: (str(row.value), row.comment) for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)}
-    tables = {table_id: printed(inputs.results, table_id) for table_id in ("table1", "table2", "table5", "table6", "table7", "survival",
-                                                                          "response_incidence")}
-    tables["as_published"] = printed_as_published(inputs.results)
+    tables = printed_tables(inputs.results)
     page = environment.get_template("report.html").render(
         css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         synthetic=SYNTHETIC,
@@ -79,10 +87,12 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         parameters_of={
             table_id: [(name, *parameters[name]) for name in text.parameters if name in parameters] for table_id, text in TABLES.items()
         },
-        survival_figure=_inline("survival", svg_text(survival_figure(inputs.survival_curve)), "Survival to the end of follow-up",
-                                _survival_description(inputs.results)),
-        response_figure=_inline("response", svg_text(response_incidence_figure(inputs.response_incidence_curve)),
-                                "Cumulative incidence of clinical response", _response_description(inputs.results)),
+        figures=_figures(inputs, tables),
+        immortal_time=immortal_time(inputs.results) if "table8" in tables else "",
+        audit=None if inputs.audit is None else inputs.audit.to_dict("records"),
+        consistency=None if inputs.consistency is None else inputs.consistency.to_dict("records"),
+        methods=inputs.methods,
+        strobe=None if inputs.strobe is None else inputs.strobe.to_dict("records"),
         quality=_quality_by_centre(inputs),
         centre_flow=_flow_by_centre(inputs),
         rules=_top_rules(inputs.quarantine),
@@ -95,6 +105,25 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str, str]:
+    """The figures as SVG for use inside the page, by name."""
+    from capla_etl.report import figures
+
+    frames = {
+        "result": inputs.results, "survival_curve": inputs.survival_curve, "response_incidence_curve": inputs.response_incidence_curve,
+        "adamts13_incidence_curve": inputs.adamts13_incidence_curve, "balance": inputs.balance,
+    }
+    descriptions = {
+        "survival": _survival_description(inputs.results),
+        "response_incidence": _incidence_description(inputs.results, "response_incidence", "response"),
+        "adamts13_incidence": _incidence_description(inputs.results, "adamts13_incidence", "recovery") if "adamts13_incidence" in tables else "",
+        "forest": "A logarithmic axis that all rows share; the numbers are in the table beneath.",
+        "balance": "Absolute standardised mean difference of each covariate, unweighted and under both kinds of weights.",
+    }
+    drawn = figures.study_figures({name: frame for name, frame in frames.items() if frame is not None}, tables)
+    return {name: _inline(name, figures.svg_text(figure), figures.CAPTIONS[name], descriptions[name]) for name, figure in drawn.items()}
 
 
 def _cut_offs(submission: pd.DataFrame) -> str:
@@ -172,11 +201,11 @@ def _survival_description(results: pd.DataFrame) -> str:
     return f"Kaplan-Meier curves from day 0. Alive at the end of follow-up: {', '.join(parts)}. Numbers at risk beneath."
 
 
-def _response_description(results: pd.DataFrame) -> str:
-    own = results[(results["table_id"] == "response_incidence") & results["row"].str.startswith("response_by_day_")]
+def _incidence_description(results: pd.DataFrame, table_id: str, event: str) -> str:
+    own = results[(results["table_id"] == table_id) & results["row"].str.startswith(f"{event}_by_day_") & (results["statistic"] == "percent")]
     last = own.groupby("group", sort=False).last()
     parts = [f"{GROUPS[group]} {_percent(line)}" for group, line in last.iterrows()]
-    return f"Aalen-Johansen curves from day 0, death competing. Responded by the end of follow-up: {', '.join(parts)}."
+    return f"Aalen-Johansen curves from day 0, death competing. Incidence of {event} by the end of follow-up: {', '.join(parts)}."
 
 
 # The figures' colours, by the page's own, which follow light and dark.

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 
-from capla_etl.stats.labels import EFFECT_CAVEAT, GROUPS, TABLES
+from capla_etl.stats.labels import ANALYSES, EFFECT_CAVEAT, GROUPS, RULE_SETS, SENSITIVITY_MEASURES, SENSITIVITY_OUTCOMES, TABLES
 from capla_etl.stats.published import FIGURES
 
 MINUS, RANGE, NONE = "\u2212", "\u2013", "\u2013"
@@ -23,6 +23,7 @@ _NOT_ASSESSED = "not assessed: "
 # True of every group alike: one footnote, without a group's name.
 _OF_ALL_GROUPS = ("interval withheld: ",)
 _ELSEWHERE = (EFFECT_CAVEAT, "unadjusted")
+_COMPARISONS = {comparison for text in TABLES.values() for comparison in text.comparisons}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -62,12 +63,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row as printed; ``marks`` are the letters of its footnotes."""
+    """A row as printed; ``marks`` are the letters of its footnotes, ``row_id`` its row of ``study.result``."""
 
     label: str
     cells: list[Cell]
     marks: str = ""
     indented: bool = False
+    row_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,14 @@ class PrintedTable:
 
 
 _EFFECTS = {
-    ("Difference", "95 % CI"): ("risk_difference", "median_difference"),
-    ("Risk ratio", "95 % CI"): ("risk_ratio",),
+    ("Difference", "95 % CI"): ("risk_difference", "restricted_mean_difference", "median_difference"),
+    ("Ratio", "95 % CI"): ("risk_ratio", "hazard_ratio", "ratio_of_medians"),
     ("SMD", ""): ("smd",),
     ("p", ""): ("p_value",),
+    ("p of interaction", ""): ("p_homogeneity",),
 }
+#: Printed with the name of the ratio, where most ratios of the column are others.
+_NAMED_RATIOS = {"hazard_ratio": "HR", "ratio_of_medians": "medians"}
 
 
 def interval(line, decimals: int) -> str:
@@ -129,6 +134,9 @@ def _group_cell(statistics: dict, with_interval: bool) -> Cell:
         median, q1, q3 = (fixed(value, decimals) for value in values)
         of = "" if line.n == line.n_assessed else f" of {thousands(line.n_assessed)}"
         return Cell(f"{median} ({q1}{RANGE}{q3})", f"n {thousands(line.n)}{of}")
+    if "restricted_mean" in statistics:
+        line = statistics["restricted_mean"]
+        return Cell(without_value(line) if pd.isna(line.value) else fixed(line.value, 1), interval(line, 1))
     if "kappa" in statistics:
         line = statistics["kappa"]
         return Cell(without_value(line) if pd.isna(line.value) else fixed(line.value, 2), interval(line, 2))
@@ -145,12 +153,13 @@ def _effect_cell(statistics: dict, names: tuple[str, ...]) -> Cell:
             line = statistics[name]
             if pd.isna(line.value):
                 return Cell(without_value(line))
-            if name == "p_value":
+            if name in ("p_value", "p_homogeneity"):
                 return Cell(p_text(line.value))
             if name == "risk_difference":
                 return Cell(f"{fixed(line.value, 1)} pp", interval(line, 1))
-            decimals = 2 if name in ("risk_ratio", "smd") else 1
-            return Cell(fixed(line.value, decimals), interval(line, decimals))
+            decimals = 1 if name in ("median_difference", "restricted_mean_difference") else 2
+            named = f"{_NAMED_RATIOS[name]} " if name in _NAMED_RATIOS else ""
+            return Cell(named + fixed(line.value, decimals), interval(line, decimals))
     return Cell("")
 
 
@@ -167,7 +176,7 @@ class _Footnotes:
             caveats = [] if pd.isna(line.caveat) else line.caveat.split("; ")
             own = [text for text in caveats if text not in _ELSEWHERE and not text.startswith((_NOT_ASSESSED, *_CONFIDENTIAL_CAVEATS))]
             group = GROUPS.get(line.group, line.group)
-            for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group != "difference" and not text.startswith(_OF_ALL_GROUPS) else text for text in own)]:
+            for text in [*([line.method] if methods else []), *(f"{group}: {text}" if line.group not in _COMPARISONS and not text.startswith(_OF_ALL_GROUPS) else text for text in own)]:
                 if text not in self.texts:
                     self.texts.append(text)
                 if text not in found:
@@ -188,10 +197,15 @@ def row_label(table_id: str, row: str) -> str:
     label = TABLES[table_id].rows.get(row)
     if label:
         return label
+    if table_id == "table8":
+        outcome, rule_set, analysis = sensitivity_row(row)
+        return f"{sensitivity_heading(outcome, rule_set)}: {analysis_label(analysis)}"
     for prefix, text in (
         ("survival_day_", "Day {}"),
         ("response_by_day_", "Response by day {}"),
         ("death_without_response_by_day_", "Death without response by day {}"),
+        ("recovery_by_day_", "ADAMTS13 recovery by day {}"),
+        ("death_without_recovery_by_day_", "Death without recovery by day {}"),
         ("major_bleeding_", "{}"),
     ):
         if row.startswith(prefix):
@@ -222,21 +236,27 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
     groups = [group for group in text.groups if group in set(own["group"])]
     flow = results[(results["table_id"] == "flow") & (results["group"] == "all")]
     sizes = {row.removeprefix("timing_"): f"N {thousands(value)}" for row, value in zip(flow["row"], flow["value"], strict=True)}
-    effects = {
-        column: names for column, names in _EFFECTS.items() if ((own["group"] == "difference") & own["statistic"].isin(names)).any()
-    }
+    # Groups that the flow does not count are as large as their largest denominator.
+    sizes = {group: f"N {thousands(largest)}" for group, largest in own.groupby("group")["n_assessed"].max().dropna().items()} | sizes
+    effects = [
+        (comparison, Cell(f"{heading}: {name}" if heading else name, small), names)
+        for comparison, heading in text.comparisons.items()
+        for (name, small), names in _EFFECTS.items()
+        if ((own["group"] == comparison) & own["statistic"].isin(names)).any()
+    ]
     footnotes, rows, not_assessed = _Footnotes(), [], []
     for row in order:
         statistics = by_row[row]
-        lines = [line for group in (*groups, "difference") for line in statistics.get(group, {}).values()]
+        lines = [line for group in (*groups, *text.comparisons) for line in statistics.get(group, {}).values()]
         label = row_label(table_id, row)
         rows.append(
             Row(
                 label=label,
                 cells=[_group_cell(statistics.get(group, {}), with_interval=not effects) for group in groups]
-                + [_effect_cell(statistics.get("difference", {}), names) for names in effects.values()],
+                + [_effect_cell(statistics.get(comparison, {}), names) for comparison, _, names in effects],
                 marks=footnotes.marks(lines),
                 indented=row in text.indented or (row not in text.rows and bool(text.rows)),
+                row_id=row,
             )
         )
         missing = []
@@ -248,8 +268,64 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
         if missing:
             not_assessed.append(f"{label}: {', '.join(missing)}")
     return PrintedTable(
-        table_id=table_id, title=text.title, note=text.note, columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups] + [Cell(*column) for column in effects],
+        table_id=table_id, title=text.title, note=text.note, columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups] + [heading for _, heading, _ in effects],
         sections=[("", rows)], footnotes=footnotes.listed(), not_assessed=not_assessed, effects=text.effects,
+    )
+
+
+def sensitivity_row(row: str) -> tuple[str, str, str]:
+    """Outcome, rule set and analysis of a row of Table 8, from its id."""
+    outcome, rule_set, analysis = row.split(":")
+    return outcome, rule_set, analysis
+
+
+def sensitivity_heading(outcome: str, rule_set: str) -> str:
+    """The heading of a section of Table 8."""
+    return f"{SENSITIVITY_OUTCOMES[outcome]}{RULE_SETS.get(rule_set, f', rule set {rule_set}')}"
+
+
+def analysis_label(analysis: str) -> str:
+    """The printed label of an analysis of Table 8; one that leaves a country out, or starts on a landmark day, is spelled from its id."""
+    for prefix, text in (("without_", "Without {}"), ("landmark_day_", "Landmark day {}")):
+        if analysis.startswith(prefix):
+            return text.format(analysis.removeprefix(prefix))
+    return ANALYSES[analysis].label
+
+
+def printed_sensitivity(results: pd.DataFrame) -> PrintedTable:
+    """Table 8: one section for each outcome and rule set, one row for each analysis."""
+    text = TABLES["table8"]
+    own = results[results["table_id"] == "table8"]
+    by_row: dict[str, dict[tuple[str, str], object]] = {}
+    for line in own.itertuples():
+        by_row.setdefault(line.row, {})[line.group, line.statistic] = line
+    sections: dict[str, list[Row]] = {}
+    footnotes = _Footnotes()
+    for row, lines in by_row.items():
+        outcome, rule_set, analysis = sensitivity_row(row)
+        counts = [_counts(line) if (line := lines.get((arm, "count"))) else "" for arm in ("caplacizumab", "control")]
+        effect = next((line for (group, statistic), line in lines.items() if group == "difference" and statistic != "p_value"), None)
+        p = lines.get(("difference", "p_value"))
+        limit = lines.get(("difference", "e_value_of_limit"))
+        name = SENSITIVITY_MEASURES.get(effect.statistic, "")
+        if limit is not None:
+            shown = Cell(fixed(effect.value, 2), f"of the limit {fixed(limit.value, 2)}")
+        elif effect.statistic == "tipping_point":
+            shown = Cell(without_value(effect) if pd.isna(effect.value) else _counts(effect))
+        else:
+            shown = Cell(without_value(effect) if pd.isna(effect.value) else fixed(effect.value, 2), interval(effect, 2))
+        sections.setdefault(sensitivity_heading(outcome, rule_set), []).append(
+            Row(
+                label=analysis_label(analysis),
+                cells=[*(Cell(count) for count in counts), Cell(name), shown, Cell(p_text(p.value) if p is not None and not pd.isna(p.value) else "")],
+                marks=footnotes.marks([effect]),
+                indented=analysis.startswith("without_"),
+                row_id=row,
+            )
+        )
+    columns = [Cell(GROUPS["caplacizumab"], "n/N"), Cell(GROUPS["control"], "n/N"), Cell("Effect", ""), Cell("Value", "95 % CI"), Cell("p")]
+    return PrintedTable(
+        table_id="table8", title=text.title, note=text.note, columns=columns, sections=list(sections.items()), footnotes=footnotes.listed(), effects=True,
     )
 
 
@@ -299,3 +375,14 @@ def _change_text(value: float, unit: str, decimals: int) -> str:
     text = fixed(value, decimals)
     sign = "+" if value > 0 and text.strip("0.") else ""
     return f"{sign}{text}{' pp' if unit == '%' else ''}"
+
+
+def printed_tables(results: pd.DataFrame) -> dict[str, PrintedTable]:
+    """Every study table that ``results`` holds, but the flow, in the order of ``labels.TABLES``."""
+    special = {"table8": printed_sensitivity, "as_published": printed_as_published}
+    present = set(results["table_id"])
+    return {
+        table_id: special[table_id](results) if table_id in special else printed(results, table_id)
+        for table_id in TABLES
+        if table_id in present and table_id != "flow"
+    }

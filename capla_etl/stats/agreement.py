@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from capla_etl.stats import cells
+from capla_etl.stats.conventions import PROTOCOL, Conventions
 from capla_etl.stats.results import cell, frame
 from capla_etl.stats.study import ARMS, eligible_patients
 
@@ -87,7 +88,7 @@ def compared(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFram
     return both
 
 
-def table7(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
+def table7(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame, *, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """Agreement of derived and reported outcomes, over the patients in whom both are known.
 
     Args:
@@ -102,7 +103,7 @@ def table7(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame)
         members = both if group == "all" else both[both["treatment_group"] == group]
         for row in ANSWERS:
             rows += _answer_cells(row, group, members[row], members[f"reported_{row}"])
-        rows += _day_cells(group, members)
+        rows += _day_cells(group, members, conventions)
     return frame(rows)
 
 
@@ -123,11 +124,11 @@ def _answer_cells(row: str, group: str, derived: pd.Series, reported: pd.Series)
     return rows
 
 
-def _day_cells(group: str, members: pd.DataFrame) -> list[dict]:
+def _day_cells(group: str, members: pd.DataFrame, conventions: Conventions) -> list[dict]:
     difference = members["response_day"] - members["reported_response_day"]
     known = difference.notna()
-    method = "median and quartiles (R type 7) of derived minus reported day, of the patients with both"
-    rows = cells.quartiles("table7", "response_day_difference", group, difference, method=method)
+    method = "median and quartiles ({}) of derived minus reported day, of the patients with both"
+    rows = cells.quartiles("table7", "response_day_difference", group, difference, method=method, conventions=conventions)
     for row, days in (("response_day_exact", 0), (f"response_day_within_{WITHIN_DAYS}", WITHIN_DAYS)):
         agree = pd.Series(np.select([~known, difference.abs() <= days], ["unknown", "yes"], "no"))
         rows.append(cells.percent("table7", row, group, agree, method="n/N of the patients with a derived and a reported day; 95 % CI Wilson"))

@@ -5,14 +5,19 @@ Which patients, rows and tables there are is decided in ``study``; the estimator
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 
 from capla_etl.stats.baseline import hodges_lehmann, mann_whitney, median_iqr, smd_categorical, smd_continuous
-from capla_etl.stats.proportions import fisher, newcombe_difference, risk_ratio, wilson
+from capla_etl.stats.conventions import PROTOCOL, Conventions
+from capla_etl.stats.proportions import fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.results import cell, join_caveats
 
 ASSESSED = "n/N of the patients assessed (yes or no); 95 % CI Wilson"
-MEDIAN = "median and quartiles (R type 7) of the values known"
+MEDIAN = "median and quartiles ({}) of the values known"
+RISK_RATIO = "risk ratio; 95 % CI Miettinen-Nurminen"
 NOBODY_ASSESSED = "not estimable: no patient assessed"
 NO_VALUE = "not estimable: no value known"
 
@@ -22,9 +27,24 @@ def known(number: float) -> float | None:
     return None if pd.isna(number) else float(number)
 
 
+def finite(number: float) -> float | None:
+    """The number, or None where it is not known or infinite."""
+    return float(number) if math.isfinite(number) else None
+
+
 def yes_of_assessed(answers: pd.Series) -> tuple[int, int]:
     """(patients with "yes", patients with "yes" or "no"). Everything else, null included, is not assessed."""
     return int((answers == "yes").sum()), int(answers.isin(["yes", "no"]).sum())
+
+
+def answers(yes: pd.Series, assessed: pd.Series) -> pd.Series:
+    """ "yes" or "no", or "unknown" where not assessed."""
+    return pd.Series(np.select([~assessed, yes], ["unknown", "yes"], "no"), index=yes.index)
+
+
+def if_any(number: int, what: str) -> str | None:
+    """A caveat that counts something; none where there is nothing to count."""
+    return f"{number} {what}" if number else None
 
 
 def count(table_id: str, row: str, group: str, n: int, n_assessed: int | None = None, *, method: str, caveat: str | None = None) -> dict:
@@ -54,19 +74,30 @@ def compare_percent(table_id: str, row: str, answers_1: pd.Series, answers_0: pd
     counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
     nobody = not counts[1] or not counts[3]
     difference, lower, upper = newcombe_difference(*counts)
-    ratio, ratio_lower, ratio_upper = risk_ratio(*counts)
+    ratio, ratio_lower, ratio_upper = miettinen_nurminen_ratio(*counts)
+    ratio_limits = {"lower": finite(ratio_lower), "upper": finite(ratio_upper)}
     ratio_caveat = caveat
-    if pd.isna(ratio):
-        ratio_caveat = NOBODY_ASSESSED if nobody else "not estimable: no event in the comparison group"
-    elif pd.isna(ratio_lower):
-        ratio_caveat = join_caveats("no interval: nobody in the first group has the event, or everybody in both", caveat)
+    if finite(ratio) is None:
+        ratio_caveat = NOBODY_ASSESSED if nobody else join_caveats("not estimable: no event in the comparison group", _one_sided(ratio_lower))
+    elif ratio_upper == float("inf"):
+        ratio_caveat = join_caveats("no upper limit", caveat)
     return [
         cell(table_id, row, group, "risk_difference", known(100 * difference), lower=known(100 * lower), upper=known(100 * upper),
              method="risk difference, percentage points; 95 % CI Newcombe", caveat=NOBODY_ASSESSED if nobody else caveat),
-        cell(table_id, row, group, "risk_ratio", known(ratio), lower=known(ratio_lower), upper=known(ratio_upper),
-             method="risk ratio; 95 % CI Wald on the log scale", caveat=ratio_caveat),
-        p_value(table_id, row, fisher(*counts), method="p: Fisher's exact test", reason="no patient assessed", caveat=caveat, group=group),
+        cell(table_id, row, group, "risk_ratio", finite(ratio), **(ratio_limits if finite(ratio) is not None else {}), method=RISK_RATIO, caveat=ratio_caveat),
+        fisher_test(table_id, row, answers_1, answers_0, caveat=caveat, group=group),
     ]
+
+
+def fisher_test(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference") -> dict:
+    """p value of "yes" among the assessed: first group against second."""
+    p = fisher(*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
+    return p_value(table_id, row, p, method="p: Fisher's exact test", reason="no patient assessed", caveat=caveat, group=group)
+
+
+def _one_sided(lower: float) -> str | None:
+    """A ratio over no events has no estimate, but the data still say how small it can be."""
+    return f"compatible with ratios from {lower:.2g} upwards" if lower > 0 else None
 
 
 def p_value(table_id: str, row: str, p: float, *, method: str, reason: str, caveat: str | None = None, group: str = "difference") -> dict:
@@ -77,28 +108,50 @@ def p_value(table_id: str, row: str, p: float, *, method: str, reason: str, cave
 
 
 def quartiles(
-    table_id: str, row: str, group: str, values: pd.Series, *, method: str = MEDIAN, patients: int | None = None, caveat: str | None = None
+    table_id: str,
+    row: str,
+    group: str,
+    values: pd.Series,
+    *,
+    method: str = MEDIAN,
+    patients: int | None = None,
+    caveat: str | None = None,
+    conventions: Conventions = PROTOCOL,
 ) -> list[dict]:
-    """Median, q1 and q3 of the values known; ``patients`` is how many could have one (default: all given)."""
+    """Median, q1 and q3 of the values known; ``patients`` is how many could have one (default: all given).
+
+    ``method`` has a place ``{}`` for the definition of quartiles.
+    """
     n = int(values.notna().sum())
     patients = len(values) if patients is None else patients
-    median, q1, q3 = median_iqr(values)
+    median, q1, q3 = median_iqr(values, quantile_type=conventions.quantile_type)
     caveat = caveat if n else join_caveats(NO_VALUE, caveat)
     return [
-        cell(table_id, row, group, statistic, known(value), n=n, n_assessed=patients, method=method, caveat=caveat)
+        cell(table_id, row, group, statistic, known(value), n=n, n_assessed=patients, method=method.format(conventions.quantiles), caveat=caveat)
         for statistic, value in (("median", median), ("q1", q1), ("q3", q3))
     ]
 
 
-def compare_values(table_id: str, row: str, values_1: pd.Series, values_0: pd.Series, *, caveat: str, group: str = "difference") -> list[dict]:
+def compare_values(
+    table_id: str, row: str, values_1: pd.Series, values_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+) -> list[dict]:
     """Hodges-Lehmann median difference and Mann-Whitney p: first group against second."""
     shift, lower, upper = hodges_lehmann(values_1, values_0)
     return [
         cell(table_id, row, group, "median_difference", known(shift), lower=known(lower), upper=known(upper),
              method="median difference: Hodges-Lehmann with 95 % CI", caveat=NO_VALUE if pd.isna(shift) else caveat),
-        p_value(table_id, row, mann_whitney(values_1, values_0), method="p: Mann-Whitney, tie-corrected normal approximation",
-                reason="no value known in a group, or all values equal", caveat=caveat, group=group),
+        rank_test(table_id, row, values_1, values_0, caveat=caveat, group=group, conventions=conventions),
     ]
+
+
+def rank_test(
+    table_id: str, row: str, values_1: pd.Series, values_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+) -> dict:
+    """Mann-Whitney p: first group against second."""
+    p = mann_whitney(values_1, values_0, continuity_correction=conventions.rank_correction)
+    corrected = ", continuity correction" if conventions.rank_correction else ""
+    return p_value(table_id, row, p, method=f"p: Mann-Whitney, tie-corrected normal approximation{corrected}",
+                   reason="no value known in a group, or all values equal", caveat=caveat, group=group)
 
 
 def smd(table_id: str, row: str, difference: float) -> dict:

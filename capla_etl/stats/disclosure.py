@@ -21,7 +21,7 @@ from capla_etl.stats import cells
 from capla_etl.stats.agreement import ANSWERS, FOUR_CELLS
 from capla_etl.stats.baseline import smd_categorical
 from capla_etl.stats.labels import DEATH_CAUSES, EXCLUSIONS
-from capla_etl.stats.proportions import chi_squared, fisher, newcombe_difference, risk_ratio, wilson
+from capla_etl.stats.proportions import chi_squared, fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import COLUMNS, KEY, join_caveats
 from capla_etl.stats.study import ARMS, TIMINGS
@@ -119,9 +119,9 @@ def apply(name: str, results: pd.DataFrame, curves: dict[str, pd.DataFrame]) -> 
 # ------------------------------------------------------------------------------------------------------------------ results
 
 # Which group a count of table flow counts: the same count has the same name wherever it is printed.
-_FLOW_GROUPS = {"eligible": "all", "caplacizumab": "caplacizumab", "control": "control", "early": "early", "delayed": "delayed", "timing_unknown": "unknown"}
+FLOW_GROUPS = {"eligible": "all", "caplacizumab": "caplacizumab", "control": "control", "early": "early", "delayed": "delayed", "timing_unknown": "unknown"}
 _LEDGER = ("loaded", "duplicate", "quarantined", "ignored")
-_FLOW_SUMS = {
+FLOW_SUMS = {
     "rows_received": tuple(f"rows_{part}" for part in _LEDGER),
     "patient_records": ("excluded", "eligible"),
     "excluded": tuple(f"excluded_{reason}" for reason in EXCLUSIONS),
@@ -130,9 +130,9 @@ _FLOW_SUMS = {
     "delayed": ("rescue", "slow_response"),
 }
 # A row of the flow whose place in the sums is not known here is not shown.
-_FLOW_ROWS = {*_FLOW_SUMS, *(part for parts in _FLOW_SUMS.values() for part in parts), "values_quarantined"}
-_CAUSES = (*(f"cause_{cause.lower()}" for cause in DEATH_CAUSES), "cause_not_stated")
-_SCORES = tuple(f"french_severity_score_{score}" for score in range(5))
+_FLOW_ROWS = {*FLOW_SUMS, *(part for parts in FLOW_SUMS.values() for part in parts), "values_quarantined"}
+CAUSES = (*(f"cause_{cause.lower()}" for cause in DEATH_CAUSES), "cause_not_stated")
+SCORES = tuple(f"french_severity_score_{score}" for score in range(5))
 _QUARTILES = ("median", "q1", "q3")
 # Rows of survival and incidence; those of their cells that have no n are estimates.
 _OVER_TIME = ("survival_", "response_by_day_", "death_without_response_by_day_")
@@ -168,7 +168,7 @@ class _StudyCounts:
         self._add_up(results)
 
     def _show(self, place: _Of, group: str, count: int) -> None:
-        size = place.what == "N" or (place.table_id == "flow" and place.row in _FLOW_GROUPS)
+        size = place.what == "N" or (place.table_id == "flow" and place.row in FLOW_GROUPS)
         # Small ones keep their own names: two times three patients need not be the same three.
         name = place if self.rules.small(count) else ("N" if size else place.table_id, group, count)
         self.name_of[place] = name
@@ -199,7 +199,7 @@ class _StudyCounts:
         kind = _kind(line.statistic)
         place = _Of(line.table_id, line.row, line.group, kind, "n")
         whole = _Of(line.table_id, line.row, line.group, kind, "N")
-        group = _FLOW_GROUPS.get(line.row, line.group) if line.table_id == "flow" else line.group
+        group = FLOW_GROUPS.get(line.row, line.group) if line.table_id == "flow" else line.group
         n, n_assessed = (None if pd.isna(number) else int(number) for number in (line.n, line.n_assessed))
         if n_assessed is not None and line.group != "difference":
             self._show(whole, group, n_assessed)
@@ -217,15 +217,15 @@ class _StudyCounts:
             self.at_least(whole, place, "no value")
 
     def _add_up(self, results: pd.DataFrame) -> None:
-        for whole, parts in _FLOW_SUMS.items():
+        for whole, parts in FLOW_SUMS.items():
             self.add(*(_Of("flow", row, "all", "count", "n") for row in (whole, *parts)))
-        sizes = {group: _Of("flow", row, "all", "count", "n") for row, group in _FLOW_GROUPS.items()}
+        sizes = {group: _Of("flow", row, "all", "count", "n") for row, group in FLOW_GROUPS.items()}
         for place in list(self.name_of):
             if place.what == "N" and place.group in sizes and not (place.table_id == "table6" and place.row != "deaths"):
                 self.at_least(sizes[place.group], place, "not assessed")
         for arm in ARMS:
-            total = _Of("table1", _SCORES[0], arm, "percent", "N")
-            self.add(total, *(_Of("table1", score, arm, "percent", "n") for score in _SCORES))
+            total = _Of("table1", SCORES[0], arm, "percent", "N")
+            self.add(total, *(_Of("table1", score, arm, "percent", "n") for score in SCORES))
         self._deaths()
         self._agreement()
         self._days(results)
@@ -235,14 +235,14 @@ class _StudyCounts:
             return _Of("table6", row, group, kind, what)
 
         for group in (*ARMS, *TIMINGS):
-            self.add(deaths(group), *(deaths(group, cause) for cause in _CAUSES))
-            for cause in _CAUSES:
+            self.add(deaths(group), *(deaths(group, cause) for cause in CAUSES))
+            for cause in CAUSES:
                 self.add(deaths(group), deaths(group, cause, what="N"))
             for row in ("death_day", "days_from_first_dose"):
                 self.add(deaths(group), deaths(group, row, "quartiles", "N"))
-            for table_id in ("table2", "timing"):
+            for table_id in ("table2", "table3"):
                 self.add(deaths(group), _Of(table_id, "died_by_day_90", group, "percent", "n"))
-        for row in ("deaths", *_CAUSES):
+        for row in ("deaths", *CAUSES):
             self.add(deaths("caplacizumab", row), *(deaths(timing, row) for timing in TIMINGS))
 
     def _agreement(self) -> None:
@@ -305,13 +305,13 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
     flow = results["table_id"] == "flow"
     kept = results[results["table_id"].isin(chosen.tables) & ~(flow & ~((results["group"] == "all") & results["row"].isin(_FLOW_ROWS)))]
     published = kept[kept["table_id"] == "as_published"]
-    kept = pd.concat([kept[kept["table_id"] != "as_published"], _timing(published, kept)], ignore_index=True).astype(COLUMNS)
+    kept = pd.concat([kept[kept["table_id"] != "as_published"], _only_published(published, kept)], ignore_index=True).astype(COLUMNS)
     protected = _Protected(kept, rules).cells()
-    shown = [line for line in protected if line["table_id"] != "timing"]
+    shown = [line for line in protected if line["table_id"] in chosen.tables]
     return pd.DataFrame([*shown, *_as_published(published, protected)], columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _timing(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
+def _only_published(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
     """The cells that only ``as_published`` prints, under the names that they were computed by, so that they are protected like all others."""
     printed = set(map(tuple, kept[KEY].to_numpy()))
     computed = {(line.row, line.group): line for line in published[published["statistic"] == "computed"].itertuples(index=False)}
@@ -423,7 +423,7 @@ class _Protected:
             return self._without(line, f"{WITHHELD}no count beside it says whether it may be shown")
         if any(arm["value"] is None for arm in both):
             return self._without(line, max(arm["caveat"] or "" for arm in both if arm["value"] is None))
-        if line.row in _SCORES:
+        if line.row in SCORES:
             return self._scores(line)
         if both is medians:
             return self._of_values(line)
@@ -435,16 +435,16 @@ class _Protected:
             p = cells.known(fisher(*counts))
             return self._shown(line, p, p_value=p)
         if line.statistic == "smd":
-            value, limits = smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both)), (None, None)
+            value, limits = smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both)), (float("nan"), float("nan"))
         elif line.statistic == "risk_difference":
             value, *limits = (100 * limit for limit in newcombe_difference(*counts))
         elif line.statistic == "risk_ratio":
-            value, *limits = risk_ratio(*counts)
+            value, *limits = miettinen_nurminen_ratio(*counts)
         else:
             return self._without(line, f"{WITHHELD}no rule says when this may be shown")
-        if pd.isna(value):
+        if cells.finite(value) is None:
             return self._without(line, "not estimable: from rounded counts")
-        return self._shown(line, value, lower=cells.known(limits[0]), upper=cells.known(limits[1]))
+        return self._shown(line, value, lower=cells.finite(limits[0]), upper=cells.finite(limits[1]))
 
     def _of_survival(self, line, both: list[dict]) -> dict:
         if line.statistic == "p_value":
@@ -472,7 +472,7 @@ class _Protected:
 
     def _scores(self, line) -> dict:
         """The distribution of the severity score, compared as a whole."""
-        levels = [[self.done[line.table_id, score, arm, "percent"]["n"] for score in _SCORES] for arm in ARMS]
+        levels = [[self.done[line.table_id, score, arm, "percent"]["n"] for score in SCORES] for arm in ARMS]
         if any(number is None for arm in levels for number in arm):
             return self._without(line)
         value = chi_squared(levels) if line.statistic == "p_value" else smd_categorical(*levels)

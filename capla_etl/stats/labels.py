@@ -20,8 +20,17 @@ STATISTICS = {
     "q1": "unit of the row",
     "q3": "unit of the row",
     "at_risk": "patients",
+    "restricted_mean": "days",
     "risk_difference": "percentage points",
+    "restricted_mean_difference": "days",
     "risk_ratio": "ratio",
+    "odds_ratio": "ratio",
+    "hazard_ratio": "ratio",
+    "subdistribution_hazard_ratio": "ratio",
+    "e_value": "risk ratio",
+    "e_value_of_limit": "risk ratio",
+    "tipping_point": "patients",
+    "p_homogeneity": "probability",
     "median_difference": "unit of the row",
     "ratio_of_medians": "ratio",
     "smd": "standard deviations, absolute",
@@ -41,6 +50,16 @@ GROUPS = {
     "slow_response": "Slow response",
     "unknown": "Start not recorded",
     "difference": "Caplacizumab compared with control",
+    "early_control": "Early start compared with control",
+    "delayed_control": "Delayed start compared with control",
+    "early_delayed": "Early compared with delayed start",
+    "caplacizumab_rituximab": "Caplacizumab, rituximab",
+    "control_rituximab": "Control, rituximab",
+    "caplacizumab_no_rituximab": "Caplacizumab, no rituximab",
+    "control_no_rituximab": "Control, no rituximab",
+    "difference_rituximab": "Caplacizumab compared with control, given rituximab",
+    "difference_no_rituximab": "Caplacizumab compared with control, not given rituximab",
+    "homogeneity": "Effects with and without rituximab compared",
     "all": "All",
 }
 
@@ -65,11 +84,86 @@ DEATH_CAUSES = {"iTTP": "iTTP", "haemorrhage": "Haemorrhage", "cardiac": "Cardia
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """An analysis of Table 8: its label, and what it does, for the methods paragraph."""
+
+    label: str
+    description: str
+
+
+#: Analyses of Table 8, in print order; those without a country (``without_FR01``) and from a landmark day (``landmark_day_3``) are spelled from their id.
+ANALYSES = {
+    "as_published": Analysis("As published", "all patients from day 0, treated as caplacizumab whenever it began"),
+    "landmark_day": Analysis("Landmark day", "patients still observed and without the outcome after the landmark day, by whether caplacizumab had begun by then"),
+    "time_dependent": Analysis("Start as time-dependent exposure", "patients untreated until their first dose and treated from then on"),
+    "delayed_excluded": Analysis("Delayed starts excluded", "early starters against control"),
+    "clone_censor_weight": Analysis(
+        "Emulated trial (clone-censor-weight)",
+        "start within the grace period against no start, each patient cloned into both strategies, censored on deviating, and weighted by the inverse probability of not deviating",
+    ),
+    "iptw": Analysis("Inverse-probability weights", "weighted to the covariates of all patients by the propensity score"),
+    "overlap": Analysis("Overlap weights", "weighted to the patients who might have been in either group"),
+    "adjusted": Analysis("Adjusted, penalised (Firth)", "baseline covariates and country in a model with Firth's penalty"),
+    "adjusted_imputed": Analysis(
+        "Adjusted, imputed covariates too", "as adjusted, with troponin and anti-ADAMTS13 multiply imputed and the results pooled",
+    ),
+    "stratified_by_country": Analysis("Stratified by country", "only patients of the same country compared"),
+    "rituximab": Analysis("Given rituximab", "patients who were given rituximab"),
+    "no_rituximab": Analysis("Not given rituximab", "patients who were not given rituximab"),
+    "subdistribution": Analysis("Death as competing event (Fine-Gray)", "who died stays at risk, so that the effect is on the cumulative incidence"),
+    "without": Analysis("Without one country", "each country left out in turn"),
+    "worst_case": Analysis("Worst case for the lost", "the lost counted as with the event under caplacizumab and without it in control"),
+    "best_case": Analysis("Best case for the lost", "the lost counted as without the event under caplacizumab and with it in control"),
+    "tipping_point": Analysis(
+        "Tipping point: events among the lost",
+        "the fewest events among those lost under caplacizumab, with none among those lost in control, at which p is 0.05 or more",
+    ),
+    "e_value": Analysis("E-value", "how strongly an unmeasured confounder would have to go with both treatment and outcome to explain the effect away"),
+}
+SENSITIVITY_OUTCOMES = {
+    "death": "Death within 3 months",
+    "failure": "Failure to achieve clinical response",
+    "response": "Clinical response (above 1 favours caplacizumab)",
+    "refractory": "Refractory",
+    "exacerbation": "Exacerbation, of all patients",
+    "adamts13_recovery": "ADAMTS13 recovery (above 1 favours caplacizumab)",
+}
+COVARIATE_LABELS = {
+    "age_years": "Age",
+    "female": "Female sex",
+    "first_episode": "First episode",
+    "neurological_involvement": "Neurological involvement",
+    "log_platelets": "Platelets on day 0 (log)",
+    "log_ldh": "LDH on day 0 (log)",
+    "log_creatinine": "Creatinine (log)",
+}
+SENSITIVITY_MEASURES = {
+    "hazard_ratio": "Hazard ratio",
+    "risk_ratio": "Risk ratio",
+    "odds_ratio": "Odds ratio",
+    "subdistribution_hazard_ratio": "Subdistribution hazard ratio",
+    "e_value": "E-value",
+    "tipping_point": "Patients",
+}
+#: What is printed behind an outcome for each rule set; ``any`` is an outcome that no rule set changes.
+RULE_SETS = {
+    "any": "",
+    "iwg2021": "",
+    "tpe2017": ", by days after the last TPE (tpe2017)",
+    "no_response_after_5_tpe": ", no response by the 5th TPE day",
+    "not_doubled_day_4": ", platelets not doubled after 4 days",
+    "platelets_only": ", platelets without LDH",
+    "adamts13_plasma_window": ", ADAMTS13 soon after a TPE not counted",
+}
+
+
+@dataclass(frozen=True)
 class TableText:
     """What is printed around the numbers of one table.
 
     ``rows`` maps row ids to labels, in print order; a row of the result that is not named is printed last under its id.
-    ``parameters`` names the protocol parameters that define what the table shows.
+    ``parameters`` names the protocol parameters that define what the table shows; ``comparisons`` maps groups that are comparisons to what is
+    printed above their columns (nothing where there is one comparison only).
     """
 
     title: str
@@ -79,6 +173,7 @@ class TableText:
     parameters: tuple[str, ...] = ()
     effects: bool = False
     indented: frozenset[str] = field(default_factory=frozenset)
+    comparisons: dict[str, str] = field(default_factory=lambda: {"difference": ""})
 
 
 _GROUP_PARAMETERS = ("caplacizumab_first_dose_by_day", "control_day0_from", "control_day0_to")
@@ -87,6 +182,50 @@ _RESPONSE_PARAMETERS = (
     "response_confirm_within_days",
     "response_ldh_below_x_uln",
     "response_ldh_window_days",
+)
+
+_OUTCOME_ROWS = {
+    "survival_3_months": "Survival at 3 months (Kaplan-Meier)",
+    "restricted_mean_survival": "Restricted mean survival time to the end of follow-up, days",
+    "died_by_day_90": "Died within 3 months",
+    "failure": "Failure to achieve clinical response",
+    "refractory": "Refractory",
+    "severe_refractory": "Severe refractory",
+    "exacerbation_all_patients": "Exacerbation, of all patients",
+    "exacerbation_responders": "Exacerbation, of responders",
+    "exacerbation_after_stop_undetectable": "Exacerbation after stopping caplacizumab with ADAMTS13 undetectable",
+    "response_day": "Time to clinical response, days",
+    "tpe_days_to_response": "TPE to response, TPE days",
+    "tpe_sessions_to_response": "TPE to response, sessions",
+    "adamts13_recovery": "ADAMTS13 recovery",
+    "adamts13_recovery_day": "Time to ADAMTS13 recovery, days",
+    "relapse": "Relapse after remission",
+    "relapse_confirmed": "Relapse confirmed by ADAMTS13",
+}
+_OUTCOME_INDENTED = frozenset({"severe_refractory", "tpe_sessions_to_response", "relapse_confirmed", "response_day_survivors", "restricted_mean_survival"})
+_OUTCOME_NOTE = (
+    "n/N counts the patients in whom the outcome can be assessed; one that cannot is neither yes nor no. "
+    "Times are medians with interquartile range among those with the event (N of them)."
+)
+_OUTCOME_PARAMETERS = (
+    "default_rule_set",
+    "follow_up_days",
+    *_RESPONSE_PARAMETERS,
+    "refractory_after_tpe_days",
+    "refractory_count_within_days",
+    "refractory_platelets_below_10e9_per_l",
+    "severe_refractory_platelets_below_10e9_per_l",
+    "refractory_ldh_above_x_uln",
+    "refractory_ldh_window_days",
+    "fall_platelets_below_10e9_per_l",
+    "fall_confirm_within_days",
+    "exacerbation_within_days_of_therapy",
+    "remission_adamts13_from_percent",
+    "remission_days_without_therapy",
+    "relapse_adamts13_below_percent",
+    "relapse_adamts13_within_days",
+    "recovery_adamts13_from_percent",
+    "undetectable_adamts13_below_percent",
 )
 
 TABLES = {
@@ -144,47 +283,41 @@ TABLES = {
     "table2": TableText(
         title="Table 2. Outcomes",
         groups=("caplacizumab", "control"),
-        rows={
-            "survival_3_months": "Survival at 3 months (Kaplan-Meier)",
-            "died_by_day_90": "Died within 3 months",
-            "failure": "Failure to achieve clinical response",
-            "refractory": "Refractory",
-            "severe_refractory": "Severe refractory",
-            "exacerbation_all_patients": "Exacerbation, of all patients",
-            "exacerbation_responders": "Exacerbation, of responders",
-            "exacerbation_after_stop_undetectable": "Exacerbation after stopping caplacizumab with ADAMTS13 undetectable",
-            "response_day": "Time to clinical response, days",
-            "tpe_days_to_response": "TPE to response, TPE days",
-            "tpe_sessions_to_response": "TPE to response, sessions",
-            "adamts13_recovery": "ADAMTS13 recovery",
-            "adamts13_recovery_day": "Time to ADAMTS13 recovery, days",
-            "relapse": "Relapse after remission",
-            "relapse_confirmed": "Relapse confirmed by ADAMTS13",
-        },
-        indented=frozenset({"severe_refractory", "tpe_sessions_to_response", "relapse_confirmed"}),
-        note="n/N counts the patients in whom the outcome can be assessed; one that cannot is neither yes nor no. "
-        "Times are medians with interquartile range among those with the event (N of them).",
-        parameters=(
-            "default_rule_set",
-            "follow_up_days",
-            *_RESPONSE_PARAMETERS,
-            "refractory_after_tpe_days",
-            "refractory_count_within_days",
-            "refractory_platelets_below_10e9_per_l",
-            "severe_refractory_platelets_below_10e9_per_l",
-            "refractory_ldh_above_x_uln",
-            "refractory_ldh_window_days",
-            "fall_platelets_below_10e9_per_l",
-            "fall_confirm_within_days",
-            "exacerbation_within_days_of_therapy",
-            "remission_adamts13_from_percent",
-            "remission_days_without_therapy",
-            "relapse_adamts13_below_percent",
-            "relapse_adamts13_within_days",
-            "recovery_adamts13_from_percent",
-            "undetectable_adamts13_below_percent",
-        ),
+        rows=_OUTCOME_ROWS,
+        indented=_OUTCOME_INDENTED,
+        note=_OUTCOME_NOTE,
+        parameters=_OUTCOME_PARAMETERS,
         effects=True,
+    ),
+    "table3": TableText(
+        title="Table 3. Outcomes by start of caplacizumab",
+        groups=("control", "early", "delayed", "rescue", "slow_response"),
+        rows={
+            "caplacizumab_start_day": "First caplacizumab dose, day",
+            **{row: label for row, label in _OUTCOME_ROWS.items() if not row.startswith("response_day")},
+            "response_day": "Time to clinical response from day 0, days",
+            "response_day_survivors": "among survivors",
+            "days_from_caplacizumab_to_response": "Time from the first dose to response, days",
+            "time_to_response": "Early from day 0 against delayed from the first dose",
+        },
+        indented=_OUTCOME_INDENTED | {"time_to_response"},
+        note=f"{_OUTCOME_NOTE} Rescue and slow response are parts of delayed start; patients whose start was not recorded are in no column.",
+        parameters=("early_start_by_day", *_OUTCOME_PARAMETERS),
+        effects=True,
+        comparisons={"early_control": "Early against control", "delayed_control": "Delayed against control", "early_delayed": "Early against delayed"},
+    ),
+    "table4": TableText(
+        title="Table 4. Main outcomes with and without rituximab",
+        groups=("caplacizumab_rituximab", "control_rituximab", "caplacizumab_no_rituximab", "control_no_rituximab"),
+        rows={row: _OUTCOME_ROWS[row] for row in (
+            "survival_3_months", "died_by_day_90", "failure", "refractory", "exacerbation_all_patients", "exacerbation_responders", "relapse",
+            "response_day", "tpe_days_to_response",
+        )},
+        note=f"{_OUTCOME_NOTE} Patients in whom it is not known whether rituximab was given are in no column. Rituximab is given after day 0: who dies "
+        "early has had less time to be given it, so that the two halves are no baseline subgroups.",
+        parameters=_OUTCOME_PARAMETERS,
+        effects=True,
+        comparisons={"difference_rituximab": "With rituximab", "difference_no_rituximab": "Without rituximab", "homogeneity": "Both alike"},
     ),
     "survival": TableText(
         title="Survival by day",
@@ -200,6 +333,14 @@ TABLES = {
         rows={},
         note="Days from the first plasma exchange; death without response competes.",
         parameters=("follow_up_days", "early_start_by_day", *_RESPONSE_PARAMETERS),
+        effects=True,
+    ),
+    "adamts13_incidence": TableText(
+        title="Cumulative incidence of ADAMTS13 recovery by day",
+        groups=("caplacizumab", "control"),
+        rows={},
+        note="Days from the first plasma exchange; death without recovery competes. The day depends on when activity was measured.",
+        parameters=("follow_up_days", "recovery_adamts13_from_percent"),
         effects=True,
     ),
     "table5": TableText(
@@ -247,6 +388,16 @@ TABLES = {
         ),
         note="Patients in whom both are known. Centres may go by other criteria than the protocol; neither side is corrected by the other.",
         parameters=("default_rule_set",),
+    ),
+    "table8": TableText(
+        title="Table 8. Sensitivity of the comparison to rules and analyses",
+        groups=("caplacizumab", "control"),
+        rows={},
+        note="Patients with the outcome of those analysed, as each analysis counts them: in landmark analyses who had begun caplacizumab by the landmark "
+        "against who had not; where the start is time-dependent, who was ever treated against who never was. Weighted and adjusted effects are not those of "
+        "the counts beside them. Below 1 favours caplacizumab, but for response and ADAMTS13 recovery, where above 1 does.",
+        parameters=("default_rule_set", "follow_up_days", "early_start_by_day", "landmark_days", "weights_truncated_at_percentile"),
+        effects=True,
     ),
     "as_published": TableText(
         title="As published, beside computed",

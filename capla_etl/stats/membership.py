@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from capla_etl.stats import study
+from capla_etl.stats import outcomes, study
 from capla_etl.stats.labels import ADVERSE_EVENTS, DEATH_CAUSES, EXCLUSIONS, TABLES
 
 COLUMNS = ["table_id", "row", "group", "patient_id", "counted"]
@@ -24,7 +24,7 @@ def result_patient(
     *,
     follow_up_days: int,
 ) -> pd.DataFrame:
-    """``study.result_patient``: the patients of every n, N and median of flow and Tables 1, 2, 5 and 6.
+    """``study.result_patient``: the patients of every n, N and median of flow and Tables 1 to 6.
 
     Args:
         patient: ``marts.patient``.
@@ -39,11 +39,13 @@ def result_patient(
         One row per table_id, row, group, patient_id and ``counted``: 'denominator' (one of N), 'numerator' (one of n) or 'value' (one of the
         n whose value a median is made of). A patient of a numerator is in the denominator too. Sorted.
     """
-    patients = study.with_adamts13_measured(study.eligible_outcomes(patient, outcome), daily_series)
+    patients = outcomes.with_adamts13_measured(study.eligible_outcomes(patient, outcome), daily_series)
     members = [
         *_flow(patient),
         *_table1(patient),
-        *_table2(patient, patients, follow_up_days),
+        *_outcomes("table2", outcomes.arms(patients), follow_up_days),
+        *_outcomes("table3", outcomes.timings(patients), follow_up_days),
+        *_outcomes("table4", outcomes.rituximab_groups(patients), follow_up_days),
         *_table5(patient, adverse_event_assessed, adverse_event, table5),
         *_table6(patient, follow_up_days),
     ]
@@ -94,13 +96,9 @@ def _flow(patient: pd.DataFrame) -> list[pd.DataFrame]:
     return members
 
 
-def _arms(patients: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {arm: patients[patients["treatment_group"] == arm] for arm in study.ARMS}
-
-
 def _table1(patient: pd.DataFrame) -> list[pd.DataFrame]:
     members = []
-    for arm, own in _arms(study.eligible_patients(patient)).items():
+    for arm, own in outcomes.arms(study.eligible_patients(patient)).items():
         own = own.assign(female=own["sex"].map({"female": "yes", "male": "no"}))
         for row in study.TABLE_1_ANSWERS:
             members += _of_answers("table1", row, arm, own, own[row])
@@ -112,22 +110,28 @@ def _table1(patient: pd.DataFrame) -> list[pd.DataFrame]:
     return members
 
 
-def _table2(patient: pd.DataFrame, patients: pd.DataFrame, follow_up_days: int) -> list[pd.DataFrame]:
-    courses, _ = study.survival_courses(patient, follow_up_days=follow_up_days)
-    members = [_members("table2", "survival_3_months", arm, own["patient_id"], DENOMINATOR) for arm, own in courses.groupby("group")]
-    for arm, own in _arms(patients).items():
-        for row, answers in study.outcome_answers(own).items():
-            members += _of_answers("table2", row, arm, own, answers)
-        for row, values in study.outcome_days(own, follow_up_days=follow_up_days).items():
-            members += _of_values("table2", row, arm, own, values)
-        if arm == "caplacizumab":
-            row = "exacerbation_after_stop_undetectable"
-            members += _of_answers("table2", row, arm, own, own[row])
+def _outcomes(table_id: str, groups: outcomes.Groups, follow_up_days: int) -> list[pd.DataFrame]:
+    """The rows that a table of outcomes prints, in its groups."""
+    rows = TABLES[table_id].rows
+    courses, _ = outcomes.survival_courses(groups, follow_up_days=follow_up_days)
+    followed = {group: own["patient_id"] for group, own in courses.groupby("group")}
+    members = [
+        _members(table_id, row, group, own, DENOMINATOR)
+        for row in ("survival_3_months", "restricted_mean_survival")
+        if row in rows
+        for group, own in followed.items()
+    ]
+    for group, own in groups.items():
+        printed = [row for row in rows if row not in outcomes.ONLY_CAPLACIZUMAB or not group.startswith("control")]
+        for row, answers in outcomes.outcome_answers(own).items():
+            members += _of_answers(table_id, row, group, own, answers) if row in printed else []
+        for row, values in outcomes.outcome_days(own, follow_up_days=follow_up_days).items():
+            members += _of_values(table_id, row, group, own, values) if row in printed else []
     return members
 
 
 def _table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_event: pd.DataFrame, table5: pd.DataFrame) -> list[pd.DataFrame]:
-    own = _arms(study.eligible_patients(patient))["caplacizumab"]
+    own = outcomes.arms(study.eligible_patients(patient))["caplacizumab"]
     occurred = adverse_event_assessed.pivot(index="patient_id", columns="kind", values="occurred")
     occurred = occurred.reindex(index=own["patient_id"], columns=list(ADVERSE_EVENTS)).set_axis(own.index)
     yes, assessed = occurred == "yes", occurred.isin(["yes", "no"])

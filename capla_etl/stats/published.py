@@ -66,19 +66,19 @@ def _figures() -> tuple[PublishedFigure, ...]:
         bound=True, decimals=4)
     add(part, "exacerbation_after_stop_undetectable", "caplacizumab", "Exacerbation after stopping with ADAMTS13 undetectable", 46,
         "patients", ("table2", "exacerbation_after_stop_undetectable", "caplacizumab", "percent"), column="n")
-    add(part, "died_by_day_90", "early", "Death", 1, "%", ("timing", "died_by_day_90", "early", "percent"), decimals=1)
-    add(part, "refractory", "early", "Refractory", 1.1, "%", ("timing", "refractory", "early", "percent"), decimals=1)
-    add(part, "exacerbation", "early", "Exacerbation", 5.3, "%", ("timing", "exacerbation_all_patients", "early", "percent"), decimals=1)
+    add(part, "died_by_day_90", "early", "Death", 1, "%", ("table3", "died_by_day_90", "early", "percent"), decimals=1)
+    add(part, "refractory", "early", "Refractory", 1.1, "%", ("table3", "refractory", "early", "percent"), decimals=1)
+    add(part, "exacerbation", "early", "Exacerbation", 5.3, "%", ("table3", "exacerbation_all_patients", "early", "percent"), decimals=1)
     for row, group, label, values in (
         ("response_day", "early", "Time to response from first TPE", (4, 3, 6)),
         ("days_from_caplacizumab_to_response", "delayed", "Time to response from first dose", (4, 2, 8)),
     ):
         for statistic, name, value in zip(("median", "q1", "q3"), ("median", "first quartile", "third quartile"), values, strict=True):
-            add(part, f"{row}_{statistic}", group, f"{label}, {name}", value, "days", ("timing", row, group, statistic), decimals=1)
+            add(part, f"{row}_{statistic}", group, f"{label}, {name}", value, "days", ("table3", row, group, statistic), decimals=1)
     add(part, "time_to_response_p", "difference", "Time to response, early against delayed, p", 0.8, "p",
-        ("timing", "time_to_response", "difference", "p_value"), decimals=2)
+        ("table3", "time_to_response", "early_delayed", "p_value"), decimals=2)
     add(part, "time_to_response_ratio", "difference", "Time to response among survivors, early over control", 0.5, "ratio",
-        ("timing", "response_day_survivors", "difference", "ratio_of_medians"), decimals=2, about=True)
+        ("table3", "response_day_survivors", "early_control", "ratio_of_medians"), decimals=2, about=True)
     add(part, "adamts13_recovery_p", "difference", "ADAMTS13 recovery earlier, p", 0.01, "p",
         ("table2", "adamts13_recovery_day", "difference", "p_value"), decimals=3)
 

@@ -1,7 +1,7 @@
 """The study's tables (PROTOCOL section 4): one public function each, data frames in, rows of ``study.result`` out.
 
-How a number is estimated is in ``proportions``, ``baseline``, ``survival`` and ``competing_risks``; how a cell is made in ``cells``; how it is
-printed in ``labels`` and the report. Reading and writing does not belong here.
+Tables of outcomes (2, 3, 4 and the curves) are in ``outcomes``, Table 7 in ``agreement``, Table 8 in ``robustness``. How a number is estimated is in
+``proportions`` and ``baseline``; how a cell is made in ``cells``; how it is printed in ``labels`` and the report. Reading and writing does not belong here.
 
 ``patient`` is ``marts.patient`` (every record received), ``outcome`` ``outcomes.patient_outcome`` (eligible patients). Every table but the flow
 is about eligible patients whose group is known.
@@ -9,12 +9,12 @@ is about eligible patients whose group is known.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from capla_etl.stats import cells, competing_risks, survival
+from capla_etl.stats import cells
 from capla_etl.stats.baseline import smd_categorical
-from capla_etl.stats.labels import ADVERSE_EVENTS, DEATH_CAUSES, EFFECT_CAVEAT, EXCLUSIONS, TABLES
+from capla_etl.stats.conventions import PROTOCOL, Conventions
+from capla_etl.stats.labels import ADVERSE_EVENTS, DEATH_CAUSES, EXCLUSIONS, TABLES
 from capla_etl.stats.proportions import chi_squared
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import cell, frame, join_caveats
@@ -22,9 +22,6 @@ from capla_etl.stats.results import cell, frame, join_caveats
 ARMS = ("caplacizumab", "control")
 TIMINGS = ("early", "delayed", "unknown")
 
-# Printed days of the curves; the last one is the end of follow-up, whatever it is.
-SURVIVAL_DAYS = (0, 7, 15, 30, 45, 60, 75)
-RESPONSE_DAYS = (3, 5, 7, 10, 14, 30)
 
 
 def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +63,7 @@ def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFr
     return merged
 
 
-def _arms(patients: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def arms_of(patients: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(caplacizumab, control)."""
     return patients[patients["treatment_group"] == "caplacizumab"], patients[patients["treatment_group"] == "control"]
 
@@ -116,7 +113,7 @@ def _ledger_counts(group: str, ledger: pd.DataFrame, prefix: str, method: str) -
 
 def _patient_counts(group: str, patient: pd.DataFrame) -> list[dict]:
     eligible = patient[patient["eligible"].astype(bool)]
-    capla, control = _arms(eligible)
+    capla, control = arms_of(eligible)
     delayed = capla[capla["timing"] == "delayed"]
     reasons = {reason: int((patient["exclusion_reason"] == reason).sum()) for reason in EXCLUSIONS}
     steps = {
@@ -159,36 +156,31 @@ TABLE_1_VALUES = {
 }
 
 
-def table1(patient: pd.DataFrame) -> pd.DataFrame:
+def table1(patient: pd.DataFrame, *, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """Baseline by group: n/N (%) or median (IQR), p and standardised mean difference.
 
     Args:
         patient: ``marts.patient``.
+        conventions: definition of quartiles, corrections of tests.
 
     Returns:
         Rows of table ``table1``; groups caplacizumab, control, difference.
     """
     eligible = eligible_patients(patient)
     eligible["female"] = eligible["sex"].map({"female": "yes", "male": "no"})
-    arms = dict(zip(ARMS, _arms(eligible), strict=True))
+    arms = dict(zip(ARMS, arms_of(eligible), strict=True))
     one, two = arms.values()
     rows = []
     for row in TABLES["table1"].rows:
         if row in TABLE_1_ANSWERS:
             rows += [cells.percent("table1", row, arm, members[row]) for arm, members in arms.items()]
-            rows += [
-                line for line in cells.compare_percent("table1", row, one[row], two[row], caveat="unadjusted")
-                if line["statistic"] == "p_value"
-            ]
+            rows.append(cells.fisher_test("table1", row, one[row], two[row], caveat="unadjusted"))
             rows.append(cells.smd_of_answers("table1", row, one[row], two[row]))
         elif row in TABLE_1_VALUES:
             column = TABLE_1_VALUES[row]
             for arm, members in arms.items():
-                rows += cells.quartiles("table1", row, arm, members[column], caveat=_limits_caveat(row, members))
-            rows += [
-                line for line in cells.compare_values("table1", row, one[column], two[column], caveat="unadjusted")
-                if line["statistic"] == "p_value"
-            ]
+                rows += cells.quartiles("table1", row, arm, members[column], caveat=_limits_caveat(row, members), conventions=conventions)
+            rows.append(cells.rank_test("table1", row, one[column], two[column], caveat="unadjusted", conventions=conventions))
             rows.append(cells.smd_of_values("table1", row, one[column], two[column]))
     return frame(rows + _severity_levels(arms))
 
@@ -206,310 +198,11 @@ def _severity_levels(arms: dict[str, pd.DataFrame]) -> list[dict]:
         score = members["french_severity_score"]
         counts.append([int((score == level).sum()) for level in range(5)])
         for level in range(5):
-            rows.append(cells.percent("table1", f"french_severity_score_{level}", arm, _answers(score == level, score.notna())))
+            rows.append(cells.percent("table1", f"french_severity_score_{level}", arm, cells.answers(score == level, score.notna())))
     rows.append(cells.p_value("table1", "french_severity_score_0", chi_squared(counts), method="p over all scores: Pearson's chi-squared test",
                               reason="no score known in a group", caveat="unadjusted"))
     rows.append(cells.smd("table1", "french_severity_score_0", smd_categorical(*counts)))
     return rows
-
-
-# ---------------------------------------------------------------------------------------------------------------- survival
-
-
-def survival_courses(patient: pd.DataFrame, *, follow_up_days: int) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """Time to death or censoring of eligible patients, cut at the end of follow-up.
-
-    Args:
-        patient: ``marts.patient``.
-        follow_up_days: last day of follow-up; a death on that day counts.
-
-    Returns:
-        ``courses`` for ``capla_etl.stats.survival`` (patient_id, group, time_days, event), caplacizumab first; and by group a caveat
-        that counts the patients censored early, those who died on an unknown day (censored when last seen) and those left out.
-    """
-    eligible = eligible_patients(patient)
-    parts, caveats = [], {}
-    for arm, members in zip(ARMS, _arms(eligible), strict=True):
-        died_by_then = members["death_day"] <= follow_up_days
-        time_days = members["death_day"].fillna(members["last_seen_day"]).clip(upper=follow_up_days)
-        usable = time_days >= 0
-        day_unknown = (members["died"] == "yes") & members["death_day"].isna()
-        censored = usable & ~died_by_then & (time_days < follow_up_days)
-        caveats[arm] = join_caveats(
-            _if_any(int((censored & ~day_unknown).sum()), f"censored before day {follow_up_days}"),
-            _if_any(int((censored & day_unknown).sum()), "died on an unknown day, censored when last seen"),
-            _if_any(int((~usable).sum()), "left out: follow-up not known"),
-        )
-        parts.append(pd.DataFrame({"patient_id": members["patient_id"], "group": arm, "time_days": time_days, "event": died_by_then})[usable])
-    return pd.concat(parts, ignore_index=True), caveats
-
-
-def _answers(yes: pd.Series, assessed: pd.Series) -> pd.Series:
-    """ "yes", "no", or "unknown" where not assessed."""
-    return pd.Series(np.select([~assessed, yes], ["unknown", "yes"], "no"), index=yes.index)
-
-
-def _if_any(number: int, what: str) -> str | None:
-    return f"{number} {what}" if number else None
-
-
-def survival_curve(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
-    """``study.survival_curve``: one row per group and day from 0 to the end of follow-up.
-
-    Returns:
-        group, day, at_risk (just before the day), deaths and censored (up to and including it), survival, lower, upper (fractions).
-    """
-    courses, _ = survival_courses(patient, follow_up_days=follow_up_days)
-    return survival.kaplan_meier(courses, follow_up_days)
-
-
-def survival_table(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
-    """Survival and numbers at risk at the printed days.
-
-    Returns:
-        Rows of table ``survival`` (``survival_day_30``: statistics percent and at_risk); groups caplacizumab, control.
-    """
-    courses, caveats = survival_courses(patient, follow_up_days=follow_up_days)
-    days = [day for day in SURVIVAL_DAYS if day < follow_up_days] + [follow_up_days]
-    patients = courses["group"].value_counts()
-    rows = []
-    for point in survival.survival_at(courses, days).itertuples():
-        row, number = f"survival_day_{point.day}", int(patients[point.group])
-        rows.append(_survival_cell("survival", row, point, number, caveats[point.group]))
-        rows.append(cell("survival", row, point.group, "at_risk", point.at_risk, n=point.at_risk, n_assessed=number,
-                         method="patients still observed just before the day"))
-    return frame(rows)
-
-
-_KAPLAN_MEIER = "Kaplan-Meier; 95 % CI log(-log)"
-
-
-def _survival_cell(table_id: str, row: str, point, patients: int, caveat: str | None) -> dict:
-    if pd.isna(point.survival):
-        caveat = join_caveats("not estimable: nobody observed that long", caveat)
-    elif pd.isna(point.lower):
-        caveat = join_caveats("no interval: nobody had died, or nobody was left", caveat)
-    return cell(
-        table_id, row, point.group, "percent", cells.known(100 * point.survival), n_assessed=patients,
-        lower=cells.known(100 * point.lower), upper=cells.known(100 * point.upper), method=_KAPLAN_MEIER, caveat=caveat,
-    )
-
-
-# ----------------------------------------------------------------------------------------------------------------- table 2
-
-
-def outcome_answers(patients: pd.DataFrame) -> dict[str, pd.Series]:
-    """The yes/no outcomes of Table 2 and 3, by row id: "yes", "no", or anything else where it cannot be assessed.
-
-    Args:
-        patients: ``eligible_outcomes``, or part of it.
-
-    Returns:
-        One series each. A row with a narrower population (responders, patients in remission) holds only those patients.
-    """
-    responders = patients[patients["response"] == "yes"]
-    in_remission = patients[patients["remission"] == "yes"]
-    answers = {
-        "died_by_day_90": patients["died_by_day_90"],
-        "failure": patients["failure"],
-        "refractory": patients["refractory"],
-        "severe_refractory": patients["severe_refractory"],
-        # As the abstract: everybody is in the denominator, so a patient in whom it cannot be assessed counts as without.
-        "exacerbation_all_patients": patients["exacerbation"].where(patients["exacerbation"] == "yes", "no"),
-        "exacerbation_responders": responders["exacerbation"],
-        "relapse": in_remission["relapse"],
-        "relapse_confirmed": in_remission["relapse"].where(
-            (in_remission["relapse"] != "yes") | (in_remission["relapse_status"] == "confirmed"), "no"
-        ),
-    }
-    if "adamts13_measured" in patients.columns:
-        recovered = patients["adamts13_recovery_day"].notna()
-        answers["adamts13_recovery"] = _answers(recovered, recovered | patients["adamts13_measured"])
-    return answers
-
-
-_ANSWER_METHODS = {
-    "exacerbation_all_patients": "n/N of all patients, as the abstract: not evaluable counts as without; 95 % CI Wilson",
-    "exacerbation_responders": "n/N of the responders in whom it can be assessed; 95 % CI Wilson",
-    "relapse": "n/N of the patients in remission in whom it can be assessed; 95 % CI Wilson",
-    "relapse_confirmed": "n/N of the patients in remission in whom relapse can be assessed; 95 % CI Wilson",
-    "adamts13_recovery": "n/N of the patients with activity measured after day 0; 95 % CI Wilson",
-}
-
-
-def outcome_days(patients: pd.DataFrame, *, follow_up_days: int) -> dict[str, pd.Series]:
-    """The times of Table 2 and 3, by row id, in days (or TPE days, sessions): of responders by the end of follow-up, of the recovered.
-
-    Args:
-        patients: ``eligible_outcomes``, or part of it.
-        follow_up_days: last day of follow-up.
-    """
-    responders = patients[patients["response_day"] <= follow_up_days]
-    return {
-        "response_day": responders["response_day"],
-        "tpe_days_to_response": responders["tpe_days_to_response"],
-        "tpe_sessions_to_response": responders["tpe_sessions_to_response"],
-        "adamts13_recovery_day": patients["adamts13_recovery_day"].dropna(),
-    }
-
-
-def with_adamts13_measured(patients: pd.DataFrame, daily_series: pd.DataFrame | None) -> pd.DataFrame:
-    """The patients with ``adamts13_measured`` (bool) added: any activity measured after day 0. Unchanged without ``daily_series``."""
-    if daily_series is None:
-        return patients
-    measured = daily_series.loc[(daily_series["day"] > 0) & daily_series["adamts13_percent"].notna(), "patient_id"]
-    return patients.assign(adamts13_measured=patients["patient_id"].isin(measured))
-
-
-def _outcome_percent(table_id: str, row: str, group: str, patients: pd.DataFrame) -> dict:
-    """One yes/no outcome of one group; exacerbation of all patients says how many were not evaluable."""
-    answers = outcome_answers(patients)
-    if row not in answers:
-        return cell(table_id, row, group, "percent", None, method=_ANSWER_METHODS[row],
-                    caveat="not estimable: who had activity measured after day 0 was not given")
-    caveat = None
-    if row == "died_by_day_90":
-        caveat = "patients alive but last seen earlier have no answer, so that this is above the Kaplan-Meier estimate"
-    if row == "exacerbation_all_patients":
-        caveat = _if_any(int((~patients["exacerbation"].isin(["yes", "no"])).sum()), "in the denominator are not evaluable")
-    return cells.percent(table_id, row, group, answers[row], method=_ANSWER_METHODS.get(row, cells.ASSESSED), caveat=caveat)
-
-
-_TIME_METHOD = "median and quartiles (R type 7) among those with the event"
-
-
-def table2(
-    patient: pd.DataFrame, outcome: pd.DataFrame, daily_series: pd.DataFrame | None = None, *, follow_up_days: int
-) -> pd.DataFrame:
-    """Outcomes by group, with effects (caplacizumab against control), intervals and p.
-
-    Args:
-        patient: ``marts.patient``.
-        outcome: ``outcomes.patient_outcome``.
-        daily_series: patient_id, day and adamts13_percent of ``marts.daily_series``; without it the percentage with ADAMTS13 recovery
-            is not estimable, as nobody knows in whom it was looked for.
-        follow_up_days: last day of follow-up.
-
-    Returns:
-        Rows of table ``table2``; groups caplacizumab, control, difference.
-    """
-    patients = with_adamts13_measured(eligible_outcomes(patient, outcome), daily_series)
-    arms = dict(zip(ARMS, _arms(patients), strict=True))
-    one, two = arms.values()
-    answers_1, answers_0 = outcome_answers(one), outcome_answers(two)
-    days_1, days_0 = (outcome_days(members, follow_up_days=follow_up_days) for members in (one, two))
-    rows = _survival_rows(patient, follow_up_days)
-    for row in TABLES["table2"].rows:
-        if row == "exacerbation_after_stop_undetectable":
-            caveat = "N: all in whom it is known, those without an exacerbation among them"
-            rows.append(cells.percent("table2", row, "caplacizumab", one[row], caveat=caveat))
-        elif row in days_1:
-            for arm, values in zip(ARMS, (days_1[row], days_0[row]), strict=True):
-                rows += cells.quartiles("table2", row, arm, values, method=_TIME_METHOD)
-            caveat = EFFECT_CAVEAT
-            if row == "adamts13_recovery_day":
-                caveat = f"{EFFECT_CAVEAT}; compared among those who recovered, others are left out; the day depends on when activity was measured"
-            rows += cells.compare_values("table2", row, days_1[row], days_0[row], caveat=caveat)
-        elif row != "survival_3_months":
-            rows += [_outcome_percent("table2", row, arm, members) for arm, members in arms.items()]
-            # Of the patients not followed to the end only the dead have an answer: a ratio of these percentages would be biased.
-            if row in answers_1 and row != "died_by_day_90":
-                rows += cells.compare_percent("table2", row, answers_1[row], answers_0[row], caveat=EFFECT_CAVEAT)
-    return frame(rows)
-
-
-def _survival_rows(patient: pd.DataFrame, follow_up_days: int) -> list[dict]:
-    courses, caveats = survival_courses(patient, follow_up_days=follow_up_days)
-    patients = courses["group"].value_counts()
-    points = {point.group: point for point in survival.survival_at(courses, [follow_up_days]).itertuples()}
-    rows = []
-    for arm in ARMS:
-        if arm in points:
-            rows.append(_survival_cell("table2", "survival_3_months", points[arm], int(patients[arm]), caveats[arm]))
-        else:
-            rows.append(cell("table2", "survival_3_months", arm, "percent", None, n_assessed=0, method=_KAPLAN_MEIER,
-                             caveat=join_caveats("not estimable: no patient followed", caveats[arm])))
-    estimates = [(point.survival, point.lower, point.upper) for arm in ARMS if (point := points.get(arm))]
-    method = "difference of Kaplan-Meier survival, percentage points; 95 % CI from the two intervals (Zou and Donner)"
-    if len(estimates) == 2 and not pd.isna(estimates[0][0] - estimates[1][0]):
-        difference, lower, upper = (cells.known(100 * limit) for limit in survival.difference_of_survival(*estimates))
-        no_limits = "no interval: nobody died in a group" if lower is None else None
-        rows.append(cell("table2", "survival_3_months", "difference", "risk_difference", difference, lower=lower, upper=upper, method=method,
-                         caveat=join_caveats(no_limits, EFFECT_CAVEAT)))
-    else:
-        rows.append(cell("table2", "survival_3_months", "difference", "risk_difference", None, method=method,
-                         caveat="not estimable: no survival estimate in a group"))
-    _, p = survival.log_rank(courses)
-    rows.append(cells.p_value("table2", "survival_3_months", p, method="p: log-rank test", reason="one group only, or no death",
-                              caveat=EFFECT_CAVEAT))
-    return rows
-
-
-# ------------------------------------------------------------------------------------------------------ response incidence
-
-
-def response_courses(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """Time from day 0 to the first clinical response, death without it, or censoring, cut at the end of follow-up.
-
-    Returns:
-        ``courses`` for ``capla_etl.stats.competing_risks`` (patient_id, group, time_days, cause: 1 response, 2 death), groups control,
-        early, delayed; and by group a caveat that counts those censored early and those left out. A response on the day of death counts
-        as a response. Patients whose start was not recorded are in no group.
-    """
-    patients = eligible_outcomes(patient, outcome)
-    groups = {"control": patients["treatment_group"] == "control"}
-    groups |= {timing: (patients["treatment_group"] == "caplacizumab") & (patients["timing"] == timing) for timing in ("early", "delayed")}
-    parts, caveats = [], {}
-    for group, chosen in groups.items():
-        members = patients[chosen]
-        responded = members["response_day"] <= follow_up_days
-        died = ~responded & (members["death_day"] <= follow_up_days)
-        end = members["death_day"].fillna(members["last_seen_day"]).clip(upper=follow_up_days)
-        time_days = members["response_day"].where(responded, end)
-        usable = time_days >= 0
-        caveats[group] = join_caveats(
-            _if_any(int((usable & ~responded & ~died & (time_days < follow_up_days)).sum()), f"censored before day {follow_up_days}"),
-            _if_any(int((~usable).sum()), "left out: follow-up not known"),
-            "delayed starters have by design lived to their first dose" if group == "delayed" else None,
-        )
-        cause = np.select([responded, died], [competing_risks.EVENT, competing_risks.COMPETING], competing_risks.CENSORED)
-        parts.append(pd.DataFrame({"patient_id": members["patient_id"], "group": group, "time_days": time_days, "cause": cause})[usable])
-    return pd.concat(parts, ignore_index=True), caveats
-
-
-def response_incidence_curve(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
-    """``study.response_incidence_curve``: one row per group (control, early, delayed) and day from 0 to the end of follow-up.
-
-    Returns:
-        group, day, at_risk (neither responded nor died, just before the day), incidence, lower, upper of response, death_incidence
-        (death without response); fractions.
-    """
-    courses, _ = response_courses(patient, outcome, follow_up_days=follow_up_days)
-    curve = competing_risks.aalen_johansen(courses, list(range(follow_up_days + 1)))
-    curve = curve.rename(columns={"competing_incidence": "death_incidence"})
-    return curve[["group", "day", "at_risk", "incidence", "lower", "upper", "death_incidence"]]
-
-
-def response_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
-    """Cumulative incidence of clinical response, and of death without it, at the printed days.
-
-    Returns:
-        Rows of table ``response_incidence`` (``response_by_day_7``, ``death_without_response_by_day_90``); groups control, early, delayed.
-    """
-    courses, caveats = response_courses(patient, outcome, follow_up_days=follow_up_days)
-    patients = courses["group"].value_counts()
-    days = [day for day in RESPONSE_DAYS if day < follow_up_days] + [follow_up_days]
-    method = "Aalen-Johansen from day 0, death without response competing; 95 % CI log(-log), infinitesimal-jackknife error"
-    rows = []
-    for point in competing_risks.aalen_johansen(courses, days).itertuples():
-        reason = "not estimable: nobody observed that long" if pd.isna(point.incidence) else None
-        common = {"n_assessed": int(patients[point.group]), "method": method, "caveat": join_caveats(reason, caveats[point.group])}
-        rows.append(cell("response_incidence", f"response_by_day_{point.day}", point.group, "percent", cells.known(100 * point.incidence),
-                         lower=cells.known(100 * point.lower), upper=cells.known(100 * point.upper), **common))
-        if point.day == follow_up_days:
-            rows.append(cell("response_incidence", f"death_without_response_by_day_{point.day}", point.group, "percent",
-                             cells.known(100 * point.competing_incidence), **common))
-    return frame(rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ tables 5 and 6
@@ -531,7 +224,7 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
     Returns:
         Rows of table ``table5``, group caplacizumab. Any event has two denominators: patients with at least one kind assessed, and with all.
     """
-    patients = _arms(eligible_patients(patient))[0]["patient_id"]
+    patients = arms_of(eligible_patients(patient))[0]["patient_id"]
     occurred = adverse_event_assessed.pivot(index="patient_id", columns="kind", values="occurred").reindex(
         index=patients, columns=list(ADVERSE_EVENTS)
     )
@@ -540,10 +233,10 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
     without_some = int((some_assessed & ~some_yes & ~all_assessed).sum())
     rows = [
         # As the abstract. Dropping only those without event and with a gap would drop no patient with an event, and inflate the percentage.
-        cells.percent("table5", "any_adverse_event", "caplacizumab", _answers(some_yes, some_assessed),
+        cells.percent("table5", "any_adverse_event", "caplacizumab", cells.answers(some_yes, some_assessed),
                       method="n/N of the patients with at least one kind assessed; 95 % CI Wilson",
-                      caveat=_if_any(without_some, "counted as without an event had a kind not assessed")),
-        cells.percent("table5", "any_adverse_event_all_assessed", "caplacizumab", _answers(some_yes, all_assessed),
+                      caveat=cells.if_any(without_some, "counted as without an event had a kind not assessed")),
+        cells.percent("table5", "any_adverse_event_all_assessed", "caplacizumab", cells.answers(some_yes, all_assessed),
                       method="n/N of the patients with every kind assessed; 95 % CI Wilson"),
     ]
     for kind in ADVERSE_EVENTS:
@@ -555,7 +248,7 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
             expected = [figure.row.removeprefix("major_bleeding_").replace("_", " ") for figure in FIGURES if figure.source[3] == "count"
                         and figure.source[0] == "table5"]
             counts = {**dict.fromkeys(expected, 0), **by_site.to_dict()}
-            unknown = _if_any(int(by_site.get("site not stated", 0)), "patients with a major bleeding whose site is not stated")
+            unknown = cells.if_any(int(by_site.get("site not stated", 0)), "patients with a major bleeding whose site is not stated")
             rows += [
                 cells.count("table5", f"major_bleeding_{site_id(site)}", "caplacizumab", int(number), n_assessed,
                             method="patients with a major bleeding at that site; a patient can have several", caveat=unknown)
@@ -579,7 +272,7 @@ def deaths(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
     return died.sort_values(["treatment_group", "death_day", "patient_id"])[columns].reset_index(drop=True)
 
 
-def table6(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def table6(patient: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """Deaths by the end of follow-up: day, days from the first dose, causes.
 
     Returns:
@@ -595,11 +288,11 @@ def table6(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
         chosen = died[died["patient_id"].isin(members["patient_id"])]
         unknown = int(((members["died"] == "yes") & members["death_day"].isna()).sum())
         rows.append(cells.count("table6", "deaths", group, len(chosen), len(members), method=f"deaths on day {follow_up_days} or before; N all patients",
-                                caveat=_if_any(unknown, "more died on an unknown day")))
-        about = _if_any(int((chosen["death_date_precision"] == "month").sum()), "known to the month, taken as its middle")
-        rows += cells.quartiles("table6", "death_day", group, chosen["death_day"], caveat=about)
+                                caveat=cells.if_any(unknown, "more died on an unknown day")))
+        about = cells.if_any(int((chosen["death_date_precision"] == "month").sum()), "known to the month, taken as its middle")
+        rows += cells.quartiles("table6", "death_day", group, chosen["death_day"], caveat=about, conventions=conventions)
         if group != "control":
-            rows += cells.quartiles("table6", "days_from_first_dose", group, chosen["days_from_first_dose"], caveat=about)
+            rows += cells.quartiles("table6", "days_from_first_dose", group, chosen["days_from_first_dose"], caveat=about, conventions=conventions)
         for cause in (*DEATH_CAUSES, None):
             row = f"cause_{cause.lower()}" if cause else "cause_not_stated"
             number = int((chosen["death_cause"] == cause).sum() if cause else chosen["death_cause"].isna().sum())
@@ -610,49 +303,11 @@ def table6(patient: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------------------------- as published
 
 
-def timing_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
-    """The outcomes by timing that the abstract states; table id ``timing``, groups early, delayed, control, difference.
-
-    ``time_to_response`` compares early (from day 0) with delayed (from the first dose), ``response_day_survivors`` early with control.
-    """
-    patients = eligible_outcomes(patient, outcome)
-    control = patients[patients["treatment_group"] == "control"]
-    capla = patients[patients["treatment_group"] == "caplacizumab"]
-    early, delayed = capla[capla["timing"] == "early"], capla[capla["timing"] == "delayed"]
-    rows = [_outcome_percent("timing", row, "early", early) for row in ("died_by_day_90", "refractory", "exacerbation_all_patients")]
-    from_day_0 = outcome_days(early, follow_up_days=follow_up_days)["response_day"]
-    from_dose = delayed.loc[
-        delayed["caplacizumab_start_day"] + delayed["days_from_caplacizumab_to_response"] <= follow_up_days,
-        "days_from_caplacizumab_to_response",
-    ]
-    rows += cells.quartiles("timing", "response_day", "early", from_day_0, method=_TIME_METHOD)
-    rows += cells.quartiles("timing", "days_from_caplacizumab_to_response", "delayed", from_dose,
-                            method="median and quartiles (R type 7) of the days from the first dose to the first response on or after it")
-    compared = cells.compare_values("timing", "time_to_response", from_day_0, from_dose, caveat=EFFECT_CAVEAT)
-    rows += [line for line in compared if line["statistic"] == "p_value"]
-
-    survivors = {
-        group: outcome_days(members[members["died_by_day_90"] == "no"], follow_up_days=follow_up_days)["response_day"]
-        for group, members in (("early", early), ("control", control))
-    }
-    for group, values in survivors.items():
-        rows += cells.quartiles("timing", "response_day_survivors", group, values, method=_TIME_METHOD)
-    medians = [values.median() for values in survivors.values()]
-    ratio = medians[0] / medians[1] if medians[1] > 0 else float("nan")
-    rows.append(cell("timing", "response_day_survivors", "difference", "ratio_of_medians", cells.known(ratio),
-                     method="median time to response of early starters over that of controls, both among survivors",
-                     caveat=cells.NO_VALUE if pd.isna(ratio) else EFFECT_CAVEAT))
-    return frame(rows)
-
-
-def as_published(results: pd.DataFrame, patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def as_published(results: pd.DataFrame) -> pd.DataFrame:
     """Every figure of PROTOCOL section 5 beside the computed one.
 
     Args:
-        results: the other study tables, concatenated (flow, table1, table2, table5, table6).
-        patient: ``marts.patient``.
-        outcome: ``outcomes.patient_outcome``.
-        follow_up_days: last day of follow-up.
+        results: the other study tables, concatenated (flow, table1, table2, table3, table5, table6).
 
     Returns:
         Rows of table ``as_published``: for each figure the statistics ``published``, ``computed`` and ``difference`` (computed minus
@@ -661,11 +316,10 @@ def as_published(results: pd.DataFrame, patient: pd.DataFrame, outcome: pd.DataF
     Raises:
         ValueError: a figure has no computed counterpart.
     """
-    timing = timing_outcomes(patient, outcome, follow_up_days=follow_up_days)
     columns = [column for column in results.columns if column not in ("table_id", "row", "group", "statistic")]
     computed = {
         (line.table_id, line.row, line.group, line.statistic): {column: getattr(line, column) for column in columns}
-        for line in pd.concat([results, timing]).itertuples()
+        for line in results.itertuples()
     }
     rows = []
     for figure in FIGURES:

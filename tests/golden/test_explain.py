@@ -244,7 +244,7 @@ def test_members_of_every_printed_number_count_to_its_n_and_N(warehouse):
         )
         select r.table_id, r."row", r."group", r.statistic, r.n, r.n_assessed, m.* exclude (table_id, "row", "group")
         from study.result r left join members m using (table_id, "row", "group")
-        where r.table_id in ('flow', 'table1', 'table2', 'table5', 'table6')
+        where r.table_id in ('flow', 'table1', 'table2', 'table3', 'table4', 'table5', 'table6')
             and not (r.table_id = 'flow' and (r."row" like '%rows_%' or r."row" like 'values_%'))
             and (r.n <> coalesce(case when r.statistic in ('percent', 'count') then m.numerator else m.value_known end, 0)
                  or r.n_assessed <> coalesce(m.denominator, 0) or m.different <> m.listed)"""

@@ -11,7 +11,8 @@ PATIENT = {
     "ldh_x_uln_day0": 4.0, "eligible": True, "exclusion_reason": None,
 }
 OUTCOME = {
-    "response": "yes", "response_day": 5, "refractory": "no", "severe_refractory": "no", "exacerbation": "no", "remission": "yes",
+    "response": "yes", "response_day": 5, "refractory": "no", "severe_refractory": "no", "refractory_assessment_day": 6, "exacerbation": "no",
+    "exacerbation_day": None, "remission": "yes",
     "relapse": "no", "relapse_status": None, "failure": "no", "died_by_day_90": "no", "tpe_days_to_response": 6,
     "tpe_sessions_to_response": 6, "days_from_caplacizumab_to_response": None, "adamts13_recovery_day": None,
     "exacerbation_after_stop_undetectable": "no",

@@ -17,6 +17,7 @@ from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, qu
 
 from capla_etl.report import figures, protected
 from capla_etl.stats import agreement, disclosure, study, suppression
+from capla_etl.stats import outcomes as outcome_tables
 from capla_etl.stats.results import COLUMNS, cell, frame
 from capla_etl.stats.suppression import CountRules, Counts, suppress
 
@@ -260,12 +261,13 @@ def _random_study(seed: int, size: int) -> tuple[pd.DataFrame, dict[str, pd.Data
     )
     events = assessed[assessed["occurred"] == "yes"].assign(site=lambda f: [draw.choice(["digestive tract", "intracranial", None]) for _ in range(len(f))])
     results = pd.concat([
-        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), study.table2(patient, outcome, **FOLLOW_UP),
-        study.survival_table(patient, **FOLLOW_UP), study.response_incidence(patient, outcome, **FOLLOW_UP), study.table5(patient, assessed, events),
+        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), outcome_tables.table2(patient, outcome, **FOLLOW_UP),
+        outcome_tables.table3(patient, outcome, **FOLLOW_UP),
+        outcome_tables.survival_table(patient, **FOLLOW_UP), outcome_tables.response_incidence(patient, outcome, **FOLLOW_UP), study.table5(patient, assessed, events),
         study.table6(patient, **FOLLOW_UP), agreement.table7(patient, outcome, pd.DataFrame(said)),
     ])
-    results = pd.concat([results, study.as_published(results, patient, outcome, **FOLLOW_UP)], ignore_index=True)
-    curves = {"survival_curve": study.survival_curve(patient, **FOLLOW_UP), "response_incidence_curve": study.response_incidence_curve(patient, outcome, **FOLLOW_UP)}
+    results = pd.concat([results, study.as_published(results)], ignore_index=True)
+    curves = {"survival_curve": outcome_tables.survival_curve(patient, **FOLLOW_UP), "response_incidence_curve": outcome_tables.response_incidence_curve(patient, outcome, **FOLLOW_UP)}
     return results, curves
 
 
@@ -477,7 +479,7 @@ def test_at_risk_is_rounded_and_never_small(both):
 
 
 def _curve(events_on: list[int], size: int) -> pd.DataFrame:
-    return study.survival_curve(patients(*({"death_day": day, "died": "yes"} for day in events_on), *({} for _ in range(size - len(events_on)))), **FOLLOW_UP)
+    return outcome_tables.survival_curve(patients(*({"death_day": day, "died": "yes"} for day in events_on), *({} for _ in range(size - len(events_on)))), **FOLLOW_UP)
 
 
 @pytest.mark.parametrize(("deaths", "last"), [(0, 1.0), (9, None), (10, 0.9)])

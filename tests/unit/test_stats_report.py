@@ -8,6 +8,7 @@ from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, qu
 
 from capla_etl.report import figures, files, tables
 from capla_etl.report.html import ReportInputs, write_report
+from capla_etl.stats import outcomes as outcome_tables
 from capla_etl.stats import study
 
 
@@ -23,14 +24,15 @@ def inputs():
     events = pd.DataFrame({"patient_id": ["p0"], "kind": ["major_bleeding"], "site": [None]})
     follow_up = {"follow_up_days": 90}
     results = pd.concat([
-        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), study.table2(patient, outcome, **follow_up),
-        study.survival_table(patient, **follow_up), study.response_incidence(patient, outcome, **follow_up),
+        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), outcome_tables.table2(patient, outcome, **follow_up),
+        outcome_tables.table3(patient, outcome, **follow_up), outcome_tables.table4(patient, outcome, **follow_up),
+        outcome_tables.survival_table(patient, **follow_up), outcome_tables.response_incidence(patient, outcome, **follow_up),
         study.table5(patient, assessed, events), study.table6(patient, **follow_up),
     ])
     return ReportInputs(
-        results=pd.concat([results, study.as_published(results, patient, outcome, **follow_up)], ignore_index=True),
-        survival_curve=study.survival_curve(patient, **follow_up),
-        response_incidence_curve=study.response_incidence_curve(patient, outcome, **follow_up),
+        results=pd.concat([results, study.as_published(results)], ignore_index=True),
+        survival_curve=outcome_tables.survival_curve(patient, **follow_up),
+        response_incidence_curve=outcome_tables.response_incidence_curve(patient, outcome, **follow_up),
         ledger=ledger(),
         quarantine=quarantine("row", "cell"),
         submission=pd.DataFrame({"centre_id": ["FR01"], "submission": [pd.Timestamp("2023-06-30")]}),

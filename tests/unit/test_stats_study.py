@@ -4,11 +4,17 @@ import pandas as pd
 import pytest
 from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
 
+from capla_etl.stats import outcomes as outcome_tables
 from capla_etl.stats import study
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import cell, frame
 
 FOLLOW_UP = {"follow_up_days": 90}
+
+
+def arms(*lines: dict) -> outcome_tables.Groups:
+    """Eligible patients of each arm."""
+    return outcome_tables.arms(study.eligible_patients(patients(*lines)))
 
 
 def test_flow_counts_every_record_once():
@@ -76,13 +82,13 @@ def test_baseline_describes_eligible_patients_only_and_values_below_quantificati
     ],
 )
 def test_a_death_on_the_last_day_counts_and_follow_up_ends_there(line, time_days, event):
-    courses, _ = study.survival_courses(patients(EARLY | line), **FOLLOW_UP)
+    courses, _ = outcome_tables.survival_courses(arms(EARLY | line), **FOLLOW_UP)
     assert courses[["time_days", "event"]].to_numpy().tolist() == [[time_days, event]]
 
 
 def test_survival_says_who_was_censored_and_who_left_out():
-    _, caveats = study.survival_courses(
-        patients(EARLY | {"last_seen_day": 10}, EARLY | {"last_seen_day": 20, "died": "yes"}, EARLY | {"last_seen_day": None}, CONTROL), **FOLLOW_UP
+    _, caveats = outcome_tables.survival_courses(
+        arms(EARLY | {"last_seen_day": 10}, EARLY | {"last_seen_day": 20, "died": "yes"}, EARLY | {"last_seen_day": None}, CONTROL), **FOLLOW_UP
     )
     assert caveats["caplacizumab"] == (
         "1 censored before day 90; 1 died on an unknown day, censored when last seen; 1 left out: follow-up not known"
@@ -95,7 +101,7 @@ def test_exacerbation_has_two_denominators():
     outcome = outcomes(
         {"exacerbation": "yes"}, {"exacerbation": "no"}, {"response": "no", "response_day": None, "exacerbation": "not_evaluable"}, {}
     )
-    results = study.table2(patient, outcome, **FOLLOW_UP)
+    results = outcome_tables.table2(patient, outcome, **FOLLOW_UP)
     everybody = value(results, "exacerbation_all_patients", "caplacizumab", "percent")
     responders = value(results, "exacerbation_responders", "caplacizumab", "percent")
     assert (everybody["n"], everybody["n_assessed"]) == (1, 3) and "1 in the denominator are not evaluable" in everybody["caveat"]
@@ -106,7 +112,7 @@ def test_relapse_is_asked_of_patients_in_remission():
     patient = patients(EARLY, EARLY, EARLY, CONTROL)
     outcome = outcomes({"relapse": "yes", "relapse_status": "unconfirmed"}, {"relapse": "yes", "relapse_status": "confirmed"},
                        {"remission": "no", "relapse": "not_evaluable"}, {})
-    results = study.table2(patient, outcome, **FOLLOW_UP)
+    results = outcome_tables.table2(patient, outcome, **FOLLOW_UP)
     assert value(results, "relapse", "caplacizumab", "percent")[["n", "n_assessed"]].tolist() == [2, 2]
     assert value(results, "relapse_confirmed", "caplacizumab", "percent")[["n", "n_assessed"]].tolist() == [1, 2]
 
@@ -114,14 +120,14 @@ def test_relapse_is_asked_of_patients_in_remission():
 def test_recovery_is_asked_of_patients_with_activity_measured_after_day_0():
     patient, outcome = patients(EARLY, EARLY, EARLY, CONTROL), outcomes({"adamts13_recovery_day": 20}, {}, {}, {})
     series = pd.DataFrame({"patient_id": ["p0", "p1", "p2"], "day": [20, 7, 0], "adamts13_percent": [30.0, 8.0, 5.0]})
-    recovered = value(study.table2(patient, outcome, series, **FOLLOW_UP), "adamts13_recovery", "caplacizumab", "percent")
+    recovered = value(outcome_tables.table2(patient, outcome, series, **FOLLOW_UP), "adamts13_recovery", "caplacizumab", "percent")
     assert recovered[["n", "n_assessed"]].tolist() == [1, 2]
-    unknown = value(study.table2(patient, outcome, **FOLLOW_UP), "adamts13_recovery", "caplacizumab", "percent")
+    unknown = value(outcome_tables.table2(patient, outcome, **FOLLOW_UP), "adamts13_recovery", "caplacizumab", "percent")
     assert unknown["caveat"].startswith("not estimable: ")
 
 
 def test_every_effect_carries_the_caveat_and_every_cell_its_method():
-    results = study.table2(patients(EARLY, CONTROL), outcomes({"failure": "yes"}, {"failure": "yes"}), **FOLLOW_UP)
+    results = outcome_tables.table2(patients(EARLY, CONTROL), outcomes({"failure": "yes"}, {"failure": "yes"}), **FOLLOW_UP)
     effects = results[(results["group"] == "difference") & results["value"].notna()]
     assert effects["caveat"].str.contains("historic controls").all() and effects["caveat"].str.contains("immortal time").all()
     assert results["method"].notna().all()
@@ -130,13 +136,14 @@ def test_every_effect_carries_the_caveat_and_every_cell_its_method():
 
 def test_outcomes_must_be_those_of_the_eligible_patients():
     with pytest.raises(ValueError, match="exactly the eligible"):
-        study.table2(patients(EARLY, CONTROL), outcomes({}), **FOLLOW_UP)
+        outcome_tables.table2(patients(EARLY, CONTROL), outcomes({}), **FOLLOW_UP)
 
 
 def test_death_competes_with_response():
     patient = patients(CONTROL, CONTROL | {"death_day": 3, "died": "yes"}, CONTROL | {"last_seen_day": 4}, EARLY, {"timing": "unknown"})
     none = {"response": "no", "response_day": None}
-    courses, caveats = study.response_courses(patient, outcomes({}, none, none, {"response_day": 91}, {}), **FOLLOW_UP)
+    groups = outcome_tables.timings(study.eligible_outcomes(patient, outcomes({}, none, none, {"response_day": 91}, {})))
+    courses, caveats = outcome_tables.first_event_courses({name: groups[name] for name in ("control", "early")}, "response_day", **FOLLOW_UP)
     assert courses[["group", "time_days", "cause"]].to_numpy().tolist() == [
         ["control", 5, 1], ["control", 3, 2], ["control", 4, 0], ["early", 90, 0],
     ]
@@ -175,10 +182,10 @@ def test_every_published_figure_has_a_computed_one():
     assessed = pd.DataFrame({"patient_id": ["p0"], "kind": ["other"], "occurred": ["no"]})
     events = pd.DataFrame(columns=["patient_id", "kind", "site"])
     results = pd.concat([
-        study.flow(patient, ledger(), quarantine()), study.table1(patient), study.table2(patient, outcome, **FOLLOW_UP),
-        study.table5(patient, assessed, events), study.table6(patient, **FOLLOW_UP),
+        study.flow(patient, ledger(), quarantine()), study.table1(patient), outcome_tables.table2(patient, outcome, **FOLLOW_UP),
+        outcome_tables.table3(patient, outcome, **FOLLOW_UP), study.table5(patient, assessed, events), study.table6(patient, **FOLLOW_UP),
     ])
-    table = study.as_published(results, patient, outcome, **FOLLOW_UP)
+    table = study.as_published(results)
     assert len(table) == 3 * len(FIGURES)
     wide = table.pivot(index=["row", "group"], columns="statistic", values="value")
     both = wide.dropna()

@@ -1,0 +1,42 @@
+"""``capla tables``: the study's tables once more, by the defaults of another package, to hold them against its output.
+
+Reads the published warehouse and writes into a folder of the caller's; the published tables stay as they are. Which defaults differ is declared in
+``capla_etl.stats.conventions``, which tables there are in ``capla_etl.study_tables``.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from capla_etl import paths
+
+CHOICES = ("protocol", "r", "sas")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``capla tables``."""
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write the tables (made when missing)")
+    parser.add_argument("--conventions", choices=CHOICES, default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute the study's tables by the defaults of R or SAS, as CSV and Parquet."""
+    import duckdb
+
+    from capla_etl.report.files import write_tables
+    from capla_etl.stats.conventions import conventions
+    from capla_etl.study_tables import LISTINGS, recompute
+
+    database = paths.published_database()
+    if not database.exists():
+        print(f"No published warehouse at {database}: run `capla study` first.", file=sys.stderr)
+        return 1
+    with duckdb.connect(str(database), read_only=True) as connection:
+        computed = recompute(connection, conventions(options.conventions))
+    try:
+        written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder)
+    except OSError as error:
+        print(f"The tables cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
+    print(f"{len(written)} files in {options.folder}, by the defaults of: {options.conventions}")
+    return 0

@@ -1,0 +1,59 @@
+"""Which default of a statistic is meant where packages differ, so that a statistician can match another package's output.
+
+Only conventions on which SAS, R and this protocol really differ are here. What is estimated, and thresholds of the protocol, do not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """One set of defaults.
+
+    Attributes:
+        name: as the parameter ``statistics_conventions`` gives it.
+        quantile_type: definition of a quantile (Hyndman and Fan 1996): 7 is R's default, 2 that of SAS (PCTLDEF=5).
+        survival_interval: transformation of the Kaplan-Meier interval: "log-log", "log" or "plain".
+        yates: continuity correction of the chi-squared test of a 2x2 table.
+        rank_correction: continuity correction of the Mann-Whitney test.
+        ties: handling of tied event times in Cox regression: "efron" or "breslow".
+    """
+
+    name: str
+    quantile_type: int
+    survival_interval: str
+    yates: bool
+    rank_correction: bool
+    ties: str
+
+    @property
+    def quantiles(self) -> str:
+        """The definition of quantiles, as a method text names it."""
+        return {7: "R type 7", 2: "type 2, as SAS PCTLDEF=5"}[self.quantile_type]
+
+    @property
+    def survival(self) -> str:
+        """The Kaplan-Meier interval, as a method text names it."""
+        return {"log-log": "log(-log)", "log": "log", "plain": "plain"}[self.survival_interval]
+
+
+PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", yates=False, rank_correction=False, ties="efron")
+# R 4: quantile(), survfit(), chisq.test(), wilcox.test(), coxph().
+R = Conventions("r", quantile_type=7, survival_interval="log", yates=True, rank_correction=True, ties="efron")
+# SAS 9.4: PROC MEANS, LIFETEST, FREQ, NPAR1WAY, PHREG.
+SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", yates=False, rank_correction=True, ties="breslow")
+
+CONVENTIONS = {conventions.name: conventions for conventions in (PROTOCOL, R, SAS)}
+
+
+def conventions(name: str) -> Conventions:
+    """The conventions of that name.
+
+    Raises:
+        ValueError: there are none of that name.
+    """
+    if name not in CONVENTIONS:
+        raise ValueError(f"statistics_conventions: found {name!r}; expected one of {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]

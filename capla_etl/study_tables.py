@@ -1,0 +1,131 @@
+"""The study's tables, each once: its name, what it is computed from and by which function of ``capla_etl.stats``.
+
+Assets materialize them and ``capla tables`` recomputes them by another package's conventions, both from this list. Reading, writing and what a number
+means do not belong here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import duckdb
+import pandas as pd
+
+from capla_etl.protocol import parameter
+from capla_etl.stats import agreement, audit, consistency, outcomes, robustness, study
+from capla_etl.stats.conventions import Conventions, conventions
+from capla_etl.stats.results import COLUMNS
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """One table ``study.<name>``.
+
+    Attributes:
+        name: name of the table.
+        description: begins "One row per".
+        compute: pure function; its arguments are the keys of ``inputs``.
+        inputs: argument -> table of the warehouse.
+    """
+
+    name: str
+    description: str
+    compute: Callable[..., pd.DataFrame]
+    inputs: dict[str, str]
+
+
+PATIENT = {"patient": "marts.patient"}
+OUTCOME = PATIENT | {"outcome": "outcomes.patient_outcome"}
+WITH_SERIES = OUTCOME | {"daily_series": "marts.daily_series"}
+REPORTED = OUTCOME | {"reported": "marts.reported_outcome"}
+ADVERSE = PATIENT | {"adverse_event_assessed": "marts.adverse_event_assessed", "adverse_event": "marts.adverse_event"}
+LEDGER = PATIENT | {"ledger": "quality.ledger", "quarantine": "quality.quarantine"}
+RULE_SETS = PATIENT | {"outcome_by_rule_set": "outcomes.patient_outcome_by_rule_set"}
+
+#: Tables that are compared with the abstract.
+MAIN = ["flow", "table1", "table2", "table3", "table5", "table6"]
+#: Tables whose numbers are printed, in the order of the report: together they are ``study.result``.
+PRINTED = ["flow", "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "survival", "response_incidence", "adamts13_incidence",
+           "as_published"]
+#: Tables with one row per patient: in the warehouse and the report for insiders, never among the files of outputs.
+LISTINGS = ["disagreement"]
+#: Curves, by the figure that shows them.
+CURVES = {"survival": "survival_curve", "response_incidence": "response_incidence_curve", "adamts13_incidence": "adamts13_incidence_curve"}
+
+
+def _as_published(**tables: pd.DataFrame) -> pd.DataFrame:
+    return study.as_published(pd.concat(tables.values(), ignore_index=True))
+
+
+def _union(**tables: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(tables.values(), ignore_index=True).astype(COLUMNS)
+
+
+def sensitivity_settings() -> robustness.Settings:
+    """The parameters of Table 8's analyses."""
+    return robustness.Settings(
+        follow_up_days=parameter("follow_up_days"),
+        grace_days=parameter("early_start_by_day"),
+        landmark_days=tuple(parameter("landmark_days")),
+        truncate_percentile=parameter("weights_truncated_at_percentile"),
+        default_rule_set=parameter("default_rule_set"),
+    )
+
+
+def study_tables(by: Conventions | None = None) -> list[StudyTable]:
+    """All tables, each after those that it is computed from.
+
+    Args:
+        by: conventions of quantiles, intervals and tests; None: those of the parameter ``statistics_conventions``.
+    """
+    by = by or conventions(parameter("statistics_conventions"))
+    followed = {"follow_up_days": parameter("follow_up_days")}
+    both = followed | {"conventions": by}
+    settings = {"settings": sensitivity_settings()}
+    return [
+        StudyTable("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", study.flow, LEDGER),
+        StudyTable("table1", "One row per number of Table 1: baseline by group.", partial(study.table1, conventions=by), PATIENT),
+        StudyTable("table2", "One row per number of Table 2: outcomes by group.", partial(outcomes.table2, **both), WITH_SERIES),
+        StudyTable("table3", "One row per number of Table 3: outcomes by start of caplacizumab.", partial(outcomes.table3, **both), WITH_SERIES),
+        StudyTable("table4", "One row per number of Table 4: main outcomes with and without rituximab.", partial(outcomes.table4, **both), OUTCOME),
+        StudyTable("table5", "One row per number of Table 5: adverse events under caplacizumab.", study.table5, ADVERSE),
+        StudyTable("table6", "One row per number of Table 6: deaths.", partial(study.table6, **both), PATIENT),
+        StudyTable("table7", "One row per number of Table 7: derived against reported outcomes.", partial(agreement.table7, conventions=by), REPORTED),
+        StudyTable("table8", "One row per number of Table 8: rule variants and analyses.", partial(robustness.table8, conventions=by, **settings), RULE_SETS),
+        StudyTable("disagreement", "One row per patient and outcome in which derived and reported disagree.", agreement.disagreements, REPORTED),
+        StudyTable("survival", "One row per number of the survival table, at the printed days.", partial(outcomes.survival_table, **both), PATIENT),
+        StudyTable("response_incidence", "One row per number of the response table.", partial(outcomes.response_incidence, **followed), OUTCOME),
+        StudyTable("adamts13_incidence", "One row per number of the ADAMTS13 recovery table.", partial(outcomes.adamts13_incidence, **followed), OUTCOME),
+        StudyTable("as_published", "One row per figure of the abstract and what was computed.", _as_published, {name: f"study.{name}" for name in MAIN}),
+        StudyTable("result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}),
+        StudyTable("audit", "One row per check of the printed numbers against each other.", audit.audit, {"results": "study.result"}),
+        StudyTable("consistency", "One row per relation between figures of the abstract: which can be true together.", consistency.check_abstract, {}),
+        StudyTable("balance", "One row per covariate and weighting: balance of the groups.", partial(robustness.balance, **settings), OUTCOME),
+        StudyTable("survival_curve", "One row per group and day: Kaplan-Meier survival.", partial(outcomes.survival_curve, **both), PATIENT),
+        StudyTable("response_incidence_curve", "One row per group and day: cumulative incidence of clinical response, death competing.",
+                   partial(outcomes.response_incidence_curve, **followed), OUTCOME),
+        StudyTable("adamts13_incidence_curve", "One row per group and day: cumulative incidence of ADAMTS13 recovery, death competing.",
+                   partial(outcomes.adamts13_incidence_curve, **followed), OUTCOME),
+    ]
+
+
+def read(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
+    """A table of the warehouse as a data frame, in the order in which it was written."""
+    return connection.execute(f"select * from {relation}").df()
+
+
+def recompute(connection: duckdb.DuckDBPyConnection, by: Conventions) -> dict[str, pd.DataFrame]:
+    """All tables from a warehouse by given conventions; nothing is written.
+
+    Args:
+        connection: a published warehouse.
+        by: the conventions.
+    """
+    computed: dict[str, pd.DataFrame] = {}
+    for table in study_tables(by):
+        given = {
+            argument: computed[relation.removeprefix("study.")] if relation.startswith("study.") else read(connection, relation)
+            for argument, relation in table.inputs.items()
+        }
+        computed[table.name] = table.compute(**given)
+    return computed

@@ -1,5 +1,6 @@
 # make study   the whole study, from data_raw/ to the report      make ui     Dagster in the browser
 # make test    linter, unit, golden and end-to-end tests          make lock   renew the locks      make clean   remove what was built
+# make bench   each computation beside the library that does the same
 # Each target sets itself up: it needs Python 3.11, make and nothing but the package registry.
 
 SHELL := /bin/bash
@@ -13,7 +14,7 @@ PORT ?= 3000
 # Compiled once at installation: without it every start compiles every package again.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
 
-.PHONY: help study test ui lock clean
+.PHONY: help study test bench ui lock clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -24,6 +25,9 @@ study: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/pytest
+
+bench: $(READY)
+	@$(BIN)/python tests/benchmark/bench_statistics.py
 
 ui: $(READY)
 	@echo "Dagster: http://127.0.0.1:$(PORT)   (Ctrl+C stops it)"

@@ -37,10 +37,6 @@ STUDY_TABLES = [table.name for table in study_tables() if table.name not in LIST
 #: Tables of the warehouse that the report shows as they are, by the name that it has for them.
 SHOWN = {
     "results": "study.result",
-    "survival_curve": "study.survival_curve",
-    "response_incidence_curve": "study.response_incidence_curve",
-    "adamts13_incidence_curve": "study.adamts13_incidence_curve",
-    "balance": "study.balance",
     "audit": "study.audit",
     "consistency": "study.consistency",
     "disagreements": "study.disagreement",
@@ -93,7 +89,7 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 
 @dg.asset(
     key=["report", "html"],
-    deps=[asset_key(relation) for relation in [*SHOWN.values(), "marts.patient"]],
+    deps=[outputs, *(asset_key(relation) for relation in [*SHOWN.values(), "marts.patient"])],
     group_name="report",
     kinds={"python", "html"},
     owners=BIOSTATISTICS,
@@ -102,16 +98,17 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
     """The study as one self-contained page: flow, tables, figures, data quality, published beside computed. Synthetic data."""
     with warehouse.connect() as connection:
-        page = write_report(report_inputs(connection), staged(paths.report()))
+        page = write_report(report_inputs(connection, staged(paths.outputs())), staged(paths.report()))
     return dg.MaterializeResult(metadata={"summary": f"one page, {page.stat().st_size // 1024:,} KiB", "page": dg.MetadataValue.path(page)})
 
 
-def report_inputs(connection: duckdb.DuckDBPyConnection) -> ReportInputs:
-    """What the report shows, from the warehouse and the centres' specs."""
+def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -> ReportInputs:
+    """What the report shows, from the warehouse, the centres' specs and the figures among the outputs."""
     shown = {name: read(connection, relation) for name, relation in SHOWN.items()}
     centres = [load_spec(paths.data_raw() / centre_id / "centre.yml").centre.model_dump() for centre_id in centre_ids()]
     return ReportInputs(
         **shown,
+        figures=files.svg_by_name(outputs_folder / f"{name}.svg" for name in figures.CAPTIONS if (outputs_folder / f"{name}.svg").exists()),
         checks=connection.execute(CHECKS).df(),
         centres=pd.DataFrame(centres).rename(columns={"id": "centre_id"}),
         parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),

@@ -5,6 +5,7 @@ What is in them does not belong here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,11 @@ def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     for name, figure in figures.items():
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"
         svg.write_text(svg_text(figure), encoding="utf-8")
-        figure.savefig(png, dpi=200, facecolor="white", metadata={"Software": None})
+        figure.savefig(png, dpi=200, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
         written += [svg, png]
     return written
+
+
+def svg_by_name(written: Iterable[Path]) -> dict[str, str]:
+    """The SVG text of figures that were written, by name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in written if path.suffix == ".svg"}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from capla_etl.report.figures import CAPTIONS
 from capla_etl.report.sentences import immortal_time
 from capla_etl.report.tables import CONFIDENTIAL, PrintedTable, fixed, interval, p_text, printed_tables, thousands, without_value
 from capla_etl.stats.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
@@ -25,13 +26,12 @@ class ReportInputs:
 
     Attributes:
         results: ``study.result``.
-        survival_curve, response_incidence_curve: ``study.survival_curve``, ``study.response_incidence_curve``.
+        figures: SVG text of the study's figures by name (``report.figures``); at least survival and response_incidence.
         ledger, quarantine: ``quality.ledger``, ``quality.quarantine``.
         submission: ``harmonised.submission``: centre_id, submission (data cut-off).
         parameters: one row per protocol parameter: name, value, comment.
         centres: one row per centre: centre_id, and optionally name, country.
         checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
-        adamts13_incidence_curve, balance: as ``study`` has them; None leaves their figures out.
         audit, consistency: ``study.audit``, ``study.consistency``; None leaves them out.
         methods: paragraphs of the statistical methods (``report.methods``).
         strobe: one row per STROBE item (``report.strobe``); None leaves it out.
@@ -41,16 +41,13 @@ class ReportInputs:
     """
 
     results: pd.DataFrame
-    survival_curve: pd.DataFrame
-    response_incidence_curve: pd.DataFrame
+    figures: dict[str, str]
     ledger: pd.DataFrame
     quarantine: pd.DataFrame
     submission: pd.DataFrame
     parameters: pd.DataFrame
     centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
     checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
-    adamts13_incidence_curve: pd.DataFrame | None = None
-    balance: pd.DataFrame | None = None
     audit: pd.DataFrame | None = None
     consistency: pd.DataFrame | None = None
     methods: list[str] = field(default_factory=list)
@@ -109,21 +106,15 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
 
 def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str, str]:
     """The figures as SVG for use inside the page, by name."""
-    from capla_etl.report import figures
-
-    frames = {
-        "result": inputs.results, "survival_curve": inputs.survival_curve, "response_incidence_curve": inputs.response_incidence_curve,
-        "adamts13_incidence_curve": inputs.adamts13_incidence_curve, "balance": inputs.balance,
-    }
+    results = inputs.results
     descriptions = {
-        "survival": _survival_description(inputs.results),
-        "response_incidence": _incidence_description(inputs.results, "response_incidence", "response"),
-        "adamts13_incidence": _incidence_description(inputs.results, "adamts13_incidence", "recovery") if "adamts13_incidence" in tables else "",
+        "survival": _survival_description(results),
+        "response_incidence": _incidence_description(results, "response_incidence", "response"),
+        "adamts13_incidence": _incidence_description(results, "adamts13_incidence", "recovery") if "adamts13_incidence" in tables else "",
         "forest": "A logarithmic axis that all rows share; the numbers are in the table beneath.",
         "balance": "Absolute standardised mean difference of each covariate, unweighted and under both kinds of weights.",
     }
-    drawn = figures.study_figures({name: frame for name, frame in frames.items() if frame is not None}, tables)
-    return {name: _inline(name, figures.svg_text(figure), figures.CAPTIONS[name], descriptions[name]) for name, figure in drawn.items()}
+    return {name: _inline(name, svg, CAPTIONS[name], descriptions[name]) for name, svg in inputs.figures.items()}
 
 
 def _cut_offs(submission: pd.DataFrame) -> str:

@@ -194,7 +194,11 @@ _SENTENCES = (
         "Proportions were compared by Fisher's exact test.",
     ),
     (
-        _COMPARISON, r"Pearson's chi-squared",
+        _COMPARISON, r"^p: Pearson's chi-squared test(?P<corrected>, Yates correction)?$",
+        "Proportions were compared by Pearson's chi-squared test{corrected}.",
+    ),
+    (
+        _COMPARISON, r"over all scores: Pearson's chi-squared",
         "Ordered scores were also compared over all their levels by Pearson's chi-squared test.",
     ),
     (
@@ -346,7 +350,7 @@ def _analysis(values: dict[str, _Value], conventions: Conventions, methods: list
         found = {method: match for method in methods if (match := re.search(pattern, method))}
         if found:
             said |= set(found)
-            paragraphs[place].append(sentence.format(**words, **next(iter(found.values())).groupdict()))
+            paragraphs[place].append(sentence.format(**words, **next(iter(found.values())).groupdict("")))
     if tests:
         paragraphs[_COMPARISON].append("All tests are two-sided; p values are not corrected for multiple comparisons.")
     unsaid = [method for method in methods if method not in said]

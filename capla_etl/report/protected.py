@@ -38,16 +38,10 @@ def write_protected(
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
     written[0].write_text(f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n", encoding="utf-8")
-    written += files.write_figures(
-        {
-            "survival": figures.survival_figure(curves["survival_curve"]),
-            "response_incidence": figures.response_incidence_figure(curves["response_incidence_curve"]),
-        },
-        folder,
-    )
+    drawn = files.write_figures(figures.study_figures(curves, {}), folder)
     page = ReportInputs(
         results=results,
-        **curves,
+        figures=files.svg_by_name(drawn),
         ledger=pd.DataFrame(),
         quarantine=pd.DataFrame(columns=["centre_id", "rule", "scope"]),
         submission=submission,
@@ -55,4 +49,4 @@ def write_protected(
         checks=checks,
         notice=notice,
     )
-    return [*written, write_report(page, folder / f"report_{PROFILE}.html")]
+    return [*written, *drawn, write_report(page, folder / f"report_{PROFILE}.html")]

@@ -6,8 +6,10 @@ A table is laid out from what its cells hold: one column per group, then the eff
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 
 import pandas as pd
 
@@ -91,7 +93,6 @@ _EFFECTS = {
     ("Ratio", "95 % CI"): ("risk_ratio", "hazard_ratio", "ratio_of_medians"),
     ("SMD", ""): ("smd",),
     ("p", ""): ("p_value",),
-    ("p of interaction", ""): ("p_homogeneity",),
 }
 #: Printed with the name of the ratio, where most ratios of the column are others.
 _NAMED_RATIOS = {"hazard_ratio": "HR", "ratio_of_medians": "medians"}
@@ -161,6 +162,33 @@ def _effect_cell(statistics: dict, names: tuple[str, ...]) -> Cell:
             named = f"{_NAMED_RATIOS[name]} " if name in _NAMED_RATIOS else ""
             return Cell(named + fixed(line.value, decimals), interval(line, decimals))
     return Cell("")
+
+
+def _effect_columns(own: pd.DataFrame, comparisons: dict[str, str]) -> list[tuple[str, Cell, Callable[[dict], Cell]]]:
+    """The columns of comparisons: (comparison, heading, what makes its cells). One comparison has a column for each kind of effect, several have one each."""
+    printed_of = own.groupby("group")["statistic"].agg(set)
+    if len(comparisons) > 1:
+        return [
+            (comparison, Cell(heading, "p of interaction" if printed_of[comparison] == {"p_homogeneity"} else "95 % CI; p"), _comparison_cell)
+            for comparison, heading in comparisons.items()
+            if comparison in printed_of
+        ]
+    return [
+        (comparison, Cell(*column), partial(_effect_cell, names=names))
+        for comparison in comparisons
+        for column, names in _EFFECTS.items()
+        if printed_of.get(comparison, set()) & set(names)
+    ]
+
+
+def _comparison_cell(statistics: dict) -> Cell:
+    """Effect, interval and p of one comparison in one cell."""
+    if "p_homogeneity" in statistics:
+        return _effect_cell(statistics, ("p_homogeneity",))
+    effect = _effect_cell(statistics, (*_EFFECTS["Difference", "95 % CI"], *_EFFECTS["Ratio", "95 % CI"]))
+    p = statistics.get("p_value")
+    tested = "" if p is None or pd.isna(p.value) else p_text(p.value)
+    return Cell(effect.main, "; ".join(part for part in (effect.sub, tested and f"p\u00a0{tested}") if part))
 
 
 class _Footnotes:
@@ -238,12 +266,7 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
     sizes = {row.removeprefix("timing_"): f"N {thousands(value)}" for row, value in zip(flow["row"], flow["value"], strict=True)}
     # Groups that the flow does not count are as large as their largest denominator.
     sizes = {group: f"N {thousands(largest)}" for group, largest in own.groupby("group")["n_assessed"].max().dropna().items()} | sizes
-    effects = [
-        (comparison, Cell(f"{heading}: {name}" if heading else name, small), names)
-        for comparison, heading in text.comparisons.items()
-        for (name, small), names in _EFFECTS.items()
-        if ((own["group"] == comparison) & own["statistic"].isin(names)).any()
-    ]
+    columns = _effect_columns(own, text.comparisons)
     footnotes, rows, not_assessed = _Footnotes(), [], []
     for row in order:
         statistics = by_row[row]
@@ -252,8 +275,8 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
         rows.append(
             Row(
                 label=label,
-                cells=[_group_cell(statistics.get(group, {}), with_interval=not effects) for group in groups]
-                + [_effect_cell(statistics.get(comparison, {}), names) for comparison, _, names in effects],
+                cells=[_group_cell(statistics.get(group, {}), with_interval=not columns) for group in groups]
+                + [print_cell(statistics.get(comparison, {})) for comparison, _, print_cell in columns],
                 marks=footnotes.marks(lines),
                 indented=row in text.indented or (row not in text.rows and bool(text.rows)),
                 row_id=row,
@@ -268,7 +291,7 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
         if missing:
             not_assessed.append(f"{label}: {', '.join(missing)}")
     return PrintedTable(
-        table_id=table_id, title=text.title, note=text.note, columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups] + [heading for _, heading, _ in effects],
+        table_id=table_id, title=text.title, note=text.note, columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups] + [heading for _, heading, _ in columns],
         sections=[("", rows)], footnotes=footnotes.listed(), not_assessed=not_assessed, effects=text.effects,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 
 import pandas as pd
 
@@ -66,16 +67,35 @@ def sheet_names(titles: list[str]) -> list[str]:
 
 def _write(sheet, row: int, column: int, value, *, bold: bool = False, size: float = 10, **alignment):
     """One cell; a text stays one whatever it begins with."""
-    from openpyxl.styles import Alignment, Font
+    cell = _plain(sheet, row, column, value)
+    cell.font, cell.alignment = _font(bold, size), _alignment(**alignment)
+    return cell
 
+
+def _plain(sheet, row: int, column: int, value):
+    """One cell in the default style, which costs the least."""
     cell = sheet.cell(row, column)
     if value is not None and value != "":
         cell.value = value
         if isinstance(value, str):
-            cell.data_type, cell.number_format = "s", "@"
-            cell.quotePrefix = value[0] in "=+-@\t\r"
-    cell.font, cell.alignment = Font(name=_FONT, bold=bold, size=size), Alignment(vertical="top", **alignment)
+            cell.data_type = "s"
+            if value[0] in "=+-@\t\r":
+                cell.number_format, cell.quotePrefix = "@", True
     return cell
+
+
+@cache
+def _font(bold: bool, size: float):
+    from openpyxl.styles import Font
+
+    return Font(name=_FONT, bold=bold, size=size)
+
+
+@cache
+def _alignment(**alignment):
+    from openpyxl.styles import Alignment
+
+    return Alignment(vertical="top", **alignment)
 
 
 def _readme(sheet, tables: dict[str, PrintedTable], edition: Edition) -> None:
@@ -190,7 +210,7 @@ def _listing(sheet, frame: pd.DataFrame) -> None:
     for number, row in enumerate(frame.itertuples(index=False), start=2):
         for position, value in enumerate(row, start=1):
             if not pd.isna(value):
-                _write(sheet, number, position, value)
+                _plain(sheet, number, position, value)
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(frame.columns))}{len(frame) + 1}"
     _print_setup(sheet, "1:1")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from capla_etl.stats.baseline import hodges_lehmann, mann_whitney, median_iqr, smd_categorical, smd_continuous
 from capla_etl.stats.conventions import PROTOCOL, Conventions
-from capla_etl.stats.proportions import fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
+from capla_etl.stats.proportions import chi_squared, fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.results import cell, join_caveats
 
 ASSESSED = "n/N of the patients assessed (yes or no); 95 % CI Wilson"
@@ -69,7 +69,9 @@ def percent(
     )
 
 
-def compare_percent(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference") -> list[dict]:
+def compare_percent(
+    table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+) -> list[dict]:
     """Risk difference, risk ratio and p value of "yes" among the assessed: first group against second."""
     counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
     nobody = not counts[1] or not counts[3]
@@ -85,14 +87,22 @@ def compare_percent(table_id: str, row: str, answers_1: pd.Series, answers_0: pd
         cell(table_id, row, group, "risk_difference", known(100 * difference), lower=known(100 * lower), upper=known(100 * upper),
              method="risk difference, percentage points; 95 % CI Newcombe", caveat=NOBODY_ASSESSED if nobody else caveat),
         cell(table_id, row, group, "risk_ratio", finite(ratio), **(ratio_limits if finite(ratio) is not None else {}), method=RISK_RATIO, caveat=ratio_caveat),
-        fisher_test(table_id, row, answers_1, answers_0, caveat=caveat, group=group),
+        proportions_test(table_id, row, answers_1, answers_0, caveat=caveat, group=group, conventions=conventions),
     ]
 
 
-def fisher_test(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference") -> dict:
+def proportions_test(
+    table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+) -> dict:
     """p value of "yes" among the assessed: first group against second."""
-    p = fisher(*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
-    return p_value(table_id, row, p, method="p: Fisher's exact test", reason="no patient assessed", caveat=caveat, group=group)
+    counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
+    if conventions.proportions == "fisher":
+        p, method = fisher(*counts), "p: Fisher's exact test"
+    else:
+        corrected = conventions.proportions == "yates"
+        p = chi_squared([[counts[0], counts[1] - counts[0]], [counts[2], counts[3] - counts[2]]], continuity_correction=corrected)
+        method = f"p: Pearson's chi-squared test{', Yates correction' if corrected else ''}"
+    return p_value(table_id, row, p, method=method, reason="no patient assessed, or nobody or everybody with it", caveat=caveat, group=group)
 
 
 def _one_sided(lower: float) -> str | None:

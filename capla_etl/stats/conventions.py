@@ -16,7 +16,7 @@ class Conventions:
         name: as the parameter ``statistics_conventions`` gives it.
         quantile_type: definition of a quantile (Hyndman and Fan 1996): 7 is R's default, 2 that of SAS (PCTLDEF=5).
         survival_interval: transformation of the Kaplan-Meier interval: "log-log", "log" or "plain".
-        yates: continuity correction of the chi-squared test of a 2x2 table.
+        proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with the continuity correction).
         rank_correction: continuity correction of the Mann-Whitney test.
         ties: handling of tied event times in Cox regression: "efron" or "breslow".
     """
@@ -24,7 +24,7 @@ class Conventions:
     name: str
     quantile_type: int
     survival_interval: str
-    yates: bool
+    proportions: str
     rank_correction: bool
     ties: str
 
@@ -39,11 +39,11 @@ class Conventions:
         return {"log-log": "log(-log)", "log": "log", "plain": "plain"}[self.survival_interval]
 
 
-PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", yates=False, rank_correction=False, ties="efron")
+PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", proportions="fisher", rank_correction=False, ties="efron")
 # R 4: quantile(), survfit(), chisq.test(), wilcox.test(), coxph().
-R = Conventions("r", quantile_type=7, survival_interval="log", yates=True, rank_correction=True, ties="efron")
+R = Conventions("r", quantile_type=7, survival_interval="log", proportions="yates", rank_correction=True, ties="efron")
 # SAS 9.4: PROC MEANS, LIFETEST, FREQ, NPAR1WAY, PHREG.
-SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", yates=False, rank_correction=True, ties="breslow")
+SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", proportions="chi-squared", rank_correction=True, ties="breslow")
 
 CONVENTIONS = {conventions.name: conventions for conventions in (PROTOCOL, R, SAS)}
 

@@ -23,6 +23,7 @@ STATISTICS = {
     "restricted_mean": "days",
     "risk_difference": "percentage points",
     "restricted_mean_difference": "days",
+    "survival_difference": "percentage points",
     "risk_ratio": "ratio",
     "odds_ratio": "ratio",
     "hazard_ratio": "ratio",
@@ -114,6 +115,9 @@ ANALYSES = {
     "without": Analysis("Without one country", "each country left out in turn"),
     "worst_case": Analysis("Worst case for the lost", "the lost counted as with the event under caplacizumab and without it in control"),
     "best_case": Analysis("Best case for the lost", "the lost counted as without the event under caplacizumab and with it in control"),
+    "bootstrap": Analysis(
+        "Difference of survival, bootstrap interval", "the difference of survival at the end of follow-up with an interval from resampled patients",
+    ),
     "tipping_point": Analysis(
         "Tipping point: events among the lost",
         "the fewest events among those lost under caplacizumab, with none among those lost in control, at which p is 0.05 or more",
@@ -142,6 +146,7 @@ SENSITIVITY_MEASURES = {
     "risk_ratio": "Risk ratio",
     "odds_ratio": "Odds ratio",
     "subdistribution_hazard_ratio": "Subdistribution hazard ratio",
+    "survival_difference": "Difference, percentage points",
     "e_value": "E-value",
     "tipping_point": "Patients",
 }

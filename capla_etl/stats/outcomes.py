@@ -235,7 +235,8 @@ class _OutcomeTable:
         if row != "died_by_day_90":
             for name, (one, two) in self._compared(row).items():
                 if row in self.answers[one]:
-                    lines += cells.compare_percent(self.table_id, row, self.answers[one][row], self.answers[two][row], caveat=EFFECT_CAVEAT, group=name)
+                    answers = self.answers[one][row], self.answers[two][row]
+                    lines += cells.compare_percent(self.table_id, row, *answers, caveat=EFFECT_CAVEAT, group=name, conventions=self.conventions)
         return lines
 
     def _answer(self, row: str, group: str, members: pd.DataFrame) -> dict:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from capla_etl.stats import cells, competing_risks, cox, emulation, firth, imputation, proportions, sensitivity, weighting
+from capla_etl.stats import cells, competing_risks, cox, emulation, firth, imputation, proportions, resampling, sensitivity, weighting
 from capla_etl.stats.conventions import PROTOCOL, Conventions
 from capla_etl.stats.labels import EFFECT_CAVEAT
 from capla_etl.stats.results import cell, frame, join_caveats
@@ -40,7 +40,8 @@ OFTEN_MISSING: dict[str, tuple[str, Callable]] = {
     "log_troponin": ("troponin_x_uln", lambda values: np.log1p(values)),
     "log_anti_adamts13": ("anti_adamts13_u_per_ml", lambda values: np.log1p(values)),
 }
-IMPUTATIONS = 20
+IMPUTATIONS = 10
+REPLICATES = 2000
 SEED = 20230930
 
 
@@ -264,19 +265,43 @@ def _p_of_ratio(effect: pd.Series) -> float:
     return float(2 * norm.sf(abs(math.log(effect["estimate"])) / error))
 
 
-def weighted(outcome: Outcome, data: pd.DataFrame, *, truncate_percentile: float, conventions: Conventions) -> dict[str, Effect]:
-    """Weighted by the propensity score to all patients ("iptw") and to those who might have been in either group ("overlap")."""
+#: Columns of weights by the propensity score, and what they are.
+WEIGHTS = {"iptw": "inverse-probability weights, truncated at percentile {:g}", "overlap": "overlap weights"}
+
+
+def exposure_weights(patients: pd.DataFrame, *, truncate_percentile: float) -> pd.DataFrame:
+    """Weights by the propensity score: "iptw" to all patients (stabilised, truncated), "overlap" to those who might have been in either group.
+
+    The score is fitted once to all patients in whom every covariate is known: it is about treatment, whatever the outcome.
+
+    Args:
+        patients: ``analysed_patients``.
+        truncate_percentile: weights "iptw" above this percentile are set to it.
+
+    Returns:
+        Columns "iptw" and "overlap", indexed as ``patients``; NaN where a covariate is not known.
+
+    Raises:
+        weighting.NotEstimable: one group only, or covariates that separate the groups.
+    """
+    complete, _ = _complete(patients, COVARIATES)
+    scores = weighting.propensity_scores(complete, EXPOSED, list(COVARIATES))
+    of = partial(weighting.inverse_probability_weights, scores, complete[EXPOSED])
+    weights = {"iptw": of(estimand="ate", stabilised=True, truncate_percentiles=(0, truncate_percentile)), "overlap": of(estimand="overlap")}
+    return pd.DataFrame(weights, index=complete.index).reindex(patients.index)
+
+
+def weighted(outcome: Outcome, data: pd.DataFrame, weights: pd.DataFrame | str, *, truncate_percentile: float, conventions: Conventions) -> dict[str, Effect]:
+    """The effect under each kind of weights; ``weights`` is the reason where there are none."""
     known, caveat = _complete(data if outcome.over_time else data.dropna(subset=["event"]), COVARIATES)
     measure = "hazard_ratio" if outcome.over_time else "risk_ratio"
-    kinds = {"iptw": f"inverse-probability weights, truncated at percentile {truncate_percentile:g}", "overlap": "overlap weights"}
-    methods = {name: f"{measure.replace('_', ' ')}: {kind}; 95 % CI robust, weights taken as known" for name, kind in kinds.items()}
-    try:
-        weights = exposure_weights(known, truncate_percentile=truncate_percentile)
-    except weighting.NotEstimable as why:
-        return {name: _not_estimable(measure, known, method, _reason(why)) for name, method in methods.items()}
-    return {
-        name: _weighted_effect(outcome, known.assign(weight=weights[name]), method, caveat, conventions) for name, method in methods.items()
+    methods = {
+        name: f"{measure.replace('_', ' ')}: {kind.format(truncate_percentile)}; 95 % CI robust, weights taken as known" for name, kind in WEIGHTS.items()
     }
+    if isinstance(weights, str) or known[EXPOSED].nunique() < 2:
+        why = weights if isinstance(weights, str) else "one group only, or nobody evaluable"
+        return {name: _not_estimable(measure, known, method, why) for name, method in methods.items()}
+    return {name: _weighted_effect(outcome, known.assign(weight=weights[name]), method, caveat, conventions) for name, method in methods.items()}
 
 
 def _weighted_effect(outcome: Outcome, data: pd.DataFrame, method: str, caveat: str | None, conventions: Conventions) -> Effect:
@@ -287,17 +312,6 @@ def _weighted_effect(outcome: Outcome, data: pd.DataFrame, method: str, caveat: 
         return _of_cox(fit.table, _counts(data), method, caveat)
     found = weighting.weighted_risks(data["event"], data[EXPOSED], data["weight"]).set_index("quantity").loc["ratio"]
     return Effect("risk_ratio", found["estimate"], found["lower"], found["upper"], found["p_value"], _counts(data), method, caveat, _reason(found["reason"]))
-
-
-def exposure_weights(data: pd.DataFrame, *, truncate_percentile: float) -> dict[str, np.ndarray]:
-    """Weights by the propensity score of patients in whom all covariates are known: "iptw" (stabilised, truncated) and "overlap".
-
-    Raises:
-        weighting.NotEstimable: one group only, or covariates that separate the groups.
-    """
-    scores = weighting.propensity_scores(data, EXPOSED, list(COVARIATES))
-    of = partial(weighting.inverse_probability_weights, scores, data[EXPOSED])
-    return {"iptw": of(estimand="ate", stabilised=True, truncate_percentiles=(0, truncate_percentile)), "overlap": of(estimand="overlap")}
 
 
 def _with_countries(data: pd.DataFrame, covariates: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -394,7 +408,9 @@ class Settings:
     default_rule_set: str
 
 
-def _main_analyses(outcome: Outcome, data: pd.DataFrame, settings: Settings, conventions: Conventions) -> dict[str, Effect]:
+def _main_analyses(
+    outcome: Outcome, data: pd.DataFrame, weights: pd.DataFrame | str, settings: Settings, conventions: Conventions
+) -> dict[str, Effect]:
     """The analyses that every outcome has under every rule set."""
     early = data[(data[EXPOSED] == 0) | (data["timing"] == "early")]
     found = {"as_published": _crude(outcome, data, conventions)}
@@ -408,7 +424,7 @@ def _main_analyses(outcome: Outcome, data: pd.DataFrame, settings: Settings, con
         found["clone_censor_weight"] = clone_censor_weight(
             data, grace_days=settings.grace_days, follow_up_days=settings.follow_up_days, truncate_percentile=settings.truncate_percentile
         )
-    found |= weighted(outcome, data, truncate_percentile=settings.truncate_percentile, conventions=conventions)
+    found |= weighted(outcome, data, weights, truncate_percentile=settings.truncate_percentile, conventions=conventions)
     found["adjusted"] = adjusted(outcome, data)
     return found
 
@@ -452,6 +468,10 @@ def table8(
     of_rule_set = {name: outcome_by_rule_set[outcome_by_rule_set["rule_set"] == name].drop(columns="rule_set") for name in rule_sets}
     by_rule_set = {name: analysed_patients(patient, outcome, follow_up_days=settings.follow_up_days) for name, outcome in of_rule_set.items()}
     default = by_rule_set[settings.default_rule_set]
+    try:
+        weights: pd.DataFrame | str = exposure_weights(default, truncate_percentile=settings.truncate_percentile)
+    except weighting.NotEstimable as why:
+        weights = _reason(why) or ""
     rows: list[dict] = []
     for outcome in OUTCOMES:
         for rule_set in rule_sets:
@@ -459,12 +479,14 @@ def table8(
             if not is_default and patients[list(outcome.varies)].equals(default[list(outcome.varies)]):
                 continue
             data = outcome.prepare(patients, settings.follow_up_days)
-            effects = _main_analyses(outcome, data, settings, conventions)
+            effects = _main_analyses(outcome, data, weights, settings, conventions)
             if is_default:
                 effects |= _default_only(outcome, data, conventions)
             prefix = f"{outcome.name}:{rule_set if outcome.varies else 'any'}"
             for analysis, effect in effects.items():
                 rows += _effect_cells(f"{prefix}:{analysis}", effect)
+            if outcome is DEATH:
+                rows += _survival_difference(f"{prefix}:bootstrap", data, settings.follow_up_days)
             if is_default and outcome in (DEATH, FAILURE):
                 rows += _tipping_point(f"{prefix}:tipping_point", outcome, data)
                 rows += _e_value(f"{prefix}:e_value", effects["as_published"])
@@ -485,6 +507,17 @@ def _effect_cells(row: str, effect: Effect) -> list[dict]:
     if not missing:
         rows.append(cells.p_value("table8", row, effect.p, method=f"p of the {effect.measure.replace('_', ' ')}", reason="no test", caveat=EFFECT_CAVEAT))
     return rows
+
+
+def _survival_difference(row: str, data: pd.DataFrame, follow_up_days: int) -> list[dict]:
+    """Difference of survival at the end of follow-up with a bootstrap interval, which leans on no large-sample formula."""
+    method = f"difference of Kaplan-Meier survival, percentage points; 95 % CI percentiles of {REPLICATES} bootstrap replicates"
+    courses = data.sort_values(EXPOSED, ascending=False, kind="stable").assign(group=lambda own: own[EXPOSED])[["group", "time_days", "event"]]
+    found = resampling.bootstrap_survival_difference(courses, follow_up_days, replicates=REPLICATES, seed=SEED)
+    reason = "not estimable: no survival estimate in a group" if pd.isna(found.estimate) else None
+    limits = {} if reason else {name: cells.known(100 * getattr(found, name)) for name in ("lower", "upper")}
+    value = None if reason else 100 * found.estimate
+    return [cell("table8", row, "difference", "survival_difference", value, **limits, method=method, caveat=join_caveats(reason, EFFECT_CAVEAT))]
 
 
 def _tipping_point(row: str, outcome: Outcome, data: pd.DataFrame) -> list[dict]:
@@ -520,11 +553,12 @@ def balance(patient: pd.DataFrame, outcome: pd.DataFrame, *, settings: Settings)
     Returns:
         One row per weights ('iptw', 'overlap') and covariate: weights, covariate, smd_before, smd_after; none where there are no weights.
     """
-    patients, _ = _complete(analysed_patients(patient, outcome, follow_up_days=settings.follow_up_days), COVARIATES)
+    patients = analysed_patients(patient, outcome, follow_up_days=settings.follow_up_days)
     columns = ["weights", "covariate", "smd_before", "smd_after"]
     try:
-        weights = exposure_weights(patients, truncate_percentile=settings.truncate_percentile)
+        weights = exposure_weights(patients, truncate_percentile=settings.truncate_percentile).dropna()
     except weighting.NotEstimable:
         return pd.DataFrame(columns=columns).astype({"smd_before": float, "smd_after": float})
-    parts = [weighting.balance(patients, EXPOSED, list(COVARIATES), own).assign(weights=name) for name, own in weights.items()]
+    weighed = patients.loc[weights.index]
+    parts = [weighting.balance(weighed, EXPOSED, list(COVARIATES), weights[name]).assign(weights=name) for name in WEIGHTS]
     return pd.concat(parts, ignore_index=True)[columns]

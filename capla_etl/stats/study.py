@@ -174,7 +174,7 @@ def table1(patient: pd.DataFrame, *, conventions: Conventions = PROTOCOL) -> pd.
     for row in TABLES["table1"].rows:
         if row in TABLE_1_ANSWERS:
             rows += [cells.percent("table1", row, arm, members[row]) for arm, members in arms.items()]
-            rows.append(cells.fisher_test("table1", row, one[row], two[row], caveat="unadjusted"))
+            rows.append(cells.proportions_test("table1", row, one[row], two[row], caveat="unadjusted", conventions=conventions))
             rows.append(cells.smd_of_answers("table1", row, one[row], two[row]))
         elif row in TABLE_1_VALUES:
             column = TABLE_1_VALUES[row]

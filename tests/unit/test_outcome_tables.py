@@ -76,12 +76,14 @@ def test_who_is_not_known_to_have_had_rituximab_is_in_no_half():
 
 
 @pytest.mark.parametrize(
-    ("name", "quantiles", "limits", "correction"),
-    [("protocol", "R type 7", "log(-log)", False), ("r", "R type 7", "95 % CI log", True), ("sas", "PCTLDEF=5", "log(-log)", True)],
+    ("name", "quantiles", "limits", "correction", "test"),
+    [("protocol", "R type 7", "log(-log)", False, "Fisher's exact test"), ("r", "R type 7", "95 % CI log", True, "chi-squared test, Yates correction"),
+     ("sas", "PCTLDEF=5", "log(-log)", True, "chi-squared test")],
 )
-def test_a_switch_gives_another_package_s_defaults_and_the_method_says_so(simulated, name, quantiles, limits, correction):
+def test_a_switch_gives_another_package_s_defaults_and_the_method_says_so(simulated, name, quantiles, limits, correction, test):
     results = outcome_tables.table2(*simulated, **FOLLOW_UP, conventions=conventions(name))
     assert quantiles in value(results, "response_day", "control", "median")["method"]
+    assert value(results, "refractory", "difference", "p_value")["method"].endswith(test)
     assert limits in value(results, "survival_3_months", "control", "percent")["method"]
     assert ("continuity correction" in value(results, "response_day", "difference", "p_value")["method"]) == correction
 
@@ -145,7 +147,7 @@ def test_table_8_leaves_out_rule_sets_that_change_nothing(simulated):
     assert {rule_set for outcome_, rule_set in sections if outcome_ not in ("refractory", "death")} == {"iwg2021"} and ("death", "any") in sections
     analyses = {row.split(":")[2] for row in results["row"] if row.startswith("death:")}
     assert {"as_published", "landmark_day_3", "landmark_day_4", "landmark_day_5", "time_dependent", "delayed_excluded", "clone_censor_weight", "iptw", "overlap",
-            "adjusted", "adjusted_imputed", "stratified_by_country", "rituximab", "no_rituximab", "worst_case", "best_case", "without_FR01", "without_DE01",
+            "adjusted", "adjusted_imputed", "stratified_by_country", "rituximab", "no_rituximab", "worst_case", "best_case", "bootstrap", "without_FR01", "without_DE01",
             "tipping_point", "e_value"} == analyses
 
 

@@ -145,7 +145,7 @@ with duckdb.connect(sys.argv[1], read_only=True) as connection:
     from capla_etl.assets.report import report_inputs, write_outputs, write_report
     imported = time.process_time()
     write_outputs(connection, Path(sys.argv[2]))
-    write_report(report_inputs(connection), Path(sys.argv[2]) / "report.html")
+    write_report(report_inputs(connection, Path(sys.argv[2])), Path(sys.argv[2]) / "report.html")
 print(f"{statistics:.1f} {time.process_time() - imported:.1f}")
 """
     database = paths.published_database()

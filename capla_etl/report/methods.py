@@ -165,6 +165,10 @@ _SENTENCES = (
         "difference a Wald test.",
     ),
     (
+        _SURVIVAL, r"(?P<replicates>\d+) bootstrap replicates",
+        "The difference in survival at day {follow_up_days} also has a 95 % CI from the percentiles of {replicates} bootstrap replicates of the patients.",
+    ),
+    (
         _COMPETING, r"Aalen-Johansen .* competing",
         "Cumulative incidence from day 0 of {events}, death without it competing, was estimated by the Aalen-Johansen method with 95 % CI on the "
         "log(-log) scale from infinitesimal-jackknife standard errors.",
@@ -316,7 +320,7 @@ def methods_paragraphs(
         _MISSING.format(**values),
         *_analysis(values, conventions, methods, bool(estimated["p_value"].notna().any())),
         *_sensitivity(values, results, analyses),
-        _software(methods),
+        _software(),
     ]
 
 
@@ -386,11 +390,12 @@ def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _software(methods: list[str]) -> str:
-    firth = ["firthmodels"] if any("Firth" in method for method in methods) else []
+def _software() -> str:
     packages, data = (
-        _listed([f"{name} {version(name)}" for name in names])
-        for names in (["lifelines", "statsmodels", *firth, "scipy", "pandas"], ["duckdb", "dbt-duckdb"])
+        _listed([f"{name} {version(name)}" for name in names]) for names in (["lifelines", "statsmodels", "scipy", "numpy", "pandas"], ["duckdb", "dbt-duckdb"])
     )
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    return f"Software. Analyses were done in {python} with {packages}; data were prepared with {data}. {SYNTHETIC}"
+    return (
+        f"Software. Analyses were done in {python} with {packages} and, where these have no correct implementation, with functions of capla_etl "
+        f"{version('capla-etl')} that are tested against R; data were prepared with {data}. {SYNTHETIC}"
+    )

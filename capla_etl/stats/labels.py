@@ -95,7 +95,7 @@ class Analysis:
 #: Analyses of Table 8, in print order; those without a country (``without_FR01``) and from a landmark day (``landmark_day_3``) are spelled from their id.
 ANALYSES = {
     "as_published": Analysis("As published", "all patients from day 0, treated as caplacizumab whenever it began"),
-    "landmark_day": Analysis("Landmark day", "patients still observed and without the outcome after the landmark day, by whether caplacizumab had begun by then"),
+    "landmark_day": Analysis("Landmark day", "patients still observed and without the outcome when the landmark day begins, by whether caplacizumab had begun by its end"),
     "time_dependent": Analysis("Start as time-dependent exposure", "patients untreated until their first dose and treated from then on"),
     "delayed_excluded": Analysis("Delayed starts excluded", "early starters against control"),
     "clone_censor_weight": Analysis(

@@ -142,15 +142,8 @@ def test_an_analysis_that_nobody_described_is_an_error():
         text(results(table8=("death:any:my_own",)), analyses=ANALYSES)
 
 
-def test_versions_are_those_installed_and_firth_is_named_where_used():
+def test_versions_are_those_installed():
     said = text(results(FISHER))
-    assert all(f"{name} {version(name)}" in said for name in ("lifelines", "statsmodels", "scipy", "pandas", "duckdb", "dbt-duckdb"))
-    assert "firthmodels" not in said
-    firth = ("odds_ratio", "odds ratio: Firth's penalised logistic regression on covariates and country; 95 % CI profile likelihood")
-    assert f"firthmodels {version('firthmodels')}" in text(results(firth))
+    assert all(f"{name} {version(name)}" in said for name in ("lifelines", "statsmodels", "scipy", "numpy", "pandas", "duckdb", "dbt-duckdb"))
+    assert f"capla_etl {version('capla-etl')}" in said
     assert said.endswith(SYNTHETIC)
-
-
-def test_plain_values_serve_as_parameters_too():
-    plain = {name: p.value for name, p in parameters().items()}
-    assert methods_paragraphs(plain, PROTOCOL, results()) == methods_paragraphs(parameters(), PROTOCOL, results())

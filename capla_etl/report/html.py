@@ -85,7 +85,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
             table_id: [(name, *parameters[name]) for name in text.parameters if name in parameters] for table_id, text in TABLES.items()
         },
         figures=_figures(inputs, tables),
-        immortal_time=immortal_time(inputs.results) if "table8" in tables else "",
+        immortal_time=immortal_time(inputs.results) if "table8" in tables else [],
         audit=None if inputs.audit is None else inputs.audit.to_dict("records"),
         consistency=None if inputs.consistency is None else inputs.consistency.to_dict("records"),
         methods=inputs.methods,

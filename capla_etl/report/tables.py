@@ -334,7 +334,7 @@ def printed_sensitivity(results: pd.DataFrame) -> PrintedTable:
         if limit is not None:
             shown = Cell(fixed(effect.value, 2), f"of the limit {fixed(limit.value, 2)}")
         elif effect.statistic == "tipping_point":
-            shown = Cell(without_value(effect) if pd.isna(effect.value) else _counts(effect))
+            shown = Cell(f"none of {thousands(effect.n_assessed)}" if pd.isna(effect.value) else _counts(effect))
         else:
             shown = Cell(without_value(effect) if pd.isna(effect.value) else fixed(effect.value, 2), interval(effect, 2))
         sections.setdefault(sensitivity_heading(outcome, rule_set), []).append(

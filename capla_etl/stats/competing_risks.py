@@ -197,8 +197,8 @@ def aalen_johansen(
     )
 
 
-def _gray_scores(counts: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gray's scores of all groups within one stratum, and their covariance.
+def _gray_scores(counts: np.ndarray, rho: float, variance: str) -> tuple[np.ndarray, np.ndarray]:
+    """Gray's scores of all groups within one stratum, and their covariance (NaN where Gray's formula gives a negative variance).
 
     Args:
         counts: patients by (group, censored / cause / other cause, distinct time).
@@ -216,7 +216,12 @@ def _gray_scores(counts: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray
     pooled = np.cumsum(divided(events, h_total))
     pooled_before = _before(pooled, 0.0)
     weight = np.maximum(1 - pooled_before, 0) ** rho
-    score = (weight * (counts[:, EVENT] - events * divided(r, r.sum(axis=0)))).sum(axis=1)
+    r_total = r.sum(axis=0)
+    score = (weight * (counts[:, EVENT] - events * divided(r, r_total))).sum(axis=1)
+    if variance == "null":
+        part = divided(r, r_total)
+        spread = weight**2 * events * divided(np.maximum(r_total - events, 0), np.maximum(r_total - 1, 0))
+        return score, np.diag(part @ spread) - (part * spread) @ part.T
 
     share = divided(h, h_total)
     a = weight * h * (np.eye(len(h))[:, :, None] - share[:, None, :])
@@ -227,6 +232,8 @@ def _gray_scores(counts: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray
     own = np.where(survival > 0, 1 - ratio, 1)
     ties = 1 - divided(np.maximum(events - 1, 0), h_total * before - 1)
     spread = np.where(at_risk > 0, ties * divided(before * events, h_total * at_risk), 0)
+    if (spread < 0).any():
+        return score, np.full((len(h), len(h)), NAN)
     influence = a + own * remaining
     covariance = np.einsum("ikt,jkt,kt->ij", influence, influence, spread)
     competing = counts[:, COMPETING]
@@ -236,7 +243,7 @@ def _gray_scores(counts: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray
     return score, covariance + np.einsum("ikt,jkt,kt->ij", influence, influence, spread)
 
 
-def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None = None, rho: float = 0) -> GrayTest:
+def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None = None, rho: float = 0, variance: str = "gray") -> GrayTest:
     """Gray's test of equal cumulative incidence of one cause between two or more groups.
 
     Args:
@@ -244,19 +251,24 @@ def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None =
         cause: the cause whose incidence is compared; all others compete.
         strata: name of the column of strata; a patient without a stratum is left out.
         rho: power of 1 minus the pooled incidence that weights the differences over time.
+        variance: "gray" as in the paper; "null" the hypergeometric variance of a log-rank test on the same risk sets, which stays positive
+            where that of the paper does not: with many ties, when nearly everybody of a group has had the event.
 
     Returns:
-        (``statistic``, ``p_value``, ``degrees_of_freedom``); NaN and 0 with fewer than two groups, NaN without an event of the cause or
-        when the scores of the groups do not vary freely (the groups are never at risk together).
+        (``statistic``, ``p_value``, ``degrees_of_freedom``); NaN and 0 with fewer than two groups, NaN without an event of the cause, when the
+        scores of the groups do not vary freely (the groups are never at risk together), or when the variance is not positive (cmprsk prints a
+        number then that means nothing).
 
     Raises:
-        ValueError: a missing ``group`` or ``cause``, a missing or negative ``time_days``.
+        ValueError: a missing ``group`` or ``cause``, a missing or negative ``time_days``, an unknown variance.
 
     Source:
         Gray, Ann Stat 1988;16:1141; as R cmprsk ``cuminc()$Tests``. Written here: no library with a suitable licence has strata.
     """
     from scipy.special import chdtrc
 
+    if variance not in ("gray", "null"):
+        raise ValueError(f"variance must be gray or null, found {variance}")
     if strata is not None:
         courses = courses[courses[strata].notna()]
     labels, groups, times, causes = course_arrays(courses, "cause")
@@ -269,11 +281,11 @@ def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None =
     for number in range(stratum.max() + 1):
         own = stratum == number
         _, counts = count_by_time(times[own], outcomes[own], groups[own], group_count=size, outcome_count=3)
-        stratum_score, stratum_covariance = _gray_scores(counts, rho)
+        stratum_score, stratum_covariance = _gray_scores(counts, rho, variance)
         score += stratum_score
         covariance += stratum_covariance
     score, covariance = score[:-1], covariance[:-1, :-1]  # the last group follows from the others
-    if np.linalg.matrix_rank(covariance) < size - 1:
+    if np.isnan(covariance).any() or np.linalg.matrix_rank(covariance) < size - 1 or np.linalg.eigvalsh(covariance)[0] <= 0:
         return GrayTest(NAN, NAN, size - 1)
     statistic = float(score @ np.linalg.solve(covariance, score))
     return GrayTest(statistic, float(chdtrc(size - 1, statistic)), size - 1)

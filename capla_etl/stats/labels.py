@@ -95,7 +95,7 @@ class Analysis:
 #: Analyses of Table 8, in print order; those without a country (``without_FR01``) and from a landmark day (``landmark_day_3``) are spelled from their id.
 ANALYSES = {
     "as_published": Analysis("As published", "all patients from day 0, treated as caplacizumab whenever it began"),
-    "landmark_day": Analysis("Landmark day", "patients still observed and without the outcome when the landmark day begins, by whether caplacizumab had begun by its end"),
+    "landmark_day": Analysis("Landmark day", "patients observed beyond the landmark day whose outcome was not decided by its end, by whether caplacizumab had begun by then"),
     "time_dependent": Analysis("Start as time-dependent exposure", "patients untreated until their first dose and treated from then on"),
     "delayed_excluded": Analysis("Delayed starts excluded", "early starters against control"),
     "clone_censor_weight": Analysis(
@@ -122,7 +122,10 @@ ANALYSES = {
         "Tipping point: events among the lost",
         "the fewest events among those lost under caplacizumab, with none among those lost in control, at which p is 0.05 or more",
     ),
-    "e_value": Analysis("E-value", "how strongly an unmeasured confounder would have to go with both treatment and outcome to explain the effect away"),
+    "e_value_as_published": Analysis(
+        "E-value of the effect as published", "how strongly a confounder would have to go with both treatment and outcome to explain the effect away",
+    ),
+    "e_value_adjusted": Analysis("E-value of the adjusted effect", "the same for a confounder beyond those adjusted for"),
 }
 SENSITIVITY_OUTCOMES = {
     "death": "Death within 3 months",
@@ -202,8 +205,8 @@ _OUTCOME_ROWS = {
     "response_day": "Time to clinical response, days",
     "tpe_days_to_response": "TPE to response, TPE days",
     "tpe_sessions_to_response": "TPE to response, sessions",
-    "adamts13_recovery": "ADAMTS13 recovery",
-    "adamts13_recovery_day": "Time to ADAMTS13 recovery, days",
+    "adamts13_recovery": "ADAMTS13 recovery at any time",
+    "adamts13_recovery_day": "Time to ADAMTS13 recovery at any time, days",
     "relapse": "Relapse after remission",
     "relapse_confirmed": "Relapse confirmed by ADAMTS13",
 }
@@ -399,8 +402,9 @@ TABLES = {
         groups=("caplacizumab", "control"),
         rows={},
         note="Patients with the outcome of those analysed, as each analysis counts them: in landmark analyses who had begun caplacizumab by the landmark "
-        "against who had not; where the start is time-dependent, who was ever treated against who never was. Weighted and adjusted effects are not those of "
-        "the counts beside them. Below 1 favours caplacizumab, but for response and ADAMTS13 recovery, where above 1 does.",
+        "against who had not; where the start is time-dependent, events while treated against events while untreated; in the emulated trial, clones of both "
+        "strategies. Weighted and adjusted effects are not those of the counts beside them. A hazard ratio is an average over follow-up where the test of "
+        "proportional hazards (its footnote) is small. Below 1 favours caplacizumab, but for response and ADAMTS13 recovery, where above 1 does.",
         parameters=("default_rule_set", "follow_up_days", "early_start_by_day", "landmark_days", "weights_truncated_at_percentile"),
         effects=True,
     ),

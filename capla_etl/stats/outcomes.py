@@ -160,6 +160,13 @@ _ANSWER_METHODS = {
     "relapse_confirmed": "n/N of the patients in remission in whom relapse can be assessed; 95 % CI Wilson",
     "adamts13_recovery": "n/N of the patients with activity measured after day 0; 95 % CI Wilson",
 }
+#: Column of the day of outcomes that can come before the first dose of caplacizumab, and are then no effect of it.
+_DAY_OF_EVENT = {
+    "refractory": "refractory_assessment_day",
+    "severe_refractory": "refractory_assessment_day",
+    "exacerbation_all_patients": "exacerbation_day",
+    "exacerbation_responders": "exacerbation_day",
+}
 #: Outcomes of treatment with caplacizumab, of which controls have none.
 ONLY_CAPLACIZUMAB = ("exacerbation_after_stop_undetectable", "caplacizumab_start_day", "days_from_caplacizumab_to_response")
 
@@ -196,6 +203,16 @@ def with_adamts13_measured(patients: pd.DataFrame, daily_series: pd.DataFrame | 
 
 
 # ----------------------------------------------------------------------------------------------------------- rows of outcomes
+
+
+def _before_first_dose(row: str, members: pd.DataFrame) -> str | None:
+    """How many had the outcome on or before the day of their first dose: part of the reason for it, not its effect."""
+    if row not in _DAY_OF_EVENT:
+        return None
+    answers = outcome_answers(members)[row]
+    days = pd.to_numeric(members[_DAY_OF_EVENT[row]]).astype(float)
+    early = (answers == "yes").reindex(members.index, fill_value=False) & (days <= members["caplacizumab_start_day"])
+    return cells.if_any(int(early.sum()), "with it on or before the day of the first dose")
 
 
 class _OutcomeTable:
@@ -247,6 +264,10 @@ class _OutcomeTable:
             "died_by_day_90": "patients alive but last seen earlier have no answer, so that this is above the Kaplan-Meier estimate",
             "exacerbation_all_patients": cells.if_any(int((~members["exacerbation"].isin(["yes", "no"])).sum()), "in the denominator are not evaluable"),
             "exacerbation_after_stop_undetectable": "N: all in whom it is known, those without an exacerbation among them",
+            "relapse": "followed for different lengths of time after remission",
+        }
+        caveats = {name: join_caveats(caveat, _before_first_dose(name, members)) for name, caveat in caveats.items()} | {
+            row: _before_first_dose(row, members) for row in _DAY_OF_EVENT if row not in caveats
         }
         return cells.percent(self.table_id, row, group, self.answers[group][row], method=_ANSWER_METHODS.get(row, cells.ASSESSED), caveat=caveats.get(row))
 
@@ -255,9 +276,9 @@ class _OutcomeTable:
         lines = []
         for group in self._own_groups(row):
             lines += cells.quartiles(self.table_id, row, group, self.days[group][row], method=method, conventions=self.conventions)
-        caveat = EFFECT_CAVEAT
+        caveat = f"{EFFECT_CAVEAT}; compared among those with the event, others are left out"
         if row == "adamts13_recovery_day":
-            caveat = f"{EFFECT_CAVEAT}; compared among those who recovered, others are left out; the day depends on when activity was measured"
+            caveat = f"{caveat}; the day depends on when activity was measured"
         for name, (one, two) in self._compared(row).items():
             values = self.days[one][row], self.days[two][row]
             lines += cells.compare_values(self.table_id, row, *values, caveat=caveat, group=name, conventions=self.conventions)
@@ -301,7 +322,7 @@ class _OutcomeTable:
         if pd.isna(term["lower"]):
             return cell(*key, None, method=method, caveat=f"not estimable: {term['reason']}")
         p = proportional_hazards_test(fit)["p_value"].iloc[0]
-        constant = None if pd.isna(p) else f"hazards proportional: score test, p {p:.2g}"
+        constant = None if pd.isna(p) else f"test of proportional hazards (score test): p {p:.2g}"
         return cell(*key, term["hazard_ratio"], lower=term["lower"], upper=term["upper"], method=method, caveat=join_caveats(constant, EFFECT_CAVEAT))
 
     def _restricted_mean(self) -> list[dict]:
@@ -530,8 +551,11 @@ def _incidence_table(table_id: str, groups: Groups, event_day: str, event: str, 
         if point.day == follow_up_days:
             rows.append(cell(table_id, f"death_without_{event}_by_day_{point.day}", point.group, "percent",
                              cells.known(100 * point.competing_incidence), **common))
-    p = competing_risks.gray_test(courses).p_value if len(courses) else float("nan")
-    rows.append(cells.p_value(table_id, f"{event}_by_day_{follow_up_days}", p, method=test, reason="one group only, or no event", caveat=EFFECT_CAVEAT))
+    gray, null = (competing_risks.gray_test(courses, variance=variance).p_value for variance in ("gray", "null"))
+    if pd.isna(gray) and not pd.isna(null):
+        test = f"{test}, with the hypergeometric variance: that of Gray is not positive when nearly all of a group have had the event"
+    rows.append(cells.p_value(table_id, f"{event}_by_day_{follow_up_days}", null if pd.isna(gray) else gray, method=test,
+                              reason="one group only, or no event", caveat=EFFECT_CAVEAT))
     return frame(rows)
 
 

@@ -188,3 +188,14 @@ def test_impossible_courses_and_questions_are_refused():
         competing_risks.aalen_johansen(table, [1], interval="logit")
     with pytest.raises(ValueError, match="finite"):
         competing_risks.fine_gray(table.assign(x=np.inf), ["x"])
+
+
+def test_gray_s_variance_that_is_not_positive_gives_no_p_and_the_hypergeometric_one_does():
+    # A fast group that has nearly all responded on day 5, and a slow one: cmprsk prints a negative chi-squared here.
+    days = {"fast": [3] * 20 + [4] * 40 + [5] * 38 + [60] * 2, "slow": [8] * 30 + [12] * 40 + [40] * 30}
+    table = pd.DataFrame([(group, day, 1) for group, own in days.items() for day in own], columns=["group", "time_days", "cause"])
+    assert np.isnan(competing_risks.gray_test(table).p_value)
+    # Without a competing event the risk sets are those of the log-rank test, and so is the test.
+    expected = survival.log_rank(table.assign(event=True))
+    null = competing_risks.gray_test(table, variance="null")
+    assert (null.statistic, null.p_value) == (pytest.approx(expected.chi_squared, rel=1e-12), pytest.approx(expected.p_value, rel=1e-9))

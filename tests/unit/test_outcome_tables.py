@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from study_frames import CONTROL, DELAYED, EARLY, outcomes, patients, value
 
+from capla_etl.stats import analysis_sets, effects, robustness, study
 from capla_etl.stats import outcomes as outcome_tables
-from capla_etl.stats import robustness, study
 from capla_etl.stats.conventions import CONVENTIONS, conventions
 
 FOLLOW_UP = {"follow_up_days": 90}
@@ -96,7 +96,7 @@ def test_unknown_conventions_are_refused():
 # ----------------------------------------------------------------------------------------------------------------- table 8
 
 
-def effect(results: pd.DataFrame, row: str) -> pd.Series:
+def effect_of(results: pd.DataFrame, row: str) -> pd.Series:
     """The effect of one analysis."""
     own = results[(results["row"] == row) & (results["group"] == "difference") & (results["statistic"] != "p_value")]
     assert len(own) == 1
@@ -108,34 +108,56 @@ def counts(results: pd.DataFrame, row: str) -> list[tuple[int, int]]:
     return [tuple(value(results, row, arm, "count")[["n", "n_assessed"]].astype(int)) for arm in ("caplacizumab", "control")]
 
 
-def test_a_landmark_takes_who_is_still_there_and_calls_treated_who_began_by_then():
-    died = {3: DIED | {"death_day": 3}, 2: DIED | {"death_day": 2}}
-    patient = patients(EARLY | died[2], EARLY | died[3], DELAYED | {"caplacizumab_start_day": 4}, CONTROL | died[2], CONTROL | {"last_seen_day": 3}, {"timing": "unknown"})
-    frame = robustness.DEATH.prepare(robustness.analysed_patients(patient, outcomes(*[{}] * 6), **FOLLOW_UP), 90)
-    at_3 = robustness.at_landmark(robustness.DEATH, frame, 3, conventions("protocol"))
+def test_a_landmark_takes_who_is_observed_beyond_it_and_calls_treated_who_began_by_then():
+    died_on = {day: DIED | {"death_day": day} for day in (3, 4)}
+    patient = patients(EARLY | died_on[3], EARLY | died_on[4], DELAYED | {"caplacizumab_start_day": 4}, CONTROL | died_on[3], CONTROL | {"last_seen_day": 4},
+                       {"timing": "unknown"})
+    frame = analysis_sets.DEATH.prepare(analysis_sets.analysed_patients(patient, outcomes(*[{}] * 6), **FOLLOW_UP), 90)
+    at_3 = effects.at_landmark(analysis_sets.DEATH, frame, 3, conventions("protocol"))
     assert at_3.counts == (1, 1, 0, 2) and "1 began later and count as not begun" in at_3.caveat and "1 left out: start not recorded" in at_3.caveat
-    assert robustness.at_landmark(robustness.DEATH, frame, 4, conventions("protocol")).counts == (0, 1, 0, 0)
+    assert effects.at_landmark(analysis_sets.DEATH, frame, 4, conventions("protocol")).counts == (0, 1, 0, 0)
 
 
-def test_an_outcome_reached_before_the_landmark_leaves_the_risk_set():
+@pytest.mark.parametrize(("day", "counts"), [(2, (0, 2, 1, 2)), (3, (0, 1, 1, 2)), (8, (0, 0, 1, 2)), (9, (0, 0, 1, 1))])
+def test_an_outcome_decided_by_the_landmark_leaves_the_analysis(day, counts):
     patient = patients(EARLY, EARLY, CONTROL, CONTROL)
-    outcome = outcomes({"response_day": 2}, {"response_day": 3}, {"response_day": 9}, NO_RESPONSE)
-    frame = robustness.FAILURE.prepare(robustness.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
-    assert robustness.at_landmark(robustness.FAILURE, frame, 3, conventions("protocol")).counts == (0, 1, 1, 2)
+    outcome = outcomes({"response_day": 3}, {"response_day": 4}, {"response_day": 9}, NO_RESPONSE)
+    frame = analysis_sets.FAILURE.prepare(analysis_sets.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
+    assert effects.at_landmark(analysis_sets.FAILURE, frame, day, conventions("protocol")).counts == counts
+
+
+def test_refractory_is_decided_by_its_assessment_whatever_the_answer_or_by_a_response_before():
+    patient = patients(EARLY, EARLY, CONTROL, CONTROL, CONTROL)
+    outcome = outcomes({"refractory": "no", "response_day": 3}, {"refractory": "no", "response_day": 20}, {"refractory": "yes", "response_day": 20},
+                       {"refractory": "no", "response_day": 5}, {"refractory": "yes", "response_day": None, "refractory_assessment_day": 7})
+    frame = analysis_sets.REFRACTORY.prepare(analysis_sets.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
+    found = {day: effects.at_landmark(analysis_sets.REFRACTORY, frame, day, conventions("protocol")).counts for day in (3, 5, 6, 7)}
+    assert found == {3: (0, 1, 2, 3), 5: (0, 1, 2, 2), 6: (0, 0, 1, 1), 7: (0, 0, 0, 0)}
+    assert effects.at_landmark(analysis_sets.REFRACTORY, frame, 7, conventions("protocol")).reason == "decided in everybody by the landmark day"
+
+
+def test_events_before_the_first_dose_are_named():
+    rescued = DELAYED | {"delay_reason": "rescue", "caplacizumab_start_day": 6}
+    patient = patients(rescued, rescued, EARLY, CONTROL, CONTROL)
+    outcome = outcomes({"refractory": "yes"}, {"refractory": "yes", "refractory_assessment_day": 7}, {}, {}, {"refractory": "yes"})
+    in_table_8 = effect_of(robustness.table8(patient, by_rule_set(outcome), settings=SETTINGS), "refractory:iwg2021:as_published")
+    assert "1 of the events under caplacizumab came on or before the day of the first dose" in in_table_8["caveat"]
+    in_table_2 = value(outcome_tables.table2(patient, outcome, **FOLLOW_UP), "refractory", "caplacizumab", "percent")
+    assert "1 with it on or before the day of the first dose" in in_table_2["caveat"]
 
 
 def test_the_lost_die_under_caplacizumab_in_the_worst_case_and_in_control_in_the_best():
     patient = patients(EARLY | {"last_seen_day": 20}, EARLY, EARLY | DIED | {"death_day": 9}, CONTROL | {"last_seen_day": 30}, CONTROL)
-    frame = robustness.DEATH.prepare(robustness.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
-    assert robustness.extreme_case(robustness.DEATH, frame, worst=True).counts == (2, 3, 0, 2)
-    assert robustness.extreme_case(robustness.DEATH, frame, worst=False).counts == (1, 3, 1, 2)
+    frame = analysis_sets.DEATH.prepare(analysis_sets.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
+    assert effects.extreme_case(analysis_sets.DEATH, frame, worst=True).counts == (2, 3, 0, 2)
+    assert effects.extreme_case(analysis_sets.DEATH, frame, worst=False).counts == (1, 3, 1, 2)
 
 
 def test_a_dose_on_the_day_of_death_counts_as_treated():
     patient = patients(*[EARLY | {"caplacizumab_start_day": 3} | DIED | {"death_day": 3}, EARLY, CONTROL | DIED | {"death_day": 3}, CONTROL, CONTROL])
-    frame = robustness.DEATH.prepare(robustness.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
+    frame = analysis_sets.DEATH.prepare(analysis_sets.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
     # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) = 1 / 4.
-    assert robustness.time_dependent(frame, CONVENTIONS["sas"]).value == pytest.approx(1.5, rel=1e-6)
+    assert effects.time_dependent(frame, CONVENTIONS["sas"]).value == pytest.approx(1.5, rel=1e-6)
 
 
 def test_table_8_leaves_out_rule_sets_that_change_nothing(simulated):
@@ -148,15 +170,15 @@ def test_table_8_leaves_out_rule_sets_that_change_nothing(simulated):
     analyses = {row.split(":")[2] for row in results["row"] if row.startswith("death:")}
     assert {"as_published", "landmark_day_3", "landmark_day_4", "landmark_day_5", "time_dependent", "delayed_excluded", "clone_censor_weight", "iptw", "overlap",
             "adjusted", "adjusted_imputed", "stratified_by_country", "rituximab", "no_rituximab", "worst_case", "best_case", "bootstrap", "without_FR01", "without_DE01",
-            "tipping_point", "e_value"} == analyses
+            "tipping_point", "e_value_as_published", "e_value_adjusted"} == analyses
 
 
 def test_every_effect_of_table_8_is_estimated_on_ordinary_data_and_carries_the_caveat(simulated):
     patient, outcome = simulated
     results = robustness.table8(patient, by_rule_set(outcome), settings=SETTINGS)
-    effects = results[(results["group"] == "difference") & ~results["statistic"].isin(["tipping_point"])]
-    assert effects.loc[effects["value"].isna(), "row"].tolist() == []
-    assert effects["caveat"].str.contains("immortal time").all()
+    estimated = results[(results["group"] == "difference") & ~results["statistic"].isin(["tipping_point"])]
+    assert estimated.loc[estimated["value"].isna(), "row"].tolist() == []
+    assert estimated["caveat"].str.contains("immortal time").all()
 
 
 # ---------------------------------------------------------------------------------------------- nothing to compare, all the same

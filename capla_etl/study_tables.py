@@ -26,12 +26,14 @@ class StudyTable:
         description: begins "One row per".
         compute: pure function; its arguments are the keys of ``inputs``.
         inputs: argument -> table of the warehouse.
+        beside: table that it is printed beside: it is made after that one, though nothing is read from there.
     """
 
     name: str
     description: str
     compute: Callable[..., pd.DataFrame]
     inputs: dict[str, str]
+    beside: str | None = None
 
 
 PATIENT = {"patient": "marts.patient"}
@@ -99,7 +101,8 @@ def study_tables(by: Conventions | None = None) -> list[StudyTable]:
         StudyTable("as_published", "One row per figure of the abstract and what was computed.", _as_published, {name: f"study.{name}" for name in MAIN}),
         StudyTable("result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}),
         StudyTable("audit", "One row per check of the printed numbers against each other.", audit.audit, {"results": "study.result"}),
-        StudyTable("consistency", "One row per relation between figures of the abstract: which can be true together.", consistency.check_abstract, {}),
+        StudyTable("consistency", "One row per relation between figures of the abstract: which can be true together.", consistency.check_abstract, {},
+                   beside="study.as_published"),
         StudyTable("balance", "One row per covariate and weighting: balance of the groups.", partial(robustness.balance, **settings), OUTCOME),
         StudyTable("survival_curve", "One row per group and day: Kaplan-Meier survival.", partial(outcomes.survival_curve, **both), PATIENT),
         StudyTable("response_incidence_curve", "One row per group and day: cumulative incidence of clinical response, death competing.",

@@ -107,7 +107,7 @@ def study_asset(table: StudyTable):
 
     @dg.asset(
         key=["study", table.name],
-        deps=[asset_key(relation) for relation in table.inputs.values()],
+        deps=[asset_key(relation) for relation in [*table.inputs.values(), *([table.beside] if table.beside else [])]],
         group_name="study",
         kinds={"python", "pandas", "duckdb"},
         owners=BIOSTATISTICS,

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from capla_etl import paths
+from capla_etl.commands import published
 
 
 def _figure_file(name: str) -> Path:
@@ -33,15 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """From a printed number to its patients, from a patient's outcome to the rows of the files that decided it."""
-    import duckdb
-
     from capla_etl.explain.lookup import NotFound
 
-    database = paths.published_database()
-    if not database.exists():
-        print(f"No published warehouse at {database}: run `capla study` first.", file=sys.stderr)
+    if not published.is_there():
         return 1
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with published.opened() as connection:
         try:
             print((_patient if options.about == "patient" else _result)(connection, options))
         except NotFound as not_found:

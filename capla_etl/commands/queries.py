@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from capla_etl import paths
+from capla_etl.commands import published
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,22 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the questions to the centres as workbooks, or read their answers."""
-    if not paths.published_database().exists():
-        print(f"No published warehouse at {paths.published_database()}: run `capla study` first.")
+    if not published.is_there():
         return 1
     return _export(options.centre, options.to) if options.action == "export" else _import(options.workbooks)
-
-
-def _connect():
-    import duckdb
-
-    return duckdb.connect(str(paths.published_database()), read_only=True)
 
 
 def _export(centre: str | None, folder: Path | None) -> int:
     from capla_etl.quality.workbook import write_workbooks
 
-    with _connect() as connection:
+    with published.opened() as connection:
         centres = [centre] if centre else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
         try:
             written = write_workbooks(connection, centres, folder or paths.outputs() / "queries")
@@ -54,7 +48,7 @@ def _export(centre: str | None, folder: Path | None) -> int:
 
 
 def _import(workbooks: list[Path]) -> int:
-    with _connect() as connection:
+    with published.opened() as connection:
         queries = connection.execute("select * from quality.query").df()
         files = set(connection.execute("select centre_id, submission, file, sha256 from quality.submission_history").fetchall())
     workbooks = workbooks or sorted(paths.data_raw().glob("*/answers/*.xlsx"))

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from capla_etl import paths
+from capla_etl.commands import published
 
 CHOICES = ("protocol", "r", "sas")
 
@@ -21,17 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute the study's tables by the defaults of R or SAS, as CSV and Parquet."""
-    import duckdb
-
     from capla_etl.report.files import write_tables
     from capla_etl.stats.conventions import conventions
     from capla_etl.study_tables import LISTINGS, recompute
 
-    database = paths.published_database()
-    if not database.exists():
-        print(f"No published warehouse at {database}: run `capla study` first.", file=sys.stderr)
+    if not published.is_there():
         return 1
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with published.opened() as connection:
         computed = recompute(connection, conventions(options.conventions))
     try:
         written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder)

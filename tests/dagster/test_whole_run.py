@@ -8,8 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pandas as pd
 import pytest
 
+from capla_etl import cli
 from capla_etl.commands import study
 from capla_etl.paths import ROOT
 
@@ -19,7 +21,26 @@ def test_everything_is_published(study_run):
     assert {"capla.duckdb", "outputs", "data_docs", "report.html", "build"} <= published
     assert not (study_run.warehouse / "capla.duckdb.wal").exists()
     outputs = {path.name for path in (study_run.warehouse / "outputs").iterdir()}
-    assert {"result.csv", "result.parquet", "table1.csv", "table2.csv", "survival.svg", "survival.png", "response_incidence.svg"} <= outputs
+    assert {"result.csv", "result.parquet", *(f"table{number}.csv" for number in range(1, 9)), "survival.svg", "survival.png", "response_incidence.svg",
+            "adamts13_incidence.svg", "forest.svg", "balance.svg", "tables.docx", "tables.xlsx", "tables.tex"} <= outputs
+    assert {path.stem for path in (study_run.warehouse / "outputs" / "html").iterdir()} >= {f"table{number}" for number in range(1, 9)}
+
+
+def test_the_printed_numbers_do_not_contradict_each_other(built_warehouse):
+    with duckdb.connect(str(built_warehouse), read_only=True) as connection:
+        assert connection.execute("select count(*), sum(failed) from study.audit where compared > 0").fetchone() == (16, 0)
+        assert connection.execute("select sum(failed) from quality.check_result where source = 'self-audit'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(("name", "test"), [("protocol", "Fisher's exact test"), ("r", "Pearson's chi-squared test, Yates correction")])
+def test_tables_can_be_made_by_the_defaults_of_another_package(study_run, tmp_path, monkeypatch, name, test):
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(study_run.warehouse))
+    assert cli.main(["tables", str(tmp_path), "--conventions", name]) == 0
+    results = pd.read_csv(tmp_path / "result.csv")
+    own = results[(results["table_id"] == "table2") & (results["row"] == "refractory") & (results["statistic"] == "p_value")]
+    assert own["method"].tolist() == [f"p: {test}"]
+    published = pd.read_csv(study_run.warehouse / "outputs" / "result.csv")
+    assert (results["value"].equals(published["value"])) == (name == "protocol")
 
 
 def test_it_says_where_things_are_and_how_long_they_took(study_run):

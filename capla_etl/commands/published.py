@@ -1,0 +1,20 @@
+"""What commands that read the published warehouse have in common. Nothing is printed of its contents here."""
+
+import sys
+
+from capla_etl import paths
+
+
+def is_there() -> bool:
+    """Whether there is a published warehouse; says what to do when there is none."""
+    database = paths.published_database()
+    if not database.exists():
+        print(f"No published warehouse at {database}: run `capla study` first.", file=sys.stderr)
+    return database.exists()
+
+
+def opened():
+    """A connection to the published warehouse that only reads."""
+    import duckdb
+
+    return duckdb.connect(str(paths.published_database()), read_only=True)

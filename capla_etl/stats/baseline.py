@@ -71,15 +71,20 @@ def mann_whitney(values_1, values_0, *, continuity_correction: bool = False) -> 
         The p value; NaN when a group has no values or all values are equal.
 
     Source:
-        scipy ``mannwhitneyu(method="asymptotic")``, as R ``wilcox.test(exact = FALSE, correct = )``. scipy's exact method ignores ties.
+        Mann and Whitney 1947, as R ``wilcox.test(exact = FALSE, correct = )``. Written here: scipy's ``mannwhitneyu`` gives the same number and takes
+        ten times as long, which is most of the time of Table 1.
     """
-    from scipy.stats import mannwhitneyu
+    from scipy.special import ndtr
 
     group_1, group_0 = _values(values_1), _values(values_0)
-    if not len(group_1) or not len(group_0) or len(np.unique(np.concatenate([group_1, group_0]))) < 2:
+    distinct, position, counts = np.unique(np.concatenate([group_1, group_0]), return_inverse=True, return_counts=True)
+    if not len(group_1) or not len(group_0) or len(distinct) < 2:
         return NAN
-    test = mannwhitneyu(group_1, group_0, alternative="two-sided", method="asymptotic", use_continuity=continuity_correction)
-    return float(test.pvalue)
+    size_1, size_0, size = len(group_1), len(group_0), len(position)
+    midranks = np.cumsum(counts) - (counts - 1) / 2
+    excess = abs(midranks[position[:size_1]].sum() - size_1 * (size + 1) / 2) - (0.5 if continuity_correction else 0)
+    ties = (counts.astype(float) ** 3 - counts).sum() / (size * (size - 1))
+    return min(1.0, float(2 * ndtr(-excess / math.sqrt(size_1 * size_0 / 12 * (size + 1 - ties)))))
 
 
 def mann_whitney_exact(values_1, values_0) -> float:

@@ -6,6 +6,7 @@ Which patients, rows and tables there are is decided in ``study``; the estimator
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,9 +33,21 @@ def finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
-def yes_of_assessed(answers: pd.Series) -> tuple[int, int]:
-    """(patients with "yes", patients with "yes" or "no"). Everything else, null included, is not assessed."""
-    return int((answers == "yes").sum()), int(answers.isin(["yes", "no"]).sum())
+class Tally(NamedTuple):
+    """Patients with "yes" (``n``), with "yes" or "no" (``n_assessed``), and all (``patients``)."""
+
+    n: int
+    n_assessed: int
+    patients: int
+
+
+def tally(answers: pd.Series | Tally) -> Tally:
+    """How many have "yes", and how many "yes" or "no". Everything else, null included, is not assessed. A tally stays what it is."""
+    if isinstance(answers, Tally):
+        return answers
+    counts = answers.value_counts(sort=False)
+    n = int(counts.get("yes", 0))
+    return Tally(n, n + int(counts.get("no", 0)), len(answers))
 
 
 def answers(yes: pd.Series, assessed: pd.Series) -> pd.Series:
@@ -53,12 +66,12 @@ def count(table_id: str, row: str, group: str, n: int, n_assessed: int | None = 
 
 
 def percent(
-    table_id: str, row: str, group: str, answers: pd.Series, *, method: str = ASSESSED, caveat: str | None = None
+    table_id: str, row: str, group: str, answers: pd.Series | Tally, *, method: str = ASSESSED, caveat: str | None = None
 ) -> dict:
     """Percentage of "yes" among the assessed, with n, N and Wilson's interval; the others are counted in the caveat."""
-    n, n_assessed = yes_of_assessed(answers)
-    others = len(answers) - n_assessed
-    caveat = join_caveats(f"not assessed: {others} of {len(answers)} patients" if others else None, caveat)
+    n, n_assessed, patients = tally(answers)
+    others = patients - n_assessed
+    caveat = join_caveats(f"not assessed: {others} of {patients} patients" if others else None, caveat)
     if not n_assessed:
         reason = join_caveats(NOBODY_ASSESSED, caveat)
         return cell(table_id, row, group, "percent", None, n=n, n_assessed=0, method=method, caveat=reason)
@@ -70,10 +83,11 @@ def percent(
 
 
 def compare_percent(
-    table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+    table_id: str, row: str, answers_1: pd.Series | Tally, answers_0: pd.Series | Tally, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
 ) -> list[dict]:
     """Risk difference, risk ratio and p value of "yes" among the assessed: first group against second."""
-    counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
+    tally_1, tally_0 = tally(answers_1), tally(answers_0)
+    counts = (*tally_1[:2], *tally_0[:2])
     nobody = not counts[1] or not counts[3]
     difference, lower, upper = newcombe_difference(*counts)
     ratio, ratio_lower, ratio_upper = miettinen_nurminen_ratio(*counts)
@@ -87,15 +101,15 @@ def compare_percent(
         cell(table_id, row, group, "risk_difference", known(100 * difference), lower=known(100 * lower), upper=known(100 * upper),
              method="risk difference, percentage points; 95 % CI Newcombe", caveat=NOBODY_ASSESSED if nobody else caveat),
         cell(table_id, row, group, "risk_ratio", finite(ratio), **(ratio_limits if finite(ratio) is not None else {}), method=RISK_RATIO, caveat=ratio_caveat),
-        proportions_test(table_id, row, answers_1, answers_0, caveat=caveat, group=group, conventions=conventions),
+        proportions_test(table_id, row, tally_1, tally_0, caveat=caveat, group=group, conventions=conventions),
     ]
 
 
 def proportions_test(
-    table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
+    table_id: str, row: str, answers_1: pd.Series | Tally, answers_0: pd.Series | Tally, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
 ) -> dict:
     """p value of "yes" among the assessed: first group against second."""
-    counts = (*yes_of_assessed(answers_1), *yes_of_assessed(answers_0))
+    counts = (*tally(answers_1)[:2], *tally(answers_0)[:2])
     if conventions.proportions == "fisher":
         p, method = fisher(*counts), "p: Fisher's exact test"
     else:
@@ -176,7 +190,7 @@ def smd_of_values(table_id: str, row: str, values_1: pd.Series, values_0: pd.Ser
     return smd(table_id, row, smd_continuous(values_1, values_0))
 
 
-def smd_of_answers(table_id: str, row: str, answers_1: pd.Series, answers_0: pd.Series) -> dict:
+def smd_of_answers(table_id: str, row: str, answers_1: pd.Series | Tally, answers_0: pd.Series | Tally) -> dict:
     """SMD of a yes/no item among the assessed."""
-    counts = [[n_assessed - n, n] for n, n_assessed in map(yes_of_assessed, (answers_1, answers_0))]
+    counts = [[n_assessed - n, n] for n, n_assessed, _ in map(tally, (answers_1, answers_0))]
     return smd(table_id, row, smd_categorical(*counts))

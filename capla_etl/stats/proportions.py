@@ -571,17 +571,19 @@ def fisher(events_1: int, patients_1: int, events_0: int, patients_0: int, *, al
         ValueError: events outside 0..patients, or an unknown alternative.
 
     Source:
-        Fisher 1935; scipy, two-sided the probability of all tables no likelier than this one, as R ``fisher.test``.
+        Fisher 1935; two-sided the probability of all tables no likelier than this one, as R ``fisher.test``. From the distribution that the conditional
+        odds ratio and the mid-p value need as well.
     """
-    from scipy.stats import fisher_exact
-
     if alternative not in ("two-sided", "greater", "less"):
         raise ValueError(f"alternative is two-sided, greater or less, found {alternative}")
     counts = _counts(events_1, patients_1, events_0, patients_0)
     if not counts:
         return NAN
-    events_1, patients_1, events_0, patients_0 = counts
-    return float(fisher_exact([[events_1, patients_1 - events_1], [events_0, patients_0 - events_0]], alternative=alternative).pvalue)
+    conditional = _Conditional(*counts)
+    if alternative != "two-sided":
+        return min(1.0, conditional.tail(0, 1, upper=alternative == "greater"))
+    probability = conditional.probabilities()
+    return min(1.0, float(probability[probability <= probability[conditional.observed] * (1 + SAME)].sum()))
 
 
 def fisher_mid_p(events_1: int, patients_1: int, events_0: int, patients_0: int, *, doubled: bool = False) -> float:

@@ -75,7 +75,8 @@ def frame(cells: Iterable[dict]) -> pd.DataFrame:
     Raises:
         ValueError: the same (table_id, row, group, statistic) twice.
     """
-    results = pd.DataFrame(list(cells), columns=list(COLUMNS)).astype(COLUMNS)
+    lines = list(cells)
+    results = pd.DataFrame({name: pd.array([line[name] for line in lines], dtype=dtype) for name, dtype in COLUMNS.items()})
     twice = results[results.duplicated(KEY)]
     if len(twice):
         raise ValueError(f"printed twice: {twice[KEY].to_dict('records')[:3]}")

@@ -41,8 +41,9 @@ def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:
         "french_severity_score", "platelets_10e9_per_l_day0", "ldh_x_uln_day0", "caplacizumab_start_day", "last_seen_day", "death_day",
     ]
     chosen = patient[eligible].copy()
-    chosen[numeric] = chosen[numeric].apply(pd.to_numeric).astype(float)
-    return chosen.reset_index(drop=True)
+    untyped = [name for name in numeric if chosen[name].dtype == object]
+    chosen[untyped] = chosen[untyped].apply(pd.to_numeric)
+    return chosen.astype(dict.fromkeys(numeric, float)).reset_index(drop=True)
 
 
 def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
@@ -173,32 +174,35 @@ def table1(patient: pd.DataFrame, *, conventions: Conventions = PROTOCOL) -> pd.
     rows = []
     for row in TABLES["table1"].rows:
         if row in TABLE_1_ANSWERS:
-            rows += [cells.percent("table1", row, arm, members[row]) for arm, members in arms.items()]
-            rows.append(cells.proportions_test("table1", row, one[row], two[row], caveat="unadjusted", conventions=conventions))
-            rows.append(cells.smd_of_answers("table1", row, one[row], two[row]))
+            tallies = {arm: cells.tally(members[row]) for arm, members in arms.items()}
+            rows += [cells.percent("table1", row, arm, counted) for arm, counted in tallies.items()]
+            rows.append(cells.proportions_test("table1", row, *tallies.values(), caveat="unadjusted", conventions=conventions))
+            rows.append(cells.smd_of_answers("table1", row, *tallies.values()))
         elif row in TABLE_1_VALUES:
             column = TABLE_1_VALUES[row]
             for arm, members in arms.items():
-                rows += cells.quartiles("table1", row, arm, members[column], caveat=_limits_caveat(row, members), conventions=conventions)
+                caveat = _limits_caveat(members) if row == "adamts13_percent" else None
+                rows += cells.quartiles("table1", row, arm, members[column], caveat=caveat, conventions=conventions)
             rows.append(cells.rank_test("table1", row, one[column], two[column], caveat="unadjusted", conventions=conventions))
             rows.append(cells.smd_of_values("table1", row, one[column], two[column]))
     return frame(rows + _severity_levels(arms))
 
 
-def _limits_caveat(row: str, patients: pd.DataFrame) -> str | None:
+def _limits_caveat(patients: pd.DataFrame) -> str | None:
     """Results below quantification enter a median at their limit: how many."""
     below = int((patients["adamts13_comparator"].notna() & patients["adamts13_percent"].notna()).sum())
-    return f"{below} results below or above quantification enter at their limit" if row == "adamts13_percent" and below else None
+    return cells.if_any(below, "results below or above quantification enter at their limit")
 
 
 def _severity_levels(arms: dict[str, pd.DataFrame]) -> list[dict]:
     """The distribution of the French severity score; its test and SMD stand on row ``french_severity_score_0``."""
     rows, counts = [], []
     for arm, members in arms.items():
-        score = members["french_severity_score"]
-        counts.append([int((score == level).sum()) for level in range(5)])
-        for level in range(5):
-            rows.append(cells.percent("table1", f"french_severity_score_{level}", arm, cells.answers(score == level, score.notna())))
+        scores = members["french_severity_score"].value_counts()
+        counts.append([int(scores.get(level, 0)) for level in range(5)])
+        known = members["french_severity_score"].notna().sum()
+        for level, number in enumerate(counts[-1]):
+            rows.append(cells.percent("table1", f"french_severity_score_{level}", arm, cells.Tally(number, int(known), len(members))))
     rows.append(cells.p_value("table1", "french_severity_score_0", chi_squared(counts), method="p over all scores: Pearson's chi-squared test",
                               reason="no score known in a group", caveat="unadjusted"))
     rows.append(cells.smd("table1", "french_severity_score_0", smd_categorical(*counts)))
@@ -242,7 +246,7 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
     for kind in ADVERSE_EVENTS:
         rows.append(cells.percent("table5", kind, "caplacizumab", occurred[kind]))
         if kind == "major_bleeding":
-            _, n_assessed = cells.yes_of_assessed(occurred[kind])
+            n_assessed = cells.tally(occurred[kind]).n_assessed
             major = adverse_event[(adverse_event["kind"] == kind) & adverse_event["patient_id"].isin(patients)]
             by_site = major.assign(site=major["site"].fillna("site not stated")).groupby("site")["patient_id"].nunique()
             expected = [figure.row.removeprefix("major_bleeding_").replace("_", " ") for figure in FIGURES if figure.source[3] == "count"

@@ -129,7 +129,8 @@ def propensity_scores(data: pd.DataFrame, exposure: str, covariates: list[str]) 
     Source:
         Rosenbaum and Rubin 1983; as R ``glm(family = binomial)``; statsmodels.
     """
-    from statsmodels.api import GLM, families
+    from statsmodels.genmod import families
+    from statsmodels.genmod.generalized_linear_model import GLM
 
     exposed = _binary(data[exposure], exposure)
     design = np.column_stack([np.ones(len(data)), standardised(covariate_matrix(data, covariates))])

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -75,6 +76,8 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
     arms = [data[data["exposed"] == value] for value in (1, 0)]
     incidence = data[["group", "cause"]].assign(time_days=data["first_days"])
     incidence_arms = [incidence[data["exposed"] == value] for value in (1, 0)]
+    arrays = incidence["time_days"].to_numpy(), incidence["cause"].to_numpy(), 1 - data["exposed"].to_numpy(int)
+    array_arms = [tuple(arm[["time_days", "cause"]].to_numpy().T.copy()) for arm in incidence_arms]
     design = data[COVARIATES].assign(first_episode=(data["first_episode"] == "yes").astype(float))
     modelled = design.assign(time_days=data["time_days"], event=data["event"])
     draw = np.random.default_rng(1)
@@ -102,10 +105,13 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
         "Survival difference, 2,000 bootstrap replicates": (
             lambda: resampling.bootstrap_survival_difference(data, DAY, seed=1), {"lifelines": (lifelines_bootstrap, 100)},
         ),
-        "Aalen-Johansen with error, two causes, two groups": (
+        "Aalen-Johansen with error, two causes, two groups, arrays": (
+            lambda: competing_risks.incidence_curves(*arrays),
+            {"statsmodels": (lambda: [CumIncidenceRight(*arm) for arm in array_arms], 1)},
+        ),
+        "The same from a data frame": (
             lambda: competing_risks.aalen_johansen(incidence, [DAY]),
-            {"statsmodels": (lambda: [CumIncidenceRight(arm["time_days"].to_numpy(), arm["cause"].to_numpy()) for arm in incidence_arms], 1),
-             "lifelines": (lambda: [aalen.fit(arm["time_days"], arm["cause"], event_of_interest=cause) for arm in incidence_arms for cause in (1, 2)], 1)},
+            {"lifelines": (lambda: [aalen.fit(arm["time_days"], arm["cause"], event_of_interest=cause) for arm in incidence_arms for cause in (1, 2)], 1)},
         ),
         "Cox regression, five covariates": (
             lambda: cox.cox_regression(modelled, COVARIATES),
@@ -120,16 +126,15 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
     }
 
 
-def compare() -> list[str]:
+def compare() -> Iterator[str]:
     """Lines of a Markdown table: CPU ms of ours and of each library, and the ratio."""
-    lines = ["| computation | patients | ours, ms | library | its, ms | ratio |", "|---|--:|--:|---|--:|--:|"]
+    yield from ("| computation | patients | ours, ms | library | its, ms | ratio |", "|---|--:|--:|---|--:|--:|")
     for patients in SIZES:
         for task, (ours, others) in peers(simulated(patients)).items():
             own = cpu_ms(ours, 5)
             for library, (compute, factor) in others.items():
                 its = cpu_ms(compute, 2 if patients > 10_000 else 5) * factor
-                lines.append(f"| {task} | {patients:,} | {own:.2f} | {library} | {its:.1f} | {its / own:.1f} |")
-    return lines
+                yield f"| {task} | {patients:,} | {own:.2f} | {library} | {its:.1f} | {its / own:.1f} |"
 
 
 def stage() -> list[str]:
@@ -159,4 +164,5 @@ print(f"{statistics:.1f} {time.process_time() - imported:.1f}")
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print("\n".join([*compare(), "", *stage()]))
+    for line in chain(compare(), [""], stage()):
+        print(line, flush=True)

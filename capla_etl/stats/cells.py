@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from capla_etl.stats.baseline import hodges_lehmann, mann_whitney, median_iqr, smd_categorical, smd_continuous
+from capla_etl.stats.contingency import chi_squared, fisher
 from capla_etl.stats.conventions import PROTOCOL, Conventions
-from capla_etl.stats.proportions import chi_squared, fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
+from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.results import cell, join_caveats
 
 ASSESSED = "n/N of the patients assessed (yes or no); 95 % CI Wilson"

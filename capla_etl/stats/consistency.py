@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from capla_etl.stats.contingency import fisher
 from capla_etl.stats.labels import ADVERSE_EVENTS
-from capla_etl.stats.proportions import fisher
 from capla_etl.stats.published import FIGURES, PublishedFigure
 from capla_etl.stats.study import ARMS
 

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from capla_etl.stats import cells
 from capla_etl.stats.agreement import ANSWERS, FOUR_CELLS
 from capla_etl.stats.baseline import smd_categorical
+from capla_etl.stats.contingency import chi_squared, fisher
 from capla_etl.stats.labels import DEATH_CAUSES, EXCLUSIONS
-from capla_etl.stats.proportions import chi_squared, fisher, miettinen_nurminen_ratio, newcombe_difference, wilson
+from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import COLUMNS, KEY, join_caveats
 from capla_etl.stats.study import ARMS, TIMINGS

@@ -13,7 +13,7 @@ from functools import partial
 
 import pandas as pd
 
-from capla_etl.stats import cells, competing_risks, cox, emulation, firth, imputation, proportions, sensitivity, weighting
+from capla_etl.stats import cells, competing_risks, contingency, cox, emulation, firth, imputation, proportions, sensitivity, weighting
 from capla_etl.stats.analysis_sets import COVARIATES, DEATH, EXPOSED, OFTEN_MISSING, Outcome
 from capla_etl.stats.conventions import Conventions
 from capla_etl.stats.results import join_caveats
@@ -99,7 +99,7 @@ def risk_ratio(counts: tuple[int, int, int, int]) -> Effect:
     """Risk ratio from (events, patients) with and without caplacizumab."""
     ratio, lower, upper = proportions.miettinen_nurminen_ratio(*counts)
     reason = None if math.isfinite(ratio) else "no patient evaluable, or no event in the comparison group"
-    return Effect("risk_ratio", ratio if not reason else NAN, lower, upper, proportions.fisher(*counts), counts,
+    return Effect("risk_ratio", ratio if not reason else NAN, lower, upper, contingency.fisher(*counts), counts,
                   "risk ratio; 95 % CI Miettinen-Nurminen; p Fisher's exact test", reason=reason)
 
 

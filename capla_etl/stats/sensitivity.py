@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from capla_etl.stats.proportions import fisher, miettinen_nurminen_ratio, newcombe_difference
+from capla_etl.stats.contingency import fisher
+from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference
 
 NAN = float("nan")
 SCALES = ("rr", "or", "hr")

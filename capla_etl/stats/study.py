@@ -13,9 +13,9 @@ import pandas as pd
 
 from capla_etl.stats import cells
 from capla_etl.stats.baseline import smd_categorical
+from capla_etl.stats.contingency import chi_squared
 from capla_etl.stats.conventions import PROTOCOL, Conventions
 from capla_etl.stats.labels import ADVERSE_EVENTS, DEATH_CAUSES, EXCLUSIONS, TABLES
-from capla_etl.stats.proportions import chi_squared
 from capla_etl.stats.published import FIGURES
 from capla_etl.stats.results import cell, frame, join_caveats
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capla_etl.stats import baseline, proportions
+from capla_etl.stats import baseline, contingency
 
 ORACLES = Path(__file__).parent / "oracles"
 ORACLE = {quantity["name"]: quantity["value"] for quantity in json.loads((ORACLES / "O07_table1_pbc.json").read_text())["quantities"]}
@@ -45,12 +45,12 @@ def test_levels_are_compared_as_in_r(name):
         assert counts.loc[trt, level] == ORACLE[f"{name}|{shown}|trt={trt}|n"]
         assert 100 * counts.loc[trt, level] / counts.loc[trt].sum() == pytest.approx(ORACLE[f"{name}|{shown}|trt={trt}|pct"], rel=1e-9)
     table = counts.to_numpy().tolist()
-    assert proportions.chi_squared(table, continuity_correction=True) == pytest.approx(ORACLE[f"{name}|p|chisq(Yates if 2x2)"], rel=1e-9)
-    assert proportions.fisher_rxc(table) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
+    assert contingency.chi_squared(table, continuity_correction=True) == pytest.approx(ORACLE[f"{name}|p|chisq(Yates if 2x2)"], rel=1e-9)
+    assert contingency.fisher_rxc(table) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
     assert baseline.smd_categorical(*table) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
     if len(counts.columns) == 2:
         first, second = counts.iloc[:, 1]
-        assert proportions.fisher(first, sum(table[0]), second, sum(table[1])) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
+        assert contingency.fisher(first, sum(table[0]), second, sum(table[1])) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
         assert baseline.smd_proportion(first, sum(table[0]), second, sum(table[1])) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
 
 

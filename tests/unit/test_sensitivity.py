@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from capla_etl.stats import proportions, sensitivity
+from capla_etl.stats import odds_ratios, proportions, sensitivity
 
 QUANTITIES = json.loads((Path(__file__).parent / "oracles" / "O18_evalue.json").read_text())["quantities"]
 ORACLE = {quantity["name"]: quantity["value"] for quantity in QUANTITIES}
@@ -19,7 +19,7 @@ ORACLE = {quantity["name"]: quantity["value"] for quantity in QUANTITIES}
     [
         ("RR 3.9 (1.8,8.7)", (3.9, 1.8, 8.7), "rr", False),
         ("RR 0.2070 (0.1100,0.3897) [13/942 v 33/495]", proportions.risk_ratio(13, 942, 33, 495), "rr", False),
-        ("OR 0.1959 (0.1032,0.3721) rare", proportions.miettinen_nurminen_odds_ratio(13, 942, 33, 495), "or", True),
+        ("OR 0.1959 (0.1032,0.3721) rare", odds_ratios.miettinen_nurminen_odds_ratio(13, 942, 33, 495), "or", True),
         ("OR 0.86 (0.75,0.99) common", (0.86, 0.75, 0.99), "or", False),
         ("HR 0.56 (0.46,0.69) common", (0.56, 0.46, 0.69), "hr", False),
         ("HR 0.56 (0.46,0.69) rare", (0.56, 0.46, 0.69), "hr", True),

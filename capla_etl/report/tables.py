@@ -23,7 +23,7 @@ _CONFIDENTIAL_CAVEATS = ("suppressed: ", "withheld: ")
 # Caveats that are printed elsewhere: the effect caveat above the table, who was not assessed in the list beneath it.
 _NOT_ASSESSED = "not assessed: "
 # True of every group alike: one footnote, without a group's name.
-_OF_ALL_GROUPS = ("interval withheld: ",)
+_OF_ALL_GROUPS = ("interval withheld: ", "followed for different lengths of time", "patients alive but last seen earlier", "N: all in whom it is known")
 _ELSEWHERE = (EFFECT_CAVEAT, "unadjusted")
 _COMPARISONS = {comparison for text in TABLES.values() for comparison in text.comparisons}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

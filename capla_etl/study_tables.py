@@ -71,6 +71,8 @@ def sensitivity_settings() -> robustness.Settings:
         landmark_days=tuple(parameter("landmark_days")),
         truncate_percentile=parameter("weights_truncated_at_percentile"),
         default_rule_set=parameter("default_rule_set"),
+        imputations=parameter("imputations"),
+        bootstrap_replicates=parameter("bootstrap_replicates"),
     )
 
 
@@ -96,8 +98,8 @@ def study_tables(by: Conventions | None = None) -> list[StudyTable]:
         StudyTable("table8", "One row per number of Table 8: rule variants and analyses.", partial(robustness.table8, conventions=by, **settings), RULE_SETS),
         StudyTable("disagreement", "One row per patient and outcome in which derived and reported disagree.", agreement.disagreements, REPORTED),
         StudyTable("survival", "One row per number of the survival table, at the printed days.", partial(outcomes.survival_table, **both), PATIENT),
-        StudyTable("response_incidence", "One row per number of the response table.", partial(outcomes.response_incidence, **followed), OUTCOME),
-        StudyTable("adamts13_incidence", "One row per number of the ADAMTS13 recovery table.", partial(outcomes.adamts13_incidence, **followed), OUTCOME),
+        StudyTable("response_incidence", "One row per number of the response table.", partial(outcomes.response_incidence, **both), OUTCOME),
+        StudyTable("adamts13_incidence", "One row per number of the ADAMTS13 recovery table.", partial(outcomes.adamts13_incidence, **both), OUTCOME),
         StudyTable("as_published", "One row per figure of the abstract and what was computed.", _as_published, {name: f"study.{name}" for name in MAIN}),
         StudyTable("result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}),
         StudyTable("audit", "One row per check of the printed numbers against each other.", audit.audit, {"results": "study.result"}),
@@ -106,9 +108,9 @@ def study_tables(by: Conventions | None = None) -> list[StudyTable]:
         StudyTable("balance", "One row per covariate and weighting: balance of the groups.", partial(robustness.balance, **settings), OUTCOME),
         StudyTable("survival_curve", "One row per group and day: Kaplan-Meier survival.", partial(outcomes.survival_curve, **both), PATIENT),
         StudyTable("response_incidence_curve", "One row per group and day: cumulative incidence of clinical response, death competing.",
-                   partial(outcomes.response_incidence_curve, **followed), OUTCOME),
+                   partial(outcomes.response_incidence_curve, **both), OUTCOME),
         StudyTable("adamts13_incidence_curve", "One row per group and day: cumulative incidence of ADAMTS13 recovery, death competing.",
-                   partial(outcomes.adamts13_incidence_curve, **followed), OUTCOME),
+                   partial(outcomes.adamts13_incidence_curve, **both), OUTCOME),
     ]
 
 

@@ -168,9 +168,9 @@ class Table(_Strict):
 
 
 class Centre(_Strict):
-    """Who the centre is."""
+    """Who the centre is. Its code stands in names of files, rows and columns: two letters and two digits."""
 
-    id: str
+    id: str = Field(pattern=r"^[A-Z]{2}\d{2}$")
     name: str
     country: str
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from capla_etl.commands import published
 
 CHOICES = ("protocol", "r", "sas")
+NOTE = "Not the study's own tables: recomputed from the published warehouse by the statistical defaults of `{}` and the parameters of today's dbt_project.yml."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     with published.opened() as connection:
         computed = recompute(connection, conventions(options.conventions))
     try:
-        written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder)
+        written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder, NOTE.format(options.conventions))
     except OSError as error:
         print(f"The tables cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from capla_etl.report.tables import PrintedTable
 
-from capla_etl.stats.labels import COVARIATE_LABELS, GROUPS
+from capla_etl.stats.labels import COVARIATE_LABELS, GROUPS, SENSITIVITY_OUTCOMES
 
 #: The ratios that a forest plot shows, by the abbreviation printed before each.
 RATIO_NAMES = {"hazard_ratio": "HR", "risk_ratio": "RR", "odds_ratio": "OR", "subdistribution_hazard_ratio": "sHR"}
@@ -231,6 +231,20 @@ class _ForestLine:
     upper: float = math.nan
 
 
+def forest_by_outcome(table: PrintedTable, results: pd.DataFrame) -> dict[str, Figure]:
+    """The forest plot in parts that fit a page, one for each outcome, by its caption.
+
+    Args:
+        table, results: as ``forest_figure``.
+    """
+    parts: dict[str, list] = {}
+    for heading, rows in table.sections:
+        parts.setdefault(rows[0].row_id.split(":")[0], []).append((heading, rows))
+    return {
+        f"{CAPTIONS['forest']}: {SENSITIVITY_OUTCOMES[outcome]}": forest_figure(replace(table, sections=sections), results) for outcome, sections in parts.items()
+    }
+
+
 def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLine]:
     """The rows of Table 8 that are ratios, under their headings, with their numbers."""
     ratios = results[(results["table_id"] == "table8") & (results["group"] == "difference") & results["statistic"].isin(RATIO_NAMES)]
@@ -283,7 +297,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
 
 #: The figures of the study in the order in which they are shown, and what stands beneath them in documents.
 CAPTIONS = {
-    "survival": "Survival to the end of follow-up (Kaplan-Meier, 95 % bands)",
+    "survival": "Survival to the end of follow-up (Kaplan-Meier)",
     "response_incidence": "Cumulative incidence of clinical response, death competing",
     "adamts13_incidence": "Cumulative incidence of ADAMTS13 recovery, death competing",
     "forest": "Every effect of Table 8 with its 95 % interval",
@@ -298,9 +312,8 @@ def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTabl
         frames: ``result``, ``balance`` and the curves of schema ``study``, by name.
         tables: the printed tables, by id.
     """
-    drawn = {"survival": survival_figure(frames["survival_curve"]), "response_incidence": response_incidence_figure(frames["response_incidence_curve"])}
-    if "adamts13_incidence_curve" in frames:
-        drawn["adamts13_incidence"] = adamts13_incidence_figure(frames["adamts13_incidence_curve"])
+    curves = {"survival": survival_figure, "response_incidence": response_incidence_figure, "adamts13_incidence": adamts13_incidence_figure}
+    drawn = {name: draw(frames[f"{name}_curve"]) for name, draw in curves.items() if len(frames.get(f"{name}_curve", ()))}
     if "table8" in tables:
         drawn["forest"] = forest_figure(tables["table8"], frames["result"])
     if len(frames.get("balance", ())):

@@ -5,6 +5,7 @@ What is in them does not belong here.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_tables(frames: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
+def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") -> list[Path]:
     """Each data frame as ``<name>.csv`` (UTF-8, comma, dot, empty for null) and ``<name>.parquet``; a README says what they are made of.
 
     Args:
         frames: name of the table -> data frame, in its final row order.
         folder: made when missing; files of the same name are replaced.
+        note: what else the README says of them.
 
     Returns:
         The paths written: the README, then in the order of ``frames``.
@@ -32,7 +34,7 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     readme = folder / "README.md"
-    readme.write_text(f"# Study tables and figures\n\n{SYNTHETIC}\n", encoding="utf-8")
+    readme.write_text("\n\n".join(["# Study tables and figures", SYNTHETIC, *([note] if note else [])]) + "\n", encoding="utf-8")
     written = [readme]
     for name, frame in frames.items():
         csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
@@ -43,8 +45,15 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
     return written
 
 
+def png_bytes(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as PNG, the same bytes for the same figure. Compressed little: more would take longer than drawing it."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+    return content.getvalue()
+
+
 def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch).
+    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch; 100 where it is longer than a page).
 
     Returns:
         The paths written, in the order of ``figures``.
@@ -56,7 +65,7 @@ def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     for name, figure in figures.items():
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"
         svg.write_text(svg_text(figure), encoding="utf-8")
-        figure.savefig(png, dpi=200, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+        png.write_bytes(png_bytes(figure, 200 if figure.get_figheight() < 12 else 100))
         written += [svg, png]
     return written
 

@@ -85,6 +85,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
             table_id: [(name, *parameters[name]) for name in text.parameters if name in parameters] for table_id, text in TABLES.items()
         },
         figures=_figures(inputs, tables),
+        survival_interval=_survival_interval(inputs.results),
         immortal_time=immortal_time(inputs.results) if "table8" in tables else [],
         audit=None if inputs.audit is None else inputs.audit.to_dict("records"),
         consistency=None if inputs.consistency is None else inputs.consistency.to_dict("records"),
@@ -102,6 +103,12 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _survival_interval(results: pd.DataFrame) -> str:
+    """The scale of the survival band, from the method of the numbers that it goes with."""
+    methods = results.loc[results["table_id"] == "survival", "method"]
+    return next((method.partition("95 % CI ")[2] for method in methods if "95 % CI " in method), "")
 
 
 def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str, str]:

@@ -366,7 +366,7 @@ def _analysis(values: dict[str, _Value], conventions: Conventions, methods: list
 
 def _sensitivity(values: dict[str, _Value], results: pd.DataFrame, analyses: Mapping[str, Analysis]) -> list[str]:
     """One sentence for each analysis that Table 8 has, in its order, and one for the rule sets."""
-    rows = [row.split(":") for row in dict.fromkeys(results.loc[results["table_id"] == "table8", "row"])]
+    rows = [row.split(":", 2) for row in dict.fromkeys(results.loc[results["table_id"] == "table8", "row"])]
     if not rows:
         return []
     outcomes = [SENSITIVITY_OUTCOMES[outcome].split(" (")[0] for outcome in dict.fromkeys(outcome for outcome, _, _ in rows)]
@@ -382,7 +382,7 @@ def _sensitivity(values: dict[str, _Value], results: pd.DataFrame, analyses: Map
         sentences.append(f"{analyses[key].label.replace(': ', ', ')}{days}: {analyses[key].description}.")
     rule_sets = [rule_set for rule_set in dict.fromkeys(rule_set for _, rule_set, _ in rows) if rule_set not in ("any", values["default_rule_set"].value)]
     if rule_sets:
-        sentences.append(f"Outcomes were also derived by other rules: {'; '.join(_VARIANTS[rule_set].format(**values) for rule_set in rule_sets)}.")
+        sentences.append(f"Outcomes were also derived by other rules: {'; '.join(_VARIANTS.get(rule_set, f'rule set {rule_set}').format(**values) for rule_set in rule_sets)}.")
     return [f"Sensitivity analyses. The comparison was repeated (Table 8) for: {'; '.join(outcomes)}. {' '.join(sentences)}"]
 
 

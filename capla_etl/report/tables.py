@@ -298,7 +298,7 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
 
 def sensitivity_row(row: str) -> tuple[str, str, str]:
     """Outcome, rule set and analysis of a row of Table 8, from its id."""
-    outcome, rule_set, analysis = row.split(":")
+    outcome, rule_set, analysis = row.split(":", 2)
     return outcome, rule_set, analysis
 
 
@@ -332,7 +332,8 @@ def printed_sensitivity(results: pd.DataFrame) -> PrintedTable:
         limit = lines.get(("difference", "e_value_of_limit"))
         name = SENSITIVITY_MEASURES.get(effect.statistic, "")
         if limit is not None:
-            shown = Cell(fixed(effect.value, 2), f"of the limit {fixed(limit.value, 2)}")
+            of_limit = "" if pd.isna(limit.value) else f"of the limit {fixed(limit.value, 2)}"
+            shown = Cell(without_value(effect) if pd.isna(effect.value) else fixed(effect.value, 2), of_limit)
         elif effect.statistic == "tipping_point":
             shown = Cell(f"none of {thousands(effect.n_assessed)}" if pd.isna(effect.value) else _counts(effect))
         else:

@@ -45,13 +45,18 @@ class Outcome:
         over_time: whether it is analysed as time to an event (a hazard ratio), else as a risk (a risk ratio).
         prepare: patients -> what is analysed: adds ``time_days`` and ``event`` (over time), or ``event`` (float: 1, 0, NaN not evaluable),
             ``event_day`` (day of the event; NaN: none) and ``decided_day`` (day from which the answer stands; NaN: the end of follow-up).
-        varies: columns of outcomes that decide it: rule sets that give every patient the same there are not repeated.
+        by_rule: whether it depends on the rule set; one that gives every patient the same is not repeated.
     """
 
     name: str
     over_time: bool
     prepare: Callable[[pd.DataFrame, int], pd.DataFrame]
-    varies: tuple[str, ...] = ()
+    by_rule: bool = True
+
+    def decides_as(self, data: pd.DataFrame, other: pd.DataFrame) -> bool:
+        """Whether two prepared sets of patients say the same of everybody."""
+        decisive = ["time_days", "event"] if self.over_time else ["event", "event_day", "decided_day"]
+        return data[["patient_id", *decisive]].equals(other[["patient_id", *decisive]])
 
 
 def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
@@ -63,9 +68,9 @@ def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up
         follow_up_days: last day of follow-up.
 
     Returns:
-        ``study.eligible_outcomes`` of the patients whose group and follow-up are known, and ``exposed`` (1.0 caplacizumab, 0.0 control), ``start_day``
-        (first dose; NaN for control and where not recorded), ``start_known`` (bool), ``end_day`` (death or last seen, cut at the end of follow-up), ``died``
-        (bool, by then), ``lost`` (bool: alive when last seen before it), and the covariates.
+        ``study.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0 control), ``start_day``
+        (first dose; NaN for control and where not recorded), ``start_known`` (bool), ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known),
+        ``died`` (bool, by then), ``lost`` (bool: alive when last seen before it), and the covariates.
     """
     patients = eligible_outcomes(patient, outcome)
     patients = patients[patients["treatment_group"].isin(["caplacizumab", "control"])].reset_index(drop=True)
@@ -78,21 +83,26 @@ def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up
         "start_known": ~exposed | patients["caplacizumab_start_day"].notna(),
         "end_day": end_day,
         "died": died,
-        "lost": ~died & (end_day < follow_up_days),
+        "lost": ~died & ~(end_day >= follow_up_days),
         **{name: transform(patients[column]).astype(float) for name, (column, transform) in (COVARIATES | OFTEN_MISSING).items()},
     }
-    return patients.assign(**columns)[end_day >= 0].reset_index(drop=True)
+    return patients.assign(**columns)
 
 
 def _death(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
-    return patients.assign(time_days=patients["end_day"], event=patients["died"])
+    return _followed(patients.assign(time_days=patients["end_day"], event=patients["died"]))
+
+
+def _followed(patients: pd.DataFrame) -> pd.DataFrame:
+    """Without those whose follow-up is not known, or ended before day 0: they have no time at risk."""
+    return patients[patients["time_days"] >= 0]
 
 
 def _first(day: str, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
     """Time to the day of an outcome; death without it ends observation (a cause-specific hazard)."""
     happened = patients[day] <= follow_up_days
     cause = np.select([happened, patients["died"]], [competing_risks.EVENT, competing_risks.COMPETING], competing_risks.CENSORED)
-    return patients.assign(time_days=patients[day].where(happened, patients["end_day"]), event=happened, cause=cause)
+    return _followed(patients.assign(time_days=patients[day].where(happened, patients["end_day"]), event=happened, cause=cause))
 
 
 def _answer(answer: str, day: str | None, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
@@ -121,10 +131,10 @@ def _exacerbation(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
                    follow_up_days)
 
 
-DEATH = Outcome("death", True, _death)
-FAILURE = Outcome("failure", False, _failure, ("failure",))
-RESPONSE = Outcome("response", True, partial(_first, "response_day"), ("response_day",))
-REFRACTORY = Outcome("refractory", False, _refractory, ("refractory",))
-EXACERBATION = Outcome("exacerbation", False, _exacerbation, ("exacerbation",))
-RECOVERY = Outcome("adamts13_recovery", True, partial(_first, "adamts13_recovery_day"), ("adamts13_recovery_day",))
+DEATH = Outcome("death", True, _death, by_rule=False)
+FAILURE = Outcome("failure", False, _failure)
+RESPONSE = Outcome("response", True, partial(_first, "response_day"))
+REFRACTORY = Outcome("refractory", False, _refractory)
+EXACERBATION = Outcome("exacerbation", False, _exacerbation)
+RECOVERY = Outcome("adamts13_recovery", True, partial(_first, "adamts13_recovery_day"))
 OUTCOMES = (DEATH, FAILURE, RESPONSE, REFRACTORY, EXACERBATION, RECOVERY)

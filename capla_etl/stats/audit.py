@@ -494,7 +494,33 @@ def _pairs(printed: _Printed, same: Same) -> Iterator[tuple[Place, Place]]:
             yield from [(left._replace(column=column), right._replace(column=column)) for column in same.columns] or [(left, right)]
 
 
+#: Outcome of Table 8 -> its row and effect in Tables 2 and 4.
+_TABLE_8 = {
+    "death": ("survival_3_months", "hazard_ratio"),
+    "failure": ("failure", "risk_ratio"),
+    "refractory": ("refractory", "risk_ratio"),
+    "exacerbation": ("exacerbation_all_patients", "risk_ratio"),
+}
+
+
+def _table_8_pairs(printed: _Printed) -> Iterator[tuple[Place, Place]]:
+    """Effects of Table 8 that Tables 2 and 4 print as well; only the default rule set has analyses by rituximab."""
+    prefixes = {line.row.removesuffix(":rituximab") for line in printed.tables["table8"] if line.row.endswith(":rituximab")}
+    for prefix in sorted(prefixes):
+        if (outcome := prefix.split(":")[0]) not in _TABLE_8:
+            continue
+        row, effect = _TABLE_8[outcome]
+        others = {"as_published": ("table2", "difference"), **{half: ("table4", f"difference_{half}") for half in ("rituximab", "no_rituximab")}}
+        for analysis, (table_id, group) in others.items():
+            left, right = Place(table_id, row, group, effect), Place("table8", f"{prefix}:{analysis}", "difference", effect)
+            if left.key in printed.at and right.key in printed.at:
+                yield from [(left._replace(column=column), right._replace(column=column)) for column in ("value", "lower", "upper")]
+
+
 def _alike(printed: _Printed) -> Iterator[Comparison]:
+    for left, right in _table_8_pairs(printed):
+        one, two = printed.number(left), printed.number(right)
+        yield Comparison(right.key, _equal(one, two), f"{right.column} {_text(two)}", f"{_text(one)} as in {', '.join(left.key)}")
     for same in SAME:
         for left, right in _pairs(printed, same):
             one, two = printed.number(left), printed.number(right)

@@ -106,17 +106,33 @@ def compare_percent(
     ]
 
 
+#: Method text of each test of two proportions (``Conventions.proportions``).
+PROPORTIONS_TESTS = {
+    "fisher": "p: Fisher's exact test",
+    "chi-squared": "p: Pearson's chi-squared test",
+    "yates": "p: Pearson's chi-squared test, Yates correction",
+}
+
+
+def proportions_named(method: str) -> str:
+    """The test that a method text names, further remarks after a semicolon allowed."""
+    return next(name for name, text in PROPORTIONS_TESTS.items() if method.split("; ")[0] == text)
+
+
+def p_of_proportions(counts: tuple[int, int, int, int], test: str) -> float:
+    """p value of (events, patients) of two groups by one of ``PROPORTIONS_TESTS``."""
+    events_1, patients_1, events_0, patients_0 = counts
+    if test == "fisher":
+        return fisher(*counts)
+    return chi_squared([[events_1, patients_1 - events_1], [events_0, patients_0 - events_0]], continuity_correction=test == "yates")
+
+
 def proportions_test(
     table_id: str, row: str, answers_1: pd.Series | Tally, answers_0: pd.Series | Tally, *, caveat: str, group: str = "difference", conventions: Conventions = PROTOCOL
 ) -> dict:
     """p value of "yes" among the assessed: first group against second."""
     counts = (*tally(answers_1)[:2], *tally(answers_0)[:2])
-    if conventions.proportions == "fisher":
-        p, method = fisher(*counts), "p: Fisher's exact test"
-    else:
-        corrected = conventions.proportions == "yates"
-        p = chi_squared([[counts[0], counts[1] - counts[0]], [counts[2], counts[3] - counts[2]]], continuity_correction=corrected)
-        method = f"p: Pearson's chi-squared test{', Yates correction' if corrected else ''}"
+    p, method = p_of_proportions(counts, conventions.proportions), PROPORTIONS_TESTS[conventions.proportions]
     return p_value(table_id, row, p, method=method, reason="no patient assessed, or nobody or everybody with it", caveat=caveat, group=group)
 
 

@@ -18,6 +18,7 @@ class Conventions:
         survival_interval: transformation of the Kaplan-Meier interval: "log-log", "log" or "plain".
         proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with the continuity correction).
         rank_correction: continuity correction of the Mann-Whitney test.
+        incidence_variance: variance of a cumulative incidence: "infinitesimal_jackknife" (R survival) or "aalen" (SAS, R cmprsk).
         ties: handling of tied event times in Cox regression: "efron" or "breslow".
     """
 
@@ -26,6 +27,7 @@ class Conventions:
     survival_interval: str
     proportions: str
     rank_correction: bool
+    incidence_variance: str
     ties: str
 
     @property
@@ -39,11 +41,12 @@ class Conventions:
         return {"log-log": "log(-log)", "log": "log", "plain": "plain"}[self.survival_interval]
 
 
-PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", proportions="fisher", rank_correction=False, ties="efron")
+PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", proportions="fisher", rank_correction=False, incidence_variance="infinitesimal_jackknife",
+                       ties="efron")
 # R 4: quantile(), survfit(), chisq.test(), wilcox.test(), coxph().
-R = Conventions("r", quantile_type=7, survival_interval="log", proportions="yates", rank_correction=True, ties="efron")
+R = Conventions("r", quantile_type=7, survival_interval="log", proportions="yates", rank_correction=True, incidence_variance="infinitesimal_jackknife", ties="efron")
 # SAS 9.4: PROC MEANS, LIFETEST, FREQ, NPAR1WAY, PHREG.
-SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", proportions="chi-squared", rank_correction=True, ties="breslow")
+SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", proportions="chi-squared", rank_correction=True, incidence_variance="aalen", ties="breslow")
 
 CONVENTIONS = {conventions.name: conventions for conventions in (PROTOCOL, R, SAS)}
 

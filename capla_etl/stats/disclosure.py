@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from capla_etl.stats import cells
 from capla_etl.stats.agreement import ANSWERS, FOUR_CELLS
 from capla_etl.stats.baseline import smd_categorical
-from capla_etl.stats.contingency import chi_squared, fisher
+from capla_etl.stats.contingency import chi_squared
 from capla_etl.stats.labels import DEATH_CAUSES, EXCLUSIONS
 from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.stats.published import FIGURES
@@ -433,8 +433,8 @@ class _Protected:
     def _of_counts(self, line, both: list[dict]) -> dict:
         counts = tuple(number for arm in both for number in (arm["n"], arm["n_assessed"]))
         if line.statistic == "p_value":
-            p = cells.known(fisher(*counts))
-            return self._shown(line, p, p_value=p)
+            p = cells.known(cells.p_of_proportions(counts, cells.proportions_named(line.method)))
+            return self._shown(line, p, p_value=p) if p is not None else self._without(line, "not estimable: from rounded counts")
         if line.statistic == "smd":
             value, limits = smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both)), (float("nan"), float("nan"))
         elif line.statistic == "risk_difference":

@@ -1,7 +1,8 @@
 """The effects of Table 8: caplacizumab against control, each by one analysis of the patients that it takes.
 
-Who is analysed is decided in ``analysis_sets``, which analyses a table shows in ``robustness``. Estimators are in ``cox``, ``firth``, ``weighting``,
-``emulation``, ``competing_risks`` and ``proportions``.
+``data`` is one row per patient as ``Outcome.prepare`` of ``analysis_sets`` gives it; every function returns an ``Effect`` (``weighted``: one by kind of
+weights), with a reason in place of a number where there is nothing to compare. Which analyses a table shows is decided in ``robustness``. Estimators are in
+``cox``, ``firth``, ``weighting``, ``emulation``, ``competing_risks`` and ``proportions``.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from capla_etl.stats.conventions import Conventions
 from capla_etl.stats.results import join_caveats
 
 NAN = float("nan")
-MEASURES = ("hazard_ratio", "risk_ratio", "odds_ratio", "subdistribution_hazard_ratio")
-IMPUTATIONS = 10
+ONE_GROUP = "one group only, or nobody"
 SEED = 20230930
 
 
@@ -29,13 +29,14 @@ class Effect:
     """One effect of caplacizumab against control.
 
     Attributes:
-        measure: one of ``MEASURES``.
+        measure: hazard_ratio, risk_ratio, odds_ratio or subdistribution_hazard_ratio.
         value, lower, upper: the ratio and its 95 % limits; NaN where not estimable.
         p: its p value.
         counts: (events, patients) with and without caplacizumab, as the analysis counts them.
         method: how it was estimated.
         caveat: what limits it.
         reason: why there is no value.
+        counted: what n and N of the counts are.
     """
 
     measure: str
@@ -47,6 +48,7 @@ class Effect:
     method: str
     caveat: str | None = None
     reason: str | None = None
+    counted: str = "patients with the outcome; N analysed"
 
 
 def _counts(data: pd.DataFrame) -> tuple[int, int, int, int]:
@@ -68,14 +70,25 @@ def _of_cox(fit: cox.CoxFit, counts: tuple, method: str, caveat: str | None = No
     if effect.reason:
         return effect
     p = cox.proportional_hazards_test(fit).set_index("term").loc[EXPOSED, "p_value"]
-    tested = None if pd.isna(p) else f"test of proportional hazards: p {p:.2g}"
-    return replace(effect, caveat=join_caveats(tested, caveat))
+    return replace(effect, caveat=join_caveats(not_proportional(p), caveat))
+
+
+def not_proportional(p: float) -> str | None:
+    """What the test of proportional hazards says, in few words, so that it is not a footnote of its own for each ratio."""
+    below = next((limit for limit in ("0.001", "0.01", "0.05") if p < float(limit)), None)
+    return f"hazards not proportional (score test p < {below}): an average over follow-up" if below else None
 
 
 def hazard_ratio(data: pd.DataFrame, *, ties: str) -> Effect:
     """Cox regression on the exposure alone."""
-    fit = cox.cox_regression(data, [EXPOSED], ties=ties)
-    return _of_cox(fit, _counts(data), f"hazard ratio: Cox regression, {ties.capitalize()}'s ties; 95 % CI Wald")
+    method = f"hazard ratio: Cox regression, {ties.capitalize()}'s ties; 95 % CI Wald"
+    if data[EXPOSED].nunique() < 2:
+        return _not_estimable("hazard_ratio", data, method, ONE_GROUP)
+    return _of_cox(cox.cox_regression(data, [EXPOSED], ties=ties), _counts(data), method, _cause_specific(data))
+
+
+def _cause_specific(data: pd.DataFrame) -> str | None:
+    return "cause-specific: death ends observation" if "cause" in data else None
 
 
 def stratified_by_country(data: pd.DataFrame, *, ties: str) -> Effect:
@@ -86,13 +99,13 @@ def stratified_by_country(data: pd.DataFrame, *, ties: str) -> Effect:
     if compared.empty:
         return _not_estimable("hazard_ratio", data, method, "no country has patients of both groups")
     fit = cox.cox_regression(compared, [EXPOSED], strata="centre_id", ties=ties)
-    return _of_cox(fit, _counts(compared), method, _one_group_countries(data, "left out"))
+    return _of_cox(fit, _counts(compared), method, join_caveats(_one_group_countries(data, "left out"), _cause_specific(data)))
 
 
 def _one_group_countries(data: pd.DataFrame, what: str) -> str | None:
     """A caveat that counts the patients of countries with one group only."""
     alone = data.groupby("centre_id")[EXPOSED].transform("nunique") == 1
-    return cells.if_any(int(alone.sum()), f"patients of countries without controls: {what}")
+    return cells.if_any(int(alone.sum()), f"patients of countries with one group only: {what}")
 
 
 def risk_ratio(counts: tuple[int, int, int, int]) -> Effect:
@@ -104,6 +117,7 @@ def risk_ratio(counts: tuple[int, int, int, int]) -> Effect:
 
 
 def crude(outcome: Outcome, data: pd.DataFrame, conventions: Conventions) -> Effect:
+    """The unadjusted effect: a hazard ratio over time, else a risk ratio."""
     return hazard_ratio(data, ties=conventions.ties) if outcome.over_time else risk_ratio(_counts(data))
 
 
@@ -117,8 +131,9 @@ def at_landmark(outcome: Outcome, data: pd.DataFrame, day: int, conventions: Con
         left = left.assign(exposed=(left["start_day"] <= day).astype(float))
     later = int((left["start_day"] > day).sum())
     effect = crude(outcome, left, conventions)
+    why_later = "began later and count as not begun" + ("" if outcome is DEATH else ", many of them for how they did until then")
     reason = "decided in everybody by the landmark day" if effect.reason and left["event"].isna().all() else effect.reason
-    caveat = join_caveats(effect.caveat, cells.if_any(later, "began later and count as not begun"), _unknown_start(data))
+    caveat = join_caveats(effect.caveat, cells.if_any(later, why_later), _unknown_start(data))
     return replace(effect, caveat=caveat, reason=reason)
 
 
@@ -133,11 +148,10 @@ def time_dependent(data: pd.DataFrame, conventions: Conventions) -> Effect:
     fit = cox.cox_regression(intervals, [EXPOSED], start="interval_start_days", ties=conventions.ties)
     same_day = int((known["event"] & (known["time_days"] == known["start_day"])).sum())
     caveat = join_caveats(
-        "n/N: events while treated of patients with such time, and while untreated",
-        cells.if_any(same_day, "events on the day of the first dose count as after it"), _unknown_start(data),
+        _cause_specific(data), cells.if_any(same_day, "events on the day of the first dose count as after it"), _unknown_start(data),
     )
-    ties = conventions.ties.capitalize()
-    return _of_cox(fit, _counts(intervals), f"hazard ratio: Cox regression, start as time-dependent exposure, {ties}'s ties; 95 % CI Wald", caveat)
+    method = f"hazard ratio: Cox regression, start as time-dependent exposure, {conventions.ties.capitalize()}'s ties; 95 % CI Wald"
+    return replace(_of_cox(fit, _counts(intervals), method, caveat), counted="events while treated, or untreated; N patients with such time")
 
 
 def _complete(data: pd.DataFrame, covariates: Iterable[str]) -> tuple[pd.DataFrame, str | None]:
@@ -150,18 +164,20 @@ def _not_estimable(measure: str, data: pd.DataFrame, method: str, reason: str = 
     return Effect(measure, NAN, NAN, NAN, NAN, _counts(data), method, reason=reason)
 
 
-def clone_censor_weight(data: pd.DataFrame, *, grace_days: int, follow_up_days: int, truncate_percentile: float) -> Effect:
+def clone_censor_weight(data: pd.DataFrame, *, grace_days: int, follow_up_days: int, truncate_percentile: float, ties: str) -> Effect:
     """Emulated trial: start within the grace period against not starting."""
     known, caveat = _complete(data[data["start_known"]], COVARIATES)
     known = known.assign(start_day=known["start_day"].where(known["start_day"] <= known["time_days"]))
     columns = ["patient_id", "time_days", "event", "start_day", *COVARIATES]
     method = (
         f"hazard ratio: clone-censor-weight, grace period {grace_days} days, weights truncated at percentile {truncate_percentile:g}; weighted Cox regression, "
-        "95 % CI robust by patient; n/N clones"
+        f"{ties.capitalize()}'s ties; 95 % CI robust by patient"
     )
-    if known.empty:
+    if known[EXPOSED].nunique() < 2:
         return _not_estimable("hazard_ratio", known, method)
-    trial = emulation.emulated_trial(known[columns], list(COVARIATES), grace_days=grace_days, horizon_days=follow_up_days, truncate_percentile=truncate_percentile)
+    trial = emulation.emulated_trial(
+        known[columns], list(COVARIATES), grace_days=grace_days, horizon_days=follow_up_days, truncate_percentile=truncate_percentile, ties=ties
+    )
     effect = trial.effects.set_index("effect").loc["hazard_ratio"]
     by_strategy = trial.strategies.set_index("strategy")
     counts = tuple(int(by_strategy.loc[strategy, column]) for strategy in emulation.STRATEGIES for column in ("deaths", "clones"))
@@ -170,6 +186,7 @@ def clone_censor_weight(data: pd.DataFrame, *, grace_days: int, follow_up_days: 
     return Effect(
         "hazard_ratio", effect["estimate"], effect["lower"], effect["upper"], _p_of_ratio(effect), counts, method,
         join_caveats(f"largest weight {largest:.1f}", positivity, caveat, _unknown_start(data)), plain_reason(effect["reason"]),
+        "deaths of clones that kept to start, or to no start; N clones",
     )
 
 
@@ -234,7 +251,8 @@ def _weighted_effect(outcome: Outcome, data: pd.DataFrame, method: str, caveat: 
     )
     if outcome.over_time:
         fit = cox.cox_regression(data, [EXPOSED], weights="weight", cluster="patient_id", ties=conventions.ties)
-        return _of_cox(fit, _counts(data), method, caveat)
+        # Without the test of proportional hazards: it takes weights for numbers of patients.
+        return _of_table(fit.table, _counts(data), method, join_caveats(_cause_specific(data), caveat))
     found = weighting.weighted_risks(data["event"], data[EXPOSED], data["weight"]).set_index("quantity").loc["ratio"]
     return Effect("risk_ratio", found["estimate"], found["lower"], found["upper"], found["p_value"], _counts(data), method, caveat, plain_reason(found["reason"]))
 
@@ -259,16 +277,16 @@ def adjusted(outcome: Outcome, data: pd.DataFrame, *, ties: str) -> Effect:
     data, columns = _with_countries(known, COVARIATES)
     if outcome.over_time:
         table = firth.firth_cox(data, columns, time="time_days", event="event", ties=ties, profile_of=[EXPOSED])
-        return _of_table(table, _counts(known), method, caveat)
+        return _of_table(table, _counts(known), method, join_caveats(_cause_specific(data), caveat))
     term = firth.firth_logistic(data, "event", columns, profile_of=[EXPOSED]).set_index("term").loc[EXPOSED]
     return Effect(measure, term["odds_ratio"], term["lower"], term["upper"], term["p_value"], _counts(known), method, caveat, plain_reason(term["reason"]))
 
 
-def adjusted_imputed(data: pd.DataFrame) -> Effect:
+def adjusted_imputed(data: pd.DataFrame, *, imputations: int) -> Effect:
     """As ``adjusted`` for death, with the covariates that are often missing imputed, by the logistic model: its coefficients are pooled by Rubin's rules."""
     covariates = [*COVARIATES, *OFTEN_MISSING]
     method = (
-        f"odds ratio: Firth's penalised logistic regression on covariates and country; {IMPUTATIONS} imputations by chained equations, pooled by Rubin's rules"
+        f"odds ratio: Firth's penalised logistic regression on covariates and country; {imputations} imputations by chained equations, pooled by Rubin's rules"
     )
     known = data[~data["lost"]].assign(event=data["died"].astype(float))
     if known[EXPOSED].nunique() < 2 or known["event"].nunique() < 2:
@@ -277,7 +295,7 @@ def adjusted_imputed(data: pd.DataFrame) -> Effect:
         return _not_estimable("odds_ratio", known, method, f"known in nobody: {', '.join(unknown)}")
     coefficients, errors = [], []
     predictors = [*covariates, EXPOSED, "event"]
-    for completed in imputation.impute(known[predictors], covariates, imputations=IMPUTATIONS, seed=SEED):
+    for completed in imputation.impute(known[predictors], covariates, imputations=imputations, seed=SEED):
         model, columns = _with_countries(known.assign(**completed[covariates]), covariates)
         term = firth.firth_logistic(model, "event", columns, profile_of=[]).set_index("term").loc[EXPOSED]
         coefficients.append(term["coef"])
@@ -293,7 +311,7 @@ def subdistribution(data: pd.DataFrame) -> Effect:
     term = competing_risks.fine_gray(data, [EXPOSED]).set_index("term").loc[EXPOSED]
     return Effect(
         "subdistribution_hazard_ratio", term["subdistribution_hazard_ratio"], term["lower"], term["upper"], term["p_value"], _counts(data),
-        "subdistribution hazard ratio: Fine-Gray regression, death competing; 95 % CI Wald", reason=plain_reason(term["reason"]),
+        "subdistribution hazard ratio: Fine-Gray regression, Breslow's ties, death competing; 95 % CI Wald", reason=plain_reason(term["reason"]),
     )
 
 

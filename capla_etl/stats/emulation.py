@@ -325,6 +325,7 @@ def emulated_trial(
     truncate_percentile: float | None = 99,
     replicates: int = 0,
     seed: int | None = None,
+    ties: str = "efron",
 ) -> EmulatedTrial:
     """Survival if everybody had started by day ``grace_days``, against survival if nobody had started by the horizon.
 
@@ -378,7 +379,7 @@ def emulated_trial(
         curve.append(pd.DataFrame(by_day))
 
     samples, failed = _bootstrap(emulation, replicates, seed) if replicates else (np.empty((0, 2)), 0)
-    effects = [*_survival_effects(survival, samples, replicates), ("hazard_ratio", *_hazard_ratio(emulation, at_deaths, survival))]
+    effects = [*_survival_effects(survival, samples, replicates), ("hazard_ratio", *_hazard_ratio(emulation, at_deaths, survival, ties))]
     return EmulatedTrial(
         strategies=pd.DataFrame(rows, columns=STRATEGY_COLUMNS),
         effects=pd.DataFrame(effects, columns=EFFECT_COLUMNS),
@@ -443,7 +444,7 @@ def _survival_effects(survival: dict[str, tuple[float, str | None]], samples: np
     return rows
 
 
-def _hazard_ratio(emulation: _Emulation, at_deaths: dict[str, np.ndarray], survival: dict[str, tuple[float, str | None]]) -> tuple:
+def _hazard_ratio(emulation: _Emulation, at_deaths: dict[str, np.ndarray], survival: dict[str, tuple[float, str | None]], ties: str) -> tuple:
     """(hazard ratio, lower, upper, reason) of the weighted Cox regression."""
     from capla_etl.stats.cox import cox_regression
 
@@ -466,6 +467,6 @@ def _hazard_ratio(emulation: _Emulation, at_deaths: dict[str, np.ndarray], survi
             "patient": patient, "started": float(strategy == START), "start": before[column[first]], "time_days": end,
             "event": emulation.courses.event[patient] & (emulation.courses.time[patient] + 1 == end), "weight": value[first],
         }))
-    fit = cox_regression(pd.concat(parts, ignore_index=True), ["started"], start="start", weights="weight", cluster="patient")
+    fit = cox_regression(pd.concat(parts, ignore_index=True), ["started"], start="start", weights="weight", cluster="patient", ties=ties)
     row = fit.table.iloc[0]
     return float(row["hazard_ratio"]), float(row["lower"]), float(row["upper"]), row["reason"]

@@ -405,7 +405,8 @@ TABLES = {
         "against who had not; where the start is time-dependent, events while treated against events while untreated; in the emulated trial, clones of both "
         "strategies. Weighted and adjusted effects are not those of the counts beside them. A hazard ratio is an average over follow-up where the test of "
         "proportional hazards (its footnote) is small. Below 1 favours caplacizumab, but for response and ADAMTS13 recovery, where above 1 does.",
-        parameters=("default_rule_set", "follow_up_days", "early_start_by_day", "landmark_days", "weights_truncated_at_percentile"),
+        parameters=("default_rule_set", "follow_up_days", "early_start_by_day", "landmark_days", "weights_truncated_at_percentile", "imputations",
+                    "bootstrap_replicates"),
         effects=True,
     ),
     "as_published": TableText(

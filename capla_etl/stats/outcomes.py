@@ -515,35 +515,36 @@ def _responders_by_timing(patients: pd.DataFrame) -> Groups:
     return {group: members for group, members in timings(patients).items() if group in TABLES["response_incidence"].groups}
 
 
-def _incidence_curve(groups: Groups, event_day: str, follow_up_days: int) -> pd.DataFrame:
+def _incidence_curve(groups: Groups, event_day: str, follow_up_days: int, conventions: Conventions) -> pd.DataFrame:
     courses, _ = first_event_courses(groups, event_day, follow_up_days=follow_up_days)
-    curve = competing_risks.aalen_johansen(courses, list(range(follow_up_days + 1)))
+    by = {"interval": conventions.survival_interval, "variance": conventions.incidence_variance}
+    curve = competing_risks.aalen_johansen(courses, list(range(follow_up_days + 1)), **by)
     curve = curve.rename(columns={"competing_incidence": "death_incidence"})
     return curve[["group", "day", "at_risk", "incidence", "lower", "upper", "death_incidence"]]
 
 
-def response_incidence_curve(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def response_incidence_curve(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """``study.response_incidence_curve``: one row per group (control, early, delayed) and day from 0 to the end of follow-up.
 
     Returns:
         group, day, at_risk (neither responded nor died, just before the day), incidence, lower, upper of response, death_incidence
         (death without response); fractions.
     """
-    return _incidence_curve(_responders_by_timing(eligible_outcomes(patient, outcome)), "response_day", follow_up_days)
+    return _incidence_curve(_responders_by_timing(eligible_outcomes(patient, outcome)), "response_day", follow_up_days, conventions)
 
 
-def adamts13_incidence_curve(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def adamts13_incidence_curve(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """``study.adamts13_incidence_curve``: as ``response_incidence_curve``, of ADAMTS13 recovery; groups caplacizumab, control."""
-    return _incidence_curve(arms(eligible_outcomes(patient, outcome)), "adamts13_recovery_day", follow_up_days)
+    return _incidence_curve(arms(eligible_outcomes(patient, outcome)), "adamts13_recovery_day", follow_up_days, conventions)
 
 
-def _incidence_table(table_id: str, groups: Groups, event_day: str, event: str, days: list[int], follow_up_days: int, test: str) -> pd.DataFrame:
+def _incidence_table(table_id: str, groups: Groups, event_day: str, event: str, days: list[int], follow_up_days: int, test: str, by: Conventions) -> pd.DataFrame:
     """Incidence of an event at the printed days, of death without it at the last, and Gray's test between all groups on that day's row."""
     courses, caveats = first_event_courses(groups, event_day, follow_up_days=follow_up_days)
     patients = courses["group"].value_counts()
-    method = f"Aalen-Johansen from day 0, death without {event} competing; 95 % CI log(-log), infinitesimal-jackknife error"
+    method = f"Aalen-Johansen from day 0, death without {event} competing; 95 % CI {by.survival}, {by.incidence_variance.replace('_', '-')} error"
     rows = []
-    for point in competing_risks.aalen_johansen(courses, days).itertuples():
+    for point in competing_risks.aalen_johansen(courses, days, interval=by.survival_interval, variance=by.incidence_variance).itertuples():
         reason = "not estimable: nobody observed that long" if pd.isna(point.incidence) else None
         common = {"n_assessed": int(patients[point.group]), "method": method, "caveat": join_caveats(reason, caveats[point.group])}
         rows.append(cell(table_id, f"{event}_by_day_{point.day}", point.group, "percent", cells.known(100 * point.incidence),
@@ -559,7 +560,7 @@ def _incidence_table(table_id: str, groups: Groups, event_day: str, event: str, 
     return frame(rows)
 
 
-def response_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def response_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """Cumulative incidence of clinical response, and of death without it, at the printed days.
 
     Returns:
@@ -568,10 +569,10 @@ def response_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_u
     """
     groups = _responders_by_timing(eligible_outcomes(patient, outcome))
     return _incidence_table("response_incidence", groups, "response_day", "response", _printed_days(RESPONSE_DAYS, follow_up_days), follow_up_days,
-                            "p: Gray's test of equal incidence in all three groups")
+                            "p: Gray's test of equal incidence in all three groups", conventions)
 
 
-def adamts13_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int) -> pd.DataFrame:
+def adamts13_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
     """Cumulative incidence of ADAMTS13 recovery, and of death without it, at the printed days.
 
     Returns:
@@ -580,4 +581,4 @@ def adamts13_incidence(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_u
     """
     groups = arms(eligible_outcomes(patient, outcome))
     return _incidence_table("adamts13_incidence", groups, "adamts13_recovery_day", "recovery", _printed_days(ADAMTS13_DAYS, follow_up_days), follow_up_days,
-                            "p: Gray's test of equal incidence")
+                            "p: Gray's test of equal incidence", conventions)

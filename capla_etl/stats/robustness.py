@@ -17,8 +17,6 @@ from capla_etl.stats.effects import Effect, with_caveat
 from capla_etl.stats.labels import EFFECT_CAVEAT
 from capla_etl.stats.results import cell, frame, join_caveats
 
-REPLICATES = 2000
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +28,7 @@ class Settings:
         landmark_days: landmark days.
         truncate_percentile: percentile at which weights are truncated.
         default_rule_set: name of the default rule set.
+        imputations, bootstrap_replicates: how many.
     """
 
     follow_up_days: int
@@ -37,6 +36,8 @@ class Settings:
     landmark_days: tuple[int, ...]
     truncate_percentile: float
     default_rule_set: str
+    imputations: int
+    bootstrap_replicates: int
 
 
 def _main_analyses(
@@ -51,7 +52,8 @@ def _main_analyses(
     found["delayed_excluded"] = effects.delayed_excluded(outcome, data, settings.grace_days, conventions)
     if outcome is DEATH:
         found["clone_censor_weight"] = effects.clone_censor_weight(
-            data, grace_days=settings.grace_days, follow_up_days=settings.follow_up_days, truncate_percentile=settings.truncate_percentile
+            data, grace_days=settings.grace_days, follow_up_days=settings.follow_up_days, truncate_percentile=settings.truncate_percentile,
+            ties=conventions.ties,
         )
     under_weights = effects.weighted(outcome, data, weights, truncate_percentile=settings.truncate_percentile, conventions=conventions)
     found |= {name: with_caveat(effect, before) for name, effect in under_weights.items()}
@@ -59,11 +61,11 @@ def _main_analyses(
     return found
 
 
-def _default_only(outcome: Outcome, data: pd.DataFrame, conventions: Conventions) -> dict[str, Effect]:
+def _default_only(outcome: Outcome, data: pd.DataFrame, settings: Settings, conventions: Conventions) -> dict[str, Effect]:
     """What is not repeated for every rule variant."""
-    found = {}
+    found: dict[str, Effect] = {}
     if outcome is DEATH:
-        found["adjusted_imputed"] = effects.adjusted_imputed(data)
+        found["adjusted_imputed"] = effects.adjusted_imputed(data, imputations=settings.imputations)
     if outcome.over_time:
         found["stratified_by_country"] = effects.stratified_by_country(data, ties=conventions.ties)
     if outcome in (RESPONSE, RECOVERY):
@@ -76,7 +78,8 @@ def _default_only(outcome: Outcome, data: pd.DataFrame, conventions: Conventions
     if outcome in (DEATH, FAILURE):
         for centre in sorted(data["centre_id"].unique()):
             found[f"without_{centre}"] = effects.crude(outcome, data[data["centre_id"] != centre], conventions)
-    return found
+    before = effects.before_first_dose(outcome, data)
+    return {name: with_caveat(effect, before) for name, effect in found.items()}
 
 
 def table8(
@@ -105,18 +108,18 @@ def table8(
     rows: list[dict] = []
     for outcome in OUTCOMES:
         for rule_set in rule_sets:
-            patients, is_default = by_rule_set[rule_set], rule_set == settings.default_rule_set
-            if not is_default and patients[list(outcome.varies)].equals(default[list(outcome.varies)]):
+            is_default = rule_set == settings.default_rule_set
+            data = outcome.prepare(by_rule_set[rule_set], settings.follow_up_days)
+            if not is_default and (not outcome.by_rule or outcome.decides_as(data, outcome.prepare(default, settings.follow_up_days))):
                 continue
-            data = outcome.prepare(patients, settings.follow_up_days)
             found = _main_analyses(outcome, data, weights, settings, conventions)
             if is_default:
-                found |= _default_only(outcome, data, conventions)
-            prefix = f"{outcome.name}:{rule_set if outcome.varies else 'any'}"
+                found |= _default_only(outcome, data, settings, conventions)
+            prefix = f"{outcome.name}:{rule_set if outcome.by_rule else 'any'}"
             for analysis, effect in found.items():
                 rows += _effect_cells(f"{prefix}:{analysis}", effect)
             if outcome is DEATH:
-                rows += _survival_difference(f"{prefix}:bootstrap", data, settings.follow_up_days)
+                rows += _survival_difference(f"{prefix}:bootstrap", data, settings)
             if is_default and outcome in (DEATH, FAILURE):
                 rows += _tipping_point(f"{prefix}:tipping_point", outcome, data)
                 for analysis in ("as_published", "adjusted"):
@@ -126,10 +129,9 @@ def table8(
 
 def _effect_cells(row: str, effect: Effect) -> list[dict]:
     events_1, patients_1, events_0, patients_0 = effect.counts
-    counted = "patients with the outcome; N analysed"
     rows = [
-        cells.count("table8", row, "caplacizumab", events_1, patients_1, method=counted),
-        cells.count("table8", row, "control", events_0, patients_0, method=counted),
+        cells.count("table8", row, "caplacizumab", events_1, patients_1, method=effect.counted),
+        cells.count("table8", row, "control", events_0, patients_0, method=effect.counted),
     ]
     missing = effect.reason or pd.isna(effect.value)
     caveat = f"not estimable: {effect.reason or 'no estimate'}" if missing else join_caveats(effect.caveat, EFFECT_CAVEAT)
@@ -140,11 +142,11 @@ def _effect_cells(row: str, effect: Effect) -> list[dict]:
     return rows
 
 
-def _survival_difference(row: str, data: pd.DataFrame, follow_up_days: int) -> list[dict]:
+def _survival_difference(row: str, data: pd.DataFrame, settings: Settings) -> list[dict]:
     """Difference of survival at the end of follow-up with a bootstrap interval, which leans on no large-sample formula."""
-    method = f"difference of Kaplan-Meier survival, percentage points; 95 % CI percentiles of {REPLICATES} bootstrap replicates"
+    method = f"difference of Kaplan-Meier survival, percentage points; 95 % CI percentiles of {settings.bootstrap_replicates} bootstrap replicates"
     courses = data.sort_values(EXPOSED, ascending=False, kind="stable").assign(group=lambda own: own[EXPOSED])[["group", "time_days", "event"]]
-    found = resampling.bootstrap_survival_difference(courses, follow_up_days, replicates=REPLICATES, seed=effects.SEED)
+    found = resampling.bootstrap_survival_difference(courses, settings.follow_up_days, replicates=settings.bootstrap_replicates, seed=effects.SEED)
     reason = "not estimable: no survival estimate in a group" if pd.isna(found.estimate) else None
     limits = {} if reason else {name: cells.known(100 * getattr(found, name)) for name in ("lower", "upper")}
     value = None if reason else 100 * found.estimate
@@ -162,6 +164,9 @@ def _tipping_point(row: str, outcome: Outcome, data: pd.DataFrame) -> list[dict]
     return [cell("table8", row, "difference", "tipping_point", needed, n=needed, n_assessed=numbers[2], method=method, caveat=join_caveats(reason, EFFECT_CAVEAT))]
 
 
+_NO_E_VALUE = {True: "not estimable: no interval", False: "not estimable: infinite, as nobody of a group has the event"}
+
+
 def _e_value(row: str, effect: Effect) -> list[dict]:
     """E-value of an effect and of its limit nearest 1; the outcome is rare, so that a hazard or odds ratio stands for a risk ratio."""
     method = "E-value (VanderWeele and Ding 2017) of the effect and of its limit nearest 1; a hazard or odds ratio of a rare outcome taken as a risk ratio"
@@ -171,7 +176,7 @@ def _e_value(row: str, effect: Effect) -> list[dict]:
     values = sensitivity.e_value(effect.value, effect.lower, effect.upper, scale="rr")
     caveat = join_caveats("about confounding alone: it says nothing of immortal time or of another period of treatment", EFFECT_CAVEAT)
     return [
-        cell("table8", row, "difference", name, cells.known(value), method=method, caveat="not estimable: no interval" if pd.isna(value) else caveat)
+        cell("table8", row, "difference", name, cells.finite(value), method=method, caveat=caveat if cells.finite(value) is not None else _NO_E_VALUE[pd.isna(value)])
         for name, value in zip(names, values, strict=True)
     ]
 

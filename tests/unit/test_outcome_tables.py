@@ -4,14 +4,21 @@ import random
 
 import pandas as pd
 import pytest
-from study_frames import CONTROL, DELAYED, EARLY, outcomes, patients, value
+from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
 
-from capla_etl.stats import analysis_sets, effects, robustness, study
+from capla_etl.protocol import parameters
+from capla_etl.report import figures
+from capla_etl.report.methods import methods_paragraphs
+from capla_etl.report.sentences import immortal_time
+from capla_etl.report.tables import printed_tables
+from capla_etl.stats import analysis_sets, audit, effects, robustness, study
 from capla_etl.stats import outcomes as outcome_tables
 from capla_etl.stats.conventions import CONVENTIONS, conventions
+from capla_etl.stats.results import COLUMNS
 
 FOLLOW_UP = {"follow_up_days": 90}
-SETTINGS = robustness.Settings(follow_up_days=90, grace_days=3, landmark_days=(3, 4, 5), truncate_percentile=99, default_rule_set="iwg2021")
+SETTINGS = robustness.Settings(follow_up_days=90, grace_days=3, landmark_days=(3, 4, 5), truncate_percentile=99, default_rule_set="iwg2021", imputations=3,
+                               bootstrap_replicates=200)
 DIED = {"died": "yes"}
 NO_RESPONSE = {"response": "no", "response_day": None, "failure": "yes", "died_by_day_90": "yes"}
 
@@ -202,7 +209,7 @@ DEGENERATE = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", DEGENERATE)
-def test_what_cannot_be_estimated_says_why(name):
+def test_what_cannot_be_estimated_says_why_and_is_printed_all_the_same(name):
     lines, ends = DEGENERATE[name]
     patient, outcome = patients(*lines), outcomes(*ends) if ends else outcomes({}).iloc[:0]
     tables = [
@@ -214,4 +221,16 @@ def test_what_cannot_be_estimated_says_why(name):
     for table in tables:
         without = table[table["value"].isna()]
         assert without["caveat"].str.fullmatch(r"not estimable: .{5,}").all()
-    assert len(robustness.balance(patient, outcome, settings=SETTINGS).columns) == 4
+    results = pd.concat([study.flow(patient, ledger(), quarantine()), *tables], ignore_index=True).astype(COLUMNS)
+    assert audit.contradictions(results) == []
+    balance = robustness.balance(patient, outcome, settings=SETTINGS)
+    printed = printed_tables(results)
+    curves = {
+        "survival_curve": outcome_tables.survival_curve(patient, **FOLLOW_UP),
+        "response_incidence_curve": outcome_tables.response_incidence_curve(patient, outcome, **FOLLOW_UP),
+        "adamts13_incidence_curve": outcome_tables.adamts13_incidence_curve(patient, outcome, **FOLLOW_UP),
+    }
+    assert set(figures.study_figures(curves | {"result": results, "balance": balance}, printed)) >= {"forest"}
+    assert set(printed) >= {f"table{number}" for number in (1, 2, 3, 4, 6, 8)}
+    assert methods_paragraphs(parameters(), conventions("protocol"), results)
+    assert immortal_time(results)

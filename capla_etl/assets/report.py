@@ -78,7 +78,7 @@ def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[P
     drawn = figures.study_figures(shown, tables)
     written = files.write_tables(frames, folder) + files.write_figures(drawn, folder)
     pictures = {figures.CAPTIONS[name]: (folder / f"{name}.png").read_bytes() for name in drawn if name != "forest"}
-    pictures |= {caption: files.png_bytes(part, 150) for caption, part in figures.forest_by_outcome(tables["table8"], shown["result"]).items()}
+    pictures |= files.forest_parts(tables["table8"], shown["result"], folder / "forest.png")
     edition = Edition(data_cut_off=cut_off, parameters=parameters())
     return written + write_documents(list(tables.values()), shown["result"], methods_of(shown["result"]), folder, edition, pictures)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from capla_etl.report.tables import PrintedTable
 
@@ -156,6 +157,10 @@ def _incidence_figure(curve: pd.DataFrame, thin: str, legend: str) -> Figure:
     return figure
 
 
+# Rows that the headings above and the axis below a forest plot take.
+_FOREST_ABOVE, _FOREST_BELOW = 2.4, 2.6
+
+
 def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
     """Forest plot of Table 8: every ratio with its interval, one section for each outcome and rule set.
 
@@ -174,11 +179,12 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
     low, high = 0.02, 8
     lines = _forest_lines(table, results)
     inches = 0.165
+    above, below = _FOREST_ABOVE, _FOREST_BELOW
     with matplotlib.rc_context(STYLE | {"font.size": 8}):
-        figure = Figure(figsize=(8.4, inches * (len(lines) + 5)))
+        figure = Figure(figsize=(8.4, inches * (len(lines) + above + below)))
         FigureCanvasAgg(figure)
         height = len(lines) * inches / figure.get_figheight()
-        axes = figure.add_axes((0.565, 2.6 * inches / figure.get_figheight(), 0.235, height))
+        axes = figure.add_axes((0.565, below * inches / figure.get_figheight(), 0.235, height))
         axes.set_xscale("log")
         axes.set_xlim(low, high)
         axes.set_ylim(len(lines) - 0.5, -0.5)
@@ -222,6 +228,7 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
 @dataclass(frozen=True)
 class _ForestLine:
     label: str
+    outcome: str
     heading: bool = False
     indented: bool = False
     counts: tuple[str, str] = ("", "")
@@ -231,18 +238,30 @@ class _ForestLine:
     upper: float = math.nan
 
 
-def forest_by_outcome(table: PrintedTable, results: pd.DataFrame) -> dict[str, Figure]:
-    """The forest plot in parts that fit a page, one for each outcome, by its caption.
+def forest_by_outcome(table: PrintedTable, results: pd.DataFrame, whole: Image) -> dict[str, Image]:
+    """The forest plot in parts that fit a page, one for each outcome, by caption: cut from the whole one, headings and axis repeated.
 
     Args:
         table, results: as ``forest_figure``.
+        whole: that figure, drawn.
     """
-    parts: dict[str, list] = {}
-    for heading, rows in table.sections:
-        parts.setdefault(rows[0].row_id.split(":")[0], []).append((heading, rows))
-    return {
-        f"{CAPTIONS['forest']}: {SENSITIVITY_OUTCOMES[outcome]}": forest_figure(replace(table, sections=sections), results) for outcome, sections in parts.items()
-    }
+    from PIL import Image
+
+    lines = _forest_lines(table, results)
+    row = whole.height / (len(lines) + _FOREST_ABOVE + _FOREST_BELOW)
+    first, last = _FOREST_ABOVE * row, (_FOREST_ABOVE + len(lines)) * row
+    parts = {}
+    for outcome in dict.fromkeys(line.outcome for line in lines):
+        own = [number for number, line in enumerate(lines) if line.outcome == outcome]
+        pieces = [(0, first), (first + own[0] * row, first + (own[-1] + 1) * row), (last, whole.height)]
+        strips = [whole.crop((0, round(top), whole.width, round(bottom))) for top, bottom in pieces]
+        part = Image.new("RGB", (whole.width, sum(strip.height for strip in strips)), "white")
+        top = 0
+        for strip in strips:
+            part.paste(strip, (0, top))
+            top += strip.height
+        parts[f"{CAPTIONS['forest']}: {SENSITIVITY_OUTCOMES[outcome]}"] = part
+    return parts
 
 
 def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLine]:
@@ -251,7 +270,8 @@ def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLin
     numbers = {line.row: line for line in ratios.itertuples()}
     lines = []
     for heading, rows in table.sections:
-        lines += [_ForestLine(""), _ForestLine(heading, heading=True)] if lines else [_ForestLine(heading, heading=True)]
+        outcome = rows[0].row_id.split(":")[0]
+        lines += [*([_ForestLine("", outcome)] if lines else []), _ForestLine(heading, outcome, heading=True)]
         for row in rows:
             if (line := numbers.get(row.row_id)) is None:
                 continue
@@ -259,7 +279,7 @@ def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLin
             text = f"{RATIO_NAMES[line.statistic]} {value}" + (f" ({limits})" if limits else "")
             known = not (pd.isna(line.value) or pd.isna(line.lower) or pd.isna(line.upper))
             numbers_of = {"value": line.value, "lower": line.lower, "upper": line.upper} if known else {}
-            lines.append(_ForestLine(row.label, indented=row.indented, counts=(row.cells[0].main, row.cells[1].main), text=text, **numbers_of))
+            lines.append(_ForestLine(row.label, outcome, indented=row.indented, counts=(row.cells[0].main, row.cells[1].main), text=text, **numbers_of))
     return lines
 
 

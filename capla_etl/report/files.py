@@ -17,6 +17,8 @@ from capla_etl.stats.labels import SYNTHETIC
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from capla_etl.report.tables import PrintedTable
+
 
 def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") -> list[Path]:
     """Each data frame as ``<name>.csv`` (UTF-8, comma, dot, empty for null) and ``<name>.parquet``; a README says what they are made of.
@@ -45,15 +47,27 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") 
     return written
 
 
-def png_bytes(figure: Figure, dpi: int = 200) -> bytes:
-    """The figure as PNG, the same bytes for the same figure. Compressed little: more would take longer than drawing it."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=dpi, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
-    return content.getvalue()
+# More takes longer than drawing the figure, and saves little.
+_COMPRESSION = 1
+
+
+def forest_parts(table: PrintedTable, results: pd.DataFrame, whole: Path) -> dict[str, bytes]:
+    """The forest plot's parts for documents as PNG, by caption, cut from the whole one as it was written."""
+    from PIL import Image
+
+    from capla_etl.report.figures import forest_by_outcome
+
+    parts = {}
+    with Image.open(whole) as picture:
+        for caption, part in forest_by_outcome(table, results, picture).items():
+            content = io.BytesIO()
+            part.save(content, format="PNG", compress_level=_COMPRESSION)
+            parts[caption] = content.getvalue()
+    return parts
 
 
 def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch; 100 where it is longer than a page).
+    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch; 150 where it is longer than a page).
 
     Returns:
         The paths written, in the order of ``figures``.
@@ -65,7 +79,8 @@ def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     for name, figure in figures.items():
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"
         svg.write_text(svg_text(figure), encoding="utf-8")
-        png.write_bytes(png_bytes(figure, 200 if figure.get_figheight() < 12 else 100))
+        dpi = 200 if figure.get_figheight() < 12 else 150
+        figure.savefig(png, dpi=dpi, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION})
         written += [svg, png]
     return written
 

@@ -24,6 +24,7 @@ NO_MAXIMUM = "no maximum of the penalised likelihood was found"
 NO_TEST = "no maximum of the penalised likelihood without the term was found"
 NO_LIMIT = "a limit was not found: the profile of the penalised likelihood is not smooth"
 
+_PARABOLIC = 0.15  # how far a limit may be from Wald's, as a share of its distance from the estimate
 _CONVERGED = 1e-20  # expected gain in log-likelihood: a step of 1e-10 standard errors
 
 
@@ -112,6 +113,9 @@ def _profile_limit(at: _Objective, beta: np.ndarray, best: float, j: int, covari
         slope = -point.score[j] * direction / root if root else 0.0
         move = (target - root) / slope if slope > 0 else error
         if slope > 0 and abs(move) < 1e-10 * error:
+            # A profile that is nearly a parabola has one ridge: that costs no search for another.
+            if abs(abs(value - peak[j]) / (target * error) - 1) < _PARABOLIC:
+                return float(value + direction * move)
             higher = _higher(at, [_along_the_profile(peak, j, value, covariance), np.where(free, peak, value)], free, point.value)
             if higher is None:
                 return float(value + direction * move)

@@ -160,6 +160,11 @@ _ANSWER_METHODS = {
     "relapse_confirmed": "n/N of the patients in remission in whom relapse can be assessed; 95 % CI Wilson",
     "adamts13_recovery": "n/N of the patients with activity measured after day 0; 95 % CI Wilson",
 }
+_ANSWER_CAVEATS = {
+    "died_by_day_90": "patients alive but last seen earlier have no answer, so that this is above the Kaplan-Meier estimate",
+    "exacerbation_after_stop_undetectable": "N: all in whom it is known, those without an exacerbation among them",
+    "relapse": "followed for different lengths of time after remission",
+}
 #: Column of the day of outcomes that can come before the first dose of caplacizumab, and are then no effect of it.
 _DAY_OF_EVENT = {
     "refractory": "refractory_assessment_day",
@@ -205,14 +210,10 @@ def with_adamts13_measured(patients: pd.DataFrame, daily_series: pd.DataFrame | 
 # ----------------------------------------------------------------------------------------------------------- rows of outcomes
 
 
-def _before_first_dose(row: str, members: pd.DataFrame) -> str | None:
+def _before_first_dose(answers: pd.Series, members: pd.DataFrame, day: str) -> str | None:
     """How many had the outcome on or before the day of their first dose: part of the reason for it, not its effect."""
-    if row not in _DAY_OF_EVENT:
-        return None
-    answers = outcome_answers(members)[row]
-    days = pd.to_numeric(members[_DAY_OF_EVENT[row]]).astype(float)
-    early = (answers == "yes").reindex(members.index, fill_value=False) & (days <= members["caplacizumab_start_day"])
-    return cells.if_any(int(early.sum()), "with it on or before the day of the first dose")
+    early = (answers == "yes").reindex(members.index, fill_value=False) & (members[day] <= members["caplacizumab_start_day"])
+    return cells.if_any(int(early.fillna(False).sum()), "with it on or before the day of the first dose")
 
 
 class _OutcomeTable:
@@ -260,16 +261,12 @@ class _OutcomeTable:
         if row not in self.answers[group]:
             return cell(self.table_id, row, group, "percent", None, method=_ANSWER_METHODS[row],
                         caveat="not estimable: who had activity measured after day 0 was not given")
-        caveats = {
-            "died_by_day_90": "patients alive but last seen earlier have no answer, so that this is above the Kaplan-Meier estimate",
-            "exacerbation_all_patients": cells.if_any(int((~members["exacerbation"].isin(["yes", "no"])).sum()), "in the denominator are not evaluable"),
-            "exacerbation_after_stop_undetectable": "N: all in whom it is known, those without an exacerbation among them",
-            "relapse": "followed for different lengths of time after remission",
-        }
-        caveats = {name: join_caveats(caveat, _before_first_dose(name, members)) for name, caveat in caveats.items()} | {
-            row: _before_first_dose(row, members) for row in _DAY_OF_EVENT if row not in caveats
-        }
-        return cells.percent(self.table_id, row, group, self.answers[group][row], method=_ANSWER_METHODS.get(row, cells.ASSESSED), caveat=caveats.get(row))
+        answers, caveat = self.answers[group][row], _ANSWER_CAVEATS.get(row)
+        if row == "exacerbation_all_patients":
+            caveat = cells.if_any(int((~members["exacerbation"].isin(["yes", "no"])).sum()), "in the denominator are not evaluable")
+        if row in _DAY_OF_EVENT:
+            caveat = join_caveats(caveat, _before_first_dose(answers, members, _DAY_OF_EVENT[row]))
+        return cells.percent(self.table_id, row, group, answers, method=_ANSWER_METHODS.get(row, cells.ASSESSED), caveat=caveat)
 
     def _days(self, row: str) -> list[dict]:
         method = _FROM_DOSE_METHOD if row == "days_from_caplacizumab_to_response" else cells.MEDIAN if row == "caplacizumab_start_day" else _TIME_METHOD

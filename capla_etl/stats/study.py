@@ -57,6 +57,7 @@ def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFr
         raise ValueError("outcomes.patient_outcome does not hold exactly the eligible patients")
     numeric = [
         "response_day", "tpe_days_to_response", "tpe_sessions_to_response", "days_from_caplacizumab_to_response", "adamts13_recovery_day",
+        "refractory_assessment_day", "exacerbation_day",
     ]
     own = [column for column in outcome.columns if column == "patient_id" or column not in eligible.columns]
     merged = eligible.merge(outcome[own], on="patient_id", validate="one_to_one")

@@ -159,7 +159,8 @@ def _intervals(counts: Counts, rules: CountRules, suppressed: set[Name]) -> dict
         if name not in suppressed:
             ranges[name] = rules.shown_interval(count)
         else:
-            ranges[name] = (1, rules.suppress_below - 1 if rules.small(count) else INFINITE)
+            # A zero can be suppressed too, where nearly everybody is without: the true count must lie in its own range.
+            ranges[name] = (1, rules.suppress_below - 1) if rules.small(count) else (min(1, count), INFINITE)
     return ranges
 
 

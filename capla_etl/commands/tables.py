@@ -9,27 +9,26 @@ import sys
 from pathlib import Path
 
 from capla_etl.commands import published
+from capla_etl.stats.conventions import CONVENTIONS
 
-CHOICES = ("protocol", "r", "sas")
 NOTE = "Not the study's own tables: recomputed from the published warehouse by the statistical defaults of `{}` and the parameters of today's dbt_project.yml."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla tables``."""
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write the tables (made when missing)")
-    parser.add_argument("--conventions", choices=CHOICES, default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
+    parser.add_argument("--conventions", choices=list(CONVENTIONS), default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Compute the study's tables by the defaults of R or SAS, as CSV and Parquet."""
     from capla_etl.report.files import write_tables
-    from capla_etl.stats.conventions import conventions
     from capla_etl.study_tables import LISTINGS, recompute
 
     if not published.is_there():
         return 1
     with published.opened() as connection:
-        computed = recompute(connection, conventions(options.conventions))
+        computed = recompute(connection, CONVENTIONS[options.conventions])
     try:
         written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder, NOTE.format(options.conventions))
     except OSError as error:

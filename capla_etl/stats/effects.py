@@ -250,11 +250,13 @@ def _weighted_effect(outcome: Outcome, data: pd.DataFrame, method: str, caveat: 
         f"effective patients: caplacizumab {sizes[0]:.0f}, control {sizes[1]:.0f}", _one_group_countries(data, "compared with controls of other countries"), caveat
     )
     if outcome.over_time:
-        fit = cox.cox_regression(data, [EXPOSED], weights="weight", cluster="patient_id", ties=conventions.ties)
         # Without the test of proportional hazards: it takes weights for numbers of patients.
-        return _of_table(fit.table, _counts(data), method, join_caveats(_cause_specific(data), caveat))
-    found = weighting.weighted_risks(data["event"], data[EXPOSED], data["weight"]).set_index("quantity").loc["ratio"]
-    return Effect("risk_ratio", found["estimate"], found["lower"], found["upper"], found["p_value"], _counts(data), method, caveat, plain_reason(found["reason"]))
+        found = weighting.weighted_hazard_ratio(data, EXPOSED, data["weight"], ties=conventions.ties)
+        caveat = join_caveats(_cause_specific(data), caveat)
+    else:
+        found = weighting.weighted_risks(data["event"], data[EXPOSED], data["weight"]).set_index("quantity").loc["ratio"]
+    measure = "hazard_ratio" if outcome.over_time else "risk_ratio"
+    return Effect(measure, found.estimate, found.lower, found.upper, found.p_value, _counts(data), method, caveat, plain_reason(found.reason))
 
 
 def _with_countries(data: pd.DataFrame, covariates: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:

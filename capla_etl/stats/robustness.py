@@ -107,10 +107,11 @@ def table8(
         weights = effects.plain_reason(why) or ""
     rows: list[dict] = []
     for outcome in OUTCOMES:
-        for rule_set in rule_sets:
+        by_default = outcome.prepare(default, settings.follow_up_days)
+        for rule_set in rule_sets if outcome.by_rule else rule_sets[:1]:
             is_default = rule_set == settings.default_rule_set
-            data = outcome.prepare(by_rule_set[rule_set], settings.follow_up_days)
-            if not is_default and (not outcome.by_rule or outcome.decides_as(data, outcome.prepare(default, settings.follow_up_days))):
+            data = by_default if is_default else outcome.prepare(by_rule_set[rule_set], settings.follow_up_days)
+            if not is_default and outcome.decides_as(data, by_default):
                 continue
             found = _main_analyses(outcome, data, weights, settings, conventions)
             if is_default:

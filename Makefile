@@ -30,8 +30,7 @@ bench: $(READY)
 	@$(BIN)/python tests/benchmark/bench_statistics.py
 
 ui: $(READY)
-	@echo "Dagster: http://127.0.0.1:$(PORT)   (Ctrl+C stops it)"
-	@set -a; . ./.env; exec $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+	@exec $(BIN)/capla ui --port $(PORT)
 
 # The environment: two tools, then everything in the lock, then this package. All checked against their hashes.
 $(READY): requirements.lock requirements-build.lock pyproject.toml

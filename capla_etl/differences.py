@@ -18,13 +18,17 @@ import pandas as pd
 
 from capla_etl import paths
 from capla_etl.centres.history import distinct_submissions
-from capla_etl.centres.load import centre_ids
 from capla_etl.centres.sql import identifier, quote
+from capla_etl.centres.status import good_loads
 from capla_etl.code import code_digest
 from capla_etl.inputs import inputs_of
 
 #: Columns of marts.patient that say where a record came from or follow from the date of the submission alone.
 _NOT_COMPARED = {"submission", "source_file", "source_sheet", "source_row"}
+
+
+class RebuildFailed(Exception):
+    """An earlier state of the study cannot be rebuilt from what is there now; the message is for people."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _numbers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def day_before_the_latest() -> date | None:
     """The last day on which the study stood as before its latest submission; none where no centre has sent twice."""
-    folders = [distinct_submissions(paths.data_raw() / centre, paths.as_of()) for centre in centre_ids()]
+    folders = [distinct_submissions(load.sent_to, load.submission) for load in good_loads().values() if load.sent_to.is_dir()]
     resubmitted = [date.fromisoformat(submissions[-1].name) for submissions in folders if len(submissions) > 1]
     return max(resubmitted) - timedelta(days=1) if resubmitted else None
 
@@ -144,7 +148,7 @@ def rebuild(day: date, fresh: bool = False) -> Path:
         fresh: rebuild in any case; else an earlier rebuild from the same inputs by the same code is taken.
 
     Raises:
-        RuntimeError: the rebuild failed; the message is what it printed.
+        RebuildFailed: not every centre can be loaded as it was then; the message is what the rebuild printed.
     """
     folder = paths.rebuilds() / day.isoformat()
     receipt = folder / "inputs.json"
@@ -158,6 +162,6 @@ def rebuild(day: date, fresh: bool = False) -> Path:
     environment["CAPLA_DATA_RAW"] = str(paths.data_raw())
     ran = subprocess.run([sys.executable, "-m", "capla_etl.cli", "study"], env=environment, capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise RuntimeError(f"the study as of {day} cannot be rebuilt:\n{ran.stdout}{ran.stderr}")
+        raise RebuildFailed(f"the study as of {day} cannot be rebuilt:\n{ran.stdout}{ran.stderr}")
     receipt.write_text(json.dumps(made_from), encoding="utf-8")
     return published

@@ -8,8 +8,8 @@ from datetime import date
 
 from capla_etl import paths
 from capla_etl.centres.corrections import answers, corrections
-from capla_etl.centres.load import centre_ids
 from capla_etl.centres.read import submissions
+from capla_etl.centres.status import centre_ids
 
 
 def inputs_of(day: date) -> dict[str, dict[str, str]]:

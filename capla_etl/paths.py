@@ -2,6 +2,7 @@
 
 ``CAPLA_DATA_RAW``   folder with one sub-folder per centre (default: ``data_raw/`` of the repository)
 ``CAPLA_WAREHOUSE``  folder for everything the pipeline writes (default: ``warehouse/`` of the repository)
+``CAPLA_PAGES``      address at which ``capla ui`` serves the pages, for links in Dagster (default: http://127.0.0.1:3001)
 ``CAPLA_AS_OF``      date (YYYY-MM-DD): only submissions up to it count, so that an earlier state can be rebuilt (default: all)
 
 Read at every call, so that a test can point elsewhere. No study logic here.
@@ -78,6 +79,21 @@ def rebuilds() -> Path:
 def releases() -> Path:
     """One folder per frozen release."""
     return warehouse() / "releases"
+
+
+def dbt_docs() -> Path:
+    """dbt's documentation of every model, column and test: one self-contained page."""
+    return warehouse() / "dbt_docs"
+
+
+def pages() -> dict[str, Path]:
+    """What ``capla ui`` serves beside Dagster: published pages by the first part of their address, nothing else of the warehouse folder."""
+    return {p.name: p for p in (report(), outputs(), data_docs(), differences(), dbt_docs())}
+
+
+def pages_address() -> str:
+    """Where ``capla ui`` serves them, on this machine only."""
+    return os.environ.get("CAPLA_PAGES", "http://127.0.0.1:3001")
 
 
 def data_docs() -> Path:

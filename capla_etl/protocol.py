@@ -1,10 +1,11 @@
 """The study's parameters, read from where each is declared once: ``vars`` of ``dbt_project/dbt_project.yml``, with the comment beside it as its source.
 
-No default is given here: an unknown name is an error.
+No default is given here: an unknown name is an error. ``CAPLA_RULE_SET`` names another rule set than the declared default, for a variant of the study.
 """
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import yaml
@@ -21,13 +22,23 @@ class Parameter:
     source: str
 
 
-@cache
+#: The parameter that a variant of the study may replace.
+RULE_SET = "default_rule_set"
+
+
 def parameters() -> dict[str, Parameter]:
-    """All parameters by name, in the order of the protocol.
+    """All parameters by name, in the order of the protocol, as they are in force.
 
     Raises:
         ValueError: a parameter without a comment; the source is part of the declaration.
     """
+    declared = _declared()
+    other = os.environ.get("CAPLA_RULE_SET")
+    return declared | {RULE_SET: replace(declared[RULE_SET], value=other, source="chosen for this variant of the study")} if other else declared
+
+
+@cache
+def _declared() -> dict[str, Parameter]:
     text = (paths.DBT_PROJECT / "dbt_project.yml").read_text(encoding="utf-8")
     declared, found = yaml.safe_load(text)["vars"], {}
     heading = ""

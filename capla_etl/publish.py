@@ -11,6 +11,7 @@ import duckdb
 
 from capla_etl import paths
 from capla_etl.centres.sql import quote
+from capla_etl.variant import PROTECTED, profile
 
 
 def staged(published: Path) -> Path:
@@ -30,9 +31,7 @@ def publish() -> list[Path]:
     Raises:
         FileNotFoundError: something to publish has not been built; nothing is touched then.
     """
-    database = paths.published_database()
-    staged_paths = {p: staged(p) for p in (paths.outputs(), paths.data_docs(), paths.differences(), paths.report())}
-    sources = {database: paths.build_database(), **staged_paths}
+    sources = _sources()
     missing = [str(s) for s in sources.values() if not s.exists()]
     if missing:
         raise FileNotFoundError(f"not built yet, so nothing is published: {', '.join(missing)}")
@@ -40,6 +39,15 @@ def publish() -> list[Path]:
     for target, copy in fresh.items():
         _replace(target, copy)
     return list(sources)
+
+
+def _sources() -> dict[Path, Path]:
+    """What is published -> where it was built, the warehouse first; of the protected profile only what may leave the group."""
+    if profile() == PROTECTED:
+        protected = paths.outputs() / PROTECTED
+        return {protected: staged(paths.outputs()) / protected.name}
+    staged_paths = {p: staged(p) for p in (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs(), paths.report())}
+    return {paths.published_database(): paths.build_database(), **staged_paths}
 
 
 def _copy_beside(source: Path, target: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.status import centre_status
 from capla_etl.code import code_digest
 from capla_etl.differences import rebuild
 from capla_etl.digest import REPRODUCIBLE, table_digests
@@ -76,16 +77,21 @@ def check_free(name: str) -> Path:
     return folder
 
 
-def freeze(name: str) -> Path:
+def freeze(name: str, folder: Path) -> Path:
     """Lock the published study as a release; it must have been run from the present inputs with the present code just before.
+
+    Args:
+        name: the release's name.
+        folder: where it will be, as ``check_free`` gave it.
 
     Returns:
         The release's folder.
 
     Raises:
-        ReleaseRefused: the name is taken or not usable, or nothing is published.
+        ReleaseRefused: nothing is published, or a centre's newest submission is not in it: it could not be recomputed from the inputs.
     """
-    folder = check_free(name)
+    if behind := [s.centre_id for s in centre_status() if s.status != "current"]:
+        raise ReleaseRefused(f"the newest submission of {', '.join(behind)} is not in the study. A release holds what all centres sent: see `capla centre list`.")
     if missing := [str(p) for p in _published() if not p.exists()]:
         raise ReleaseRefused(f"nothing to freeze: {', '.join(missing)} not published. Run the study first.")
     fresh = folder.with_name(f".{name}.new")
@@ -113,17 +119,34 @@ def freeze(name: str) -> Path:
     return folder
 
 
+def release_names() -> list[str]:
+    """Every frozen release, in order of their names."""
+    return sorted(p.parent.name for p in paths.releases().glob(f"*/{MANIFEST}"))
+
+
+def verify_published() -> Verification:
+    """Recompute the published study from the inputs and compare every table.
+
+    Raises:
+        ReleaseRefused: nothing is published.
+        RebuildFailed: the study cannot be recomputed; the message is what the run printed.
+    """
+    if not paths.published_database().exists():
+        raise ReleaseRefused(f"nothing is published at {paths.published_database()}: run the study first.")
+    before = _digests(paths.published_database())
+    return Verification("the published study", _compare("recomputed table", before, _digests(rebuild(last_day(), fresh=True))))
+
+
 def verify(name: str) -> Verification:
     """Recompute a release from the inputs and compare.
 
     Raises:
         ReleaseRefused: there is no such release.
-        RuntimeError: the study cannot be recomputed; the message is what the run printed.
+        RebuildFailed: the study cannot be recomputed; the message is what the run printed.
     """
     folder = release_folder(name)
     if not (folder / MANIFEST).is_file():
-        there = sorted(p.name for p in paths.releases().glob("*") if (p / MANIFEST).is_file())
-        raise ReleaseRefused(f"no release {name!r}; there are {there}.")
+        raise ReleaseRefused(f"no release {name!r}; there are {release_names()}.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         frozen_tables = _digests(folder / paths.published_database().name)

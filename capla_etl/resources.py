@@ -5,16 +5,22 @@ Study logic and file locations do not belong here (``paths`` knows the latter).
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import duckdb
+from pydantic import Field
 
 from capla_etl import paths
+from capla_etl.build_lock import BuildInUse, hold_build
+from capla_etl.protocol import RULE_SET, parameter
+from capla_etl.variant import JOURNAL, Variant
 
 #: Tools that would otherwise report home. ``.env`` says the same to the Dagster command line.
 QUIET = {"DAGSTER_DISABLE_TELEMETRY": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
@@ -27,9 +33,48 @@ class DbtFailed(Exception):
     """dbt did not build what it was asked for; the message names each node that failed and why."""
 
 
+class Study(dg.ConfigurableResource):
+    """What this run computes: the study, or a variant of it that is built and published beside it (``warehouse/variants/``)."""
+
+    as_of: str = Field(
+        "", description="Day (YYYY-MM-DD): only submissions, corrections and answers up to it count. Empty: all. Published in warehouse/variants/, beside the study."
+    )
+    rule_set: str = Field(
+        "", description="Rule set that the tables use, one of those in outcomes.rule_set. Empty: the default of the protocol. Published in warehouse/variants/, beside the study."
+    )
+    profile: str = Field(
+        JOURNAL, description="journal: everything is published. protected: only what may leave the group (docs/PRIVACY.md), in warehouse/variants/, beside the study."
+    )
+
+    @contextlib.contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Study"]:
+        """The variant's settings in the environment while a step runs, where plain functions and dbt read them."""
+        variant = Variant(date.fromisoformat(self.as_of) if self.as_of else None, self.rule_set or None, self.profile)
+        before = {name: os.environ.get(name) for name in variant.environment()}
+        os.environ.update(variant.environment())
+        try:
+            yield self
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+    def begin(self, wait_seconds: float = 0) -> None:
+        """Take the warehouse for this run, so that no other run builds it meanwhile.
+
+        Raises:
+            dg.Failure: another run is still building it after ``wait_seconds``.
+        """
+        try:
+            hold_build(wait_seconds)
+        except BuildInUse as in_use:
+            raise dg.Failure(str(in_use), allow_retries=False) from None
+
+
 class Warehouse(dg.ConfigurableResource):
     """Short-lived connections to the DuckDB file being built; waits while another process holds its lock."""
 
+    study: dg.ResourceDependency[Study]
     lock_timeout_seconds: float = 60.0
 
     @contextlib.contextmanager
@@ -39,6 +84,7 @@ class Warehouse(dg.ConfigurableResource):
         Raises:
             duckdb.IOException: the file is still locked after ``lock_timeout_seconds``.
         """
+        self.study.begin()
         database = paths.build_database()
         database.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self.lock_timeout_seconds
@@ -59,6 +105,8 @@ class Warehouse(dg.ConfigurableResource):
 class Dbt(dg.ConfigurableResource):
     """dbt without a sub-process: no second start-up, and no ``dbt --version``, which asks the package index."""
 
+    study: dg.ResourceDependency[Study]
+
     def build(self, nodes: Sequence[str]) -> list:
         """Run ``dbt build`` for these models and tests (names), nothing else.
 
@@ -68,18 +116,39 @@ class Dbt(dg.ConfigurableResource):
         Raises:
             DbtFailed: dbt stopped before running anything, or reported fewer nodes than it was asked for.
         """
-        target = paths.warehouse() / "build" / "dbt"
-        target.mkdir(parents=True, exist_ok=True)
+        target = _target()
         parsed = paths.DBT_PROJECT / "target" / "partial_parse.msgpack"
         if parsed.exists():
             shutil.copy(parsed, target / parsed.name)
-        answer = _invoke(["build", "--indirect-selection", "empty", "--exclude-resource-type", "unit_test", "--select", *nodes], target)
+        rules = ["--vars", json.dumps({RULE_SET: parameter(RULE_SET)})] if os.environ.get("CAPLA_RULE_SET") else []
+        answer = _invoke(["build", *rules, "--indirect-selection", "empty", "--exclude-resource-type", "unit_test", "--select", *nodes], target)
         if answer.result is None:
             raise DbtFailed(f"dbt stopped before it ran anything: {answer.exception}")
         results = list(answer.result.results)
         if missing := set(nodes) - {r.node.name for r in results}:
             raise DbtFailed(f"dbt says nothing about {len(missing)} of {len(nodes)} nodes: {', '.join(sorted(missing)[:10])}")
         return results
+
+
+    def write_docs(self, folder: Path) -> Path:
+        """dbt's documentation of the models as they were built last, as ``index.html``: one page that needs no server and no network.
+
+        Raises:
+            DbtFailed: dbt could not write it.
+        """
+        target = _target()
+        answer = _invoke(["docs", "generate", "--static", "--no-compile"], target)
+        if not answer.success:
+            raise DbtFailed(f"dbt did not write its documentation: {answer.exception}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.copy(target / "static_index.html", folder / "index.html")
+
+
+def _target() -> Path:
+    """Where dbt keeps what it compiled."""
+    target = paths.warehouse() / "build" / "dbt"
+    target.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _invoke(command: list[str], target: Path):

@@ -76,6 +76,11 @@ def sensitivity_settings() -> robustness.Settings:
     )
 
 
+def study_table(name: str) -> StudyTable:
+    """The table of this name, by the parameters in force; ``StopIteration`` when there is none."""
+    return next(table for table in study_tables() if table.name == name)
+
+
 def study_tables(by: Conventions | None = None) -> list[StudyTable]:
     """All tables, each after those that it is computed from.
 

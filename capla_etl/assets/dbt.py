@@ -7,8 +7,10 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
-from capla_etl.assets.preview import table_metadata
+from capla_etl import paths
+from capla_etl.assets.preview import links, table_metadata
 from capla_etl.assets.record import Counted, keep
+from capla_etl.publish import staged
 from capla_etl.resources import WRITER_POOL, Dbt, Warehouse, manifest
 
 OWNERS = {
@@ -82,3 +84,15 @@ def _materialization(connection, key: dg.AssetKey, result) -> dg.MaterializeResu
     return dg.MaterializeResult(key, metadata=table_metadata(connection, ".".join(key.path), meanings) | {"seconds": round(result.execution_time, 3)})
 
 
+@dg.asset(
+    key=["report", "dbt_docs"],
+    deps=[TRANSLATOR.get_asset_key(model) for model in MODELS.values()],
+    group_name="report",
+    kinds={"dbt", "html"},
+    owners=OWNERS["marts"],
+    pool=WRITER_POOL,
+)
+def dbt_docs(dbt: Dbt) -> dg.MaterializeResult:
+    """dbt's own documentation: every model with its SQL, columns, tests and lineage, as one page. Synthetic data."""
+    page = dbt.write_docs(staged(paths.dbt_docs()))
+    return dg.MaterializeResult(metadata={"summary": f"one page, {page.stat().st_size // 1024:,} KiB"} | links([paths.dbt_docs() / page.name]))

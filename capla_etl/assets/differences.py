@@ -8,7 +8,7 @@ import pandas as pd
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.study import BIOSTATISTICS
-from capla_etl.differences import compare_warehouses, day_before_the_latest, rebuild
+from capla_etl.differences import RebuildFailed, compare_warehouses, day_before_the_latest, rebuild
 from capla_etl.publish import staged
 from capla_etl.report.differences import write_differences
 from capla_etl.report.files import write_tables
@@ -32,7 +32,12 @@ def differences(warehouse: Warehouse) -> dg.MaterializeResult:
     if since is None:
         (folder / "README.md").write_text("# What moved\n\nNo centre has sent twice: there is nothing to compare. Synthetic data.\n", encoding="utf-8")
         return dg.MaterializeResult(metadata={"summary": "no centre has sent twice"})
-    before = rebuild(since)
+    try:
+        before = rebuild(since)
+    except RebuildFailed as failed:
+        note = f"# What moved\n\nNot compared: the study as it stood on {since} cannot be rebuilt from the files and specs that are there now.\n\n```\n{failed}\n```\n\nSynthetic data.\n"
+        (folder / "README.md").write_text(note, encoding="utf-8")
+        return dg.MaterializeResult(metadata={"summary": f"NOT COMPARED with {since}: that state cannot be rebuilt", "why": dg.MetadataValue.text(str(failed))})
     with warehouse.connect() as connection:
         changes, withdrawn = (connection.execute(f"select * from quality.{t}").df() for t in ("submission_change", "withdrawn_patient"))
         connection.execute("checkpoint")

@@ -2,12 +2,10 @@
 
 import dagster as dg
 
-from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.preview import markdown, table_metadata
 from capla_etl.assets.study import BIOSTATISTICS, write
-from capla_etl.centres.load import centre_ids
-from capla_etl.centres.spec import load_spec
+from capla_etl.centres.status import good_loads
 from capla_etl.explain.cells import evidence_cells
 from capla_etl.protocol import parameter
 from capla_etl.resources import WRITER_POOL, Warehouse
@@ -49,7 +47,7 @@ MEMBERSHIP = {
 )
 def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per record that evidence names and cell of it: file, sheet, row, column and the text as sent. Synthetic data."""
-    specs = {centre_id: load_spec(paths.data_raw() / centre_id / "centre.yml") for centre_id in centre_ids()}
+    specs = {centre_id: load.spec for centre_id, load in good_loads().items()}
     with warehouse.connect() as connection:
         write(connection, "outcomes.evidence_cell", evidence_cells(connection, specs))
         return dg.MaterializeResult(metadata=table_metadata(connection, "outcomes.evidence_cell", MEANINGS))

@@ -1,10 +1,12 @@
 """What assets show of a table in Dagster: its columns, its number of rows, a few rows as Markdown. Which rows may be shown is the caller's choice."""
 
+from pathlib import Path
+
 import dagster as dg
 import duckdb
 import pandas as pd
 
-from capla_etl import fields
+from capla_etl import fields, paths
 
 
 def markdown(frame: pd.DataFrame, rows: int = 30) -> dg.MarkdownMetadataValue:
@@ -18,6 +20,11 @@ def markdown(frame: pd.DataFrame, rows: int = 30) -> dg.MarkdownMetadataValue:
     lines = [list(frame.columns), ["---"] * len(frame.columns), *([text(v) for v in row] for row in frame.head(rows).itertuples(index=False))]
     rest = f"\n\n{len(frame) - rows} more rows" if len(frame) > rows else ""
     return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines) + rest)
+
+
+def links(published: list[Path]) -> dict[str, dg.MetadataValue]:
+    """Published pages as links that open from Dagster while ``capla ui`` serves them, by their places."""
+    return {page.relative_to(paths.warehouse()).as_posix(): dg.MetadataValue.url(f"{paths.pages_address()}/{page.relative_to(paths.warehouse())}") for page in published}
 
 
 def markdown_list(lines: list[str]) -> dg.MarkdownMetadataValue:

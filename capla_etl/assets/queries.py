@@ -13,7 +13,7 @@ from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.preview import markdown, markdown_list, table_metadata
 from capla_etl.assets.report import outputs
 from capla_etl.assets.study import write
-from capla_etl.centres.load import centre_ids
+from capla_etl.centres.status import good_loads
 from capla_etl.publish import staged
 from capla_etl.quality.queries import COLUMNS, query_table
 from capla_etl.quality.workbook import write_workbooks
@@ -47,7 +47,7 @@ SOURCES = [
 def query(warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per question to a centre: where it is in the files, what was found, what is asked, its status and the answer."""
     with warehouse.connect() as connection:
-        frame = query_table(connection, [paths.data_raw() / centre_id for centre_id in centre_ids()], paths.as_of())
+        frame = query_table(connection, list(good_loads().values()), paths.as_of())
         write(connection, "quality.query", frame)
         counts = pd.crosstab([frame["centre_id"], frame["category"]], frame["status"]).reset_index()
         summary = ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().sort_index(ascending=False).items()) or "no question"
@@ -68,7 +68,7 @@ def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
     folder = staged(paths.outputs()) / "queries"
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:
-        written = write_workbooks(connection, centre_ids(), folder)
+        written = write_workbooks(connection, list(good_loads()), folder)
     return dg.MaterializeResult(metadata={"summary": f"{len(written)} workbooks", "workbooks": markdown_list([path.name for path in written])})
 
 

@@ -10,12 +10,11 @@ import pandas as pd
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.checks import TABLES
+from capla_etl.assets.dbt import dbt_docs
 from capla_etl.assets.differences import differences
 from capla_etl.assets.lineage import lineage_assets
-from capla_etl.assets.preview import markdown_list
+from capla_etl.assets.preview import links, markdown_list
 from capla_etl.assets.study import BIOSTATISTICS, study_assets
-from capla_etl.centres.load import centre_ids
-from capla_etl.centres.spec import load_spec
 from capla_etl.protocol import parameter, parameters
 from capla_etl.publish import publish, staged
 from capla_etl.quality.expectations import build_data_docs
@@ -27,7 +26,7 @@ from capla_etl.report.methods import methods_paragraphs
 from capla_etl.report.protected import write_protected
 from capla_etl.report.strobe import strobe_items
 from capla_etl.report.tables import printed_tables
-from capla_etl.resources import WRITER_POOL, Warehouse
+from capla_etl.resources import WRITER_POOL, Study, Warehouse
 from capla_etl.stats.conventions import conventions
 from capla_etl.stats.labels import ANALYSES
 from capla_etl.stats.study import deaths
@@ -106,12 +105,11 @@ def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
 def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -> ReportInputs:
     """What the report shows, from the warehouse, the centres' specs and the figures among the outputs."""
     shown = {name: read(connection, relation) for name, relation in SHOWN.items()}
-    centres = [load_spec(paths.data_raw() / centre_id / "centre.yml").centre.model_dump() for centre_id in centre_ids()]
     return ReportInputs(
         **shown,
         figures=files.svg_by_name(outputs_folder / f"{name}.svg" for name in figures.CAPTIONS if (outputs_folder / f"{name}.svg").exists()),
         checks=connection.execute(CHECKS).df(),
-        centres=pd.DataFrame(centres).rename(columns={"id": "centre_id"}),
+        centres=connection.execute("select centre_id, name, country from quality.centre_status where submission is not null").df(),
         parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
         methods=methods_of(shown["results"]),
         strobe=strobe_items(),
@@ -145,7 +143,7 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     kinds={"python", "html"},
     owners=DATA_MANAGEMENT,
 )
-def data_docs() -> dg.MaterializeResult:
+def data_docs(study: Study) -> dg.MaterializeResult:
     """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts. Synthetic data."""
     index = build_data_docs(staged(paths.data_docs()))
     return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": dg.MetadataValue.path(index)})
@@ -153,16 +151,17 @@ def data_docs() -> dg.MaterializeResult:
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[outputs, protected, html_report, data_docs, differences, *lineage_assets, asset_key("queries.workbooks")],
+    deps=[outputs, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, asset_key("queries.workbooks")],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
     pool=WRITER_POOL,
 )
-def published() -> dg.MaterializeResult:
+def published(study: Study) -> dg.MaterializeResult:
     """The warehouse, tables, report and Data Docs that users open, each replaced whole and only after everything before succeeded."""
     places = publish()
-    return dg.MaterializeResult(metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])})
+    pages = [page for page in (paths.report(), paths.data_docs() / "index.html", paths.dbt_docs() / "index.html", paths.differences()) if page.exists()]
+    return dg.MaterializeResult(metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])} | links(pages))
 
 
 report_assets = [outputs, protected, html_report, data_docs, differences, published]

@@ -15,7 +15,7 @@ from capla_etl.report import figures
 from capla_etl.report.tables import printed_sensitivity
 from capla_etl.resources import WRITER_POOL, Warehouse
 from capla_etl.stats.audit import audit, contradictions
-from capla_etl.study_tables import StudyTable, read, study_tables
+from capla_etl.study_tables import StudyTable, read, study_table, study_tables
 
 BIOSTATISTICS = ["team:biostatistics"]
 
@@ -116,7 +116,8 @@ def study_asset(table: StudyTable):
     )
     def materialize(warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
-            frame = table.compute(**{argument: read(connection, relation) for argument, relation in table.inputs.items()})
+            computed = study_table(table.name)  # anew: a variant's parameters are set when the run starts
+            frame = computed.compute(**{argument: read(connection, relation) for argument, relation in table.inputs.items()})
             write(connection, f"study.{table.name}", frame)
             return dg.MaterializeResult(metadata=table_metadata(connection, f"study.{table.name}", MEANINGS) | show(frame))
 

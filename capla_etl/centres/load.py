@@ -20,15 +20,16 @@ import pyarrow.parquet as pq
 
 from capla_etl import fields as study
 from capla_etl import paths
-from capla_etl.centres.corrections import apply_corrections, as_sent, content_hash_with, corrections_in_force
+from capla_etl.centres.corrections import ANSWERS, answers, apply_corrections, as_sent, content_hash_with, corrections_in_force
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.free_text import SCAN
 from capla_etl.centres.harmonise import Harmoniser
 from capla_etl.centres.history import CHANGE, WITHDRAWN, compare, distinct_submissions, history, read_current
 from capla_etl.centres.pseudonym import KeyRefused, fingerprint, patient_key
-from capla_etl.centres.read import RawTable, content_hash, submissions
+from capla_etl.centres.read import RawTable, content_hash
 from capla_etl.centres.spec import Spec, load_spec
 from capla_etl.centres.sql import quote
+from capla_etl.centres.status import SPEC, CentreStatus, centre_status, forget_refusal, good_loads, receipt_of, received, record_refusal, status_table
 
 #: A file of which more rows are refused than this, and at least so many, stops its centre.
 LARGEST_REFUSED_SHARE = 0.1
@@ -54,22 +55,29 @@ class CentreLoad:
     refused: pd.DataFrame
 
 
-def centre_ids() -> list[str]:
-    """Centres with a folder and a spec, in order of their codes; of an earlier state those that had submitted by then."""
-    folders = sorted(p.parent for p in paths.data_raw().glob("*/centre.yml"))
-    return [f.name for f in folders if paths.as_of() is None or submissions(f, paths.as_of())]
-
-
 def load_centre(centre_id: str) -> CentreLoad:
     """Read, harmonise and validate a centre's current submission, then replace its last good load.
 
     Raises:
         CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared; a file was refused in large part;
-            or the pipeline failed on it in a way that nobody foresaw. The last good load stays.
+            or the pipeline failed on it in a way that nobody foresaw. The last good load stays, and why is kept beside it.
+        OSError: a file cannot be reached or went away while it was read: trying again may help.
     """
+    fingerprint_received = received(paths.data_raw() / centre_id)
     try:
-        return _load(centre_id)
-    except CentreRefused:
+        load = _foreseen(centre_id, fingerprint_received)
+    except CentreRefused as refused:
+        record_refusal(centre_id, fingerprint_received, refused.problems)
+        raise
+    forget_refusal(centre_id)
+    return load
+
+
+def _foreseen(centre_id: str, fingerprint_received: str) -> CentreLoad:
+    """The load; whatever nobody foresaw refuses the centre like everything else that is wrong with it."""
+    try:
+        return _load(centre_id, fingerprint_received)
+    except (CentreRefused, OSError):
         raise
     except Exception as error:
         # The error's own text may hold a patient's value, so only its kind and place are passed on.
@@ -79,13 +87,14 @@ def load_centre(centre_id: str) -> CentreLoad:
         raise CentreRefused(centre_id, [problem]) from None
 
 
-def _load(centre_id: str) -> CentreLoad:
+def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
     sent = read_current(spec, folder, paths.as_of())
     *earlier, submission = distinct_submissions(folder, paths.as_of())
     cutoff = date.fromisoformat(submission.name)
     declared = corrections_in_force(folder, cutoff, paths.as_of())
+    answers(folder)  # read for what is asked (quality.query): an entry that cannot be read refuses the centre here, not the study there
     raws, corrected = apply_corrections(sent, declared, spec)
     key = _key(centre_id)
     harmonised = Harmoniser(spec, raws, cutoff, key).run()
@@ -109,7 +118,7 @@ def _load(centre_id: str) -> CentreLoad:
             [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."],
         )
     sha = content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
-    receipt = {"centre_id": centre_id, "submission": submission.name, "content_hash": sha, "key_fingerprint": fingerprint(key)}
+    receipt = receipt_of(centre_id, fingerprint_received, cutoff) | {"content_hash": sha, "key_fingerprint": fingerprint(key)}
     _promote(centre_id, tables, receipt)
     refused = (
         quarantine.to_pandas()
@@ -158,8 +167,13 @@ def _since_the_last(spec: Spec, earlier: list[Path], sent: list[RawTable], cutof
     changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
     if earlier:
         day_before = date.fromisoformat(earlier[-1].name)
-        before = read_current(spec, earlier[-1].parent, day_before)
-        changes, gone = compare(spec, before, sent, (day_before, cutoff))
+        try:
+            before = read_current(spec, earlier[-1].parent, day_before)
+        except CentreRefused:  # the centre has changed its files since, and its spec with them
+            unknown = {"centre_id": spec.centre.id, "submission": cutoff, "previous_submission": day_before, "change": "not_comparable"}
+            changes = pa.Table.from_pylist([{name: unknown.get(name, "") for name in CHANGE.names}], schema=CHANGE)
+        else:
+            changes, gone = compare(spec, before, sent, (day_before, cutoff))
     return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}
 
 
@@ -175,6 +189,9 @@ def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None
     fresh.mkdir(parents=True)
     for name, table in tables.items():
         pq.write_table(table, fresh / f"{name}.parquet", compression="zstd")
+    for name in (SPEC, ANSWERS):
+        if (paths.data_raw() / centre_id / name).is_file():
+            shutil.copyfile(paths.data_raw() / centre_id / name, fresh / name)
     (fresh / "load.json").write_text(json.dumps(receipt, indent=1), encoding="utf-8")
     if target.exists():
         target.rename(old)
@@ -182,46 +199,48 @@ def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None
     shutil.rmtree(old, ignore_errors=True)
 
 
-def assemble(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Schemas raw, harmonised and quality of the warehouse from every centre's load.
+def assemble(con: duckdb.DuckDBPyConnection) -> list[CentreStatus]:
+    """Schemas raw, harmonised and quality of the warehouse from every centre's last good load.
+
+    A centre of which nothing could ever be loaded is not in the study; ``quality.centre_status`` says so, and of every other one where it stands.
 
     Args:
         con: an open connection to the build database.
 
     Returns:
-        Table -> row count, for the tables of schemas harmonised and quality.
+        Where every centre stands.
 
     Raises:
-        CentreRefused: a centre has no load, or loads were made with different keys.
+        CentreRefused: a centre was never tried, none has a good load, or loads do not belong together.
     """
-    centres = centre_ids()
-    missing = [c for c in centres if not (paths.centre_loads() / c / "load.json").is_file()]
-    if missing or not centres:
-        raise CentreRefused(
-            ", ".join(missing) or "no centre", ["no load to assemble: load the centre first, or remove its folder from the data."]
-        )
-    _check_one_key(centres)
+    statuses = centre_status()
+    loads = good_loads()
+    if untried := [s.centre_id for s in statuses if s.status == "not_loaded" and not s.problems]:
+        raise CentreRefused(", ".join(untried), ["no load to assemble: load the centre first, or remove its folder from the data."])
+    if not loads:
+        problems = [p for s in statuses for p in s.problems]
+        raise CentreRefused("no centre", problems or [f"{paths.data_raw()} has no folder with a {SPEC}."])
+    _check_one_key(list(loads))
     for schema in ("raw", "harmonised", "quality"):
         con.execute(f"create schema if not exists {schema}")
     stale = con.execute("select table_name from information_schema.tables where table_schema = 'raw'").fetchall()
     for (table,) in stale:
         con.execute(f'drop table raw."{table}"')
-    for centre in centres:
-        for path in sorted((paths.centre_loads() / centre).glob("raw.*.parquet")):
+    for load in loads.values():
+        for path in sorted(load.folder.glob("raw.*.parquet")):
             con.execute(f'create table raw."{path.stem.removeprefix("raw.")}" as select * from read_parquet({quote(str(path))})')
-    counts = {}
-    combined = [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")] + [f"quality.{t}" for t in QUALITY_TABLES]
-    for table in combined:
-        parts = [quote(str(_part(centre, table))) for centre in centres]
+    for table in [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")] + [f"quality.{t}" for t in QUALITY_TABLES]:
+        parts = [quote(str(_part(centre, table))) for centre in loads]
         con.execute(f"create or replace table {table} as select * from read_parquet([{', '.join(parts)}])")
+    con.register("statuses", status_table(statuses))
+    con.execute("create or replace table quality.centre_status as select * from statuses")
+    con.unregister("statuses")
     _check_references(con)
     for name, target in study.tables().items():
         con.execute(f"comment on table harmonised.{name} is {quote(target.grain)}")
         for column in target.all_columns:
             con.execute(f"comment on column harmonised.{name}.{column} is {quote(study.fields()[column].meaning)}")
-    for table in combined:
-        counts[table] = con.execute(f"select count(*) from {table}").fetchone()[0]
-    return counts
+    return statuses
 
 
 def _check_one_key(centres: list[str]) -> None:

@@ -173,6 +173,7 @@ class Centre(_Strict):
     id: str = Field(pattern=r"^[A-Z]{2}\d{2}$")
     name: str
     country: str
+    submits_every_days: int | None = Field(default=None, ge=1)
 
 
 class Lists(_Strict):

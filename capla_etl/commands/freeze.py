@@ -4,12 +4,13 @@ import argparse
 from datetime import date
 
 from capla_etl.commands import study
+from capla_etl.variant import JOURNAL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla freeze``."""
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
-    about = "freeze the study with the submissions up to this date (YYYY-MM-DD); the published study is then that one, until the next run"
+    about = "freeze the study with the submissions up to this date (YYYY-MM-DD)"
     parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help=about)
 
 
@@ -18,10 +19,10 @@ def run(options: argparse.Namespace) -> int:
     from capla_etl.releases import ReleaseRefused, check_free, freeze
 
     try:
-        check_free(options.name)
-        if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of)):
+        folder = check_free(options.name)
+        if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of, rule_set=None, profile=JOURNAL)):
             return status
-        folder = freeze(options.name)
+        freeze(options.name, folder)
     except ReleaseRefused as refused:
         print(f"\nNot frozen: {refused}")
         return 1

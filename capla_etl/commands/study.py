@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from capla_etl import paths
+from capla_etl.variant import JOURNAL, PROFILES, PROTECTED, Variant, profile
 
 STARTED = time.monotonic()
 
@@ -43,6 +44,7 @@ class Progress:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.failures: list[str] = []
+        self.refused: list[str] = []
         self._started: dict[str, float] = {}
         self._seen: dict[str, list] = defaultdict(list)
 
@@ -59,12 +61,20 @@ class Progress:
             self._started[step] = time.monotonic()
         elif kind in ("ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION"):
             self._seen[step].append(event)
+            if kind == "ASSET_CHECK_EVALUATION":
+                self._refused(event.asset_check_evaluation_data)
         elif kind in ("STEP_SUCCESS", "STEP_FAILURE"):
             self.seconds[_stage(step)] += time.monotonic() - self._started[step]
             failed = kind == "STEP_FAILURE"
             self.line(_stage(step), f"{step.split('__')[-1]}: {'FAILED' if failed else self._summary(step)}")
             if failed:
                 self.failures.append(self._blocked(step) or _reason(step, event.step_failure_data))
+
+    def _refused(self, check) -> None:
+        """A centre whose newest submission is not in the study: its check says why."""
+        if check.asset_key.path[0] == "centre" and check.check_name == "accepted" and not check.passed:
+            said = check.metadata["problems"].value if "problems" in check.metadata else check.description
+            self.refused.append(f"{check.asset_key.path[1]}: {check.description}\n{said}")
 
     @property
     def started(self) -> int:
@@ -113,14 +123,20 @@ def _quiet() -> None:
     warnings.simplefilter("ignore")
 
 
-def _instance():
-    """The persistent Dagster instance: the UI shows the runs of the terminal too."""
-    import dagster as dg
-
+def dagster_home() -> Path:
+    """Folder of the persistent Dagster instance, with its settings: the UI shows the runs of the terminal too."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(paths.ROOT / ".dagster_home")))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
+    return home
+
+
+def _instance():
+    """The persistent Dagster instance."""
+    import dagster as dg
+
+    dagster_home()
     return dg.DagsterInstance.get()
 
 
@@ -151,7 +167,7 @@ def _end_dead_runs(instance) -> None:
 
 
 def run_study(verbose: bool) -> int:
-    """The job ``study`` in this process; 0 when all was built and published, else 1."""
+    """The job ``study`` in this process; 0 when all was built and published with every centre's newest submission, else 1."""
     gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
     progress = Progress()
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
@@ -181,7 +197,7 @@ def run_study(verbose: bool) -> int:
     steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
     progress.seconds["orchestration"] = running - steps
     _close(progress, result.success, len(job.nodes))
-    return 0 if result.success else 1
+    return 0 if result.success and not progress.refused else 1
 
 
 def _close(progress: Progress, success: bool, steps: int) -> None:
@@ -189,12 +205,22 @@ def _close(progress: Progress, success: bool, steps: int) -> None:
     total = progress.seconds["environment"] + time.monotonic() - STARTED
     print("\nWall time      " + ", ".join(f"{stage} {progress.seconds[stage]:.1f} s" for stage in STAGES) + f"; total {total:.1f} s")
     if success:
-        _print_rows()
-        places = {"Warehouse": paths.published_database(), "Tables": paths.outputs(), "Report": paths.report(), "Data Docs": paths.data_docs() / "index.html"}
-        print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
+        _print_published()
+        if progress.refused:
+            print(f"\nPUBLISHED WITHOUT THE NEWEST SUBMISSION of {len(progress.refused)} centre(s); the others are up to date.\n\n" + "\n\n".join(progress.refused))
         return
     print(f"\nNOT PUBLISHED. Steps failed: {len(progress.failures)}; not run because of them: {steps - progress.started}.")
-    print("The last published warehouse, tables and report are as they were.\n\n" + "\n\n".join(progress.failures))
+    print("The last published warehouse, tables and report are as they were.\n\n" + "\n\n".join([*progress.failures, *progress.refused]))
+
+
+def _print_published() -> None:
+    """What was published and where."""
+    if profile() == PROTECTED:
+        print(f"\nProtected      {paths.outputs() / PROTECTED}")
+        return
+    _print_rows()
+    places = {"Warehouse": paths.published_database(), "Tables": paths.outputs(), "Report": paths.report(), "Data Docs": paths.data_docs() / "index.html"}
+    print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
 
 
 def _print_rows() -> None:
@@ -211,11 +237,13 @@ def _print_rows() -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla study``."""
     parser.add_argument("--verbose", action="store_true", help="show everything that Dagster logs")
-    parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help="only submissions up to this date (YYYY-MM-DD), as the study stood then")
+    beside = "; published in warehouse/variants/, beside the study"
+    parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help="only submissions up to this date (YYYY-MM-DD), as the study stood then" + beside)
+    parser.add_argument("--rule-set", metavar="NAME", help="the rule set that the tables use, one of those in outcomes.rule_set" + beside)
+    parser.add_argument("--profile", choices=PROFILES, default=JOURNAL, help="protected: publish only what may leave the group" + beside)
 
 
 def run(options: argparse.Namespace) -> int:
     """The whole study, from the centres' files to the published report."""
-    if options.as_of:
-        os.environ["CAPLA_AS_OF"] = options.as_of.isoformat()
+    os.environ.update(Variant(options.as_of, options.rule_set, options.profile).environment())
     return run_study(options.verbose)

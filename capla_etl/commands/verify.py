@@ -10,11 +10,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Recompute a release from the inputs: identical, or what differs."""
+    from capla_etl.differences import RebuildFailed
     from capla_etl.releases import ReleaseRefused, verify
 
     try:
         found = verify(options.name)
-    except (ReleaseRefused, RuntimeError) as error:
+    except (ReleaseRefused, RebuildFailed) as error:
         print(f"Not verified: {error}")
         return 1
     if found.differs:

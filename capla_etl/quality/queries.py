@@ -10,7 +10,6 @@ import fnmatch
 import hashlib
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -19,7 +18,8 @@ from capla_etl.centres.corrections import Answered, answers
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.history import distinct_submissions
 from capla_etl.centres.read import RawTable, read_submission
-from capla_etl.centres.spec import JsonLines, Spec, Workbook, load_spec, withheld_columns
+from capla_etl.centres.spec import JsonLines, Spec, Workbook, withheld_columns
+from capla_etl.centres.status import GoodLoad
 
 #: A reported and a derived day of clinical response that are further apart than this are asked about.
 RESPONSE_DAYS_APART = 2
@@ -439,37 +439,39 @@ def _as_asked(centre_id: str, a: Answered, ids: dict) -> dict:
     }  # fmt: skip
 
 
-def query_table(con: duckdb.DuckDBPyConnection, folders: list[Path], as_of: date | None = None) -> pd.DataFrame:
-    """The table ``quality.query`` of a warehouse, with the answers beside the centres' specs.
+def query_table(con: duckdb.DuckDBPyConnection, loads: list[GoodLoad], as_of: date | None = None) -> pd.DataFrame:
+    """The table ``quality.query`` of a warehouse, with the answers that the loads were made with.
 
     Args:
         con: connection to a warehouse.
-        folders: the centres' folders.
+        loads: the centres' loads that the warehouse holds.
         as_of: date up to which submissions and answers count.
     """
-    specs = {folder.name: load_spec(folder / "centre.yml") for folder in folders}
+    specs = {load.centre_id: load.spec for load in loads}
     columns = field_columns(list(specs.values()))
     derived = derive(con, columns)
     seen: dict[str, date] = {}
-    for folder in folders:
-        its_queries = derived[derived["centre_id"] == folder.name]
-        seen |= first_seen(its_queries, columns, specs[folder.name], _submissions(specs[folder.name], folder, as_of))
+    for load in loads:
+        its_queries = derived[derived["centre_id"] == load.centre_id]
+        spec = specs[load.centre_id]
+        seen |= first_seen(its_queries, columns, spec, _submissions(spec, load))
     patients = con.execute("select centre_id, centre_patient_id, patient_id from harmonised.patient").df()
     applied = frozenset(q for (q,) in con.execute("select query_id from quality.correction").fetchall())
-    table = with_answers(derived, {folder.name: answers(folder, as_of) for folder in folders}, patients, seen, applied)
+    table = with_answers(derived, {load.centre_id: answers(load.folder, as_of) for load in loads}, patients, seen, applied)
     kept_nowhere = {(code, column) for code, spec in specs.items() for t in spec.tables.values() for column in withheld_columns(t)}
     withheld = pd.Series([place in kept_nowhere for place in zip(table["centre_id"], table["column_name"], strict=True)], dtype=bool)
     table.loc[withheld & (table["corrected_value"] != ""), "corrected_value"] = "(withheld)"
     return table
 
 
-def _submissions(spec: Spec, folder: Path, as_of: date | None) -> list[tuple[date, list[RawTable]]]:
-    """The submissions of a centre that its spec can read, the oldest first; tables only where there are several."""
-    *earlier, current = distinct_submissions(folder, as_of)
+def _submissions(spec: Spec, load: GoodLoad) -> list[tuple[date, list[RawTable]]]:
+    """The submissions up to the load's that its spec can read, the oldest first; tables only where there are several and the load's own is still there."""
+    sent = distinct_submissions(load.sent_to, load.submission) if load.sent_to.is_dir() else []
+    days = [date.fromisoformat(submission.name) for submission in sent]
     read: list[tuple[date, list[RawTable]]] = []
-    for submission in reversed([*earlier, current] if earlier else []):
+    for day, submission in reversed(list(zip(days, sent, strict=True)) if len(sent) > 1 and days[-1] == load.submission else []):
         try:
-            read.insert(0, (date.fromisoformat(submission.name), read_submission(spec, submission)))
+            read.insert(0, (day, read_submission(spec, submission)))
         except CentreRefused:
             break
-    return read or [(date.fromisoformat(current.name), [])]
+    return read or [(load.submission, [])]

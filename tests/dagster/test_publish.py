@@ -16,7 +16,7 @@ def build(tmp_path, monkeypatch):
         paths.build_database().parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(paths.build_database())) as connection:
             connection.execute("create or replace table t as select ? as text", [text])
-        for folder in (paths.outputs(), paths.data_docs(), paths.differences()):
+        for folder in (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs()):
             staged(folder).mkdir(parents=True, exist_ok=True)
             (staged(folder) / f"{text}.txt").write_text(text)
         staged(paths.report()).write_text(text)
@@ -39,7 +39,7 @@ def test_everything_is_replaced_and_nothing_else_is_left(build, tmp_path):
     build("two")
     publish()
     assert _published() == ("two", "two", ["two.txt"], ["two.txt"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["build", "capla.duckdb", "data_docs", "differences", "outputs", "report.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["build", "capla.duckdb", "data_docs", "dbt_docs", "differences", "outputs", "report.html"]
 
 
 def test_something_not_built_touches_nothing(build):

@@ -1,6 +1,5 @@
 """The whole study by the command that users have: what it publishes, and what it leaves alone when a centre is refused."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -11,8 +10,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from capla_etl import cli
+from capla_etl import cli, releases
 from capla_etl.commands import study
+from capla_etl.digest import table_digests
 from capla_etl.paths import ROOT
 
 
@@ -64,41 +64,53 @@ def test_the_report_needs_no_network_and_says_synthetic(study_run):
         assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text, page.name
 
 
-def _checksums(warehouse: Path) -> dict[str, str]:
-    published = [warehouse / "capla.duckdb", warehouse / "report.html", *(warehouse / "outputs").rglob("*"), *(warehouse / "data_docs").rglob("*")]
-    return {str(path.relative_to(warehouse)): hashlib.sha256(path.read_bytes()).hexdigest() for path in published if path.is_file()}
-
-
 @pytest.fixture(scope="module")
 def refused_run(run_study, study_run, tmp_path_factory):
-    """A second run, in copies, in which a column of FR01's patients is gone."""
+    """A second run, in copies, in which a column of FR01's patients is gone and a centre that was never loaded cannot be read."""
     folder = tmp_path_factory.mktemp("refused")
     shutil.copytree(ROOT / "data_raw", folder / "data_raw")
     shutil.copytree(study_run.warehouse, folder / "warehouse")
     patients = folder / "data_raw" / "FR01" / "2023-06-30" / "patients.csv"
     patients.write_bytes(patients.read_bytes().replace(b"Date de naissance", b"Naissance", 1))
+    (folder / "data_raw" / "XX01" / "2023-06-30").mkdir(parents=True)
+    (folder / "data_raw" / "XX01" / "centre.yml").write_text("centre: {id: XX01", encoding="utf-8")
     return run_study(folder / "data_raw", folder / "warehouse", folder / "dagster_home")
 
 
-def test_a_refused_centre_publishes_nothing(refused_run, study_run):
-    assert refused_run.status == 1
-    assert _checksums(refused_run.warehouse) == _checksums(study_run.warehouse)
+def _tables(warehouse: Path) -> dict[str, str]:
+    with duckdb.connect(str(warehouse / "capla.duckdb"), read_only=True) as connection:
+        return table_digests(connection, ("harmonised", "marts", "outcomes", "study"))
+
+
+def test_a_refused_centre_stays_at_its_last_good_submission_and_the_others_go_on(refused_run, study_run):
+    assert _tables(refused_run.warehouse) == _tables(study_run.warehouse)
+    assert not list((refused_run.warehouse / "build" / "centres").glob("XX01"))
 
 
 def test_a_refused_centre_is_explained_without_a_trace(refused_run):
-    assert "NOT PUBLISHED" in refused_run.output
-    for word in ("FR01", "patients.csv", "Date de naissance", "Naissance"):
+    assert refused_run.status == 1
+    assert "PUBLISHED WITHOUT THE NEWEST SUBMISSION of 2 centre(s)" in refused_run.output
+    for word in ("FR01", "patients.csv", "Date de naissance", "Naissance", "XX01/centre.yml"):
         assert word in refused_run.output
     assert "Traceback" not in refused_run.output
 
 
-def test_a_refused_centre_stops_that_centre_alone(refused_run):
-    """The other nine load; nothing that needs all ten runs; FR01's last good load stays."""
+def test_a_refused_centre_is_shown_where_people_look(refused_run):
+    """Warehouse, report and the centre's check in Dagster all say that its newest submission is not in the study."""
+    with duckdb.connect(str(refused_run.warehouse / "capla.duckdb"), read_only=True) as connection:
+        behind = connection.execute("select centre_id, status, submission::varchar, problem like '%Date de naissance%' from quality.centre_status where status <> 'current'").fetchall()
+    assert behind == [("FR01", "refused", "2023-06-30", True), ("XX01", "not_loaded", None, False)]
     with dg.DagsterInstance.from_config(str(refused_run.dagster_home)) as instance:
-        materialized = {key.to_user_string() for key in instance.all_asset_keys() if instance.get_latest_materialization_event(key)}
-    centres = {path.parent.name for path in (ROOT / "data_raw").glob("*/centre.yml")}
-    assert materialized == {f"centre/{c}" for c in centres - {"FR01"}}
-    assert (refused_run.warehouse / "build" / "centres" / "FR01" / "load.json").exists()
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key([dg.AssetCheckKey(dg.AssetKey(["centre", c]), "accepted") for c in ("FR01", "AT01")])
+    passed = {key.asset_key.path[-1]: record.event.dagster_event.asset_check_evaluation_data.passed for key, record in records.items()}
+    assert passed == {"FR01": False, "AT01": True}
+
+
+def test_a_state_with_a_refused_centre_cannot_be_frozen(refused_run, monkeypatch):
+    monkeypatch.setenv("CAPLA_DATA_RAW", str(refused_run.data_raw))
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(refused_run.warehouse))
+    with pytest.raises(releases.ReleaseRefused, match="FR01, XX01"):
+        releases.freeze("behind", releases.check_free("behind"))
 
 
 def test_a_run_whose_process_was_killed_gives_its_place_to_the_next(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from capla_etl import cli, paths
 from capla_etl.centres.corrections import answers, corrections
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.load import assemble, load_centre
+from capla_etl.centres.status import good_loads
 from capla_etl.quality.queries import query_table
 from capla_etl.quality.workbook import HEADINGS, write_workbooks
 
@@ -35,7 +36,7 @@ def _queries_after_load() -> pd.DataFrame:
     load_centre("FR01")
     with duckdb.connect(str(paths.published_database())) as connection:
         assemble(connection)
-        table = query_table(connection, sorted(p.parent for p in paths.data_raw().glob("*/centre.yml")))
+        table = query_table(connection, list(good_loads().values()))
         connection.register("frame", table)
         connection.execute("create or replace table quality.query as select * from frame")
     return table

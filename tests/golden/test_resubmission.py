@@ -108,17 +108,18 @@ def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
 def release(study_run, resubmitted, tmp_path, monkeypatch):
     """A release of the published study in a copy; to verify it, the other run that rebuilt the same state stands in for a third."""
     shutil.copytree(study_run.warehouse, tmp_path / "warehouse", ignore=shutil.ignore_patterns("build"))
+    shutil.copytree(study_run.warehouse / "build" / "centres", tmp_path / "warehouse" / "build" / "centres")
     shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     monkeypatch.setattr(releases, "rebuild", lambda day, fresh: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
-    return releases.freeze("first")
+    return releases.freeze("first", releases.check_free("first"))
 
 
 def test_a_release_verifies_as_identical_and_is_never_overwritten(release):
     assert releases.verify("first").differs == []
     with pytest.raises(releases.ReleaseRefused, match="a release is never changed"):
-        releases.freeze("first")
+        releases.freeze("first", releases.check_free("first"))
 
 
 def test_verifying_says_what_differs(release, tmp_path):

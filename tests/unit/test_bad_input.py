@@ -10,7 +10,8 @@ import pytest
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import centre_ids, load_centre
+from capla_etl.centres.load import load_centre
+from capla_etl.centres.status import centre_ids
 
 
 @pytest.fixture

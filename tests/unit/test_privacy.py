@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import json
 import os
+import shutil
 from datetime import date
 
 import duckdb
@@ -145,8 +147,9 @@ def test_loads_of_different_keys_are_not_put_together(centre, monkeypatch):
     load_centre("XX01")
     other = paths.data_raw() / "XX02"
     other.symlink_to(centre.folder)
-    (paths.centre_loads() / "XX02").mkdir()
-    (paths.centre_loads() / "XX02" / "load.json").write_text('{"key_fingerprint": "another"}')
+    shutil.copytree(paths.centre_loads() / "XX01", paths.centre_loads() / "XX02")
+    receipt = paths.centre_loads() / "XX02" / "load.json"
+    receipt.write_text(json.dumps(json.loads(receipt.read_text()) | {"key_fingerprint": "another"}))
     with pytest.raises(CentreRefused, match="different keys"), duckdb.connect() as con:
         assemble(con)
 

@@ -1,0 +1,123 @@
+"""A submission is taken up once it is complete and holds something new, by content; until then it is left alone."""
+
+import shutil
+import threading
+
+import pytest
+
+from capla_etl import paths
+from capla_etl.centres import arrivals
+from capla_etl.centres.arrivals import look
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.load import load_centre
+
+
+@pytest.fixture
+def sent(centre):
+    """XX01 with a spec and a submission that nobody has looked at."""
+    centre.spec()
+    return centre
+
+
+def _after_two_looks() -> arrivals.Arrivals:
+    return look(look({}).seen)
+
+
+def test_the_first_look_only_remembers_the_second_finds_it_ready(sent):
+    first = look({})
+    assert (first.ready, list(first.arriving)) == ({}, ["XX01"])
+    assert list(look(first.seen).ready) == ["XX01"]
+
+
+def test_what_is_loaded_is_not_ready_again_however_often_one_looks(sent):
+    found = _after_two_looks()
+    load_centre("XX01")
+    assert look(found.seen).ready == {}
+    assert _after_two_looks().ready == {}
+
+
+def test_what_was_refused_is_not_tried_again_until_it_changes(sent):
+    (sent.submission / "unknown.csv").write_text("a;b\n1;2\n")
+    with pytest.raises(CentreRefused):
+        load_centre("XX01")
+    assert _after_two_looks().ready == {}
+    (sent.submission / "unknown.csv").unlink()
+    assert list(_after_two_looks().ready) == ["XX01"]
+
+
+def test_a_file_that_still_grows_is_left_alone(sent):
+    seen = look({}).seen
+    for part in ("C;Third Person;F;01/02/1970;", "10/01/2020;;01/06/2020\n"):
+        with (sent.submission / "patients.csv").open("a") as file:
+            file.write(part)
+        found = look(seen)
+        assert (found.ready, "changed since" in found.arriving["XX01"]) == ({}, True)
+        seen = found.seen
+    assert list(look(seen).ready) == ["XX01"]
+
+
+def test_a_half_written_file_that_somebody_has_open_is_left_alone_however_long_he_pauses(sent):
+    with (sent.submission / "labs.csv").open("w") as file:
+        file.write("id;day\nA;1")
+        file.flush()
+        found = _after_two_looks()
+        assert (found.ready, found.arriving) == ({}, {"XX01": "labs.csv is still open for writing"})
+        assert look(found.seen).ready == {}
+    assert list(look(found.seen).ready) == ["XX01"]
+
+
+@pytest.mark.parametrize("name", ["labs.csv.part", "labs.csv.filepart", "labs.csv.crdownload", "~$labs.xlsx", "LABS.TMP"])
+def test_a_name_of_an_unfinished_file_is_left_alone(sent, name):
+    (sent.submission / name).write_text("id\n")
+    found = _after_two_looks()
+    assert (found.ready, name in found.arriving["XX01"]) == ({}, True)
+
+
+def test_the_same_content_under_another_name_is_nothing_new(sent):
+    load_centre("XX01")
+    (sent.submission / "patients.csv").rename(sent.submission / "patients_2.csv")
+    shutil.copytree(sent.submission, sent.folder / "2021-03-31")
+    assert _after_two_looks().ready == {}
+
+
+def test_twenty_files_at_once_are_one_arrival(sent):
+    seen = look({}).seen
+    newer = sent.folder / "2021-06-30"
+    newer.mkdir()
+    writers = [threading.Thread(target=(newer / f"file{n}.csv").write_text, args=(f"id\n{n}\n",)) for n in range(20)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = look(seen)
+    assert found.ready == {}
+    assert list(look(found.seen).ready) == ["XX01"]
+
+
+def test_a_folder_that_goes_away_while_one_looks_stops_nobody(sent, monkeypatch):
+    shutil.copytree(sent.folder, paths.data_raw() / "XX02")
+    seen = look({}).seen
+    true_received = arrivals.received
+
+    def vanishing(folder):
+        if folder.name == "XX01":
+            shutil.rmtree(folder)
+        return true_received(folder)
+
+    monkeypatch.setattr(arrivals, "received", vanishing)
+    found = look(seen)
+    assert (list(found.ready), list(found.arriving)) == (["XX02"], ["XX01"])
+
+
+def test_a_centre_whose_folder_is_gone_is_named(sent):
+    load_centre("XX01")
+    shutil.rmtree(sent.folder)
+    found = _after_two_looks()
+    assert (found.ready, found.gone) == ({}, ["XX01"])
+    assert any("stays at its last good submission" in line for line in found.in_words())
+
+
+def test_a_folder_without_a_spec_is_named(centre):
+    found = _after_two_looks()
+    assert (found.ready, found.without_spec) == ({}, ["XX01"])
+    assert any("capla centre draft" in line for line in found.in_words())

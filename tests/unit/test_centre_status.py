@@ -1,0 +1,112 @@
+"""A refused submission never takes its centre's place: the last good load stays, and where the centre stands is said."""
+
+import shutil
+
+import duckdb
+import pytest
+
+from capla_etl import paths
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.load import assemble, load_centre
+from capla_etl.centres.status import centre_status, good_loads, received
+
+
+def _status() -> tuple:
+    (status,) = centre_status()
+    return status.status, str(status.submission), str(status.received), bool(status.problems)
+
+
+def _refused() -> None:
+    with pytest.raises(CentreRefused):
+        load_centre("XX01")
+
+
+@pytest.fixture
+def loaded_centre(centre):
+    """XX01 with its submission of 2020-12-31 loaded."""
+    centre.spec()
+    load_centre("XX01")
+    return centre
+
+
+def test_a_loaded_submission_is_current(loaded_centre):
+    assert _status() == ("current", "2020-12-31", "2020-12-31", False)
+
+
+def test_a_centre_that_nobody_has_loaded_stops_the_assembly(centre):
+    centre.spec()
+    assert _status() == ("not_loaded", "None", "2020-12-31", False)
+    with duckdb.connect() as con, pytest.raises(CentreRefused, match="load the centre first"):
+        assemble(con)
+
+
+def test_a_newer_submission_waits_until_it_is_looked_at(loaded_centre):
+    shutil.copytree(loaded_centre.submission, loaded_centre.folder / "2021-06-30")
+    assert _status() == ("current", "2020-12-31", "2021-06-30", False), "the same content is no new submission"
+    (loaded_centre.folder / "2021-06-30" / "patients.csv").write_text("id;sex\n")
+    assert _status() == ("waiting", "2020-12-31", "2021-06-30", False)
+
+
+def test_a_refused_submission_leaves_the_last_good_one_with_its_own_spec_and_answers(loaded_centre):
+    spec_before = (loaded_centre.folder / "centre.yml").read_text()
+    (loaded_centre.folder / "centre.yml").write_text("centre: {id: XX01")
+    _refused()
+    assert _status() == ("refused", "2020-12-31", "2020-12-31", True)
+    assert good_loads()["XX01"].spec.centre.name == "Nowhere"
+    with duckdb.connect() as con:
+        assemble(con)
+        assert con.execute("select count(*) from harmonised.patient").fetchone() == (2,)
+        assert con.execute("select status, submission::varchar, problem like '%centre.yml%' from quality.centre_status").fetchone() == ("refused", "2020-12-31", True)
+    (loaded_centre.folder / "centre.yml").write_text(spec_before)
+    load_centre("XX01")
+    assert _status() == ("current", "2020-12-31", "2020-12-31", False)
+
+
+def test_answers_that_cannot_be_read_refuse_the_centre_and_not_the_study(loaded_centre):
+    (loaded_centre.folder / "answers.yml").write_text("- query: Q-1\n")
+    _refused()
+    assert _status()[0] == "refused"
+
+
+def test_a_centre_whose_folder_is_gone_stays_in_the_study_and_is_shown_as_gone(loaded_centre):
+    shutil.rmtree(loaded_centre.folder)
+    assert _status() == ("missing", "2020-12-31", "None", True)
+    with duckdb.connect() as con:
+        assemble(con)
+        assert con.execute("select count(*) from harmonised.patient").fetchone() == (2,)
+
+
+def test_a_study_without_any_good_load_is_not_assembled(centre):
+    centre.spec(head="centre: {id: XX01, name: Nowhere, country: XX}")
+    _refused()
+    with duckdb.connect() as con, pytest.raises(CentreRefused, match="lists"):
+        assemble(con)
+
+
+def test_loads_of_another_day_are_not_mixed_with_todays(loaded_centre, monkeypatch):
+    monkeypatch.setenv("CAPLA_AS_OF", "2021-01-01")
+    with pytest.raises(CentreRefused, match="as of another day"):
+        good_loads()
+
+
+def test_names_of_files_do_not_count_and_contents_and_specs_do(loaded_centre):
+    before = received(loaded_centre.folder)
+    (loaded_centre.submission / "patients.csv").rename(loaded_centre.submission / "renamed.csv")
+    assert received(loaded_centre.folder) == before
+    (loaded_centre.submission / "more.csv").write_text("a;b\n")
+    with_more = received(loaded_centre.folder)
+    assert with_more != before
+    (loaded_centre.folder / "corrections.yml").write_text("[]")
+    assert received(loaded_centre.folder) not in (before, with_more)
+
+
+def test_a_centre_that_changed_its_files_is_loaded_though_the_submission_before_cannot_be_compared(loaded_centre, loaded):
+    newer = loaded_centre.folder / "2021-06-30"
+    newer.mkdir()
+    text = (loaded_centre.submission / "patients.csv").read_text().replace("id;name", "number;name", 1)
+    (newer / "patients.csv").write_text(text)
+    spec = loaded_centre.folder / "centre.yml"
+    spec.write_text(spec.read_text().replace("key: id", "key: number"))
+    load_centre("XX01")
+    assert [(c["change"], str(c["previous_submission"])) for c in loaded("quality.submission_change")] == [("not_comparable", "2020-12-31")]
+    assert paths.centre_loads().joinpath("XX01", "load.json").exists()

@@ -36,13 +36,14 @@ class Delimited(_Strict):
     delimiter: str = Field(min_length=1, max_length=1)
     header_row: int = Field(default=1, ge=1)
     compression: Literal["gzip"] | None = None
+    duplicate_columns: Literal["refused", "numbered"] = "refused"
     footer_starts_with: list[str] = []
 
 
 class Workbook(_Strict):
-    """One sheet of an XLSX workbook. Date cells are read as ISO text, numbers as their shortest decimal text."""
+    """One sheet of an XLSX or ODS workbook. Date cells are read as ISO text, numbers as their shortest decimal text."""
 
-    type: Literal["xlsx"]
+    type: Literal["xlsx", "ods"]
     sheet: str
     header_row: int = Field(default=1, ge=1)
     footer_starts_with: list[str] = []
@@ -60,6 +61,24 @@ class Spss(_Strict):
     type: Literal["spss"]
 
 
+class SasTransport(_Strict):
+    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent."""
+
+    type: Literal["sas_transport"]
+
+
+class Sas(_Strict):
+    """SAS data set (sas7bdat)."""
+
+    type: Literal["sas"]
+
+
+class Parquet(_Strict):
+    """Parquet file with columns of plain types."""
+
+    type: Literal["parquet"]
+
+
 class JsonLines(_Strict):
     """One JSON object a line; ``list`` names a list inside it (dotted path), else the object's own values are the columns."""
 
@@ -67,7 +86,9 @@ class JsonLines(_Strict):
     list: str | None = None
 
 
-Format = Annotated[Delimited | Workbook | Stata | Spss | JsonLines, Field(discriminator="type")]
+Format = Annotated[Delimited | Workbook | Stata | Spss | SasTransport | Sas | Parquet | JsonLines, Field(discriminator="type")]
+#: The types of formats, by which a problem's place in the spec is cleaned.
+_FORMAT_TYPES = ("delimited", "xlsx", "ods", "stata", "spss", "sas_transport", "sas", "parquet", "json_lines")
 
 
 class CodedColumn(_Strict):
@@ -389,7 +410,7 @@ def _check(spec: Spec, centre_id: str) -> list[str]:
 
 def _readable(error: dict) -> str:
     """One pydantic error as key, found, expected."""
-    key = ".".join(str(p) for p in error["loc"] if p not in ("delimited", "xlsx", "stata", "spss", "json_lines"))
+    key = ".".join(str(p) for p in error["loc"] if p not in _FORMAT_TYPES)
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; expected only the keys of the spec's grammar (see docs/CENTRE_SPEC.md)."
     if error["type"] == "missing":

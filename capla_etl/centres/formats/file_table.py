@@ -1,0 +1,34 @@
+"""What reading a file gives, whatever its format, and how a file that cannot be read says so."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+class Unreadable(Exception):
+    """A file that cannot be read as declared; the message is for the data manager and holds no value of the file."""
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """One file, sheet or list as sent.
+
+    ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or cannot be read as
+    such: (row number, status 'ignored' or 'quarantined', rule, message).
+    """
+
+    header: list[str]
+    rows: pa.Table
+    set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Decimals:
+    """The decimal mark with which numbers of typed cells become text: that of the table, or of single columns."""
+
+    table: str = "."
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def of(self, column: str) -> str:
+        """The mark of a column."""
+        return self.columns.get(column, self.table)

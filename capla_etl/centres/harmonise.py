@@ -18,7 +18,7 @@ from capla_etl.centres.pseudonym import birth_date_linkage_sql, patient_id_sql, 
 from capla_etl.centres.read import EARLIER_ROW, RawTable
 from capla_etl.centres.spec import Record, RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
 from capla_etl.centres.sql import identifier, quote, texts
-from capla_etl.centres.values import STOPPING_RULE, Parsed, RecordSql
+from capla_etl.centres.values import STOPPING_RULE, Parsed, RecordSql, cleaned
 
 #: A run of daily exchanges from-to has fewer days than this.
 _LONGEST_RUN_DAYS = 100
@@ -43,6 +43,7 @@ _MESSAGES = {
     "after_data_cutoff": "Dated after the submission's data cut-off.",
     "after_death": "Dated after the patient's death.",
     "before_birth": "Dated before the patient's birth.",
+    "no_study_day_zero": "There is no study day 0: day 1 is the day of the first exchange, day -1 the one before.",
     "no_reference_day": "A study day, but the patient's first exchange has no date.",
     "run_without_end": "A run of exchanges with only one of its two dates.",
     "run_reversed": "The run ends before it starts.",
@@ -175,7 +176,7 @@ class Harmoniser:
         self.con.register("arrived", raw.rows)
         same = ", ".join(f"coalesce(clean({identifier(c)}), '')" for c in raw.rows.column_names if c != "source_row")
         row_kinds = self.spec.tables[raw.name].row_kinds
-        kind, ignored = self._kind(row_kinds) if row_kinds else ("cast(null as varchar)", "false")
+        kind, ignored = self._kind(row_kinds, self.spec.tables[raw.name]) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
             f"""create table data_{raw.name} as
             select * exclude (capla_copy, capla_ignored),
@@ -189,13 +190,13 @@ class Harmoniser:
         )
         self.con.unregister("arrived")
         if row_kinds:
-            unknown = f"select clean({identifier(row_kinds.column)}) as word, source_row from data_{raw.name} where capla_kind is null"
+            unknown = f"select {cleaned(self.spec.tables[raw.name], identifier(row_kinds.column))} as word, source_row from data_{raw.name} where capla_kind is null"
             known = [word for words in row_kinds.kinds.values() for word in words]
             self._stop_on_words(raw, row_kinds.column, f"{unknown} and capla_status = 'data'", known)
 
     @staticmethod
-    def _kind(row_kinds: RowKinds) -> tuple[str, str]:
-        column = f"coalesce(clean({identifier(row_kinds.column)}), '')"
+    def _kind(row_kinds: RowKinds, table: Table) -> tuple[str, str]:
+        column = f"coalesce({cleaned(table, identifier(row_kinds.column))}, '')"
         branches = " ".join(f"when {column} in {texts(words)} then {quote(kind)}" for kind, words in row_kinds.kinds.items())
         otherwise = quote(row_kinds.otherwise) if row_kinds.otherwise else "null"
         ignored = f"{column} in {texts(row_kinds.ignored)}" if row_kinds.ignored else "false"

@@ -15,11 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capla_etl import fields as study
+from capla_etl.centres.dates import NAMED_DATE_FORMATS, date_pattern
 from capla_etl.centres.errors import CentreRefused
 
-#: Date formats by name, beside strptime formats: a date cell of a typed file (read as ISO text), and an Excel day number (1900 system).
-NAMED_DATE_FORMATS = {"iso": "%Y-%m-%d", "date_cell": "%Y-%m-%d", "excel_day_number": None}
-_DATE_TOKENS = {"%d": r"\d{2}", "%m": r"\d{2}", "%Y": r"\d{4}", "%y": r"\d{2}", "%-d": r"\d{1,2}", "%-m": r"\d{1,2}"}
 #: Fields of a record that are not columns of a harmonised table but tell how to read one.
 _AUXILIARY_FIELDS = {"transferred_from"}
 
@@ -116,7 +114,8 @@ class Source(_Strict):
     thousands: Literal[".", ",", " "] | None = None
     date_format: list[str] | None = None
     partial_date_format: str | None = None
-    study_day: bool = False
+    date_language: str | None = None
+    study_day: bool | Literal["sdtm"] = False
     separator: str | None = None
     run_to: str | None = None
     vocabulary: str | dict[str, str] | None = None
@@ -174,6 +173,8 @@ class Table(_Strict):
     incremental: bool = False
     decimal: Literal[".", ","] = "."
     date_format: list[str] = []
+    date_language: str | None = None
+    width: Literal["as_sent", "narrow"] = "as_sent"
     row_kinds: RowKinds | None = None
     ignored: dict[str, str] = {}
     free_text: dict[str, str] = {}
@@ -227,18 +228,6 @@ class _TextLoader(yaml.BaseLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key_node.value!r} is there twice", key_node.start_mark)
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
-
-
-def date_pattern(date_format: str) -> str:
-    """Regular expression that a text in this date format matches exactly; ``ValueError`` for an unknown token."""
-    if date_format == "excel_day_number":
-        return r"\d{5}"
-    text = NAMED_DATE_FORMATS.get(date_format) or date_format
-    parts = re.split(r"(%-?[A-Za-z])", text)
-    unknown = [p for p in parts[1::2] if p not in _DATE_TOKENS]
-    if unknown or len(parts) == 1:
-        raise ValueError(f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {', '.join(_DATE_TOKENS)}")
-    return "".join(_DATE_TOKENS[p] if i % 2 else re.escape(p) for i, p in enumerate(parts))
 
 
 def _closest(word: str, known) -> str:
@@ -327,7 +316,7 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
         shapes: dict[str, str] = {}
         for date_format in [*formats, *([source.partial_date_format] if source.partial_date_format else [])]:
             try:
-                shape = date_pattern(date_format).replace("{1,2}", "{2}")
+                shape = date_pattern(date_format, source.date_language or table.date_language).replace("{1,2}", "{2}")
             except ValueError as error:
                 problems.append(f"{where}.date_format: {error}.")
                 continue

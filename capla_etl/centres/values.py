@@ -8,16 +8,15 @@ What does not belong here: the rules that need other rows (time, known patients,
 from dataclasses import dataclass, field, replace
 
 from capla_etl import fields as study
+from capla_etl.centres.dates import day_sql
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.pseudonym import patient_id_sql
 from capla_etl.centres.spec import (
-    NAMED_DATE_FORMATS,
     CodedColumn,
     Record,
     Source,
     Spec,
     Table,
-    date_pattern,
     placeholder_columns,
     source_columns,
 )
@@ -56,18 +55,14 @@ def _first_rule(rules: list[tuple[str, str]]) -> str:
     return f"case {' '.join(f'when {condition} then {quote(rule)}' for condition, rule in rules)} end" if rules else "null"
 
 
-def day_sql(text: str, formats: list[str], prefix: str = "") -> str:
-    """SQL of the date that a text means in the one format whose shape it has; null for none."""
-    branches = []
-    for date_format in formats:
-        has_shape = f"regexp_full_match({text}, {quote(date_pattern(date_format))})"
-        if date_format == "excel_day_number":
-            day = f"date '1899-12-30' + try_cast({text} as integer)"
-        else:
-            strptime = ("%d " if prefix else "") + (NAMED_DATE_FORMATS.get(date_format) or date_format)
-            day = f"cast(try_strptime({quote(prefix)} || {text}, {quote(strptime)}) as date)"
-        branches.append(f"when {has_shape} then {day}")
-    return f"case {' '.join(branches)} end"
+#: Full-width digits, letters and signs, the ideographic blank and the minus sign, and what stands for them in a table that is declared narrow.
+_WIDE = "".join(chr(c) for c in range(0xFF01, 0xFF5F)) + "\u3000\u2212"
+_NARROW = "".join(chr(c) for c in range(0x21, 0x7F)) + " -"
+
+
+def cleaned(table: Table, text: str) -> str:
+    """SQL of a cell as it is read: blanks around it taken off, full-width signs narrow where the table is declared so; null for nothing."""
+    return f"clean(translate({text}, {quote(_WIDE)}, {quote(_NARROW)}))" if table.width == "narrow" else f"clean({text})"
 
 
 class RecordSql:
@@ -99,7 +94,7 @@ class RecordSql:
         kind = f"and capla_kind = {quote(self.record.rows)}" if self.table.row_kinds else ""
         selects = []
         for k in self._repetitions():
-            texts_of = {c: f"clean({identifier(c.replace('{k}', str(k)))})" for c in self.aliases}
+            texts_of = {c: cleaned(self.table, identifier(c.replace("{k}", str(k)))) for c in self.aliases}
             if self.spec.missing:
                 key = texts_of[self.table.key]
                 texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
@@ -224,11 +219,16 @@ class RecordSql:
                 (f"{text} is not null and {day} is null", "not_a_whole_number"),
                 (f"{text} is not null and p.first_tpe_date is null", "no_reference_day"),
             ]
-            return [replace(plain, value=f"p.first_tpe_date + {day}", rule=_first_rule(rules))]
+            after = day
+            if source.study_day == "sdtm":
+                rules.insert(1, (f"{day} = 0", "no_study_day_zero"))
+                after = f"({day} - case when {day} > 0 then 1 else 0 end)"
+            return [replace(plain, value=f"p.first_tpe_date + {after}", rule=_first_rule(rules))]
         formats = source.date_format or self.table.date_format
-        value = day_sql(text, formats)
+        language = source.date_language or self.table.date_language
+        value = day_sql(text, formats, language)
         partial = source.partial_date_format
-        month = day_sql(text, [partial], prefix="01 ") if partial else "null"
+        month = day_sql(text, [partial], language, prefix="01 ") if partial else "null"
         expected = {"dates": ", ".join([*formats, *([partial] if partial else [])])}
         parsed = [
             replace(
@@ -242,7 +242,7 @@ class RecordSql:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
             end = self.aliases[source.run_to]
-            last = day_sql(end, formats)
+            last = day_sql(end, formats, language)
             rule = _first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
             parsed.append(replace(plain, name="run_end", column=source.run_to, text=end, value=last, rule=rule, expected=expected))
         return parsed

@@ -98,3 +98,16 @@ def tables() -> dict[str, HarmonisedTable]:
 def sql_type(column: str) -> str:
     """DuckDB type of a harmonised column."""
     return fields()[column].sql_type
+
+
+@cache
+def months() -> dict[str, dict[str, dict[str, int]]]:
+    """Names of the months as declared in months.yml: language -> 'full' or 'short' -> name in small letters -> month (1 to 12)."""
+    declared = _load("months.yml")
+    return {
+        language: {
+            form: {name: number for number, names in enumerate(twelve, start=1) for name in (names if isinstance(names, list) else [names])}
+            for form, twelve in forms.items()
+        }
+        for language, forms in declared.items()
+    }

@@ -56,7 +56,7 @@ def _ods_cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int,
 
 
 @contextlib.contextmanager
-def _whole(content: bytes) -> Iterator:
+def _whole(content: bytes, kind: str) -> Iterator:
     """The workbook; whatever shows that it is not whole is said in one way."""
     from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound, XmlError, ZipError
 
@@ -65,7 +65,7 @@ def _whole(content: bytes) -> Iterator:
     try:
         yield CalamineWorkbook.from_filelike(io.BytesIO(content))
     except (CalamineError, XmlError, ZipError, WorksheetNotFound, ElementTree.ParseError, zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError) as error:
-        raise Unreadable("not a whole XLSX or ODS workbook; ask the centre to send it again.") from error
+        raise Unreadable(f"not a whole {kind} workbook; ask the centre to send it again.") from error
 
 
 def sheet_names(content: bytes) -> list[str]:
@@ -74,12 +74,12 @@ def sheet_names(content: bytes) -> list[str]:
     Raises:
         Unreadable: it is none.
     """
-    with _whole(content) as workbook:
+    with _whole(content, "XLSX or ODS") as workbook:
         return workbook.sheet_names
 
 
 def _workbook_rows(content: bytes, declared: Workbook, known_sheets: list[str] | None) -> list[list]:
-    with _whole(content) as workbook:
+    with _whole(content, declared.type.upper()) as workbook:
         names = workbook.sheet_names
         rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False) if declared.sheet in names else []
         find_broken = _ods_cells_without_value if declared.type == "ods" else _cells_without_value

@@ -10,9 +10,10 @@ What does not belong here: reading files (read.py). Free text is mapped to no st
 import duckdb
 import pyarrow as pa
 
+from capla_etl.centres.dates import day_sql
 from capla_etl.centres.spec import Spec, Table, withheld_columns
 from capla_etl.centres.sql import identifier, quote
-from capla_etl.centres.values import day_sql
+from capla_etl.centres.values import narrowed
 
 #: Kind of identifier -> its column in ``quality.free_text_scan``.
 KINDS = {
@@ -89,6 +90,14 @@ def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Tabl
     return scanned, counts
 
 
+def identifiers_in(texts: list[str]) -> set[str]:
+    """Kinds of identifiers that some of these texts hold by their form alone (telephone numbers, e-mail addresses, links, long numbers)."""
+    con = duckdb.connect(config={"threads": 1})
+    con.register("arrived", pa.table({"sent": pa.array(texts, pa.string())}))
+    con.execute(f"create temp table texts as select *, regexp_replace(plain, {quote(_DATES)}, ' # ', 'g') as undated from (select strip_accents(lower(sent)) as plain from arrived)")
+    return {kind for kind, condition in _PATTERNS.items() if con.execute(f"select count(*) from texts where {condition}").fetchone()[0]}
+
+
 def _patient(name: str, table: Table) -> str:
     """SQL of whom a row is about; a row without a patient is only about itself."""
     return f"coalesce(nullif(trim({identifier(table.key)}), ''), {quote(name)} || ' ' || source_row)"
@@ -109,10 +118,12 @@ def _identities(name: str, table: Table) -> list[str]:
         if field == "birth_year":
             written = [value]
         else:
-            formats = [f for r in table.records for n, s in r.fields.items() if n == field and s.column == column for f in s.date_format or table.date_format]
+            sources = [s for r in table.records for n, s in r.fields.items() if n == field and s.column == column]
+            read = [(f, s.date_language or table.date_language) for s in sources for f in s.date_format or table.date_format]
             years, days = ("%Y", "%y"), ("%-d/%-m/{}", "%-m/%-d/{}", "{}/%-m/%-d", "%d%m{}", "%m%d{}", "{}%m%d")
             shapes = ["%Y", *(day.format(year) for day in days for year in years)]
-            written = [f"strftime({day_sql(value, formats)}, {quote(shape)})" for shape in shapes]
+            cell = narrowed(table, value)
+            written = [f"strftime({day_sql(cell, [f], language)}, {quote(shape)})" for shape in shapes for f, language in read]
         forms = "[" + ", ".join(_NUMBERS.format(text) for text in written) + "]"
         found.append(f"select distinct {_patient(name, table)}, 'birth date', null, unnest({forms}) from {name} where {value} is not null")
     return [f"select * from ({source}) t(patient, kind, word_form, digit_form)" for source in found]

@@ -18,6 +18,8 @@ from capla_etl import fields as study
 from capla_etl.centres.dates import NAMED_DATE_FORMATS, date_pattern
 from capla_etl.centres.errors import CentreRefused
 
+#: Stands in a draft for what its author must decide; no spec is accepted that still says it.
+TO_DECIDE = "TO_DECIDE"
 #: Fields of a record that are not columns of a harmonised table but tell how to read one.
 _AUXILIARY_FIELDS = {"transferred_from"}
 
@@ -407,6 +409,17 @@ def _readable(error: dict) -> str:
     return f"{key}: found {error['input']!r}; expected: {error['msg']}."
 
 
+def _undecided(content: Any, key: str = "") -> list[str]:
+    """Keys under which a draft still says that something is to decide."""
+    if isinstance(content, dict):
+        inside = [(name if str(name).startswith(TO_DECIDE) else value, f"{key}.{name}" if key else str(name)) for name, value in content.items()]
+    elif isinstance(content, list):
+        inside = [(value, f"{key}[{i}]") for i, value in enumerate(content)]
+    else:
+        return [key] if isinstance(content, str) and content.startswith(TO_DECIDE) else []
+    return [found for value, name in inside for found in _undecided(value, name)]
+
+
 def load_spec(path: Path) -> Spec:
     """Read and validate ``<centre>/centre.yml``.
 
@@ -424,6 +437,8 @@ def load_spec(path: Path) -> Spec:
         raise CentreRefused(
             centre_id, [f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."]
         ) from error
+    if undecided := _undecided(content):
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: {key}: still {TO_DECIDE}; see the comment beside it and the centre's codebook." for key in undecided])
     try:
         spec = Spec.model_validate(content)
     except ValidationError as error:

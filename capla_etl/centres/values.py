@@ -60,9 +60,14 @@ _WIDE = "".join(chr(c) for c in range(0xFF01, 0xFF5F)) + "\u3000\u2212"
 _NARROW = "".join(chr(c) for c in range(0x21, 0x7F)) + " -"
 
 
+def narrowed(table: Table, text: str) -> str:
+    """SQL of a text with full-width signs narrow where the table is declared so."""
+    return f"translate({text}, {quote(_WIDE)}, {quote(_NARROW)})" if table.width == "narrow" else text
+
+
 def cleaned(table: Table, text: str) -> str:
-    """SQL of a cell as it is read: blanks around it taken off, full-width signs narrow where the table is declared so; null for nothing."""
-    return f"clean(translate({text}, {quote(_WIDE)}, {quote(_NARROW)}))" if table.width == "narrow" else f"clean({text})"
+    """SQL of a cell as it is read: narrow where declared, blanks around it taken off; null for nothing."""
+    return f"clean({narrowed(table, text)})"
 
 
 class RecordSql:

@@ -1,0 +1,224 @@
+"""What kind of file something is: by its first bytes, then by trying. Each file, sheet or list becomes one ``Found``.
+
+Where several encodings read a text, the choice is a guess and says which characters would tell.
+"""
+
+import csv
+import gzip
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capla_etl.centres import formats
+from capla_etl.centres.draft.words import words
+from capla_etl.centres.formats import FileTable, Unreadable
+from capla_etl.centres.spec import Delimited, Format, JsonLines, Parquet, Sas, SasTransport, Spss, Stata, Workbook
+
+#: First bytes of the formats that have them.
+_MAGIC: list[tuple[bytes, Format]] = [
+    (b"PAR1", Parquet(type="parquet")),
+    (b"HEADER RECORD*******LIB", SasTransport(type="sas_transport")),
+    (bytes(12) + b"\xc2\xea\x81\x60", Sas(type="sas")),
+    (b"<stata_dta>", Stata(type="stata")),
+    (b"$FL2", Spss(type="spss")),
+    (b"$FL3", Spss(type="spss")),
+]
+#: Stata up to release 12 has its version in the first byte, and the byte order and a 1 after it.
+_OLD_STATA = {bytes([version, order, 1]) for version in (113, 114, 115) for order in (1, 2)}
+_DELIMITERS = ",;\t|"
+#: Encodings without a mark that are tried after UTF-8, in this order where nothing else decides.
+_ENCODINGS = ("cp932", "euc_jp", "gb18030", "euc_kr", "cp1252", "cp1250", "iso8859_15", "cp850", "mac_roman")
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+#: Rows above the header that are looked through, and rows that are parsed to find the delimiter.
+_TITLE_ROWS, _SAMPLED_ROWS = 12, 200
+
+
+@dataclass
+class Found:
+    """One file, sheet or list that can be read.
+
+    ``certain`` and ``guesses`` say in words what was found out of its format, and how sure that is.
+    """
+
+    file: str
+    label: str
+    format: Format
+    table: FileTable
+    certain: list[str] = field(default_factory=list)
+    guesses: list[str] = field(default_factory=list)
+
+
+def detect(path: Path) -> tuple[list[Found], list[str]]:
+    """Everything that one file holds, and why something of it cannot be read.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    content = path.read_bytes()
+    try:
+        return _detect(path.name, content), []
+    except Unreadable as unreadable:
+        return [], [f"{path.name}: {unreadable}"]
+
+
+def _detect(name: str, content: bytes) -> list[Found]:
+    if not content:
+        raise Unreadable("the file is empty.")
+    for magic, declared in _MAGIC:
+        if content.startswith(magic):
+            return [Found(name, Path(name).stem, declared, formats.read(content, declared), [f"{declared.type} by its first bytes"])]
+    if content[:3] in _OLD_STATA:
+        declared = Stata(type="stata")
+        return [Found(name, Path(name).stem, declared, formats.read(content, declared), ["Stata by its first bytes"])]
+    if content.startswith(b"PK\x03\x04"):
+        return _workbook(name, content)
+    if content.startswith(b"\x1f\x8b"):
+        return _delimited(name, content, gzip.decompress(content), "gzip")
+    if _is_json_lines(content):
+        lists = formats.lists(content)
+        return [_json(name, content, None), *(_json(name, content, found) for found in lists)]
+    return _delimited(name, content, content, None)
+
+
+def _is_json_lines(content: bytes) -> bool:
+    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
+    if not first.startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except ValueError:
+        return False
+
+
+def _json(name: str, content: bytes, list_: str | None) -> Found:
+    declared = JsonLines(type="json_lines", list=list_)
+    return Found(name, list_ or Path(name).stem, declared, formats.read(content, declared), ["one JSON object a line"])
+
+
+def _workbook(name: str, content: bytes) -> list[Found]:
+    """Every sheet with its header: the first row that is filled as far as the sheet is wide."""
+    kind = "ods" if b"opendocument.spreadsheet" in content[:200] else "xlsx"
+    found = []
+    for sheet in formats.sheets(content):
+        best: Found | None = None
+        for header_row in range(1, _TITLE_ROWS + 1):
+            declared = Workbook(type=kind, sheet=sheet, header_row=header_row)
+            try:
+                table = formats.read(content, declared)
+            except Unreadable:
+                continue
+            if table.header and all(table.header) and (best is None or len(table.header) > len(best.table.header)):
+                best = Found(name, sheet, declared, table, [f"header in row {header_row}"])
+        if best is not None:
+            found.append(best)
+    if not found:
+        raise Unreadable("no sheet has a row that could be its header.")
+    return found
+
+
+def _delimited(name: str, content: bytes, text: bytes, compression: str | None) -> list[Found]:
+    encoding, certain, guesses = _encoding(text)
+    decoded = text.decode(encoding).removeprefix("\ufeff")
+    delimiter, header_row = _delimiter(decoded)
+    numbered = {"duplicate_columns": "numbered"} if _has_twice(decoded, delimiter, header_row) else {}
+    footer = _footer(decoded, delimiter)
+    declared = Delimited(
+        type="delimited", encoding=encoding, delimiter=delimiter, header_row=header_row, compression=compression, footer_starts_with=footer, **numbered
+    )
+    table = formats.read(content, declared)
+    certain += [f"delimiter {delimiter!r}: every row has as many cells", f"header in row {header_row}"]
+    stem = Path(name.removesuffix(".gz")).stem
+    return [Found(name, stem, declared, table, certain, guesses)]
+
+
+def _encoding(content: bytes) -> tuple[str, list[str], list[str]]:
+    """The encoding, how that is known, and what is a guess."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return encoding, [f"{encoding} by its byte order mark"], []
+    if content.isascii() and b"\0" not in content:
+        return "utf-8", ["plain ASCII, which every encoding reads alike"], []
+    zeros = content[:2000].count(b"\0")
+    if zeros > len(content[:2000]) / 4:
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+        return encoding, [f"{encoding} by its zero bytes"], []
+    try:
+        content.decode("utf-8")
+        return "utf-8", ["valid UTF-8, which no other encoding is by chance"], []
+    except UnicodeDecodeError:
+        return _unmarked(content)
+
+
+def _unmarked(content: bytes) -> tuple[str, list[str], list[str]]:
+    """Encodings without a mark: charset-normalizer says which makes the most likely text of those that can read it."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(content, cp_isolation=list(_ENCODINGS)).best()
+    if best is None:
+        raise Unreadable(f"no known encoding reads the text (tried UTF-8, UTF-16, {', '.join(_ENCODINGS)}).")
+    # what reads every byte as the chosen one does is the same encoding for this file
+    text, others = content.decode(best.encoding), []
+    for encoding in _ENCODINGS:
+        try:
+            differs = content.decode(encoding) != text
+        except UnicodeDecodeError:
+            continue
+        if differs:
+            others.append(encoding)
+    chosen = _better_known(content, best.encoding)
+    if not others:
+        return chosen, [f"{chosen}: no other known encoding reads the text"], []
+    characters = sorted({c for c in text if not c.isascii()})[:8]
+    return chosen, [], [f"encoding {chosen}: {', '.join(others)} read the text too; see that {' '.join(characters)} are the letters that the centre wrote"]
+
+
+def _better_known(content: bytes, encoding: str) -> str:
+    """The encoding earlier in the list that reads the very same text: cp1252 rather than its sibling."""
+    text = content.decode(encoding)
+    for candidate in _ENCODINGS:
+        try:
+            if content.decode(candidate) == text:
+                return candidate
+        except UnicodeDecodeError:
+            continue
+    return encoding
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return [row for row, _ in zip(rows, range(_SAMPLED_ROWS), strict=False)]
+
+
+def _delimiter(text: str) -> tuple[str, int]:
+    """The delimiter by which most rows have the same number of cells (more than one), and the row of the header."""
+    best = (0.0, 0, "", 1)
+    for delimiter in _DELIMITERS:
+        try:
+            rows = _rows(text, delimiter)
+        except csv.Error:
+            continue
+        widths = Counter(len(row) for row in rows if any(cell.strip() for cell in row))
+        if not widths:
+            continue
+        width, count = max(widths.items(), key=lambda item: (item[1] * (item[0] > 1), item[0]))
+        if width > 1:
+            header = next(i for i, row in enumerate(rows, start=1) if len(row) == width and all(cell.strip() for cell in row)) if any(
+                len(row) == width and all(cell.strip() for cell in row) for row in rows
+            ) else 1
+            best = max(best, (count / sum(widths.values()), width, delimiter, header))
+    if not best[2]:
+        raise Unreadable("no delimiter (comma, semicolon, tab, bar) parts the rows into the same number of cells.")
+    return best[2], best[3]
+
+
+def _has_twice(text: str, delimiter: str, header_row: int) -> bool:
+    header = [cell.strip().casefold() for cell in _rows(text, delimiter)[header_row - 1]]
+    return len(set(header)) < len(header)
+
+
+def _footer(text: str, delimiter: str) -> list[str]:
+    """First words of the last rows that say that they are sums."""
+    last = [line.split(delimiter)[0].strip().strip('"') for line in text.rstrip().splitlines()[-3:]]
+    return [cell for cell in last if words().is_footer(cell)]

@@ -1,0 +1,106 @@
+"""The words of ``words.yml`` as something to ask: which column could this header be, which code this word, which unit this text?"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+_FILE = Path(__file__).with_name("words.yml")
+
+
+def normal(text: str) -> str:
+    """Small letters, no accents, one blank for every other sign; words of camelCase apart; full-width signs plain."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", text))
+    plain = "".join(c for c in unicodedata.normalize("NFKD", apart.casefold()) if not unicodedata.combining(c) or ord(c) > 0x3000)
+    return re.sub(r"[^0-9a-zぁ-ヿ一-龯ー]+", " ", unicodedata.normalize("NFKC", plain)).strip()
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a header could be: a field, role or code, how many of its letters say so, and whether all of them do."""
+
+    name: str
+    letters: int
+    whole: bool
+
+
+class Words:
+    """``words.yml``, compiled."""
+
+    def __init__(self, declared: dict):
+        self._patterns = {
+            group: [(name, re.compile(pattern)) for name, patterns in declared[group].items() for pattern in patterns]
+            for group in ("roles", "identifying", "ignored", "fields", "drug_columns", "event_columns")
+        }
+        self._free_text = [re.compile(pattern) for pattern in declared["free_text"]]
+        self._codes = {
+            vocabulary: [(code, re.compile(re.escape(pattern) if len(pattern) == 1 else pattern)) for code, patterns in codes.items() for pattern in patterns]
+            for vocabulary, codes in ((v, c if isinstance(c, dict) else {v: c}) for v, c in declared["codes"].items())
+        }
+        self._units = {unit: {_unit_form(text) for text in [unit, *texts]} for unit, texts in declared["units"].items()}
+        self._missing = {text.casefold() for text in declared["missing"]}
+        self._footers = {normal(text) for text in declared["footers"]}
+
+    def match(self, group: str, header: str) -> Match | None:
+        """The longest match of a group in a header without its unit, a whole one first; None for none."""
+        text, found = normal(without_unit(header)[0]), []
+        for name, pattern in self._patterns[group]:
+            if pattern.fullmatch(text):
+                found.append(Match(name, len(text), True))
+            elif hit := re.search(rf"(?<!\S)(?:{pattern.pattern})(?!\S)", text):
+                found.append(Match(name, len(hit[0]), False))
+        return max(found, key=lambda m: (m.whole, m.letters), default=None)
+
+    def is_free_text(self, header: str) -> bool:
+        """Whether a header says that people write freely there."""
+        return any(pattern.fullmatch(normal(header)) for pattern in self._free_text)
+
+    def code(self, vocabulary: str, word: str) -> str | None:
+        """The study's code that a word of a cell means."""
+        text = normal_code(word)
+        return next((code for code, pattern in self._codes[vocabulary] if pattern.fullmatch(text)), None)
+
+    def vocabularies(self) -> list[str]:
+        """Vocabularies that there are words for."""
+        return list(self._codes)
+
+    def unit(self, text: str, accepted: list[str]) -> str | None:
+        """The accepted unit that a text means."""
+        form = _unit_form(text)
+        return next((unit for unit in accepted if form in self._units.get(unit, {_unit_form(unit)})), None)
+
+    def is_missing(self, text: str) -> bool:
+        """Whether a text is one that people write for a value that is not there."""
+        return text.strip().casefold() in self._missing
+
+    def is_footer(self, text: str) -> bool:
+        """Whether a row that begins so is a sum below the data."""
+        return normal(text) in self._footers
+
+
+def normal_code(text: str) -> str:
+    """A word of a cell in one form; a question mark or a sign alone stays one."""
+    return normal(text) or text.strip()
+
+
+def _unit_form(text: str) -> str:
+    return re.sub(r"\s+|_", "", text.casefold().replace("μ", "µ"))
+
+
+def without_unit(header: str) -> tuple[str, str]:
+    """A header and the unit in it: "PLT (G/L)", "LDH [U/L]", "HGB_G_DL", "hemoglobin_g_per_L"."""
+    if bracket := re.fullmatch(r"(.+?)\s*[(\[（]([^()\[\]（）]+)[)\]）]\s*", header):
+        return bracket[1], bracket[2]
+    if tail := re.fullmatch(r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|L|U|UI|IU|K|k)|pct|PCT|percent)(?:(?:_per_|_|/)(?:d?[lL]|m[lL]|uL|L))?|x_?(?:ULN|uln|LSN))", header):
+        unit = tail[2].replace("_per_", "/").replace("_", "/")
+        return tail[1], "x ULN" if unit.casefold().startswith("x") else unit
+    return header, ""
+
+
+@cache
+def words() -> Words:
+    """The declared words."""
+    return Words(yaml.safe_load(_FILE.read_text(encoding="utf-8")))

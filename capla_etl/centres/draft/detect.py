@@ -14,6 +14,7 @@ from pathlib import Path
 from capla_etl.centres import formats
 from capla_etl.centres.draft.words import words
 from capla_etl.centres.formats import FileTable, Unreadable
+from capla_etl.centres.formats.json_lines import JsonFile
 from capla_etl.centres.spec import Delimited, Format, JsonLines, Parquet, Sas, SasTransport, Spss, Stata, Workbook
 
 #: First bytes of the formats that have them.
@@ -77,8 +78,7 @@ def _detect(name: str, content: bytes) -> list[Found]:
     if content.startswith(b"\x1f\x8b"):
         return _delimited(name, content, gzip.decompress(content), "gzip")
     if _is_json_lines(content):
-        lists = formats.lists(content)
-        return [_json(name, content, None), *(_json(name, content, found) for found in lists)]
+        return _json(name, content)
     return _delimited(name, content, content, None)
 
 
@@ -92,9 +92,11 @@ def _is_json_lines(content: bytes) -> bool:
         return False
 
 
-def _json(name: str, content: bytes, list_: str | None) -> Found:
-    declared = JsonLines(type="json_lines", list=list_)
-    return Found(name, list_ or Path(name).stem, declared, formats.read(content, declared), ["one JSON object a line"])
+def _json(name: str, content: bytes) -> list[Found]:
+    """The objects' own values, and each of their lists."""
+    file = JsonFile(content)
+    declared = [JsonLines(type="json_lines", list=found) for found in (None, *file.lists)]
+    return [Found(name, d.list or Path(name).stem, d, file.read_alone(d), ["one JSON object a line"]) for d in declared]
 
 
 def _workbook(name: str, content: bytes) -> list[Found]:
@@ -116,6 +118,25 @@ def _workbook(name: str, content: bytes) -> list[Found]:
     if not found:
         raise Unreadable("no sheet has a row that could be its header.")
     return found
+
+
+def one_encoding(found: list[Found], files: dict[str, Path]) -> None:
+    """Give files whose text several encodings read alike the one that the other files of the submission are in too."""
+    texts = [f for f in found if isinstance(f.format, Delimited) and f.format.encoding in _ENCODINGS]
+    alike = {f.file: _alike(files[f.file].read_bytes(), f.format) for f in texts}
+    votes = Counter(encoding for encodings in alike.values() for encoding in encodings)
+    for one in texts:
+        best = max(alike[one.file], key=lambda e: (votes[e], -_ENCODINGS.index(e)))
+        if best != one.format.encoding:
+            one.format = one.format.model_copy(update={"encoding": best})
+            one.certain.append(f"encoding {best}, as that of the other files; others read this text alike")
+
+
+def _alike(content: bytes, declared: Delimited) -> list[str]:
+    """Encodings that read the very same text."""
+    content = gzip.decompress(content) if declared.compression else content
+    text = content.decode(declared.encoding)
+    return [encoding for encoding in _ENCODINGS if _decoded(content, encoding) == text]
 
 
 def _delimited(name: str, content: bytes, text: bytes, compression: str | None) -> list[Found]:
@@ -152,38 +173,35 @@ def _encoding(content: bytes) -> tuple[str, list[str], list[str]]:
 
 
 def _unmarked(content: bytes) -> tuple[str, list[str], list[str]]:
-    """Encodings without a mark: charset-normalizer says which makes the most likely text of those that can read it."""
+    """Encodings without a mark: of those that can read the text the one in which most words of its header are known, then the likeliest one."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content, cp_isolation=list(_ENCODINGS)).best()
-    if best is None:
+    likeliest = from_bytes(content, cp_isolation=list(_ENCODINGS)).best()
+    texts = {encoding: text for encoding in _ENCODINGS if (text := _decoded(content, encoding)) is not None}
+    if not texts:
         raise Unreadable(f"no known encoding reads the text (tried UTF-8, UTF-16, {', '.join(_ENCODINGS)}).")
-    # what reads every byte as the chosen one does is the same encoding for this file
-    text, others = content.decode(best.encoding), []
-    for encoding in _ENCODINGS:
-        try:
-            differs = content.decode(encoding) != text
-        except UnicodeDecodeError:
-            continue
-        if differs:
-            others.append(encoding)
-    chosen = _better_known(content, best.encoding)
+    known = {encoding: _known_words(text) for encoding, text in texts.items()}
+    best = max(texts, key=lambda e: (known[e], likeliest is not None and texts[e] == str(likeliest).removeprefix("\ufeff"), -_ENCODINGS.index(e)))
+    others = {encoding: known[encoding] for encoding, text in texts.items() if text != texts[best]}
     if not others:
-        return chosen, [f"{chosen}: no other known encoding reads the text"], []
-    characters = sorted({c for c in text if not c.isascii()})[:8]
-    return chosen, [], [f"encoding {chosen}: {', '.join(others)} read the text too; see that {' '.join(characters)} are the letters that the centre wrote"]
+        return best, [f"{best}: no other known encoding reads the text"], []
+    if max(others.values()) < known[best]:
+        return best, [f"{best}: words of the header are known in it that are none in {', '.join(others)}"], []
+    characters = sorted({c for c in texts[best] if not c.isascii()})[:8]
+    return best, [], [f"encoding {best}: {', '.join(others)} read the text too; see that {' '.join(characters)} are what the centre wrote"]
 
 
-def _better_known(content: bytes, encoding: str) -> str:
-    """The encoding earlier in the list that reads the very same text: cp1252 rather than its sibling."""
-    text = content.decode(encoding)
-    for candidate in _ENCODINGS:
-        try:
-            if content.decode(candidate) == text:
-                return candidate
-        except UnicodeDecodeError:
-            continue
-    return encoding
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _known_words(text: str) -> int:
+    """How many cells of the first rows are headers that are known."""
+    cells = {cell.strip() for delimiter in _DELIMITERS for line in text.splitlines()[:_TITLE_ROWS] for cell in line.split(delimiter)}
+    return sum(any((m := words().match(group, cell)) and m.whole for group in ("fields", "roles", "identifying", "event_columns", "drug_columns")) or words().is_free_text(cell) for cell in cells)
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:
@@ -200,14 +218,10 @@ def _delimiter(text: str) -> tuple[str, int]:
         except csv.Error:
             continue
         widths = Counter(len(row) for row in rows if any(cell.strip() for cell in row))
-        if not widths:
-            continue
-        width, count = max(widths.items(), key=lambda item: (item[1] * (item[0] > 1), item[0]))
+        width, count = max(widths.items(), key=lambda item: (item[1] * (item[0] > 1), item[0]), default=(1, 0))
         if width > 1:
-            header = next(i for i, row in enumerate(rows, start=1) if len(row) == width and all(cell.strip() for cell in row)) if any(
-                len(row) == width and all(cell.strip() for cell in row) for row in rows
-            ) else 1
-            best = max(best, (count / sum(widths.values()), width, delimiter, header))
+            full = [i for i, row in enumerate(rows, start=1) if len(row) == width and all(cell.strip() for cell in row)]
+            best = max(best, (count / sum(widths.values()), width, delimiter, full[0] if full else 1))
     if not best[2]:
         raise Unreadable("no delimiter (comma, semicolon, tab, bar) parts the rows into the same number of cells.")
     return best[2], best[3]

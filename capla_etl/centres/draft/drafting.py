@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capla_etl import fields as study
-from capla_etl.centres.draft.detect import Found, detect
+from capla_etl.centres.draft.detect import Found, detect, one_encoding
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
 from capla_etl.centres.free_text import identifiers_in
@@ -19,11 +19,13 @@ from capla_etl.centres.spec import TO_DECIDE, Delimited, JsonLines, Workbook
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
 _NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d?)(\D*)$")
-_END = re.compile(r"(fim|fin|fine|ende?|stop|bis|al|vege|b|to|until)\d?$")
+_END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
 #: A repeated group has at least so many numbers.
 _REPEATED = 3
 _ANALYTES = {"platelets": "platelets_10e9_per_l", "ldh": "ldh_x_uln", "adamts13": "adamts13_percent"}
 _LISTS = {"tpe_session": "plasma exchanges", "drug_course": "drugs", "adverse_event": "adverse events"}
+#: A number of an exchange from here on is an amount of plasma in mL, and no mark or count.
+_LEAST_VOLUME = 300
 #: What the outcomes cannot do without.
 _NEEDED = ["sex", "birth_date", "first_tpe_date", "platelets_10e9_per_l", "ldh_x_uln", "adamts13_percent", "session_date", "drug", "died", "death_date", "last_contact_date"]
 
@@ -120,6 +122,7 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
         there, problems = detect(file)
         found += there
         unreadable += problems
+    one_encoding(found, {file.name: file for file in files})
     tables = [_table(f) for f in found]
     _name(tables)
     _share_keys(tables)
@@ -272,7 +275,7 @@ def _set_apart(table: TableDraft) -> None:
 
 
 def _is_text(column: Column) -> bool:
-    return bool(column.texts) and not (column.is_vocabulary or column.is_number or column.dates or column.unique and column.is_number)
+    return bool(column.texts) and not (column.is_vocabulary or column.is_number or column.dates or _separator(column))
 
 
 def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
@@ -301,17 +304,18 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
 
 def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) -> None:
     """Every record that rows of one kind hold."""
-    free = {n: c for n, c in columns.items() if c.filled and n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored}
+    free = {n: c for n, c in columns.items() if n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored}
     key = columns.get(table.key)
-    is_patient = bool(key) and len(key.texts) == key.filled and sum(_patient_field(c) is not None for c in free.values()) >= 3
+    is_patient = bool(key) and len(key.texts) == key.filled and sum(_patient_field(c) is not None for c in free.values() if c.filled) >= 3
     before = len(table.records)
+    everything, free = free, {n: c for n, c in free.items() if c.filled}  # an empty column can be a field of the patient, nothing else
     if kind is None and not is_patient:
         _long_results(table, free)
         _procedures(table, free)
     _drug_rows(table, free)
     _event_rows(table, free)
     if is_patient:
-        _patient(table, free)
+        _patient(table, everything)
         _columns_of_drugs(table, free)
         _columns_of_events(table, free)
     _wide_results(table, free, is_patient)
@@ -431,13 +435,15 @@ def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     if end is not None:
         fields["end_date"] = Entry({"column": end.name}, "GUESS: the last day of the course, inclusive; see the codebook")
     table.records.append(RecordDraft("drug_course", fields))
+    if unit := _by_role(table, columns, "unit"):
+        table.ignored[unit.name] = "unit of the dose; not a study field"
     table.used |= {c.name for c in (drug, start, end) if c is not None}
 
 
 def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row an adverse event."""
     kind = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("adverse_event_kind", t) is not None for t in c.values) >= 2 and not c.is_number), None)
-    kind = kind or _by_role(table, columns, "event_kind", lambda c: c.is_vocabulary and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)))
+    kind = kind or _by_role(table, columns, "event_kind", lambda c: words().match("roles", c.name).whole and c.is_vocabulary and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)))
     if kind is None:
         return
     fields = {"kind": _coded(study.fields()["kind"], kind, "adverse_event_kind")}
@@ -453,15 +459,17 @@ def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
 
 def _patient_field(column: Column) -> str | None:
     """The field of the patient table that a column is, by its header and by cells that agree with it."""
-    match = words().match("fields", column.name)
     target = study.tables()["patient"]
-    if match is None or match.name not in (*target.columns, *target.withheld) or "{k}" in column.name:
+    known = (*target.columns, *target.withheld)
+    if "{k}" in column.name:
         return None
-    return match.name if match.whole and _agrees(match.name, column) else None
+    return next((m.name for m in words().matches("fields", column.name) if m.whole and m.name in known and _agrees(m.name, column)), None)
 
 
 def _agrees(name: str, column: Column) -> bool:
     declared = study.fields()[name]
+    if not column.filled:
+        return True
     if declared.type == "date":
         return column.dates is not None
     if declared.type in ("number", "integer"):
@@ -484,7 +492,11 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
             continue
         column, declared = best[name], study.fields()[name]
         table.used.add(column.name)
-        if declared.type == "date":
+        if not column.filled:
+            vocabulary = {"vocabulary": "study"} if declared.codes else {}
+            unit = {"unit": TO_DECIDE} if declared.units else {}
+            fields[name] = Entry({"column": column.name} | vocabulary | unit, "GUESS by its header: empty in every row so far")
+        elif declared.type == "date":
             source = {"column": column.name}
             if declared.partial and column.dates.partial:
                 source["partial_date_format"] = column.dates.partial
@@ -509,12 +521,14 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
         if match is None or not (column.dates or separator):
             continue
         table.used.add(column.name)
-        is_end = _END.search(normal(column.name).replace(" ", "")) and not re.fullmatch(r"[a-z]+", normal(column.name))
-        if is_end and match.name in open_start:
+        if _END.search(normal(column.name)) and match.name in open_start:
             open_start.pop(match.name).fields["end_date"] = Entry({"column": column.name}, "GUESS: the last day of the course, inclusive; see the codebook")
             continue
         source = {"column": column.name} | ({"separator": separator} if separator else {})
-        record = RecordDraft("drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": Entry(source, "")})
+        start = Entry(source, "")
+        if not column.dates and column_of(column.name, re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))).is_whole_number:
+            start = Entry(source | {"study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")
+        record = RecordDraft("drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": start})
         table.records.append(record)
         open_start[match.name] = record
 
@@ -525,9 +539,15 @@ def _separator(column: Column) -> str | None:
         return None
     for separator in ("; ", ";", ", ", " "):
         parts = Counter(part for text in column.values for part in text.split(separator) if part)
-        if any(separator in text for text in column.values) and column_of(column.name, list(parts.elements())).dates:
+        several = column_of(column.name, list(parts.elements()))
+        if any(separator in text for text in column.values) and (several.dates or (several.is_whole_number and separator != " ") or _named_days(several)):
             return separator
     return None
+
+
+def _named_days(column: Column) -> bool:
+    """Whole numbers in a column that says that they are days ("Rituximab days")."""
+    return column.is_whole_number and any(words().unit(word, ["days"]) for word in normal(column.name).split())
 
 
 def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -592,17 +612,23 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         table.used.add(dated.name)
         table.records.append(RecordDraft("tpe_session", {"session_date": Entry(source, "")} | _volume(table, columns), kind))
         return
-    mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates)
+    mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
     day = next((r.fields["result_date"] for r in table.records if r.table == "lab_result" and "result_date" in r.fields), None)
+    amount = _by_role(table, columns, "exchange_volume", lambda c: c.is_number) or _by_role(table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME)
+    if amount is not None and mark is None and day is not None and not is_patient:
+        table.used.add(amount.name)
+        volume = Entry(*_number_source(study.fields()["volume_ml"], amount, table))
+        table.records.append(RecordDraft("tpe_session", {"session_date": day, "volume_ml": volume}, kind, {"column": amount.name}))
+        return
     if mark is not None and day is not None and not is_patient:
         table.used.add(mark.name)
         yes = [t for t in mark.texts if words().code("answer", t) == "yes"]
         no = [t for t in mark.texts if words().code("answer", t) == "no"]
         unknown = [t for t in mark.texts if t not in (*yes, *no)]
-        present = {"column": mark.name, "yes": [*yes, *unknown] if not yes else yes, "no": no}
+        present = {"column": mark.name, "yes": yes or unknown, "no": no}
         if unknown:
             present["no"] = [*no, *(f"{TO_DECIDE}: {t}" for t in unknown if yes)]
-        table.records.append(RecordDraft("tpe_session", {"session_date": day}, kind, present))
+        table.records.append(RecordDraft("tpe_session", {"session_date": day} | _volume(table, columns), kind, present))
 
 
 # ------------------------------------------------------------------ sources of fields
@@ -615,9 +641,10 @@ def _number_source(declared: study.Field, column: Column, table: TableDraft) -> 
     if declared.units:
         written = without_unit(column.name.replace("_{k}", ""))[1]
         unit = words().unit(written, list(declared.units)) if written else None
-        if unit:
-            source["unit"] = unit
-            notes.append(f"certain: {written!r} in the header")
+        in_words = next((word for word in normal(column.name).split() if set(declared.units) <= {"days", "years"} and words().unit(word, list(declared.units))), None)
+        if unit or in_words:
+            source["unit"] = unit or next(iter(declared.units))
+            notes.append(f"certain: {written or in_words!r} in the header")
         else:
             source["unit"] = TO_DECIDE
             notes.append(f"unit not written; {_units_that_fit(declared, column)}")

@@ -16,6 +16,9 @@ MOST_WORDS, TIMES_EACH = 20, 3
 #: So many cells of a kind make a column that kind; the rest are faults of it or codes for missing.
 MOSTLY = 0.9
 
+#: A share of dates that are none of the calendar in any order: faults of the data.
+MOST_FAULTS = 0.005
+
 _NUMBER = re.compile(r"[<>≤≥]?\s*[+-]?\d{1,9}([.,]\d+)?|[<>]?\s*\d{1,3}([.,\s]\d{3})+([.,]\d+)?")
 _COMPARED = re.compile(r"[<>]")
 #: Shape of a text -> the formats that it may have: order of day and month, and a sign between.
@@ -122,7 +125,10 @@ def column_of(name: str, cells: list[str], wide: bool = False) -> Column:
     codes = [t for t in texts if words().is_missing(t)]
     numeric = [t for t in codes if re.fullmatch(r"-?\d+(\.\d+)?", t)]
     others = [t for t in texts if t not in codes]
-    if others and Column(name, Counter({t: texts[t] for t in others}), len(cells)).is_number:
+    rest = Column(name, Counter({t: texts[t] for t in others}), len(cells))
+    if others and rest.dates:
+        column.missing = codes
+    elif others and rest.is_number:
         # -9 among numbers from 3 to 600 is no number; 99 among them may be one
         far = [t for t in numeric if t.startswith("-") or t.startswith("9999")]
         column.missing = [*far, *(t for t in codes if t not in numeric)]
@@ -148,7 +154,8 @@ def _date_order(values: Counter) -> DateOrder | None:
         return worded
     matches = [m for t in texts if (m := _DATE.fullmatch(t))]
     serials = [t for t in texts if re.fullmatch(r"[34]\d{4}", t)]
-    if sum(values[m[0]] for m in matches) < MOSTLY * sum(n for t, n in values.items() if t not in serials) or not matches:
+    months = [t for t in texts if re.fullmatch(r"\d{2}[./-]\d{4}|\d{4}[./-]\d{2}", t)]
+    if sum(values[m[0]] for m in matches) < MOSTLY * sum(n for t, n in values.items() if t not in serials and t not in months) or not matches:
         return None
     shapes: dict[tuple, list[re.Match]] = {}
     for match in matches:
@@ -196,16 +203,18 @@ def _by_numbers(matches: list[re.Match]) -> DateOrder:
         "month first": ((month, day, "{y}"), (3, 1, 4)),
         "year first": (("{y}", month, day), (4, 3, 1)),
     }
-    fits = {}
+    fits, faults = {}, 0
     for name, (tokens, (d, m, y)) in orders.items():
-        if all(_is_day(match[d], match[m], match[y]) for match in matches):
+        wrong = sum(not _is_day(match[d], match[m], match[y]) for match in matches)
+        if wrong <= MOST_FAULTS * len(matches):
+            faults = wrong
             fits[name] = sign.join(tokens).format(y="%Y" if len(matches[0][y]) == 4 else "%y") + point
     if not fits:
         return DateOrder([], "the dates are written in more than one order")
     if len(fits) > 1:
         return DateOrder([], f"{' or '.join(fits)}: every date can be read each way", list(fits.values()))
     (name,) = fits
-    return DateOrder([fits[name]], f"{name}: no other order makes all of them days of the calendar")
+    return DateOrder([fits[name]], f"{name}: in no other order are they days of the calendar" + (f" ({faults} of them are none in any)" if faults else ""))
 
 
 def _is_day(day: str, month: str, year: str) -> bool:

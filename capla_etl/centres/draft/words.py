@@ -46,13 +46,18 @@ class Words:
 
     def match(self, group: str, header: str) -> Match | None:
         """The longest match of a group in a header without its unit, a whole one first; None for none."""
-        text, found = normal(without_unit(header)[0]), []
-        for name, pattern in self._patterns[group]:
-            if pattern.fullmatch(text):
-                found.append(Match(name, len(text), True))
-            elif hit := re.search(rf"(?<!\S)(?:{pattern.pattern})(?!\S)", text):
-                found.append(Match(name, len(hit[0]), False))
-        return max(found, key=lambda m: (m.whole, m.letters), default=None)
+        return next(iter(self.matches(group, header)), None)
+
+    def matches(self, group: str, header: str) -> list[Match]:
+        """Every match of a group in a header without its unit, whole ones first, then the longest."""
+        found = []
+        for text in {normal(without_unit(part)[0]) for part in _parts(header)}:
+            for name, pattern in self._patterns[group]:
+                if pattern.fullmatch(text):
+                    found.append(Match(name, len(text), True))
+                elif hit := re.search(rf"(?<!\S)(?:{pattern.pattern})(?!\S)", text):
+                    found.append(Match(name, len(hit[0]), False))
+        return sorted(dict.fromkeys(found), key=lambda m: (not m.whole, -m.letters))
 
     def is_free_text(self, header: str) -> bool:
         """Whether a header says that people write freely there."""
@@ -81,6 +86,13 @@ class Words:
         return normal(text) in self._footers
 
 
+def _parts(header: str) -> list[str]:
+    """A header, and of a dotted path its last part ("outcome.lastContact"), or the one before a plain "value"."""
+    parts = header.removesuffix(".value").split(".")
+    dotted = len(parts) > 1 and all(re.fullmatch(r"[A-Za-z_]\w*", part) for part in parts)
+    return [header, parts[-1]] if dotted else [header.removesuffix(".value")]
+
+
 def normal_code(text: str) -> str:
     """A word of a cell in one form; a question mark or a sign alone stays one."""
     return normal(text) or text.strip()
@@ -94,7 +106,7 @@ def without_unit(header: str) -> tuple[str, str]:
     """A header and the unit in it: "PLT (G/L)", "LDH [U/L]", "HGB_G_DL", "hemoglobin_g_per_L"."""
     if bracket := re.fullmatch(r"(.+?)\s*[(\[（]([^()\[\]（）]+)[)\]）]\s*", header):
         return bracket[1], bracket[2]
-    if tail := re.fullmatch(r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|L|U|UI|IU|K|k)|pct|PCT|percent)(?:(?:_per_|_|/)(?:d?[lL]|m[lL]|uL|L))?|x_?(?:ULN|uln|LSN))", header):
+    if tail := re.fullmatch(r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|u|ui|iu|k)|pct|percent)(?:(?:_per_|_|/)(?:d?l|ml|ul))?|x_?(?:uln|lsn|n))", header, re.IGNORECASE):
         unit = tail[2].replace("_per_", "/").replace("_", "/")
         return tail[1], "x ULN" if unit.casefold().startswith("x") else unit
     return header, ""

@@ -6,7 +6,7 @@ What does not belong here: which file is meant and which columns it must have (r
 from capla_etl.centres.formats.file_table import Decimals, FileTable, Unreadable
 from capla_etl.centres.spec import Delimited, Format, JsonLines, Parquet, Workbook
 
-__all__ = ["Decimals", "FileTable", "Unreadable", "lists", "read", "sheets"]
+__all__ = ["Decimals", "FileTable", "Unreadable", "read", "sheets"]
 
 
 def read(content: bytes, declared: Format, decimals: Decimals | None = None, known_sheets: list[str] | None = None, missing: dict[str, list[str]] | None = None) -> FileTable:
@@ -38,7 +38,7 @@ def read(content: bytes, declared: Format, decimals: Decimals | None = None, kno
     if isinstance(declared, JsonLines):
         from capla_etl.centres.formats.json_lines import JsonFile
 
-        return JsonFile(content).read(declared, key="", used=[])
+        return JsonFile(content).read_alone(declared)
     from capla_etl.centres.formats.statistical import read_statistical
 
     return read_statistical(content, declared, decimals, missing)
@@ -55,12 +55,3 @@ def sheets(content: bytes) -> list[str]:
     return sheet_names(content)
 
 
-def lists(content: bytes) -> list[str]:
-    """The lists inside the objects of a file of JSON lines (dotted paths).
-
-    Raises:
-        Unreadable: no line is a JSON object.
-    """
-    from capla_etl.centres.formats.json_lines import JsonFile
-
-    return JsonFile(content).lists

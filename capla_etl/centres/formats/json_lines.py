@@ -50,6 +50,11 @@ class JsonFile:
     def _values(self, query: str, parameters: list | None = None) -> list[str]:
         return [value for (value,) in self.con.execute(query, parameters).fetchall()]
 
+    def read_alone(self, declared: JsonLines) -> FileTable:
+        """The objects' own values, or the elements of one list without the owner's key."""
+        found = self.read(declared, key="owner", used=[])
+        return FileTable(found.header[1:], found.rows.drop_columns(["owner"]), found.set_aside) if declared.list else found
+
     def read(self, declared: JsonLines, key: str, used: list[str]) -> FileTable:
         """The objects' own values, or the elements of one list with the owner's key; ``used`` columns of an empty list are there, empty."""
         if declared.list and declared.list not in self.lists:

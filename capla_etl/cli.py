@@ -4,9 +4,9 @@ import argparse
 import os
 import sys
 
-from capla_etl.commands import explain, freeze, queries, study, tables, ui, verify
+from capla_etl.commands import centre, explain, freeze, queries, study, tables, ui, verify
 
-COMMANDS = {"study": study, "explain": explain, "tables": tables, "queries": queries, "freeze": freeze, "verify": verify, "ui": ui}
+COMMANDS = {"study": study, "centre": centre, "explain": explain, "tables": tables, "queries": queries, "freeze": freeze, "verify": verify, "ui": ui}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -87,7 +87,42 @@ def _foreseen(centre_id: str, fingerprint_received: str) -> CentreLoad:
         raise CentreRefused(centre_id, [problem]) from None
 
 
+@dataclass(frozen=True)
+class HarmonisedCentre:
+    """A centre's current submission, read, harmonised and judged, before anything of it is kept.
+
+    ``tables``: ``schema.name`` -> table, of all that a load holds. ``key``: what its patient_ids are made with. ``content_hash``: of its files, spec and corrections.
+    """
+
+    spec: Spec
+    submission: date
+    tables: dict[str, pa.Table]
+    key: bytes
+    content_hash: str
+
+
 def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
+    harmonised = harmonise(centre_id)
+    receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission)
+    _promote(centre_id, harmonised.tables, receipt | {"content_hash": harmonised.content_hash, "key_fingerprint": fingerprint(harmonised.key)})
+    refused = (
+        harmonised.tables["quality.quarantine"].to_pandas()
+        .groupby(["file", "sheet", "column_name", "rule"], dropna=False)
+        .size()
+        .rename("values_refused")
+        .reset_index()
+    )
+    rows = {name: harmonised.tables[f"harmonised.{name}"].num_rows for name in study.tables()}
+    return CentreLoad(centre_id, harmonised.submission.isoformat(), harmonised.content_hash, rows, harmonised.tables["quality.ledger"].to_pandas(), refused)
+
+
+def harmonise(centre_id: str) -> HarmonisedCentre:
+    """Read, harmonise and judge a centre's current submission; nothing is written.
+
+    Raises:
+        CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared, or a file is refused in large part.
+        OSError: a file cannot be reached.
+    """
     folder = paths.data_raw() / centre_id
     spec = load_spec(folder / "centre.yml")
     sent = read_current(spec, folder, paths.as_of())
@@ -118,17 +153,7 @@ def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
             [f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."],
         )
     sha = content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
-    receipt = receipt_of(centre_id, fingerprint_received, cutoff) | {"content_hash": sha, "key_fingerprint": fingerprint(key)}
-    _promote(centre_id, tables, receipt)
-    refused = (
-        quarantine.to_pandas()
-        .groupby(["file", "sheet", "column_name", "rule"], dropna=False)
-        .size()
-        .rename("values_refused")
-        .reset_index()
-    )
-    rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
-    return CentreLoad(centre_id, submission.name, sha, rows, ledger.to_pandas(), refused)
+    return HarmonisedCentre(spec, cutoff, tables, key, sha)
 
 
 def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) -> None:

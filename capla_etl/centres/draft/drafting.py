@@ -411,6 +411,10 @@ def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
         fields = {"session_date": Entry({"column": day.name}, f"certain: {day.dates.why}")} | _volume(table, columns)
         table.records.append(RecordDraft("tpe_session", fields, "exchange"))
         table.used.add(day.name)
+    elif (day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number)) is not None:
+        fields = {"session_date": Entry({"column": day.name, "study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")}
+        table.records.append(RecordDraft("tpe_session", fields | _volume(table, columns), "exchange"))
+        table.used.add(day.name)
 
 
 def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:

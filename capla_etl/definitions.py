@@ -1,6 +1,6 @@
 """The code location on one screen: assets, checks, jobs, what starts by itself, resources.
 
-Groups read left to right as the data flow: centres, harmonised, staging, intermediate, marts and outcomes, study, report, queries, published.
+Groups read left to right as the data flow: centres, harmonised, staging, intermediate, marts and outcomes, study, quality, report, queries, published.
 Steps run one after another in one process, so there is one DuckDB writer at a time by construction.
 """
 

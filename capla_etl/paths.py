@@ -78,7 +78,7 @@ def rebuilds() -> Path:
 
 def releases() -> Path:
     """One folder per frozen release."""
-    return warehouse() / "releases"
+    return Path(os.environ.get("CAPLA_RELEASES") or warehouse() / "releases")
 
 
 def dbt_docs() -> Path:

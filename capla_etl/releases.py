@@ -17,7 +17,7 @@ import duckdb
 from capla_etl import paths
 from capla_etl.centres.status import centre_status
 from capla_etl.code import code_digest
-from capla_etl.differences import rebuild
+from capla_etl.differences import NO_RELEASE, rebuild, release_compared_with
 from capla_etl.digest import REPRODUCIBLE, table_digests
 from capla_etl.inputs import inputs_of, last_day
 from capla_etl.protocol import parameters
@@ -101,8 +101,10 @@ def freeze(name: str, folder: Path) -> Path:
         copy = shutil.copytree if published.is_dir() else shutil.copyfile
         copy(published, fresh / published.name)
     as_of = last_day()
+    before = release_compared_with()
     manifest = {
         "name": name,
+        "compared_with": before.name if before else NO_RELEASE,
         "data": "synthetic" if (paths.data_raw() / "SYNTHETIC").exists() else "real",
         "as_of": as_of.isoformat(),
         "code": code_digest(),
@@ -161,7 +163,7 @@ def verify(name: str) -> Verification:
     if code_digest() != manifest["code"]:
         differs.append("the code is not that of the release")
     differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
-    again = rebuild(as_of, fresh=True)
+    again = rebuild(as_of, fresh=True, compared_with=manifest.get("compared_with", NO_RELEASE))
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
     files = {file: sha for file, sha in manifest["files"].items() if file != paths.published_database().name}
     differs += _compare("recomputed file", files, _file_hashes_of_rebuild(again.parent))

@@ -1,18 +1,23 @@
-"""What moved since the submissions before: the difference report, where a centre has sent again."""
+"""What moved since the submissions before, where a centre has sent again, and since the last release, where there is one."""
 
+import json
 import shutil
+from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
+from capla_etl.assets.preview import links
 from capla_etl.assets.study import BIOSTATISTICS
-from capla_etl.differences import RebuildFailed, compare_warehouses, day_before_the_latest, rebuild
+from capla_etl.differences import Differences, RebuildFailed, compare_warehouses, day_before_the_latest, rebuild, release_compared_with
 from capla_etl.publish import staged
 from capla_etl.report.differences import write_differences
 from capla_etl.report.files import write_tables
 from capla_etl.resources import WRITER_POOL, Warehouse
+
+#: What the report and others read of the comparison, beside the page and its tables.
+SUMMARY = "summary.json"
 
 
 @dg.asset(
@@ -24,27 +29,53 @@ from capla_etl.resources import WRITER_POOL, Warehouse
     pool=WRITER_POOL,
 )
 def differences(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Which patients, outcomes and study numbers moved with the latest submission, against the study rebuilt without it. Synthetic data."""
+    """Which patients, outcomes and study numbers moved with the latest submission, against the study rebuilt without it, and since the last release. Synthetic data."""
     folder = staged(paths.differences())
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    said = [_since_the_submissions_before(warehouse, folder), _since_the_release(warehouse)]
+    (folder / SUMMARY).write_text(json.dumps([s for s in said if s], indent=1, ensure_ascii=False), encoding="utf-8")
+    pages = [paths.differences() / page.name for page in sorted(folder.glob("*.html"))]
+    return dg.MaterializeResult(metadata={"summary": "; ".join(s["sentence"].rstrip(".") for s in said if s)} | links(pages))
+
+
+def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
+    """The page and the tables of what the latest submission moved; a sentence and counts of it."""
     since = day_before_the_latest()
     if since is None:
-        (folder / "README.md").write_text("# What moved\n\nNo centre has sent twice: there is nothing to compare. Synthetic data.\n", encoding="utf-8")
-        return dg.MaterializeResult(metadata={"summary": "no centre has sent twice"})
+        return _note(folder, "No centre has sent twice: there is nothing to compare.")
     try:
         before = rebuild(since)
     except RebuildFailed as failed:
-        note = f"# What moved\n\nNot compared: the study as it stood on {since} cannot be rebuilt from the files and specs that are there now.\n\n```\n{failed}\n```\n\nSynthetic data.\n"
-        (folder / "README.md").write_text(note, encoding="utf-8")
-        return dg.MaterializeResult(metadata={"summary": f"NOT COMPARED with {since}: that state cannot be rebuilt", "why": dg.MetadataValue.text(str(failed))})
+        return _note(folder, f"Not compared with {since}: the study as it stood then cannot be rebuilt from the files and specs that are there now.", str(failed))
     with warehouse.connect() as connection:
         changes, withdrawn = (connection.execute(f"select * from quality.{t}").df() for t in ("submission_change", "withdrawn_patient"))
         connection.execute("checkpoint")
     found = compare_warehouses(before, paths.build_database())
     frames = {name: getattr(found, name) for name in ("submissions", "patients", "outcomes", "numbers")}
     write_tables(frames | {"sent": changes, "withdrawn": withdrawn}, folder)
-    page = write_differences(found, changes, withdrawn, since, folder / "differences.html")
-    counts = pd.Series({name: len(frame) for name, frame in frames.items()})
-    said = f"since {since}: {counts['patients']} patients, {counts['outcomes']} outcomes and {counts['numbers']} numbers moved"
-    return dg.MaterializeResult(metadata={"summary": said, "page": dg.MetadataValue.path(page)})
+    write_differences(found, changes, withdrawn, since, folder / "differences.html")
+    return {"sentence": f"Since {since}, the day before the latest submission (differences/differences.html has every one).", "counts": _counts(found)}
+
+
+def _since_the_release(warehouse: Warehouse) -> dict | None:
+    """Counts of what moved since the release that the study is compared with."""
+    release = release_compared_with()
+    if release is None:
+        return None
+    with warehouse.connect() as connection:
+        connection.execute("checkpoint")
+    found = compare_warehouses(release / paths.published_database().name, paths.build_database())
+    return {"sentence": f"Since the release {release.name}.", "counts": _counts(found)}
+
+
+def _counts(found: Differences) -> list[list]:
+    changes = found.patients["change"].value_counts()
+    patients = [[f"patients {change}", int(changes.get(change, 0))] for change in ("added", "withdrawn", "corrected")]
+    return [["submissions", len(found.submissions)], *patients, ["outcomes", len(found.outcomes)], ["study numbers", len(found.numbers)]]
+
+
+def _note(folder: Path, sentence: str, why: str = "") -> dict:
+    text = f"# What moved\n\n{sentence}\n\n" + (f"```\n{why}\n```\n\n" if why else "") + "Synthetic data.\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return {"sentence": sentence, "counts": []}

@@ -14,7 +14,9 @@ from capla_etl.assets.preview import markdown, markdown_list, table_metadata
 from capla_etl.assets.report import outputs
 from capla_etl.assets.study import write
 from capla_etl.centres.status import good_loads
+from capla_etl.protocol import parameter
 from capla_etl.publish import staged
+from capla_etl.quality.centre_quality import MEANINGS, centre_quality
 from capla_etl.quality.queries import COLUMNS, query_table
 from capla_etl.quality.workbook import write_workbooks
 from capla_etl.resources import WRITER_POOL, Warehouse
@@ -36,10 +38,28 @@ SOURCES = [
 ]
 
 
+#: What the quality of a centre's data is measured by.
+QUALITY_SOURCES = [
+    "quality.centre_status",
+    "quality.ledger",
+    "quality.correction",
+    "harmonised.lab_result",
+    "harmonised.tpe_session",
+    "harmonised.drug_course",
+    "harmonised.adverse_event",
+    "harmonised.patient",
+    "marts.patient",
+    "marts.tpe_session",
+    "marts.daily_series",
+    "marts.adverse_event_assessed",
+    "outcomes.patient_outcome",
+]
+
+
 @dg.asset(
     key=["quality", "query"],
     deps=[asset_key(relation) for relation in SOURCES],
-    group_name="queries",
+    group_name="quality",
     kinds={"python", "duckdb"},
     owners=DATA_MANAGEMENT,
     pool=WRITER_POOL,
@@ -72,4 +92,20 @@ def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"summary": f"{len(written)} workbooks", "workbooks": markdown_list([path.name for path in written])})
 
 
-query_assets = [query, workbooks]
+@dg.asset(
+    key=["quality", "centre_quality"],
+    deps=[query, *(asset_key(relation) for relation in QUALITY_SOURCES)],
+    group_name="quality",
+    kinds={"python", "duckdb"},
+    owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
+)
+def quality_of_centres(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One row per centre: completeness, refusals, open questions, corrections and timeliness of its data."""
+    with warehouse.connect() as connection:
+        frame = centre_quality(connection, parameter("follow_up_days"))
+        write(connection, "quality.centre_quality", frame)
+        return dg.MaterializeResult(metadata=table_metadata(connection, "quality.centre_quality", MEANINGS) | {"centres": markdown(frame, rows=60)})
+
+
+query_assets = [query, quality_of_centres, workbooks]

@@ -1,5 +1,6 @@
 """What people read: tables and figures as files, the HTML report, Data Docs; and publishing, the only step that touches what users see."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,15 +12,17 @@ from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.checks import TABLES
 from capla_etl.assets.dbt import dbt_docs
-from capla_etl.assets.differences import differences
+from capla_etl.assets.differences import SUMMARY, differences
 from capla_etl.assets.lineage import lineage_assets
 from capla_etl.assets.preview import links, markdown_list
 from capla_etl.assets.study import BIOSTATISTICS, study_assets
-from capla_etl.protocol import parameter, parameters
+from capla_etl.outcome_definitions import definitions
+from capla_etl.protocol import RULE_SET, parameter, parameters
 from capla_etl.publish import publish, staged
 from capla_etl.quality.expectations import build_data_docs
 from capla_etl.report import figures, files
 from capla_etl.report.beneath import Edition
+from capla_etl.report.courses import courses
 from capla_etl.report.documents import write_documents
 from capla_etl.report.html import ReportInputs, write_report
 from capla_etl.report.methods import methods_paragraphs
@@ -42,7 +45,11 @@ SHOWN = {
     "ledger": "quality.ledger",
     "quarantine": "quality.quarantine",
     "submission": "harmonised.submission",
+    "centre_status": "quality.centre_status",
+    "centre_quality": "quality.centre_quality",
 }
+#: Tables that hold the courses of single patients: for the page of the study group alone.
+COURSES = {"patient": "marts.patient", "daily_series": "marts.daily_series", "drug_course": "marts.drug_course"}
 CHECKS = "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1 order by 1"
 
 
@@ -89,7 +96,7 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 
 @dg.asset(
     key=["report", "html"],
-    deps=[outputs, *(asset_key(relation) for relation in [*SHOWN.values(), "marts.patient"])],
+    deps=[outputs, differences, *(asset_key(relation) for relation in [*SHOWN.values(), *COURSES.values(), "marts.event"])],
     group_name="report",
     kinds={"python", "html"},
     owners=BIOSTATISTICS,
@@ -105,8 +112,13 @@ def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
 def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -> ReportInputs:
     """What the report shows, from the warehouse, the centres' specs and the figures among the outputs."""
     shown = {name: read(connection, relation) for name, relation in SHOWN.items()}
+    drawn = {name: read(connection, f"study.{name}") for name in ("balance", *CURVES.values())} | {"result": shown["results"]}
     return ReportInputs(
         **shown,
+        definitions=definitions(),
+        moved=_moved(),
+        hover=figures.hover_data(drawn, printed_tables(shown["results"])),
+        courses=courses(**{name: read(connection, relation) for name, relation in COURSES.items()}, event=_events(connection), thresholds=_thresholds()),
         figures=files.svg_by_name(outputs_folder / f"{name}.svg" for name in figures.CAPTIONS if (outputs_folder / f"{name}.svg").exists()),
         checks=connection.execute(CHECKS).df(),
         centres=connection.execute("select centre_id, name, country from quality.centre_status where submission is not null").df(),
@@ -117,9 +129,28 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
     )
 
 
+def _moved() -> list[dict]:
+    """What moved since earlier states, as the asset differences found it."""
+    return json.loads((staged(paths.differences()) / SUMMARY).read_text(encoding="utf-8"))
+
+
+def _events(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Outcomes of every patient under the rule set of the tables."""
+    return connection.execute("select * from marts.event where rule_set = ?", [parameter(RULE_SET)]).df()
+
+
+def _thresholds() -> dict:
+    """The thresholds that a course is drawn with."""
+    return {
+        "platelets": parameter("response_platelets_from_10e9_per_l"),
+        "ldh": parameter("response_ldh_below_x_uln"),
+        "adamts13": [parameter("relapse_adamts13_below_percent"), parameter("recovery_adamts13_from_percent")],
+    }
+
+
 @dg.asset(
     key=["report", "protected"],
-    deps=[outputs, *(asset_key(relation) for relation in ["study.result", "study.survival_curve", "study.response_incidence_curve", "harmonised.submission"])],
+    deps=[outputs, *(asset_key(relation) for relation in ["study.result", "study.survival_curve", "study.response_incidence_curve", "harmonised.submission", "quality.centre_status"])],
     group_name="report",
     kinds={"python", "html", "csv", "parquet"},
     owners=BIOSTATISTICS,
@@ -128,11 +159,12 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
 def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     """The study as it may leave the group: no count from 1 to 9, none that follows from another, rounded, no patients listed. Synthetic data."""
     with warehouse.connect() as connection:
-        results, survival, response, submission, checks = (
+        results, survival, response, submission, status, checks = (
             connection.execute(query).df()
-            for query in ("from study.result", "from study.survival_curve", "from study.response_incidence_curve", "from harmonised.submission", CHECKS)
+            for query in ("from study.result", "from study.survival_curve", "from study.response_incidence_curve", "from harmonised.submission", "from quality.centre_status", CHECKS)
         )
-    written = write_protected(results, {"survival_curve": survival, "response_incidence_curve": response}, submission, checks, staged(paths.outputs()) / "protected")
+    curves = {"survival_curve": survival, "response_incidence_curve": response}
+    written = write_protected(results, curves, submission, status, checks, staged(paths.outputs()) / "protected")
     return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": markdown_list([path.name for path in written])})
 
 

@@ -28,7 +28,7 @@ STAGES = {
     "expectations": ("expectations_",),
     "statistics": ("study__", "outcomes__"),
     "report": ("report__",),
-    "queries": ("quality__query", "queries__"),
+    "queries": ("quality__", "queries__"),
     "publish": ("published__",),
     "orchestration": (),
 }

@@ -45,6 +45,25 @@ STYLE = {
 }
 
 
+#: Where the day axis of a figure of curves begins and ends, as parts of its width, and how much longer than the last day it is.
+_AXIS_LEFT, _AXIS_RIGHT, _AXIS_SPARE = 0.145, 0.975, 1.012
+#: The same of its height, and the room between the curves and the numbers at risk beneath, as a part of their mean height.
+_TOP, _BOTTOM, _BETWEEN = 0.97, 0.045, 0.34
+#: Where the plot of the balance of covariates lies: left, bottom, width, height as parts of the figure.
+_BALANCE_AXES = (0.27, 0.19, 0.7, 0.72)
+
+
+def _risk_height(groups: int) -> float:
+    """Height of the numbers at risk where that of the curves is ten."""
+    return 0.75 * groups + 0.9
+
+
+def _curves_end(groups: int) -> float:
+    """Where the curves' axes end, as a part of the figure's height from its top (matplotlib's gridspec)."""
+    both = 2 * (_TOP - _BOTTOM) / (2 + _BETWEEN)
+    return 1 - _TOP + both * 10 / (10 + _risk_height(groups))
+
+
 def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
     """A figure with the curves above and the numbers at risk beneath, sharing the day axis. No global matplotlib state is used."""
     import matplotlib
@@ -54,13 +73,13 @@ def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.4, 4.7 + 0.22 * groups))
         FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(2, 1, height_ratios=[10, 0.75 * groups + 0.9], hspace=0.34, left=0.145, right=0.975, top=0.97, bottom=0.045)
+        grid = figure.add_gridspec(2, 1, height_ratios=[10, _risk_height(groups)], hspace=_BETWEEN, left=_AXIS_LEFT, right=_AXIS_RIGHT, top=_TOP, bottom=_BOTTOM)
         curves, risk = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
         curves.set_xlabel("Days from the first plasma exchange")
         curves.set_ylabel(y_label)
         ticks = list(range(0, days + 1, 15))
         for axes in (curves, risk):
-            axes.set_xlim(0, days * 1.012)
+            axes.set_xlim(0, days * _AXIS_SPARE)
             axes.set_xticks(ticks)
         curves.grid(axis="y", color=RULE, linewidth=0.7)
         curves.set_axisbelow(True)
@@ -297,7 +316,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         covariates = list(dict.fromkeys(balance["covariate"]))
         figure = Figure(figsize=(8.4, 1.5 + 0.3 * len(covariates)))
         FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.27, 0.19, 0.7, 0.72))
+        axes = figure.add_axes(_BALANCE_AXES)
         before = balance[balance["weights"] == "iptw"]
         axes.plot(before["smd_before"], range(len(before)), linestyle="none", marker="o", color=COLOURS["control"], markerfacecolor="none", label="Unweighted")
         for weights, marker, label in (("iptw", "s", "Inverse-probability weights"), ("overlap", "^", "Overlap weights")):
@@ -339,6 +358,46 @@ def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTabl
     if len(frames.get("balance", ())):
         drawn["balance"] = balance_figure(frames["balance"])
     return drawn
+
+
+def hover_data(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable]) -> dict[str, dict]:
+    """What the report says at the pointer, by figure: the same numbers that the figure was drawn from, and where they lie in it (parts of its width and height).
+
+    Args:
+        frames, tables: as ``study_figures``.
+    """
+    found: dict[str, dict] = {}
+    for name, estimate in (("survival", "survival"), ("response_incidence", "incidence"), ("adamts13_incidence", "incidence")):
+        curve = frames.get(f"{name}_curve")
+        if curve is None or not len(curve):
+            continue
+        groups = [
+            {"name": GROUPS[group], "rows": [[int(r.day), *(_percent(v) for v in (getattr(r, estimate), r.lower, r.upper)), None if pd.isna(r.at_risk) else int(r.at_risk)] for r in own.itertuples()]}
+            for group, own in curve.groupby("group", sort=False)
+        ]
+        last = int(curve["day"].max()) * _AXIS_SPARE
+        found[name] = {"kind": "curve", "left": _AXIS_LEFT, "right": _AXIS_RIGHT, "last": last, "top": 1 - _TOP, "bottom": _curves_end(len(groups)), "groups": groups}
+    if "table8" in tables:
+        lines = _forest_lines(tables["table8"], frames["result"])
+        height = len(lines) + _FOREST_ABOVE + _FOREST_BELOW
+        said, heading = [], ""
+        for line in lines:
+            heading = line.label if line.heading else heading
+            said.append(heading if line.heading or not line.label else f"{heading}: {line.label}. Caplacizumab {line.counts[0]}, control {line.counts[1]}; {line.text}")
+        found["forest"] = {"kind": "rows", "top": _FOREST_ABOVE / height, "bottom": 1 - _FOREST_BELOW / height, "rows": said}
+    balance = frames.get("balance")
+    if balance is not None and len(balance):
+        rows = []
+        for covariate, own in balance.groupby("covariate", sort=False):
+            after = ", ".join(f"{r.weights} {r.smd_after:.3f}" for r in own.itertuples())
+            rows.append(f"{COVARIATE_LABELS[covariate]}: unweighted {own['smd_before'].iloc[0]:.3f}; weighted {after}")
+        _, bottom, _, height = _BALANCE_AXES
+        found["balance"] = {"kind": "rows", "top": 1 - bottom - height, "bottom": 1 - bottom, "rows": rows}
+    return found
+
+
+def _percent(fraction: float) -> float | None:
+    return None if pd.isna(fraction) else round(100 * fraction, 2)
 
 
 def svg_text(figure: Figure) -> str:

@@ -1,10 +1,13 @@
-"""The study report: one HTML page that needs nothing else, no network, no script.
+"""The study report: one HTML page that needs nothing else and no network; its script adds values at the pointer and a search, and no number.
 
 Numbers come from ``study.result`` and the quality tables; nothing is estimated here. Layout is in ``templates/``.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from html import escape
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from capla_etl.centres.status import STATUSES
 from capla_etl.report.figures import CAPTIONS
 from capla_etl.report.sentences import immortal_time
 from capla_etl.report.tables import CONFIDENTIAL, PrintedTable, fixed, interval, p_text, printed_tables, thousands, without_value
@@ -38,6 +42,12 @@ class ReportInputs:
         deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
         disagreements: the listing behind Table 7 (``study.disagreement``); None leaves it out.
         notice: what a reader is told about the profile (``stats.disclosure``); empty for none.
+        centre_status: ``quality.centre_status``; centres whose newest submission is not in the study are named at the top.
+        centre_quality: ``quality.centre_quality``; None leaves it out.
+        definitions: the outcomes as their models define them (``outcome_definitions``); empty leaves them out.
+        moved: what moved since earlier states, each with ``sentence`` (what was compared) and ``counts`` ((what, number) pairs); None leaves it out.
+        hover: values at the pointer by figure (``figures.hover_data``).
+        courses: every patient's course (``report.courses``), for the study group only; None leaves it and its search out.
     """
 
     results: pd.DataFrame
@@ -55,6 +65,12 @@ class ReportInputs:
     deaths: pd.DataFrame | None = None
     disagreements: pd.DataFrame | None = None
     notice: str = ""
+    centre_status: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id", "name", "status", "submission", "received_submission", "problem"]))
+    centre_quality: pd.DataFrame | None = None
+    definitions: list = field(default_factory=list)
+    moved: list[dict] | None = None
+    hover: dict = field(default_factory=dict)
+    courses: dict | None = None
 
 
 def write_report(inputs: ReportInputs, path: Path) -> Path:
@@ -72,8 +88,17 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
     )
     parameters = {row.name: (str(row.value), row.comment) for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)}
     tables = printed_tables(inputs.results)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     page = environment.get_template("report.html").render(
         css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        behind=_behind(inputs.centre_status),
+        completeness=_completeness(inputs.centre_quality),
+        definitions=inputs.definitions,
+        moved=inputs.moved,
+        hover=_json(inputs.hover),
+        courses=None if inputs.courses is None else _json(inputs.courses),
         synthetic=SYNTHETIC,
         notice=inputs.notice,
         effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
@@ -103,6 +128,46 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _json(content) -> str:
+    """JSON for a script element of the page: no text of it can end the element."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _behind(status: pd.DataFrame) -> list[dict]:
+    """Centres whose newest submission is not in the study."""
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else str(pd.Timestamp(value).date())
+
+    return [
+        {"centre": row.centre_id, "means": STATUSES[row.status], "submission": day(row.submission), "received": day(row.received_submission), "problem": row.problem}
+        for row in status.itertuples()
+        if row.status != "current"
+    ]
+
+
+def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
+    """One row per centre: what is there of what the study asks, and how timely."""
+    if quality is None:
+        return None
+
+    def share(n: int, of: int) -> tuple[str, str]:
+        return (f"{100 * n / of:.0f} %" if of else "", f"{n}/{of}")
+
+    return [
+        {
+            "centre": row.centre_id,
+            "shares": [
+                *(share(getattr(row, f"{name}_n"), row.eligible) for name in ("platelets_day0", "ldh_day0", "adamts13_presentation", "daily_counts", "outcome_known")),
+                share(row.adverse_events_assessed_n, row.caplacizumab),
+            ],
+            "work": [thousands(row.queries_open), thousands(row.queries_answered), thousands(row.corrections)],
+            "time": [str(pd.Timestamp(row.data_cut_off).date()), *("" if pd.isna(v) else thousands(v) for v in (row.days_behind_newest_cut_off, row.days_from_last_record_to_cut_off))],
+        }
+        for row in quality.itertuples()
+    ]
 
 
 def _survival_interval(results: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ PROFILE = "protected"
 
 
 def write_protected(
-    results: pd.DataFrame, curves: dict[str, pd.DataFrame], submission: pd.DataFrame, checks: pd.DataFrame, folder: Path
+    results: pd.DataFrame, curves: dict[str, pd.DataFrame], submission: pd.DataFrame, status: pd.DataFrame, checks: pd.DataFrame, folder: Path
 ) -> list[Path]:
     """Tables (CSV, Parquet), figures and ``report_protected.html``.
 
@@ -27,6 +27,7 @@ def write_protected(
         results: ``study.result``, whole.
         curves: ``survival_curve`` and ``response_incidence_curve``.
         submission: ``harmonised.submission``; its dates are shown, not whose they are.
+        status: ``quality.centre_status``; centres whose newest submission is missing are named, without what is wrong with it.
         checks: as ``ReportInputs.checks``.
         folder: made when missing.
 
@@ -48,5 +49,7 @@ def write_protected(
         parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
         checks=checks,
         notice=notice,
+        centre_status=status.assign(problem=""),
+        hover=figures.hover_data(curves, {}),
     )
     return [*written, *drawn, write_report(page, folder / f"report_{PROFILE}.html")]

@@ -10,7 +10,7 @@ from capla_etl.assets.dbt import MANIFEST
 from capla_etl.definitions import defs
 from capla_etl.quality.expectations import suites
 
-GROUPS = ["centres", "harmonised", "staging", "intermediate", "marts", "outcomes", "study", "report", "queries", "published"]
+GROUPS = ["centres", "harmonised", "staging", "intermediate", "marts", "outcomes", "study", "quality", "report", "queries", "published"]
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ def release(study_run, resubmitted, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
-    monkeypatch.setattr(releases, "rebuild", lambda day, fresh: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
+    monkeypatch.setattr(releases, "rebuild", lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
     return releases.freeze("first", releases.check_free("first"))
 
 

@@ -1,28 +1,70 @@
-"""``capla``: the study for people who live in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here."""
+"""``capla``: the study for people who live in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here.
+
+The verbs that run something (``study``, ``verify``) are the jobs of the same names in Dagster.
+"""
 
 import argparse
+import importlib
+import importlib.metadata
 import os
 import sys
+import traceback
 
-from capla_etl.commands import centre, explain, freeze, queries, study, tables, ui, verify
+#: Commands in the order of the work, under the heading that the help shows them with. Each is imported only when it is asked for.
+GROUPS = {
+    "run": ("study", "freeze", "verify", "ui"),
+    "centres and their data": ("centre", "queries"),
+    "results": ("explain", "tables", "sql"),
+    "this command": ("completion",),
+}
+COMMANDS = [name for names in GROUPS.values() for name in names]
+ABOUT = "Capla 500+: centres' files to the study's tables. The data that ship with it are synthetic."
+EPILOG = """exit status: 0 all went well; 1 something did not, and is said (a run that left out a centre's newest submission, too); 2 a wrong command line;
+130 stopped by Ctrl-C. CAPLA_DEBUG=1 shows where an unexpected error came from. `capla COMMAND --help` says what each takes."""
 
-COMMANDS = {"study": study, "centre": centre, "explain": explain, "tables": tables, "queries": queries, "freeze": freeze, "verify": verify, "ui": ui}
+
+def module_of(command: str):
+    """The module of a command."""
+    return importlib.import_module(f"capla_etl.commands.{command}")
+
+
+def parser(commands: list[str]) -> argparse.ArgumentParser:
+    """The command line with these commands in full; the others by name only."""
+    top = argparse.ArgumentParser(prog="capla", description=f"{ABOUT}\n\n{_overview()}", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"capla_etl {importlib.metadata.version('capla-etl')}")
+    chosen = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="capla", help="one of those above")
+    for name in commands:
+        module = module_of(name)
+        module.add_arguments(chosen.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+    return top
+
+
+def _overview() -> str:
+    """Every command with what it does, by group. The sentences are those of the commands themselves."""
+    lines = []
+    for heading, names in GROUPS.items():
+        lines += [f"{heading}:", *(f"  {name:<11} {module_of(name).run.__doc__.splitlines()[0]}" for name in names)]
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the ``capla`` command; the exit status is 0 when all went well, else 1 (2 for a wrong command line)."""
-    about = "Capla 500+: ten centres' files to the study's tables. The data that ship with it are synthetic."
-    parser = argparse.ArgumentParser(prog="capla", description=about)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, module in COMMANDS.items():
-        module.add_arguments(commands.add_parser(name, help=module.run.__doc__.splitlines()[0], description=module.__doc__))
-    options = parser.parse_args(arguments)
+    options = parser(COMMANDS).parse_args(arguments)
     try:
-        return COMMANDS[options.command].run(options)
+        return module_of(options.command).run(options)
     except BrokenPipeError:
         # Whoever read the output has read enough (`capla explain ... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("\nStopped. What is published is as it was.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get("CAPLA_DEBUG"):
+            traceback.print_exc()
+        # The error's own text may hold a patient's value, so only its kind is said.
+        print(f"capla {options.command}: an unforeseen {type(error).__name__}. Run it again with CAPLA_DEBUG=1 and report what it prints to the maintainers.", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

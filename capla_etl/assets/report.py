@@ -11,6 +11,7 @@ import pandas as pd
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.assets.checks import TABLES
+from capla_etl.assets.comments import write_comments
 from capla_etl.assets.dbt import dbt_docs
 from capla_etl.assets.differences import SUMMARY, differences
 from capla_etl.assets.lineage import lineage_assets
@@ -189,8 +190,10 @@ def data_docs(study: Study) -> dg.MaterializeResult:
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
     pool=WRITER_POOL,
 )
-def published(study: Study) -> dg.MaterializeResult:
+def published(warehouse: Warehouse) -> dg.MaterializeResult:
     """The warehouse, tables, report and Data Docs that users open, each replaced whole and only after everything before succeeded."""
+    with warehouse.connect() as connection:
+        write_comments(connection)
     places = publish()
     pages = [page for page in (paths.report(), paths.data_docs() / "index.html", paths.dbt_docs() / "index.html", paths.differences()) if page.exists()]
     return dg.MaterializeResult(metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])} | links(pages))

@@ -52,6 +52,7 @@ MEANINGS = {
     "compared": "Cells or relations compared.",
     "failed": "How many of them do not hold.",
     "examples": "The first that do not hold.",
+    "figures": "The printed figures that it is about.",
     "relation": "Printed figures of the abstract and how they hang together.",
     "printed": "As published.",
     "implied": "What follows by arithmetic.",

@@ -261,10 +261,6 @@ def assemble(con: duckdb.DuckDBPyConnection) -> list[CentreStatus]:
     con.execute("create or replace table quality.centre_status as select * from statuses")
     con.unregister("statuses")
     _check_references(con)
-    for name, target in study.tables().items():
-        con.execute(f"comment on table harmonised.{name} is {quote(target.grain)}")
-        for column in target.all_columns:
-            con.execute(f"comment on column harmonised.{name}.{column} is {quote(study.fields()[column].meaning)}")
     return statuses
 
 

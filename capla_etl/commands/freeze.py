@@ -1,6 +1,9 @@
 """``capla freeze NAME``: run the study and lock it as a release: inputs by hash, code, parameters, warehouse and outputs, with a manifest."""
 
 import argparse
+import contextlib
+import json
+import sys
 from datetime import date
 
 from capla_etl.commands import study
@@ -12,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
     about = "freeze the study with the submissions up to this date (YYYY-MM-DD)"
     parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help=about)
+    parser.add_argument("--json", action="store_true", help="say what was frozen as JSON; progress goes to the standard error output")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,11 +24,13 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         folder = check_free(options.name)
-        if status := study.run(argparse.Namespace(verbose=False, as_of=options.as_of, rule_set=None, profile=JOURNAL)):
+        with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+            status = study.run(argparse.Namespace(verbose=False, json=False, as_of=options.as_of, rule_set=None, profile=JOURNAL))
+        if status:
             return status
         freeze(options.name, folder)
     except ReleaseRefused as refused:
         print(f"\nNot frozen: {refused}")
         return 1
-    print(f"\nRelease        {folder}")
+    print(json.dumps({"release": options.name, "folder": str(folder)}) if options.json else f"\nRelease        {folder}")
     return 0

@@ -5,6 +5,7 @@ data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` appl
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from capla_etl import paths
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="Write the workbook of a centre, or of all.")
     export.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
     export.add_argument("--to", type=Path, metavar="FOLDER", help="where to write (default: queries/ of the published outputs)")
+    export.add_argument("--json", action="store_true", help="say what was written as JSON")
     answers = actions.add_parser("import", help="Read answered workbooks.")
     answers.add_argument("workbooks", nargs="*", type=Path, metavar="PATH", help="workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)")
 
@@ -25,12 +27,13 @@ def run(options: argparse.Namespace) -> int:
     """Write the questions to the centres as workbooks, or read their answers."""
     if not published.is_there():
         return 1
-    return _export(options.centre, options.to) if options.action == "export" else _import(options.workbooks)
+    return _export(options) if options.action == "export" else _import(options.workbooks)
 
 
-def _export(centre: str | None, folder: Path | None) -> int:
+def _export(options: argparse.Namespace) -> int:
     from capla_etl.quality.workbook import write_workbooks
 
+    centre, folder, said = options.centre, options.to, []
     with published.opened() as connection:
         centres = [centre] if centre else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
         try:
@@ -43,7 +46,11 @@ def _export(centre: str | None, folder: Path | None) -> int:
             return 1
         for path, centre_id in zip(written, centres, strict=True):
             asked = connection.execute("select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]).fetchone()
-            print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
+            said.append({"workbook": str(path), "questions": asked[0], "open": asked[1]})
+            if not options.json:
+                print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
+    if options.json:
+        print(json.dumps(said, indent=1))
     return 0
 
 

@@ -4,9 +4,12 @@ Nothing is computed here. Heavy imports are inside the functions, so that their 
 """
 
 import argparse
+import contextlib
 import gc
+import json
 import os
 import shutil
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -75,6 +78,19 @@ class Progress:
         if check.asset_key.path[0] == "centre" and check.check_name == "accepted" and not check.passed:
             said = check.metadata["problems"].value if "problems" in check.metadata else check.description
             self.refused.append(f"{check.asset_key.path[1]}: {check.description}\n{said}")
+
+    def result(self, status: int) -> dict:
+        """What a machine wants to know of the run."""
+        published = not self.failures and bool(self._started)
+        places = {"warehouse": paths.published_database(), "report": paths.report(), "outputs": paths.outputs(), "data_docs": paths.data_docs()}
+        return {
+            "status": status,
+            "published": published,
+            "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
+            "failures": self.failures,
+            "without_newest_submission": self.refused,
+            "places": {name: str(place) for name, place in places.items()} if published else {},
+        }
 
     @property
     def started(self) -> int:
@@ -166,10 +182,9 @@ def _end_dead_runs(instance) -> None:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def run_study(verbose: bool) -> int:
+def run_study(verbose: bool, progress: Progress) -> int:
     """The job ``study`` in this process; 0 when all was built and published with every centre's newest submission, else 1."""
     gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
-    progress = Progress()
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
     _quiet()
@@ -236,6 +251,7 @@ def _print_rows() -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla study``."""
+    parser.add_argument("--json", action="store_true", help="say the result as JSON; progress goes to the standard error output")
     parser.add_argument("--verbose", action="store_true", help="show everything that Dagster logs")
     beside = "; published in warehouse/variants/, beside the study"
     parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help="only submissions up to this date (YYYY-MM-DD), as the study stood then" + beside)
@@ -246,4 +262,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The whole study, from the centres' files to the published report."""
     os.environ.update(Variant(options.as_of, options.rule_set, options.profile).environment())
-    return run_study(options.verbose)
+    if not options.json:
+        return run_study(options.verbose, Progress())
+    progress = Progress()
+    with contextlib.redirect_stdout(sys.stderr):
+        status = run_study(options.verbose, progress)
+    print(json.dumps(progress.result(status), indent=1, ensure_ascii=False))
+    return status

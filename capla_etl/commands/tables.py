@@ -5,11 +5,11 @@ Reads the published warehouse and writes into a folder of the caller's; the publ
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from capla_etl.commands import published
-from capla_etl.stats.conventions import CONVENTIONS
 
 NOTE = "Not the study's own tables: recomputed from the published warehouse by the statistical defaults of `{}` and the parameters of today's dbt_project.yml."
 
@@ -17,12 +17,14 @@ NOTE = "Not the study's own tables: recomputed from the published warehouse by t
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla tables``."""
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write the tables (made when missing)")
-    parser.add_argument("--conventions", choices=list(CONVENTIONS), default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
+    parser.add_argument("--json", action="store_true", help="say what was written as JSON")
+    parser.add_argument("--conventions", choices=("protocol", "r", "sas"), default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Compute the study's tables by the defaults of R or SAS, as CSV and Parquet."""
     from capla_etl.report.files import write_tables
+    from capla_etl.stats.conventions import CONVENTIONS
     from capla_etl.study_tables import LISTINGS, recompute
 
     if not published.is_there():
@@ -34,5 +36,8 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"The tables cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1
-    print(f"{len(written)} files in {options.folder}, by the defaults of: {options.conventions}")
+    if options.json:
+        print(json.dumps({"folder": str(options.folder), "conventions": options.conventions, "files": [path.name for path in written]}, indent=1))
+    else:
+        print(f"{len(written)} files in {options.folder}, by the defaults of: {options.conventions}")
     return 0

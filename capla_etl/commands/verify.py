@@ -1,25 +1,33 @@
-"""``capla verify NAME``: recompute a release from the inputs and say that it is identical, or what differs."""
+"""``capla verify``: recompute from the centres' files and say that it is identical, or what differs.
+
+With the name of a release that release; without one the published study and every release, as the job ``verify`` does every week.
+"""
 
 import argparse
+import json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla verify``."""
-    parser.add_argument("name", help="name of the release")
+    parser.add_argument("name", nargs="?", help="name of the release (default: the published study and every release)")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Recompute a release from the inputs: identical, or what differs."""
+    """Recompute what is published, or a release, from the files: identical, or what differs."""
     from capla_etl.differences import RebuildFailed
-    from capla_etl.releases import ReleaseRefused, verify
+    from capla_etl.releases import ReleaseRefused, release_names, verify, verify_published
 
     try:
-        found = verify(options.name)
+        found = [verify(options.name)] if options.name else [verify_published(), *(verify(name) for name in release_names())]
     except (ReleaseRefused, RebuildFailed) as error:
-        print(f"Not verified: {error}")
+        print(json.dumps({"verified": False, "why": str(error)}) if options.json else f"Not verified: {error}")
         return 1
-    if found.differs:
-        print(f"{found.name}: {len(found.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in found.differs))
-        return 1
-    print(f"{found.name}: identical. Inputs, code, parameters, every table and every file are as frozen, and come out again.")
-    return 0
+    if options.json:
+        print(json.dumps([{"name": v.name, "identical": not v.differs, "differs": v.differs} for v in found], indent=1))
+    for v in found if not options.json else ():
+        if v.differs:
+            print(f"{v.name}: {len(v.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in v.differs))
+        else:
+            print(f"{v.name}: identical. Everything comes out again from the files as it was.")
+    return int(any(v.differs for v in found))

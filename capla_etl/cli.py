@@ -28,14 +28,15 @@ def module_of(command: str):
     return importlib.import_module(f"capla_etl.commands.{command}")
 
 
-def parser(commands: list[str]) -> argparse.ArgumentParser:
-    """The command line with these commands in full; the others by name only."""
+def parser(listed: bool = False) -> argparse.ArgumentParser:
+    """The command line; ``listed``: each command with its sentence, as completion needs it (the help has them by group already)."""
     top = argparse.ArgumentParser(prog="capla", description=f"{ABOUT}\n\n{_overview()}", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"capla_etl {importlib.metadata.version('capla-etl')}")
     chosen = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="capla", help="one of those above")
-    for name in commands:
+    for name in COMMANDS:
         module = module_of(name)
-        module.add_arguments(chosen.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+        sentence = {"help": module.run.__doc__.splitlines()[0]} if listed else {}
+        module.add_arguments(chosen.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, **sentence))
     return top
 
 
@@ -49,7 +50,7 @@ def _overview() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the ``capla`` command; the exit status is 0 when all went well, else 1 (2 for a wrong command line)."""
-    options = parser(COMMANDS).parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return module_of(options.command).run(options)
     except BrokenPipeError:

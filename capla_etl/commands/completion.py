@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the completion of commands and options for a shell."""
     import shtab
 
-    from capla_etl.cli import COMMANDS, parser
+    from capla_etl.cli import parser
 
-    print(shtab.complete(parser(COMMANDS), shell=options.shell))
+    print(shtab.complete(parser(listed=True), shell=options.shell))
     return 0

@@ -1,0 +1,58 @@
+"""The command line: what every command has, and how an error that nobody foresaw is said."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from capla_etl import cli
+
+
+def test_every_command_says_in_its_help_what_it_does(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"  {name}" in said for name in cli.COMMANDS) and "exit status" in said
+
+
+@pytest.mark.parametrize("command", [c for c in cli.COMMANDS if c not in ("ui", "completion")])
+def test_machines_can_read_what_a_command_says(command, capsys):
+    options = {"centre": ["centre", "list"], "queries": ["queries", "export"], "explain": ["explain", "patient"]}.get(command, [command])
+    with pytest.raises(SystemExit):
+        cli.main([*options, "--help"])
+    assert "--json" in capsys.readouterr().out
+
+
+def test_an_unforeseen_error_gives_its_kind_and_not_its_text(monkeypatch, capsys):
+    monkeypatch.delenv("CAPLA_DEBUG", raising=False)
+    monkeypatch.setattr("capla_etl.commands.centre._list", lambda options: 1 / len("") if options else None)
+    assert cli.main(["centre", "list"]) == 1
+    said = capsys.readouterr().err
+    assert "an unforeseen ZeroDivisionError" in said and "division by zero" not in said and "CAPLA_DEBUG=1" in said
+
+
+def test_a_wrong_command_line_ends_with_status_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["centre", "check"])
+    assert ended.value.code == 2
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys; from capla_etl.cli import parser; parser(); print([m for m in ('pandas', 'dagster', 'duckdb', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_completes_the_commands(shell, capsys):
+    assert cli.main(["completion", shell]) == 0
+    said = capsys.readouterr().out
+    assert "study" in said and "as-of" in said
+
+
+def test_nothing_published_is_said_with_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
+    assert cli.main(["sql", "select 1"]) == 1
+    assert "run `capla study` first" in capsys.readouterr().err
+    assert cli.main(["verify", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verified"] is False

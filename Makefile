@@ -1,7 +1,8 @@
 # make study   the whole study, from data_raw/ to the report      make ui     Dagster in the browser
 # make test    linter, unit, golden and end-to-end tests          make lock   renew the locks      make clean   remove what was built
+# make browser Dagster and the report in headless Chromium        make docs   write docs/OUTCOMES.md from the models
 # make bench   each computation beside the library that does the same
-# Each target sets itself up: it needs Python 3.11, make and nothing but the package registry.
+# Each target sets itself up: it needs Python 3.11, make and nothing but the package registry; make browser needs Chromium and its driver.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -14,7 +15,7 @@ PORT ?= 3000
 # Compiled once at installation: without it every start compiles every package again.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
 
-.PHONY: help study test bench ui lock clean
+.PHONY: help study test browser bench docs ui lock clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -26,8 +27,15 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/pytest
 
+# Apart from the tests: about three minutes, and a browser.
+browser: $(READY)
+	$(BIN)/pytest tests/browser
+
 bench: $(READY)
 	@$(BIN)/python tests/benchmark/bench_statistics.py
+
+docs: $(READY)
+	@$(BIN)/python -m capla_etl.outcomes_document
 
 ui: $(READY)
 	@exec $(BIN)/capla ui --port $(PORT)

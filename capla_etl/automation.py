@@ -13,8 +13,8 @@ from capla_etl import releases
 from capla_etl.centres.arrivals import Arrivals, look
 from capla_etl.notices import Notice, send
 
-#: Between two looks at the data folder. A submission is taken up after the second look that finds it unchanged.
-LOOK_EVERY_SECONDS = 30
+#: Between two looks at the data folder. A submission is taken up after the second look that finds it unchanged: longer where transfers pause for longer.
+LOOK_EVERY_SECONDS = int(os.environ.get("CAPLA_LOOK_EVERY_SECONDS") or 30)
 #: The code location, as workspace.yaml names it.
 CODE_LOCATION = "capla_etl"
 
@@ -68,15 +68,15 @@ weekly = dg.ScheduleDefinition(
 def submissions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One run for all that is ready; a centre that is new becomes an asset first."""
     found = look(json.loads(context.cursor or "{}"))
-    cursor = json.dumps(found.seen)
     graph = context.repository_def.asset_graph
     known = {key.path[1] for key in graph.get_all_asset_keys() if key.path[0] == "centre"}
     if new := sorted(set(found.ready) - known):
         reload_definitions()
-        return dg.SensorResult(skip_reason=f"New: {', '.join(new)}. The definitions are loaded again; the run follows at the next look.", cursor=cursor)
+        return dg.SensorResult(skip_reason=f"New: {', '.join(new)}. The definitions are loaded again; the run follows at the next look.", cursor=json.dumps(found.seen))
     if not found.ready:
-        return dg.SensorResult(skip_reason="\n".join(found.in_words()) or "Nothing new.", cursor=cursor)
-    return dg.SensorResult(run_requests=[_run(found, graph)], cursor=cursor)
+        return dg.SensorResult(skip_reason="\n".join(found.in_words()) or "Nothing new.", cursor=json.dumps(found.seen))
+    found.asked_for()
+    return dg.SensorResult(run_requests=[_run(found, graph)], cursor=json.dumps(found.seen))
 
 
 def _run(found: Arrivals, graph) -> dg.RunRequest:

@@ -45,7 +45,7 @@ class Definition:
         criteria: sentences of the protocol that the model quotes beside its code.
         parameters: the parameters that it uses, as they are in force.
         examples: (name, description) of its unit tests: the rule in examples.
-        sql: the model as written; its hash is part of what is signed.
+        sql, macros: the model as written, and the macros that it uses; their hash is part of what is signed.
     """
 
     model: str
@@ -59,12 +59,13 @@ class Definition:
     parameters: list[Parameter]
     examples: list[tuple[str, str]]
     sql: str
+    macros: str
 
 
 def definitions() -> list[Definition]:
     """Every outcome of ``OUTCOMES``, in its order."""
-    content = json.loads(manifest().read_text(encoding="utf-8"))
-    models = {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"}
+    content = _manifest()
+    models = _outcome_models(content)
     macros = {macro["name"]: macro["macro_sql"] for macro in content["macros"].values() if macro["package_name"] == "capla"}
     tests: dict[str, list[tuple[str, str]]] = {}
     for test in content["unit_tests"].values():
@@ -72,10 +73,28 @@ def definitions() -> list[Definition]:
     return [_definition(name, title, models[name]["raw_code"], macros, sorted(tests.get(name, []))) for name, title in OUTCOMES.items()]
 
 
-def outcome_models() -> set[str]:
-    """Every model of schema outcomes."""
-    content = json.loads(manifest().read_text(encoding="utf-8"))
-    return {node["name"] for node in content["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "outcomes"}
+def model_descriptions() -> dict[str, str]:
+    """Every model of schema outcomes and what its table holds."""
+    return {name: " ".join(node["description"].split()) for name, node in _outcome_models(_manifest()).items()}
+
+
+def rule_sets() -> list[dict]:
+    """Rows of ``outcomes.rule_set``, which depends on nothing but parameters: computed here from the model itself."""
+    import duckdb
+    import jinja2
+
+    known = parameters()
+    sql = jinja2.Template(_outcome_models(_manifest())["rule_set"]["raw_code"]).render(var=lambda name: known[name].value)
+    with duckdb.connect() as connection:
+        return connection.execute(sql).df().to_dict("records")
+
+
+def _manifest() -> dict:
+    return json.loads(manifest().read_text(encoding="utf-8"))
+
+
+def _outcome_models(content: dict) -> dict[str, dict]:
+    return {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "outcomes"}
 
 
 def _definition(name: str, title: str, sql: str, macros: dict[str, str], examples: list[tuple[str, str]]) -> Definition:
@@ -94,7 +113,7 @@ def _definition(name: str, title: str, sql: str, macros: dict[str, str], example
         else:
             found[key][-1] += " " + line.removeprefix("--").strip()
     body = sql[sql.index("\n\n") :] if "\n\n" in sql else sql
-    used = sql + "".join(macros.get(macro, "") for macro in _MACRO.findall(sql))
+    used = "".join(macros.get(macro, "") for macro in dict.fromkeys(_MACRO.findall(sql)))
     known = parameters()
     return Definition(
         name,
@@ -105,7 +124,8 @@ def _definition(name: str, title: str, sql: str, macros: dict[str, str], example
         "; ".join(found["Unknown"]),
         found["Caveat"],
         re.findall(r'^\s*-- "(.+)"$', body, re.MULTILINE),
-        [known[v] for v in dict.fromkeys(_VAR.findall(used)) if v in known],
+        [known[v] for v in dict.fromkeys(_VAR.findall(sql + used)) if v in known],
         examples,
         sql,
+        used,
     )

@@ -27,7 +27,7 @@ class Arrivals:
     """What one look found.
 
     Attributes:
-        ready: centre -> fingerprint of a complete state of its folder that was neither loaded nor refused.
+        ready: centre -> fingerprint of a complete state of its folder that was neither loaded nor refused, nor asked for before.
         arriving: centre -> why it is left alone for now.
         without_spec: folders with submissions that have no spec yet.
         gone: centres of the study whose folder is not there any more.
@@ -47,6 +47,11 @@ class Arrivals:
             *(f"{centre}: submissions without a {SPEC}; write one with `capla centre draft`" for centre in self.without_spec),
             *(f"{centre}: its folder is gone; it stays at its last good submission" for centre in self.gone),
         ]
+
+    def asked_for(self) -> None:
+        """What is ready has been asked for: the next looks do not find it again, also while the run that loads it has judged only some of the centres."""
+        for centre, fingerprint in self.ready.items():
+            self.seen[centre]["asked_for"] = fingerprint
 
 
 def look(seen: dict[str, dict[str, str]]) -> Arrivals:
@@ -76,7 +81,7 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
         if files:
             found.without_spec.append(folder.name)
         return
-    state = {"signature": _signature(folder, files)}
+    state = {"signature": _signature(folder, files)} | ({"asked_for": before["asked_for"]} if "asked_for" in before else {})
     found.seen[folder.name] = state
     if unfinished := [f.name for f in files if _UNFINISHED.fullmatch(f.name)]:
         found.arriving[folder.name] = f"{unfinished[0]} is the name of an unfinished file"
@@ -86,7 +91,7 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
         found.arriving[folder.name] = f"{written[0]} is still open for writing"
     else:
         state["received"] = before.get("received") or received(folder)
-        if state["received"] not in judged(folder.name):
+        if state["received"] not in {*judged(folder.name), state.get("asked_for")}:
             found.ready[folder.name] = state["received"]
 
 

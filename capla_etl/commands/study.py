@@ -140,8 +140,13 @@ def _quiet() -> None:
 
 
 def dagster_home() -> Path:
-    """Folder of the persistent Dagster instance, with its settings: the UI shows the runs of the terminal too."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(paths.ROOT / ".dagster_home")))
+    """Folder of the persistent Dagster instance, with its settings: the UI shows the runs of the terminal too.
+
+    ``DAGSTER_HOME``; else beside the warehouse where that lies elsewhere (``CAPLA_WAREHOUSE``), since previews of tables are kept with the runs; else in
+    this project's folder.
+    """
+    beside = paths.warehouse() / "dagster_home" if os.environ.get("CAPLA_WAREHOUSE") else paths.ROOT / ".dagster_home"
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(beside)))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
@@ -261,6 +266,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """The whole study, from the centres' files to the published report."""
+    dagster_home()  # of the study, before a variant has a warehouse of its own: its runs are listed with the others
     os.environ.update(Variant(options.as_of, options.rule_set, options.profile).environment())
     if not options.json:
         return run_study(options.verbose, Progress())

@@ -20,6 +20,14 @@ HOST = "127.0.0.1"
 class _PublishedPages(SimpleHTTPRequestHandler):
     """Published pages and nothing else of the warehouse folder; found anew at every request, since they are replaced whole."""
 
+    def do_GET(self) -> None:
+        """A page; no icon, which browsers ask for at every address."""
+        if self.path == "/favicon.ico":
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def translate_path(self, path: str) -> str:
         """The file of an address; below the published pages only."""
         found = super().translate_path(path)
@@ -63,11 +71,12 @@ def run(options: argparse.Namespace) -> int:
     settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages} | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
     print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
     command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", str(options.port), "--workspace", str(paths.ROOT / "workspace.yaml")]
-    process = subprocess.Popen(command, env=os.environ | settings, cwd=paths.ROOT)
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    # Started in its own folder: in the project's, Dagster would read .env, which is for those who call it by hand and would overrule what was set here.
+    # A process group of its own: however this process is stopped (Ctrl+C, SIGINT or SIGTERM), Dagster is asked once, and stops its daemon and servers.
+    process = subprocess.Popen(command, env=os.environ | settings, cwd=settings["DAGSTER_HOME"], process_group=0)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: process.send_signal(signal.SIGINT))
     try:
-        return process.wait()
-    except KeyboardInterrupt:
         return process.wait()
     finally:
         server.shutdown()

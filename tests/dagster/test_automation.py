@@ -25,18 +25,18 @@ def _tick(monkeypatch, found: Arrivals) -> dg.SensorResult:
 
 
 def test_a_run_holds_the_centres_that_sent_and_what_depends_on_them_and_no_other_centre(monkeypatch):
-    result = _tick(monkeypatch, Arrivals(ready={"FR01": "a" * 64, "AT01": "b" * 64}, seen={"FR01": {"signature": "s"}}))
+    result = _tick(monkeypatch, Arrivals(ready={"FR01": "a" * 64, "AT01": "b" * 64}, seen={"FR01": {"signature": "f"}, "AT01": {"signature": "a"}}))
     (request,) = result.run_requests
     keys = {key.to_user_string() for key in request.asset_selection}
     assert {key for key in keys if key.startswith("centre/")} == {"centre/FR01", "centre/AT01"}
     everything = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys() if key.path[0] != "centre"}
     assert keys - {"centre/FR01", "centre/AT01"} == everything
-    assert json.loads(result.cursor) == {"FR01": {"signature": "s"}}
+    assert json.loads(result.cursor) == {"FR01": {"signature": "f", "asked_for": "a" * 64}, "AT01": {"signature": "a", "asked_for": "b" * 64}}
 
 
 def test_the_same_content_asks_for_the_same_run(monkeypatch):
     """Dagster launches a run key once: a sensor that is asked twice, or restarted, does not run twice."""
-    keys = [_tick(monkeypatch, Arrivals(ready={"FR01": fingerprint})).run_requests[0].run_key for fingerprint in ("a" * 64, "a" * 64, "c" * 64)]
+    keys = [_tick(monkeypatch, Arrivals(ready={"FR01": fingerprint}, seen={"FR01": {}})).run_requests[0].run_key for fingerprint in ("a" * 64, "a" * 64, "c" * 64)]
     assert keys[0] == keys[1] != keys[2]
 
 

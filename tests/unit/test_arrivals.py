@@ -36,6 +36,15 @@ def test_what_is_loaded_is_not_ready_again_however_often_one_looks(sent):
     assert _after_two_looks().ready == {}
 
 
+def test_what_was_asked_for_is_not_ready_again_before_it_is_loaded_but_a_change_is(sent):
+    found = _after_two_looks()
+    found.asked_for()
+    waiting = look(found.seen)
+    assert waiting.ready == {}
+    (sent.submission / "unknown.csv").write_text("a;b\n1;2\n")
+    assert list(look(look(waiting.seen).seen).ready) == ["XX01"]
+
+
 def test_what_was_refused_is_not_tried_again_until_it_changes(sent):
     (sent.submission / "unknown.csv").write_text("a;b\n1;2\n")
     with pytest.raises(CentreRefused):

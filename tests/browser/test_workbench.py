@@ -5,7 +5,6 @@ The tests stand in the order of a working day; those below ``arrivals`` see the 
 
 import json
 import shutil
-import time
 import urllib.request
 from types import SimpleNamespace
 
@@ -97,10 +96,8 @@ def arrivals(workbench):
     broken = elsewhere / "HU01"
     shutil.copytree(workbench.data_raw / "HU01" / "2023-06-30", broken / "2023-09-15")
     (broken / "2023-09-15" / "labor.txt").unlink()
-    started = time.monotonic()
     shutil.copytree(elsewhere, workbench.data_raw, dirs_exist_ok=True)
     run = _new_run(workbench, before, 240)
-    print(f"from the copy to the end of the run: {time.monotonic() - started:.0f} s")
     return SimpleNamespace(run=run, launched=len(_runs(workbench)) - len(before))
 
 

@@ -153,7 +153,7 @@ def dagster_home() -> Path:
     return home
 
 
-def _instance():
+def instance_at_home():
     """The persistent Dagster instance."""
     import dagster as dg
 
@@ -175,14 +175,26 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _end_dead_runs(instance) -> None:
-    """Runs whose process was killed are ended, and give back the place of the one DuckDB writer: the next run would wait for it for ever."""
+#: Dagster's daemon says that it is there every 30 seconds; so long after the last time it is not.
+_SILENT_SECONDS = 75
+
+
+def _served(instance) -> bool:
+    """Whether a Dagster daemon, and so a ``capla ui``, works on this instance."""
+    return any(time.time() - heartbeat.timestamp < _SILENT_SECONDS for heartbeat in instance.get_daemon_heartbeats().values())
+
+
+def end_dead_runs(instance) -> None:
+    """Runs that were killed are ended, and give back the place of the one DuckDB writer: the next run would wait for it for ever.
+
+    A run of the terminal is dead when its process is; one of the UI, which the UI itself ends when its process dies, when there is no UI any more.
+    """
     import dagster as dg
 
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
         process = run.tags.get(_PROCESS)
-        if process and not _alive(int(process)):
+        if not _alive(int(process)) if process else not _served(instance):
             instance.report_run_failed(run, "The process of this run ended before the run did.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
@@ -205,8 +217,8 @@ def run_study(verbose: bool, progress: Progress) -> int:
     progress.seconds["imports"] = time.monotonic() - STARTED
     progress.line("imports", "ready")
     run_id = str(uuid.uuid4())
-    with _instance() as instance:
-        _end_dead_runs(instance)
+    with instance_at_home() as instance:
+        end_dead_runs(instance)
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"

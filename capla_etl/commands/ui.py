@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Dagster in the browser, with the published pages beside it."""
-    from capla_etl.commands.study import dagster_home
+    from capla_etl.commands.study import dagster_home, end_dead_runs, instance_at_home
     from capla_etl.resources import QUIET
 
     pages_port = options.pages_port or options.port + 1
@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"Port {pages_port} cannot be used for the published pages ({error.strerror}): choose another with --pages-port.", file=sys.stderr)
         return 1
     settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages} | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
+    with instance_at_home() as instance:
+        end_dead_runs(instance)  # of a machine that went down: they would keep every other run waiting
     print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
     command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", str(options.port), "--workspace", str(paths.ROOT / "workspace.yaml")]
     # Started in its own folder: in the project's, Dagster would read .env, which is for those who call it by hand and would overrule what was set here.

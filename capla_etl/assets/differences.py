@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 
 from capla_etl import paths
 from capla_etl.assets.centres import DATA_MANAGEMENT, asset_key
@@ -12,12 +13,15 @@ from capla_etl.assets.preview import links
 from capla_etl.assets.study import BIOSTATISTICS
 from capla_etl.differences import Differences, RebuildFailed, compare_warehouses, day_before_the_latest, rebuild, release_compared_with
 from capla_etl.publish import staged
-from capla_etl.report.differences import write_differences
+from capla_etl.report.differences import worded_numbers, write_differences
 from capla_etl.report.files import write_tables
 from capla_etl.resources import WRITER_POOL, Warehouse
 
 #: What the report and others read of the comparison, beside the page and its tables.
 SUMMARY = "summary.json"
+
+#: Tables whose numbers the report lists where they moved; all others are in the files beside the page.
+LISTED = ("table1", "table2")
 
 
 @dg.asset(
@@ -33,7 +37,7 @@ def differences(warehouse: Warehouse) -> dg.MaterializeResult:
     folder = staged(paths.differences())
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    said = [_since_the_submissions_before(warehouse, folder), _since_the_release(warehouse)]
+    said = [_since_the_submissions_before(warehouse, folder), _since_the_release(warehouse, folder)]
     (folder / SUMMARY).write_text(json.dumps([s for s in said if s], indent=1, ensure_ascii=False), encoding="utf-8")
     pages = [paths.differences() / page.name for page in sorted(folder.glob("*.html"))]
     return dg.MaterializeResult(metadata={"summary": "; ".join(s["sentence"].rstrip(".") for s in said if s)} | links(pages))
@@ -52,21 +56,29 @@ def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
         changes, withdrawn = (connection.execute(f"select * from quality.{t}").df() for t in ("submission_change", "withdrawn_patient"))
         connection.execute("checkpoint")
     found = compare_warehouses(before, paths.build_database())
-    frames = {name: getattr(found, name) for name in ("submissions", "patients", "outcomes", "numbers")}
-    write_tables(frames | {"sent": changes, "withdrawn": withdrawn}, folder)
+    write_tables(_frames(found) | {"sent": changes, "withdrawn": withdrawn}, folder)
     write_differences(found, changes, withdrawn, since, folder / "differences.html")
-    return {"sentence": f"Since {since}, the day before the latest submission (differences/differences.html has every one).", "counts": _counts(found)}
+    return _summary(f"Since {since}, the day before the latest submission (differences/differences.html has every one).", found)
 
 
-def _since_the_release(warehouse: Warehouse) -> dict | None:
-    """Counts of what moved since the release that the study is compared with."""
+def _since_the_release(warehouse: Warehouse, folder: Path) -> dict | None:
+    """The tables of what moved since the release that the study is compared with; a sentence, counts and numbers of it."""
     release = release_compared_with()
     if release is None:
         return None
     with warehouse.connect() as connection:
         connection.execute("checkpoint")
     found = compare_warehouses(release / paths.published_database().name, paths.build_database())
-    return {"sentence": f"Since the release {release.name}.", "counts": _counts(found)}
+    write_tables(_frames(found), folder / "since_release")
+    return _summary(f"Since the release {release.name} (differences/since_release/ has every one).", found)
+
+
+def _frames(found: Differences) -> dict[str, pd.DataFrame]:
+    return {name: getattr(found, name) for name in ("submissions", "patients", "outcomes", "numbers")}
+
+
+def _summary(sentence: str, found: Differences) -> dict:
+    return {"sentence": sentence, "counts": _counts(found), "numbers": worded_numbers(found.numbers, LISTED)}
 
 
 def _counts(found: Differences) -> list[list]:
@@ -78,4 +90,4 @@ def _counts(found: Differences) -> list[list]:
 def _note(folder: Path, sentence: str, why: str = "") -> dict:
     text = f"# What moved\n\n{sentence}\n\n" + (f"```\n{why}\n```\n\n" if why else "") + "Synthetic data.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
-    return {"sentence": sentence, "counts": []}
+    return {"sentence": sentence, "counts": [], "numbers": []}

@@ -251,7 +251,7 @@ def _print_published() -> None:
         print(f"\nProtected      {paths.outputs() / PROTECTED}")
         return
     _print_rows()
-    places = {"Warehouse": paths.published_database(), "Tables": paths.outputs(), "Report": paths.report(), "Data Docs": paths.data_docs() / "index.html"}
+    places = {"Warehouse": paths.published_database(), "Tables": paths.outputs(), "Report": paths.report(), "Data Docs": paths.data_docs() / "index.html", "dbt docs": paths.dbt_docs() / "index.html"}
     print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
 
 

@@ -3,6 +3,7 @@
 Nothing is compared here (capla_etl.differences does); layout is in ``templates/differences.html``.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def write_differences(differences: Differences, changes: pd.DataFrame, withdrawn
         sent=_sent(changes),
         cells=_cells(changes),
         outcomes=_blank(differences.outcomes).to_dict("records"),
-        numbers=_numbers(differences.numbers),
+        numbers=worded_numbers(differences.numbers, _SHOWN),
         numbers_in_all=len(differences.numbers),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +76,15 @@ def _cells(changes: pd.DataFrame) -> list[dict]:
     return used.to_dict("records")
 
 
-def _numbers(numbers: pd.DataFrame) -> list[dict]:
-    """Printed numbers that moved, worded as in the tables."""
+def worded_numbers(numbers: pd.DataFrame, tables: Iterable[str]) -> list[dict]:
+    """Printed numbers of some tables that moved, worded as there: table, row, group, statistic, before, after, n_before, n_after.
+
+    Args:
+        numbers: ``Differences.numbers``.
+        tables: their ``table_id``.
+    """
     rows = []
-    for line in numbers[numbers["table_id"].isin(_SHOWN)].itertuples(index=False):
+    for line in numbers[numbers["table_id"].isin(list(tables))].itertuples(index=False):
         n_text = ["" if pd.isna(n) else f"{int(n)}" + ("" if pd.isna(total) else f"/{int(total)}")
                   for n, total in ((line.n_before, line.n_assessed_before), (line.n_after, line.n_assessed_after))]
         rows.append(

@@ -45,7 +45,8 @@ class ReportInputs:
         centre_status: ``quality.centre_status``; centres whose newest submission is not in the study are named at the top.
         centre_quality: ``quality.centre_quality``; None leaves it out.
         definitions: the outcomes as their models define them (``outcome_definitions``); empty leaves them out.
-        moved: what moved since earlier states, each with ``sentence`` (what was compared) and ``counts`` ((what, number) pairs); None leaves it out.
+        moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts`` ((what, number) pairs) and
+            ``numbers`` (as ``worded_numbers`` gives them); None leaves it out.
         hover: values at the pointer by figure (``figures.hover_data``).
         courses: every patient's course (``report.courses``), for the study group only; None leaves it and its search out.
     """

@@ -33,6 +33,7 @@ STATUSES = {
     "refused": "the newest submission was refused; the study has the last good one",
     "missing": "the centre's folder is gone; the study has the last good submission",
     "not_loaded": "no submission of the centre is in the study",
+    "not_described": "files were received that no spec describes; none of them is in the study",
 }
 
 #: Columns of ``quality.centre_status``.
@@ -183,13 +184,19 @@ def judged(centre_id: str) -> set[str]:
 
 
 def centre_status() -> list[CentreStatus]:
-    """Every centre that has a folder or a load, in order of their codes.
+    """Every centre that has a folder with a spec or with submissions, or a load, in order of their codes.
 
     Raises:
         CentreRefused: loads do not belong together (see ``good_loads``).
     """
     loads = good_loads()
-    return [_status(centre_id, loads.get(centre_id)) for centre_id in sorted({*centre_ids(), *loads})]
+    return [_status(centre_id, loads.get(centre_id)) for centre_id in sorted({*centre_ids(), *loads, *_not_described()})]
+
+
+def _not_described() -> list[str]:
+    """Folders with submissions and without a spec."""
+    folders = [f for f in paths.data_raw().iterdir() if f.is_dir() and not (f / SPEC).is_file()]
+    return [f.name for f in folders if _newest(f)]
 
 
 def status_of(centre_id: str) -> CentreStatus:
@@ -211,7 +218,9 @@ def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
     there = (folder / SPEC).is_file()
     refusal = _recorded_refusal(centre_id) if there else None
     problems = refusal["problems"] if refusal else []
-    if not there:
+    if not there and load is None:
+        status, problems = "not_described", [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"]
+    elif not there:
         status, problems = "missing", [f"{folder}: the centre's folder or its {SPEC} is gone. Put it back, or withdraw the centre (docs/AUTOMATION.md)."]
     elif load is None:
         status = "not_loaded"
@@ -226,7 +235,7 @@ def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
         country=centre and centre.country,
         status=status,
         submission=load and load.submission,
-        received=_newest(folder) if there else None,
+        received=_newest(folder) if there or load is None else None,
         problems=problems,
         submits_every_days=centre and centre.submits_every_days,
     )

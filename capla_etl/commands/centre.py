@@ -166,19 +166,17 @@ def _say_courses(courses) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from capla_etl.centres.arrivals import look
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.status import SPEC, STATUSES, centre_status
+    from capla_etl.centres.status import STATUSES, centre_status
 
     try:
-        statuses, without_spec = centre_status(), look({}).without_spec
+        statuses = centre_status()
     except CentreRefused as refused:
         print(refused, file=sys.stderr)
         return 1
     if options.json:
         keys = ("centre_id", "name", "country", "status", "problems")
         rows = [{k: getattr(s, k) for k in keys} | {"submission": s.submission and s.submission.isoformat(), "received": s.received and s.received.isoformat()} for s in statuses]
-        rows += [dict.fromkeys((*keys, "submission", "received")) | {"centre_id": code, "status": "without_spec", "problems": []} for code in without_spec]
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 0
     _columns([(s.centre_id, s.name or "", s.country or "", s.status, str(s.submission or "none"), str(s.received or "none"), STATUSES[s.status]) for s in statuses],
@@ -186,6 +184,4 @@ def _list(options: argparse.Namespace) -> int:
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))
-    for code in without_spec:
-        print(f"{code}: files without a {SPEC}. Write one: capla centre draft {paths.data_raw() / code} --write")
     return 0

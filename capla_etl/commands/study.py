@@ -228,8 +228,16 @@ def run_study(verbose: bool, progress: Progress) -> int:
         running = time.monotonic() - before
     steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
     progress.seconds["orchestration"] = running - steps
+    progress.refused += _not_described()
     _close(progress, result.success, len(job.nodes))
     return 0 if result.success and not progress.refused else 1
+
+
+def _not_described() -> list[str]:
+    """Folders with files that no spec describes: they have no asset whose check could say so."""
+    from capla_etl.centres.status import STATUSES, centre_status
+
+    return [f"{s.centre_id}: {STATUSES[s.status]}\n" + "\n".join(f"- {p}" for p in s.problems) for s in centre_status() if s.status == "not_described"]
 
 
 def _close(progress: Progress, success: bool, steps: int) -> None:

@@ -40,6 +40,16 @@ def test_a_centre_that_nobody_has_loaded_stops_the_assembly(centre):
         assemble(con)
 
 
+def test_files_that_no_spec_describes_are_named_and_stop_nobody(loaded_centre):
+    (loaded_centre.folder.parent / "XX02" / "2020-12-31").mkdir(parents=True)
+    (loaded_centre.folder.parent / "XX02" / "2020-12-31" / "labs.csv").write_text("id;plt\n")
+    (loaded_centre.folder.parent / "notes").mkdir()
+    with duckdb.connect() as con:
+        assemble(con)
+        rows = con.execute("select centre_id, status, submission::varchar, received_submission::varchar from quality.centre_status order by 1").fetchall()
+    assert rows == [("XX01", "current", "2020-12-31", "2020-12-31"), ("XX02", "not_described", None, "2020-12-31")]
+
+
 def test_a_newer_submission_waits_until_it_is_looked_at(loaded_centre):
     shutil.copytree(loaded_centre.submission, loaded_centre.folder / "2021-06-30")
     assert _status() == ("current", "2020-12-31", "2021-06-30", False), "the same content is no new submission"

@@ -75,9 +75,12 @@ def run(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", str(options.port), "--workspace", str(paths.ROOT / "workspace.yaml")]
     # Started in its own folder: in the project's, Dagster would read .env, which is for those who call it by hand and would overrule what was set here.
     # A process group of its own: however this process is stopped (Ctrl+C, SIGINT or SIGTERM), Dagster is asked once, and stops its daemon and servers.
-    process = subprocess.Popen(command, env=os.environ | settings, cwd=settings["DAGSTER_HOME"], process_group=0)
+    # The handlers come first: what is started in the background of a script ignores SIGINT, and so would Dagster, which takes over what is set here.
+    started: list[subprocess.Popen] = []
     for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: process.send_signal(signal.SIGINT))
+        signal.signal(stop, lambda *_: [process.send_signal(signal.SIGINT) for process in started])
+    process = subprocess.Popen(command, env=os.environ | settings, cwd=settings["DAGSTER_HOME"], process_group=0)
+    started.append(process)
     try:
         return process.wait()
     finally:

@@ -19,7 +19,8 @@ def courses(patient: pd.DataFrame, daily_series: pd.DataFrame, drug_course: pd.D
         thresholds: ``platelets``, ``ldh`` (numbers) and ``adamts13`` (list), drawn as dashed lines.
 
     Returns:
-        ``thresholds``, and ``patients`` in the order of centre and number. ``days``: "day,platelets,LDH,ADAMTS13,exchanges" by day, joined by ";".
+        ``thresholds``, and ``patients`` in the order of centre and number. ``days``: "day,platelets,LDH,ADAMTS13,exchanges" by day, joined by ";";
+        of exchanges nothing stands for none and "?" for not known.
         ``capla``: [start, end] of each course, end null where not recorded. ``events``: [outcome, day, status, evidence].
     """
     days = _days(daily_series.sort_values("day", kind="stable"))
@@ -65,6 +66,6 @@ def _days(series: pd.DataFrame) -> dict[str, str]:
     for patient, day, platelets, ldh, sign, activity, sessions in zip(*(series[c].tolist() for c in columns), strict=True):
         measured = _number(activity)
         activity_text = (sign if isinstance(sign, str) else "") + measured if measured else ""
-        given = "" if sessions is None or sessions != sessions or not sessions else str(int(sessions))
+        given = "?" if sessions is None or sessions != sessions else str(int(sessions) or "")
         found.setdefault(patient, []).append(f"{int(day)},{_number(platelets)},{_number(ldh)},{activity_text},{given}")
     return {patient: ";".join(rows) for patient, rows in found.items()}

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -82,7 +81,7 @@ def workbench(run_study, tmp_path_factory):
             wait_for(lambda: _answers(f"{started.dagster}/server_info"), 90, lambda: f"Dagster answers\n{log.read_text()}")
             yield started
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(60)
 
 

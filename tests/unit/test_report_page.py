@@ -52,7 +52,7 @@ def _course(patient: pd.DataFrame) -> dict:
 def test_a_course_holds_every_day_in_order_with_what_is_unknown_left_empty(patient):
     first, second = _course(patient)["patients"]
     assert first["days"] == "-1,,2.25,<5,;4,160,,,2"
-    assert second["days"] == "0,12,,,"
+    assert second["days"] == "0,12,,,?", "exchanges that are not known are not none"
     assert first["capla"] == [[0, 30], [40, None]], "a course without a recorded end has none"
     assert first["events"] == [["response", 4, "yes", "platelets day 4: 160"], ["exacerbation", None, "no", ""]]
     assert (second["eligible"], second["reason"], second["death"]) == (False, "no tpe", 9)

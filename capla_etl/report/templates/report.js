@@ -111,7 +111,7 @@
   });
 
   const series = (text) => text ? text.split(";").map((row) => row.split(",")).map(([day, plt, ldh, activity, tpe]) => ({
-    day: +day, plt: plt === "" ? null : +plt, ldh: ldh === "" ? null : +ldh, activity, tpe: +(tpe || 0),
+    day: +day, plt: plt === "" ? null : +plt, ldh: ldh === "" ? null : +ldh, activity, tpe: tpe === "?" ? null : +(tpe || 0),
   })) : [];
   const showCourse = (p) => {
     const days = series(p.days), t = courses.thresholds;
@@ -134,6 +134,7 @@
     line("plt", (d) => d.plt); line("ldh", (d) => d.ldh); line("act", (d) => d.activity ? +d.activity.replace(/[<>]/, "") : null);
     for (const d of days.filter((e) => e.tpe)) svg.append(draw("line", { class: "tpe", x1: x(d.day), x2: x(d.day), y1: 446, y2: 462 }));
     svg.append(draw("text", { class: "tick", x: left - 6, y: 459, "text-anchor": "end" }, "TPE"));
+    if (days.some((d) => d.tpe === null)) svg.append(draw("text", { class: "tick", x: left + 6, y: 459 }, "not known on every day"));
     const step = [1, 5, 10, 15, 30, 60, 90, 180].find((s) => (end - first) / s <= 14) || 365;
     for (let day = Math.ceil(first / step) * step; day <= end; day += step) svg.append(draw("text", { class: "tick", x: x(day), y: 480, "text-anchor": "middle" }, day));
     svg.append(draw("text", { class: "axis", x: left, y: 502 }, "Days from the first plasma exchange; shaded: caplacizumab; ticks: exchanges; dashed: thresholds. Synthetic data."));
@@ -157,7 +158,7 @@
     const print = make("button", { type: "button", class: "quiet" }, "Print this course");
     print.addEventListener("click", () => { document.body.classList.add("one-course"); window.print(); document.body.classList.remove("one-course"); });
     const details = make("details"); details.append(make("summary", {}, "Day by day"));
-    details.append(table("Results and exchanges by day", ["Day", "Platelets", "LDH × ULN", "ADAMTS13 %", "TPE sessions"], days.map((d) => [d.day, d.plt ?? "", d.ldh ?? "", d.activity, d.tpe || ""])));
+    details.append(table("Results and exchanges by day", ["Day", "Platelets", "LDH × ULN", "ADAMTS13 %", "TPE sessions"], days.map((d) => [d.day, d.plt ?? "", d.ldh ?? "", d.activity, d.tpe ?? "not known"])));
     panel.replaceChildren(heading, about, print, Object.assign(make("div", { class: "scroll", tabindex: "0" }), {}), table("Outcomes and what decided them", ["Outcome", "Day", "Status", "Evidence"], p.events), details);
     panel.querySelector(".scroll").append(svg);
     heading.focus();

@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "patient"}}}) }}
--- Eligible and reason exclude each other; a record reported twice names the record kept; every record received is here once.
+{{ config(meta={
+    "dagster": {"ref": {"name": "patient"}},
+    "description": "Eligible and reason exclude each other; a record reported twice names the record kept; every record received is here once."
+}) }}
 select patient_id as patient_id
 from {{ ref('patient') }}
 where eligible <> (exclusion_reason is null)

@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "patient_outcome_by_rule_set"}}}) }}
--- A status is yes exactly when its day is known, and what follows a response lies after it.
+{{ config(meta={
+    "dagster": {"ref": {"name": "patient_outcome_by_rule_set"}},
+    "description": "A status is yes exactly when its day is known, and what follows a response lies after it."
+}) }}
 select
     rule_set as rule_set,
     patient_id as patient_id

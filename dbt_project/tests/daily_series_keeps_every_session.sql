@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "daily_series"}}}) }}
--- The sessions of the daily series, of the courses and of the session list are the same sessions.
+{{ config(meta={
+    "dagster": {"ref": {"name": "daily_series"}},
+    "description": "The sessions of the daily series, of the courses and of the session list are the same sessions."
+}) }}
 with per_patient as (
     select patient_id as patient_id, count(*) as listed, 0 as in_series, 0 as in_courses
     from {{ ref('tpe_session') }}

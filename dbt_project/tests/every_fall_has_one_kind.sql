@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "exacerbation"}}}) }}
--- A fall is an exacerbation, the relapse or unclassified, never two of them; a fall before any relapse is one of them.
+{{ config(meta={
+    "dagster": {"ref": {"name": "exacerbation"}},
+    "description": "A fall is an exacerbation, the relapse or unclassified, never two of them; a fall before any relapse is one of them."
+}) }}
 with kind as (
     select rule_set as rule_set, patient_id as patient_id, day as day from {{ ref('exacerbation') }}
     union all

@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "patient"}}}) }}
--- Following the links of a record that was reported twice ends, within three, at a record that is linked to no other.
+{{ config(meta={
+    "dagster": {"ref": {"name": "patient"}},
+    "description": "Following the links of a record that was reported twice ends, within three, at a record that is linked to no other."
+}) }}
 select linked.patient_id as patient_id
 from {{ ref('patient') }} as linked
 left join {{ ref('patient') }} as second

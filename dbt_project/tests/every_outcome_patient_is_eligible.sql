@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "patient_outcome_by_rule_set"}}}) }}
--- Every eligible patient has an outcome row under every rule set, and nobody else has one.
+{{ config(meta={
+    "dagster": {"ref": {"name": "patient_outcome_by_rule_set"}},
+    "description": "Every eligible patient has an outcome row under every rule set, and nobody else has one."
+}) }}
 with expected as (
     select
         rule_set.rule_set,

@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "patient"}}}) }}
--- Of the records of one patient at most one is analysed.
+{{ config(meta={
+    "dagster": {"ref": {"name": "patient"}},
+    "description": "Of the records of one patient at most one is analysed."
+}) }}
 select linked.patient_id as patient_id
 from {{ ref('patient') }} as linked
 inner join {{ ref('patient') }} as kept

@@ -1,5 +1,7 @@
-{{ config(meta={"dagster": {"ref": {"name": "rule_set"}}}) }}
--- The variable `default_rule_set` names one of the rule sets.
+{{ config(meta={
+    "dagster": {"ref": {"name": "rule_set"}},
+    "description": "The variable `default_rule_set` names one of the rule sets."
+}) }}
 select count(*) as default_rule_sets
 from {{ ref('rule_set') }}
 where is_default = 'yes'

@@ -5,6 +5,7 @@ With the name of a release that release; without one the published study and eve
 
 import argparse
 import json
+import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,16 +19,23 @@ def run(options: argparse.Namespace) -> int:
     from capla_etl.differences import RebuildFailed
     from capla_etl.releases import ReleaseRefused, release_names, verify, verify_published
 
+    found = []
     try:
-        found = [verify(options.name)] if options.name else [verify_published(), *(verify(name) for name in release_names())]
+        for name in [options.name] if options.name else [None, *release_names()]:
+            print(f"{name or 'what is published'}: recomputing from the files, which takes as long as `capla study`", file=sys.stderr, flush=True)
+            found.append(verify(name) if name else verify_published())
+            if not options.json:
+                _print(found[-1])
     except (ReleaseRefused, RebuildFailed) as error:
         print(json.dumps({"verified": False, "why": str(error)}) if options.json else f"Not verified: {error}")
         return 1
     if options.json:
         print(json.dumps([{"name": v.name, "identical": not v.differs, "differs": v.differs} for v in found], indent=1))
-    for v in found if not options.json else ():
-        if v.differs:
-            print(f"{v.name}: {len(v.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in v.differs))
-        else:
-            print(f"{v.name}: identical. Everything comes out again from the files as it was.")
     return int(any(v.differs for v in found))
+
+
+def _print(found) -> None:
+    if found.differs:
+        print(f"{found.name}: {len(found.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in found.differs), flush=True)
+    else:
+        print(f"{found.name}: identical. Everything comes out again from the files as it was.", flush=True)

@@ -9,6 +9,7 @@ from capla_etl import paths
 from capla_etl.centres.check import check_centre
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.load import load_centre
+from capla_etl.centres.spec import load_spec
 
 #: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth date).
 NOT_COMPARED = {"patient_id", "centre_id", "centre_patient_id", "submission", "source_file", "source_sheet", "source_row", "birth_date_linkage", "age_years_reported", "reported_response_date"}
@@ -53,6 +54,7 @@ def test_its_draft_knows_every_file_and_leaves_meanings_to_decide(new_centre):
     code, folder, _ = new_centre
     draft = draft_centre(folder)
     assert draft.unreadable == []
+    assert {t.found.file: t.found.format.type for t in draft.tables} == {t.file: t.format.type for t in load_spec(folder / "centre.yml").tables.values()}
     assert {record.table for t in draft.tables for record in t.records} >= {"patient", "lab_result", "tpe_session", "drug_course"}
     assert draft.to_decide > 0
     assert "太郎" not in draft.centre_yml and f"id: {code}" in draft.centre_yml

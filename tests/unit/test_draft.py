@@ -1,6 +1,7 @@
 """Drafts held against the specs that people wrote for the ten centres, and what a draft must never do: decide what the files do not prove."""
 
 import fnmatch
+import gzip
 from datetime import date
 from pathlib import Path
 
@@ -196,6 +197,18 @@ def test_a_draft_becomes_a_centre_once_a_person_has_decided(tmp_path, monkeypatc
     (tmp_path / "data_raw" / "JP01" / "centre.yml").write_text(decided, encoding="utf-8")
     load = load_centre("JP01")
     assert (load.rows["patient"], load.rows["lab_result"], load.refused["values_refused"].sum()) == (8, 8, 0)
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("a.xlsx", b"PK\x03\x04cut", "not a whole"),
+    ("a.csv.gz", gzip.compress(b"id;sex\n1;f\n" * 99)[:40], "not a whole gzip file"),
+    ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ask the centre for .xlsx"),
+    ("a.csv", b"", "empty"),
+])
+def test_a_broken_file_is_said_with_what_to_do_and_stops_nothing(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    (problem,) = draft_centre(tmp_path).unreadable
+    assert problem.startswith(f"{name}: ") and said in problem
 
 
 def test_what_is_no_table_is_said_and_stops_nothing(tmp_path):

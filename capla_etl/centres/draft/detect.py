@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import json
+import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +78,12 @@ def _detect(name: str, content: bytes) -> list[Found]:
     if content.startswith(b"PK\x03\x04"):
         return _workbook(name, content)
     if content.startswith(b"\x1f\x8b"):
-        return _delimited(name, content, gzip.decompress(content), "gzip")
+        try:
+            return _delimited(name, content, gzip.decompress(content), "gzip")
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Unreadable("not a whole gzip file; ask the centre to send it again.") from error
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise Unreadable("a file of Excel 2003 or older (.xls), or of another old Office program; ask the centre for .xlsx.")
     if _is_json_lines(content):
         return _json(name, content)
     return _delimited(name, content, content, None)
@@ -101,9 +108,9 @@ def _json(name: str, content: bytes) -> list[Found]:
 
 def _workbook(name: str, content: bytes) -> list[Found]:
     """Every sheet with its header: the first row that is filled as far as the sheet is wide."""
-    kind = "ods" if b"opendocument.spreadsheet" in content[:200] else "xlsx"
-    found = []
-    for sheet in formats.sheets(content):
+    sheets, found = formats.sheets(content), []
+    kind = "ods" if "content.xml" in zipfile.ZipFile(io.BytesIO(content)).namelist() else "xlsx"
+    for sheet in sheets:
         best: Found | None = None
         for header_row in range(1, _TITLE_ROWS + 1):
             declared = Workbook(type=kind, sheet=sheet, header_row=header_row)

@@ -1,0 +1,43 @@
+"""What a draft is made of while it grows: tables, their records, the fields of each with what is said about them."""
+
+from dataclasses import dataclass, field
+
+from capla_etl.centres.draft.detect import Found
+from capla_etl.centres.draft.profile import Column
+from capla_etl.centres.spec import TO_DECIDE
+
+
+@dataclass
+class Entry:
+    """One field of a record: the keys of its source and what the draft says about them."""
+
+    source: dict
+    note: str
+
+
+@dataclass
+class RecordDraft:
+    """One record of a table; ``rows``: the kind of row that holds it."""
+
+    table: str
+    fields: dict[str, Entry]
+    rows: str | None = None
+    present: dict | None = None
+
+
+@dataclass
+class TableDraft:
+    """One file, sheet or list of the draft."""
+
+    name: str
+    found: Found
+    columns: dict[str, Column]
+    key: str = TO_DECIDE
+    key_note: str = ""
+    options: dict[str, tuple] = field(default_factory=dict)
+    kinds: tuple[str, dict[str, list[str]], dict[str, str]] | None = None
+    forbidden: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+    free_text: dict[str, str] = field(default_factory=dict)
+    records: list[RecordDraft] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)

@@ -1,0 +1,433 @@
+"""What a table holds: which of its columns are fields of which records, which are identifying, free text or no study field.
+
+How a column's cells are read does not belong here (sources.py).
+"""
+
+import re
+from collections import Counter
+
+from capla_etl import fields as study
+from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
+from capla_etl.centres.draft.profile import Column, column_of
+from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
+from capla_etl.centres.draft.words import normal, words
+from capla_etl.centres.free_text import identifiers_in
+from capla_etl.centres.spec import TO_DECIDE
+
+_END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
+#: The field that holds a result of each analyte.
+_ANALYTES = {"platelets": "platelets_10e9_per_l", "ldh": "ldh_x_uln", "adamts13": "adamts13_percent"}
+#: A number of an exchange from here on is an amount of plasma in mL, and no mark or count.
+_LEAST_VOLUME = 300
+
+
+def recognise(table: TableDraft) -> None:
+    """Records of a table, and what is to be said of every other column."""
+    table.used.add(table.key)
+    _set_apart(table)
+    sections = _sections(table)
+    for kind, columns in sections:
+        _section(table, kind, columns)
+    decimal_and_dates(table)
+    for column in table.columns.values():
+        if column.name in table.used or column.name in table.forbidden or column.name in table.free_text or column.name in table.ignored:
+            continue
+        if column.filled == 0:
+            table.ignored[column.name] = "empty in every row"
+        elif len(column.texts) == 1 and column.filled == column.rows:
+            table.ignored[column.name] = "the same in every row"
+        else:
+            table.ignored[column.name] = f"{TO_DECIDE}: not recognised ({_kind_in_words(column)}); a study field, or why it is none"
+
+
+def _set_apart(table: TableDraft) -> None:
+    """Identifying columns, free text, and what is known to be no study field."""
+    for column in table.columns.values():
+        if column.name == table.key:
+            continue
+        identifying = words().match("identifying", column.name)
+        is_code = column.is_vocabulary and any(words().code(v, t) for v in ("drug", "analyte", "adverse_event_kind", "exchange") for t in column.values)
+        if identifying and identifying.whole and not is_code:
+            table.forbidden[column.name] = identifying.name
+        elif words().is_free_text(column.name):
+            table.free_text[column.name] = "remarks"
+        elif known := words().match("ignored", column.name):
+            if known.whole:
+                table.ignored[column.name] = known.name
+        elif _is_text(column):
+            texts = list(column.texts)
+            if sum(len(t) for t in texts) / len(texts) > 25:
+                table.free_text[column.name] = "long texts; GUESS: people write freely here"
+            elif kinds := identifiers_in(texts) - {"formula", "birth date"}:
+                table.forbidden[column.name] = f"GUESS: holds what looks like a {', '.join(sorted(kinds))}"
+
+
+def _is_text(column: Column) -> bool:
+    return bool(column.texts) and not (column.is_vocabulary or column.is_number or column.dates or _separator(column))
+
+
+def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
+    """The rows of a table by kind, where a column tells kinds apart (REDCap's repeating instruments); else all of them."""
+    column = next((c for c in table.columns.values() if (m := words().match("roles", c.name)) and m.name == "instrument" and m.whole), None)
+    if column is None:
+        return [(None, table.columns)]
+    table.used.add(column.name)
+    rows = table.found.table.rows
+    kinds = [text.strip() for text in rows[column.name].to_pylist()]
+    names: dict[str, list[str]] = {}
+    found = []
+    for kind in dict.fromkeys(kinds):
+        name = re.sub(r"[^a-z0-9]+", "_", normal(kind)).strip("_") or "base"
+        names[name] = [kind]
+        own = [i for i, k in enumerate(kinds) if k == kind]
+        columns = {}
+        for header in table.found.table.header:
+            cells = rows[header].take(own).to_pylist()
+            if header != column.name and (header == table.key or any(c.strip() for c in cells)):
+                columns[header] = column_of(header, cells)
+        found.append((name, columns))
+    table.kinds = (column.name, names, {})
+    return found
+
+
+def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) -> None:
+    """Every record that rows of one kind hold."""
+    free = {n: c for n, c in columns.items() if n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored}
+    key = columns.get(table.key)
+    is_patient = bool(key) and len(key.texts) == key.filled and sum(_patient_field(c) is not None for c in free.values() if c.filled) >= 3
+    before = len(table.records)
+    everything, free = free, {n: c for n, c in free.items() if c.filled}  # an empty column can be a field of the patient, nothing else
+    if kind is None and not is_patient:
+        _long_results(table, free)
+        _procedures(table, free)
+    _drug_rows(table, free)
+    _event_rows(table, free)
+    if is_patient:
+        _patient(table, everything)
+        _columns_of_drugs(table, free)
+        _columns_of_events(table, free)
+    _wide_results(table, free, is_patient)
+    _exchanges(table, free, is_patient, kind)
+    for record in table.records[before:]:
+        record.rows = record.rows or kind
+
+
+def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
+    return [c for n, c in columns.items() if n not in table.used]
+
+
+def _by_role(table: TableDraft, columns: dict[str, Column], role: str, fits=lambda column: True) -> Column | None:
+    """The column whose header says a role most clearly, among those whose cells fit."""
+    named = [(m.whole, m.letters, c) for c in _unused(table, columns) if (m := words().match("roles", c.name)) and m.name == role and fits(c)]
+    return max(named, key=lambda x: x[:2])[2] if named else None
+
+
+def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
+    """The date or study day of a row."""
+    if column := _by_role(table, columns, "date", lambda c: c.dates is not None) or next((c for c in _unused(table, columns) if c.dates), None):
+        return Entry({"column": column.name}, f"certain: {column.dates.why}" if not column.dates.either else column.dates.why), column
+    if column := _by_role(table, columns, "study_day", lambda c: c.is_whole_number):
+        is_sdtm = column.name.upper().endswith("DY") and "0" not in column.texts
+        source = {"column": column.name, "study_day": TO_DECIDE}
+        zero = "there is no day 0, as in SDTM" if is_sdtm else "day 0 is there" if "0" in column.texts else "no day 0 in the cells"
+        return Entry(source, f"days, not dates; {zero}: sdtm (day 1 is the first exchange) or true (day 0 is)"), column
+    return None
+
+
+def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row a result: a column says what was measured; or the table's name does."""
+    kind = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("analyte", t) is not None for t in c.values) >= 1 and not c.is_number), None)
+    result = _by_role(table, columns, "result", lambda c: c.is_number)
+    day = _day(table, columns)
+    label = words().code("analyte", table.found.label) or (m.name if (m := words().match("fields", table.found.label)) else None)
+    analyte = next((a for a, f in _ANALYTES.items() if label in (a, f)), None)
+    if result is None or day is None or (kind is None and analyte is None):
+        return
+    unit = _by_role(table, columns, "unit")
+    uln = _by_role(table, columns, "uln", lambda c: c.is_number)
+    comparator = _by_role(table, columns, "comparator", lambda c: set(c.texts) <= {"<", ">", "=", "≤", "≥"})
+    analytes: dict[str, list[str]] = {analyte: []} if kind is None else {}
+    ignored = {}
+    for word in kind.texts if kind else []:
+        if code := words().code("analyte", word):
+            analytes.setdefault(code, []).append(word)
+        else:
+            ignored[word] = f"{TO_DECIDE}: not recognised; a study field, or why it is none"
+    if kind:
+        table.kinds = (kind.name, analytes, ignored)
+    for code in analytes:
+        own = _rows_of(table, kind, analytes[code]) if kind else None
+        name = _ANALYTES[code]
+        source, note = number_source(study.fields()[name], result if own is None else column_of(result.name, own[result.name]), table)
+        if unit is not None:
+            texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
+            accepted = list(study.fields()[name].units)
+            source["unit"] = {"column": unit.name, "codes": {text: words().unit(text, accepted) or TO_DECIDE for text in sorted(texts)}}
+            note = "certain: the unit is in the row"
+        if uln is not None and code == "ldh":
+            source["uln"] = {"column": uln.name}
+        if comparator is not None and code == "adamts13":
+            source["comparator"] = {"column": comparator.name, "codes": {"": "", **{sign: {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}.get(sign, sign) for sign in sorted(comparator.texts)}}}
+        table.records.append(RecordDraft("lab_result", {"result_date": day[0], name: Entry(_with_limit(source, name), note)}, code if kind else None))
+    table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
+
+
+def _rows_of(table: TableDraft, kind: Column, texts: list[str]) -> dict[str, list[str]]:
+    rows = table.found.table.rows
+    own = [i for i, text in enumerate(rows[kind.name].to_pylist()) if text.strip() in texts]
+    return {name: rows[name].take(own).to_pylist() for name in table.found.table.header}
+
+
+def _with_limit(source: dict, name: str) -> dict:
+    """LDH in U/L needs the laboratory's upper limit; where no column has it a person must say it."""
+    units = source.get("unit")
+    in_units = "U/L" in units["codes"].values() if isinstance(units, dict) else units in ("U/L", TO_DECIDE)
+    if name == "ldh_x_uln" and in_units and "uln" not in source:
+        return source | {"uln": {"constant": TO_DECIDE}}
+    return source
+
+
+def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row a procedure, exchanges among them (SDTM PR)."""
+    kind = _by_role(table, columns, "procedure", lambda c: any(words().code("exchange", t) for t in c.values))
+    if kind is None:
+        return
+    exchanges = [t for t in kind.texts if words().code("exchange", t)]
+    table.kinds = (kind.name, {"exchange": exchanges}, {t: f"{TO_DECIDE}: not recognised" for t in kind.texts if t not in exchanges})
+    table.used.add(kind.name)
+    if (day := _by_role(table, columns, "exchange_date", lambda c: c.dates is not None) or next((c for c in _unused(table, columns) if c.dates), None)) is not None:
+        fields = {"session_date": Entry({"column": day.name}, f"certain: {day.dates.why}")} | _volume(table, columns)
+        table.records.append(RecordDraft("tpe_session", fields, "exchange"))
+        table.used.add(day.name)
+    elif (day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number)) is not None:
+        fields = {"session_date": Entry({"column": day.name, "study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")}
+        table.records.append(RecordDraft("tpe_session", fields | _volume(table, columns), "exchange"))
+        table.used.add(day.name)
+
+
+def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
+    volume = _by_role(table, columns, "exchange_volume", lambda c: c.is_number)
+    if volume is None:
+        return {}
+    table.used.add(volume.name)
+    return {"volume_ml": Entry(*number_source(study.fields()["volume_ml"], volume, table))}
+
+
+def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row a course or dose of a drug."""
+    drug = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("drug", t) is not None for t in c.values) >= 1 and not c.is_number), None)
+    drug = drug or _by_role(table, columns, "drug", lambda c: c.is_vocabulary and c.is_whole_number)
+    if drug is None:
+        return
+    start = _by_role(table, columns, "start", lambda c: c.dates is not None) or _by_role(table, columns, "date", lambda c: c.dates is not None)
+    end = _by_role(table, columns, "end", lambda c: c.dates is not None)
+    if start is None:
+        return
+    fields = {"drug": coded(study.fields()["drug"], drug, "drug"), "start_date": Entry({"column": start.name}, "")}
+    if end is not None:
+        fields["end_date"] = Entry({"column": end.name}, "GUESS: the last day of the course, inclusive; see the codebook")
+    table.records.append(RecordDraft("drug_course", fields))
+    if unit := _by_role(table, columns, "unit"):
+        table.ignored[unit.name] = "unit of the dose; not a study field"
+    table.used |= {c.name for c in (drug, start, end) if c is not None}
+
+
+def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row an adverse event."""
+    kind = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("adverse_event_kind", t) is not None for t in c.values) >= 2 and not c.is_number), None)
+    kind = kind or _by_role(table, columns, "event_kind", lambda c: words().match("roles", c.name).whole and c.is_vocabulary and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)))
+    if kind is None:
+        return
+    fields = {"kind": coded(study.fields()["kind"], kind, "adverse_event_kind")}
+    table.used.add(kind.name)
+    if day := _by_role(table, columns, "event_date", lambda c: c.dates is not None) or _by_role(table, columns, "date", lambda c: c.dates is not None):
+        fields["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
+        table.used.add(day.name)
+    if site := _by_role(table, columns, "event_site"):
+        fields["site"] = coded(study.fields()["site"], site, None)
+        table.used.add(site.name)
+    table.records.append(RecordDraft("adverse_event", fields))
+
+
+def _patient_field(column: Column) -> str | None:
+    """The field of the patient table that a column is, by its header and by cells that agree with it."""
+    target = study.tables()["patient"]
+    known = (*target.columns, *target.withheld)
+    if "{k}" in column.name:
+        return None
+    return next((m.name for m in words().matches("fields", column.name) if m.whole and m.name in known and _agrees(m.name, column)), None)
+
+
+def _agrees(name: str, column: Column) -> bool:
+    declared = study.fields()[name]
+    if not column.filled:
+        return True
+    if declared.type == "date":
+        return column.dates is not None
+    if declared.type in ("number", "integer"):
+        return column.is_number
+    if declared.type in ("code", "answer"):
+        return column.is_vocabulary or len(column.values) <= 5
+    return True
+
+
+def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
+    """The patient's own fields; of two columns for one field the one whose header says more."""
+    best: dict[str, Column] = {}
+    for column in _unused(table, columns):
+        name = _patient_field(column)
+        if name and (name not in best or len(column.name) > len(best[name].name)):
+            best[name] = column
+    fields: dict[str, Entry] = {}
+    for name in (*study.tables()["patient"].withheld, *study.tables()["patient"].columns):
+        if name not in best:
+            continue
+        column, declared = best[name], study.fields()[name]
+        table.used.add(column.name)
+        if not column.filled:
+            vocabulary = {"vocabulary": "study"} if declared.codes else {}
+            unit = {"unit": TO_DECIDE} if declared.units else {}
+            fields[name] = Entry({"column": column.name} | vocabulary | unit, "GUESS by its header: empty in every row so far")
+        elif declared.type == "date":
+            source = {"column": column.name}
+            if declared.partial and column.dates.partial:
+                source["partial_date_format"] = column.dates.partial
+            fields[name] = Entry(source, "certain: " + column.dates.why if not column.dates.either else column.dates.why)
+        elif declared.type in ("number", "integer"):
+            source, note = number_source(declared, column, table)
+            fields[name] = Entry(source, note)
+        else:
+            vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
+            fields[name] = coded(declared, column, vocabulary)
+    if "died" not in fields and "death_date" in fields:
+        fields["died"] = Entry({"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}, 'no column says who lives: is a blank date "no", or unknown?')
+    table.records.append(RecordDraft("patient", fields))
+
+
+def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
+    """Dates of drugs in columns of their own: starts, and the ends that follow them."""
+    open_start: dict[str, RecordDraft] = {}
+    for column in _unused(table, columns):
+        match = words().match("drug_columns", re.sub(r"\d+", " ", column.name))
+        separator = _separator(column)
+        if match is None or not (column.dates or separator):
+            continue
+        table.used.add(column.name)
+        if _END.search(normal(column.name)) and match.name in open_start:
+            open_start.pop(match.name).fields["end_date"] = Entry({"column": column.name}, "GUESS: the last day of the course, inclusive; see the codebook")
+            continue
+        source = {"column": column.name} | ({"separator": separator} if separator else {})
+        start = Entry(source, "")
+        if not column.dates and column_of(column.name, re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))).is_whole_number:
+            start = Entry(source | {"study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")
+        record = RecordDraft("drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": start})
+        table.records.append(record)
+        open_start[match.name] = record
+
+
+def _separator(column: Column) -> str | None:
+    """What parts several dates in one cell."""
+    if column.dates or not column.values:
+        return None
+    for separator in ("; ", ";", ", ", " "):
+        parts = Counter(part for text in column.values for part in text.split(separator) if part)
+        several = column_of(column.name, list(parts.elements()))
+        if any(separator in text for text in column.values) and (several.dates or (several.is_whole_number and separator != " ") or _named_days(several)):
+            return separator
+    return None
+
+
+def _named_days(column: Column) -> bool:
+    """Whole numbers in a column that says that they are days ("Rituximab days")."""
+    return column.is_whole_number and any(words().unit(word, ["days"]) for word in normal(column.name).split())
+
+
+def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One column a kind of adverse event, with an answer in it."""
+    for column in _unused(table, columns):
+        match = words().match("event_columns", column.name)
+        if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
+            fields = {"kind": Entry({"constant": match.name}, "certain: by its header"), "answer": coded(study.fields()["answer"], column, "assessment")}
+            table.records.append(RecordDraft("adverse_event_assessment", fields))
+            table.used.add(column.name)
+
+
+def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: bool) -> None:
+    """One row a day with a column for each analyte, or numbered groups in the patient's row."""
+    measured = [(m.name, c) for c in _unused(table, columns) if (m := words().match("fields", c.name.replace("{k}", ""))) and m.name in _ANALYTES.values() and m.whole and c.is_number]
+    measured = [(name, c) for name, c in measured if not is_patient or "{k}" in c.name]
+    if not measured:
+        return
+    days = [c for c in _unused(table, columns) if "{k}" in c.name and (c.dates or c.is_whole_number) and c not in [m for _, m in measured]]
+    shared = None if is_patient else _day(table, columns)
+    used = []
+    for name, column in measured:
+        if is_patient:
+            fits = [c for c in days if _pairs(c.name, column.name, [d.name for d in days])]
+            if not fits:
+                continue
+            day = Entry({"column": fits[0].name}, "GUESS: the date of the same number")
+            used.append(fits[0].name)
+        elif shared:
+            day = shared[0]
+        else:
+            return
+        source, note = number_source(study.fields()[name], column, table)
+        uln = _by_role(table, columns, "uln", lambda c: c.is_number)
+        if name == "ldh_x_uln" and uln is not None:
+            source["uln"] = {"column": uln.name}
+            used.append(uln.name)
+        table.records.append(RecordDraft("lab_result", {"result_date": day, name: Entry(_with_limit(source, name), note)}))
+        used.append(column.name)
+    table.used |= {*used, *([shared[1].name] if shared else [])}
+
+
+def _pairs(day: str, column: str, days: list[str]) -> bool:
+    """Whether a numbered date belongs to a numbered result: the one that names it, else the one that names none."""
+    stem = re.sub(r"[^a-z0-9]", "", column.lower().replace("{k}", ""))
+    naming = [d for d in days if stem in re.sub(r"[^a-z0-9]", "", d.lower())]
+    return day in naming if naming else day == min(days, key=len)
+
+
+def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, kind: str | None) -> None:
+    """Exchanges: a date of their own, a list in a cell, a run from-to, or a mark in a row of the day."""
+    if any(r.table == "tpe_session" and r.rows == kind for r in table.records):
+        return
+    dated = _by_role(table, columns, "exchange_date", lambda c: c.dates is not None or _separator(c) is not None)
+    label = f"{kind or ''} {table.found.label}"
+    if dated is None and not is_patient and not any(r.table != "tpe_session" and r.rows == kind for r in table.records) and words().match("roles", label):
+        match = words().match("roles", label)
+        dated = next((c for c in _unused(table, columns) if c.dates), None) if match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip()) else None
+    if dated is not None:
+        separator = _separator(dated)
+        source = {"column": dated.name} | ({"separator": separator} if separator else {})
+        table.used.add(dated.name)
+        table.records.append(RecordDraft("tpe_session", {"session_date": Entry(source, "")} | _volume(table, columns), kind))
+        return
+    mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
+    day = next((r.fields["result_date"] for r in table.records if r.table == "lab_result" and "result_date" in r.fields), None)
+    amount = _by_role(table, columns, "exchange_volume", lambda c: c.is_number) or _by_role(table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME)
+    if amount is not None and mark is None and day is not None and not is_patient:
+        table.used.add(amount.name)
+        volume = Entry(*number_source(study.fields()["volume_ml"], amount, table))
+        table.records.append(RecordDraft("tpe_session", {"session_date": day, "volume_ml": volume}, kind, {"column": amount.name}))
+        return
+    if mark is not None and day is not None and not is_patient:
+        table.used.add(mark.name)
+        yes = [t for t in mark.texts if words().code("answer", t) == "yes"]
+        no = [t for t in mark.texts if words().code("answer", t) == "no"]
+        unknown = [t for t in mark.texts if t not in (*yes, *no)]
+        present = {"column": mark.name, "yes": yes or unknown, "no": no}
+        if unknown:
+            present["no"] = [*no, *(f"{TO_DECIDE}: {t}" for t in unknown if yes)]
+        table.records.append(RecordDraft("tpe_session", {"session_date": day} | _volume(table, columns), kind, present))
+
+
+def _kind_in_words(column: Column) -> str:
+    if column.dates:
+        return "dates"
+    if column.is_number:
+        return "numbers"
+    if column.is_vocabulary:
+        return f"{len(column.values)} words"
+    return "texts"

@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -49,7 +48,10 @@ class Study(dg.ConfigurableResource):
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Study"]:
         """The variant's settings in the environment while a step runs, where plain functions and dbt read them."""
-        variant = Variant(date.fromisoformat(self.as_of) if self.as_of else None, self.rule_set or None, self.profile)
+        try:
+            variant = Variant.of(self.as_of, self.rule_set, self.profile)
+        except ValueError as wrong:
+            raise dg.Failure(str(wrong), allow_retries=False) from None
         before = {name: os.environ.get(name) for name in variant.environment()}
         os.environ.update(variant.environment())
         try:

@@ -33,6 +33,17 @@ class Variant:
         if self.profile not in PROFILES:
             raise ValueError(f"profile: found {self.profile!r}; expected one of {', '.join(PROFILES)}")
 
+    @classmethod
+    def of(cls, as_of: str, rule_set: str, profile: str) -> "Variant":
+        """A variant from what a person wrote, empty for none.
+
+        Raises:
+            ValueError: no such day, rule set or profile; the message says what there is.
+        """
+        if rule_set and rule_set not in (known := rule_set_names()):
+            raise ValueError(f"rule set: found {rule_set!r}; expected one of {', '.join(known)}")
+        return cls(day(as_of) if as_of else None, rule_set or None, profile)
+
     @property
     def name(self) -> str:
         """Name of its folder; empty: it is the study itself."""
@@ -50,6 +61,25 @@ class Variant:
             return {}
         settings = {"CAPLA_WAREHOUSE": str(self.warehouse), "CAPLA_AS_OF": str(self.as_of or ""), "CAPLA_RULE_SET": self.rule_set or "", "CAPLA_PROFILE": self.profile}
         return {name: value for name, value in settings.items() if value}
+
+
+def day(text: str) -> date:
+    """A day as people write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"day: found {text!r}; expected a day of the calendar as YYYY-MM-DD") from None
+
+
+def rule_set_names() -> list[str]:
+    """The rule sets that there are (``outcomes.rule_set``)."""
+    from capla_etl.outcome_definitions import rule_sets
+
+    return [declared["rule_set"] for declared in rule_sets()]
 
 
 def profile() -> str:

@@ -244,7 +244,8 @@ def assemble(con: duckdb.DuckDBPyConnection) -> list[CentreStatus]:
         raise CentreRefused(", ".join(untried), ["no load to assemble: load the centre first, or remove its folder from the data."])
     if not loads:
         problems = [p for s in statuses for p in s.problems]
-        raise CentreRefused("no centre", problems or [f"{paths.data_raw()} has no folder with a {SPEC}."])
+        until = f" and a submission up to {paths.as_of()}" if paths.as_of() else ""
+        raise CentreRefused("no centre", problems or [f"{paths.data_raw()} has no folder with a {SPEC}{until}."])
     _check_one_key(list(loads))
     for schema in ("raw", "harmonised", "quality"):
         con.execute(f"create schema if not exists {schema}")

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import sys
-from datetime import date
 
 from capla_etl.commands import study
 from capla_etl.variant import JOURNAL
@@ -14,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla freeze``."""
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
     about = "freeze the study with the submissions up to this date (YYYY-MM-DD)"
-    parser.add_argument("--as-of", metavar="DATE", type=date.fromisoformat, help=about)
+    parser.add_argument("--as-of", metavar="DATE", default="", help=about)
     parser.add_argument("--json", action="store_true", help="say what was frozen as JSON; progress goes to the standard error output")
 
 
@@ -25,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         folder = check_free(options.name)
         with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
-            status = study.run(argparse.Namespace(verbose=False, json=False, as_of=options.as_of, rule_set=None, profile=JOURNAL))
+            status = study.run(argparse.Namespace(verbose=False, json=False, as_of=options.as_of, rule_set="", profile=JOURNAL))
         if status:
             return status
         freeze(options.name, folder)

@@ -6,9 +6,13 @@ state that they opened.
 """
 
 import argparse
+import csv
+import io
+import json
 import os
 import shutil
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 from capla_etl import paths
@@ -49,34 +53,37 @@ def _answer(query: str, form: str) -> int:
 
     with published.opened() as connection:
         try:
-            relation = connection.execute(query)
-            if relation.description:
-                print(_text(relation.df(), form))
+            answer = connection.execute(query)
+            if answer.description:
+                print(as_text([name for name, *_ in answer.description], answer.fetchall(), form))
         except duckdb.Error as error:
             print(f"DuckDB: {error}", file=sys.stderr)
             return 1
     return 0
 
 
-def _text(frame, form: str) -> str:
-    """An answer as text; on a terminal not more rows than can be read."""
-    import pandas as pd
-
+def as_text(names: list[str], rows: list[tuple], form: str) -> str:
+    """An answer as text; as a table not more rows than can be read. Null is empty, in JSON null."""
     if form == "csv":
-        return frame.to_csv(index=False).rstrip("\n")
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([names, *rows])
+        return text.getvalue().rstrip("\n")
     if form == "json":
-        return frame.to_json(orient="records", date_format="iso", indent=1, force_ascii=False)
-    shown = frame.head(ROWS_SHOWN).astype(object).where(frame.head(ROWS_SHOWN).notna(), "")
-    cells = [[str(c) for c in shown.columns], *([f"{v:.6g}" if isinstance(v, float) else str(v.date() if isinstance(v, pd.Timestamp) else v) for v in row] for row in shown.itertuples(index=False))]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(shown.columns))]
+        return json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1, ensure_ascii=False, default=lambda v: float(v) if isinstance(v, Decimal) else str(v))
+    cells = [names, *([_cell(value) for value in row] for row in rows[:ROWS_SHOWN])]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     if form == "markdown":
         lines = ["| " + " | ".join(row) + " |" for row in cells]
         lines.insert(1, "|" + "|".join(" --- " for _ in widths) + "|")
     else:
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
         lines.insert(1, "  ".join("-" * w for w in widths))
-    rest = [f"... {len(frame) - ROWS_SHOWN} more rows"] if len(frame) > ROWS_SHOWN else []
+    rest = [f"... {len(rows) - ROWS_SHOWN} more rows"] if len(rows) > ROWS_SHOWN else []
     return "\n".join([*lines, *rest])
+
+
+def _cell(value) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _ask(form: str) -> int:
@@ -84,9 +91,12 @@ def _ask(form: str) -> int:
     if sys.stdin.isatty():
         import readline  # noqa: F401  line editing and history
 
+        from capla_etl.centres.pseudonym import is_synthetic
+
         with published.opened() as connection:
             cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
-        print(f"{paths.published_database()}, data cut-off {cut_off}, read-only. Synthetic data. A query ends with ; — .tables, .schema TABLE, Ctrl-D ends.")
+        kind = " Synthetic data." if is_synthetic() else ""
+        print(f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind} A query ends with ; — .tables, .schema TABLE, Ctrl-D ends.")
     lines: list[str] = []
     while True:
         try:

@@ -1,12 +1,13 @@
 """docs/SQL.md: every question is run as it is printed there and must give the answer that is printed, and that of the study's own tables."""
 
+import json
 import re
 
 import duckdb
 import pytest
 
 from capla_etl import cli
-from capla_etl.commands.sql import _text
+from capla_etl.commands.sql import as_text
 from capla_etl.paths import ROOT
 
 QUESTIONS = re.findall(r"### (\d+)\. (.+?)\n\n```sql\n(.+?)\n```\n\n(\|.+?)\n\n", (ROOT / "docs" / "SQL.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -31,7 +32,8 @@ def test_there_are_ten_questions():
 
 @pytest.mark.parametrize(("title", "query", "answer"), [q[1:] for q in QUESTIONS], ids=[q[1] for q in QUESTIONS])
 def test_the_printed_answer_is_the_one_that_the_query_gives(con, title, query, answer):
-    assert _text(con.execute(query).df(), "markdown") == answer
+    given = con.execute(query)
+    assert as_text([name for name, *_ in given.description], given.fetchall(), "markdown") == answer
 
 
 def test_refractory_is_that_of_table_2(con):
@@ -106,3 +108,11 @@ def test_capla_sql_takes_queries_one_by_one(published, capsys, monkeypatch):
     assert cli.main(["sql"]) == 0
     said = capsys.readouterr().out
     assert "refractory_assessment_day" in said and "one\n---\n1" in said
+
+
+def test_a_whole_number_stays_one_beside_a_missing_one(published, capsys):
+    query = "select * from (values (1, null, date '2023-06-30', 'a,b'), (null, 0.5, null, '')) t(n, x, d, t)"
+    assert cli.main(["sql", query, "--format", "csv"]) == 0
+    assert capsys.readouterr().out == 'n,x,d,t\n1,,2023-06-30,"a,b"\n,0.5,,\n'
+    assert cli.main(["sql", query, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 1, "x": None, "d": "2023-06-30", "t": "a,b"}, {"n": None, "x": 0.5, "d": None, "t": ""}]

@@ -87,7 +87,7 @@ def test_one_centre_is_materialized_from_its_page_and_nothing_else(workbench, pa
 
 @pytest.fixture(scope="module")
 def arrivals(workbench):
-    """Two new centres and a broken submission of a third, copied in while Dagster runs; the run that followed."""
+    """Two new centres and a broken submission of a third, put in place while Dagster runs; the run that followed."""
     before = _runs(workbench)
     loads = workbench.warehouse / "build" / "centres"
     elsewhere = workbench.data_raw.parent / "transfer"
@@ -96,7 +96,9 @@ def arrivals(workbench):
     broken = elsewhere / "HU01"
     shutil.copytree(workbench.data_raw / "HU01" / "2023-06-30", broken / "2023-09-15")
     (broken / "2023-09-15" / "labor.txt").unlink()
-    shutil.copytree(elsewhere, workbench.data_raw, dirs_exist_ok=True)
+    (broken / "2023-09-15").rename(workbench.data_raw / "HU01" / "2023-09-15")
+    for code in COPIED_FROM:
+        (elsewhere / code).rename(workbench.data_raw / code)
     run = _new_run(workbench, before, 240)
     return SimpleNamespace(run=run, launched=len(_runs(workbench)) - len(before))
 

@@ -71,8 +71,14 @@ def submissions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     graph = context.repository_def.asset_graph
     known = {key.path[1] for key in graph.get_all_asset_keys() if key.path[0] == "centre"}
     if new := sorted(set(found.ready) - known):
-        reload_definitions()
-        return dg.SensorResult(skip_reason=f"New: {', '.join(new)}. The definitions are loaded again; the run follows at the next look.", cursor=json.dumps(found.seen))
+        try:
+            reload_definitions()
+            return dg.SensorResult(skip_reason=f"New: {', '.join(new)}. The definitions are loaded again; the run follows at the next look.", cursor=json.dumps(found.seen))
+        except RuntimeError as failed:
+            found.ready = {centre: fingerprint for centre, fingerprint in found.ready.items() if centre in known}
+            if not found.ready:
+                raise
+            context.log.error("%s The centres that are known go on.", failed)
     if not found.ready:
         return dg.SensorResult(skip_reason="\n".join(found.in_words()) or "Nothing new.", cursor=json.dumps(found.seen))
     found.asked_for()

@@ -54,6 +54,18 @@ def test_a_new_centre_becomes_an_asset_before_anything_runs(monkeypatch):
     assert "JP01" in result.skip_reason.skip_message
 
 
+def test_a_new_centre_that_cannot_be_made_known_keeps_no_other_waiting(monkeypatch):
+    def no_answer():
+        raise RuntimeError("press Reload")
+
+    monkeypatch.setattr(automation, "reload_definitions", no_answer)
+    result = _tick(monkeypatch, Arrivals(ready={"FR01": "a" * 64, "JP01": "b" * 64}, seen={"FR01": {}, "JP01": {}}))
+    assert [request.tags["capla/centres"] for request in result.run_requests] == ["FR01"]
+    assert json.loads(result.cursor) == {"FR01": {"asked_for": "a" * 64}, "JP01": {}}
+    with pytest.raises(RuntimeError, match="press Reload"):
+        _tick(monkeypatch, Arrivals(ready={"JP01": "b" * 64}, seen={"JP01": {}}))
+
+
 def test_a_dagster_that_does_not_answer_is_said_with_what_to_do(monkeypatch):
     monkeypatch.setenv("CAPLA_DAGSTER", "http://127.0.0.1:9")
     with pytest.raises(RuntimeError, match="press Reload"):

@@ -37,7 +37,7 @@ def differences(warehouse: Warehouse) -> dg.MaterializeResult:
     folder = staged(paths.differences())
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    said = [_since_the_submissions_before(warehouse, folder), _since_the_release(warehouse, folder)]
+    said = [_since_the_submissions_before(warehouse, folder), since_the_release(warehouse, folder)]
     (folder / SUMMARY).write_text(json.dumps([s for s in said if s], indent=1, ensure_ascii=False), encoding="utf-8")
     pages = [paths.differences() / page.name for page in sorted(folder.glob("*.html"))]
     return dg.MaterializeResult(metadata={"summary": "; ".join(s["sentence"].rstrip(".") for s in said if s)} | links(pages))
@@ -61,7 +61,7 @@ def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
     return _summary(f"Since {since}, the day before the latest submission (differences/differences.html has every one).", found)
 
 
-def _since_the_release(warehouse: Warehouse, folder: Path) -> dict | None:
+def since_the_release(warehouse: Warehouse, folder: Path) -> dict | None:
     """The tables of what moved since the release that the study is compared with; a sentence, counts and numbers of it."""
     release = release_compared_with()
     if release is None:
@@ -88,6 +88,6 @@ def _counts(found: Differences) -> list[list]:
 
 
 def _note(folder: Path, sentence: str, why: str = "") -> dict:
-    text = f"# What moved\n\n{sentence}\n\n" + (f"```\n{why}\n```\n\n" if why else "") + "Synthetic data.\n"
+    text = f"# What moved with the latest submission\n\n{sentence}\n\n" + (f"```\n{why}\n```\n\n" if why else "") + "Synthetic data.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {"sentence": sentence, "counts": [], "numbers": []}

@@ -4,15 +4,18 @@ The second submission (2023-09-15): FR-0004 withdrawn, FR-0999 new, one count of
 """
 
 import csv
+import json
 import shutil
 from datetime import date
 
 import duckdb
 import pytest
 
-from capla_etl import releases
+from capla_etl import paths, releases
+from capla_etl.assets.differences import since_the_release
 from capla_etl.digest import table_digests
 from capla_etl.paths import ROOT
+from capla_etl.resources import Study, Warehouse
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,23 @@ def test_the_difference_report_names_exactly_who_was_added_withdrawn_and_correct
     ]
     page = (resubmitted.warehouse / "differences/differences.html").read_text(encoding="utf-8")
     assert all(patient in page for patient in ("FR-0003", "FR-0004", "FR-0999")) and "Synthetic data" in page
+
+
+def test_the_report_lists_every_number_of_tables_1_and_2_that_moved(study_run, resubmitted):
+    (since,) = json.loads((resubmitted.warehouse / "differences/summary.json").read_text(encoding="utf-8"))
+    assert since["counts"][:4] == [["submissions", 1], ["patients added", 1], ["patients withdrawn", 1], ["patients corrected", 1]]
+    assert len(since["numbers"]) == _moved_in_tables_1_and_2(study_run.warehouse / "capla.duckdb", resubmitted.warehouse / "capla.duckdb") > 0
+    assert f"Numbers of Tables 1 and 2 that moved: {len(since['numbers'])}" in (resubmitted.warehouse / "report.html").read_text(encoding="utf-8")
+
+
+def _moved_in_tables_1_and_2(before, after) -> int:
+    """Printed numbers of the two tables that are not the same in both warehouses, counted by themselves."""
+    rows = []
+    for database in (before, after):
+        with duckdb.connect(str(database), read_only=True) as connection:
+            query = """select table_id, row, "group", statistic, value, n, n_assessed, lower, upper, p_value from study.result where table_id in ('table1', 'table2')"""
+            rows.append({r[:4]: r[4:] for r in connection.execute(query).fetchall()})
+    return sum(rows[0].get(key) != rows[1].get(key) for key in {*rows[0], *rows[1]})
 
 
 def test_the_corrected_count_moves_the_response_by_a_day(resubmitted):
@@ -147,6 +167,15 @@ def test_a_damaged_release_is_said_to_be_damaged(release):
 def test_a_later_submission_does_not_change_what_a_release_is_made_from(release, tmp_path):
     shutil.copytree(ROOT / "tests/golden/resubmissions/FR01/2023-09-15", tmp_path / "data_raw/FR01/2023-09-15")
     assert releases.verify("first").differs == []
+
+
+def test_what_moved_since_the_newest_release_is_listed(release, resubmitted, tmp_path):
+    shutil.copy(resubmitted.warehouse / "capla.duckdb", paths.build_database())
+    since = since_the_release(Warehouse(study=Study()), tmp_path / "differences")
+    assert since["sentence"].startswith("Since the release first")
+    assert len(since["numbers"]) == _moved_in_tables_1_and_2(release / "capla.duckdb", paths.build_database()) > 0
+    with (tmp_path / "differences/since_release/patients.csv").open(encoding="utf-8", newline="") as file:
+        assert [(p["centre_patient_id"], p["change"]) for p in csv.DictReader(file)] == [("FR-0003", "corrected"), ("FR-0004", "withdrawn"), ("FR-0999", "added")]
 
 
 def test_a_release_that_is_not_there_is_said_with_those_that_are(release):

@@ -132,7 +132,16 @@ def failure_notice(context: dg.RunFailureSensorContext) -> Notice:
         foreseen = failure.user_failure_data and failure.user_failure_data.description
         error = failure.error and (failure.error.cause or failure.error)
         lines.append(f"{event.step_key}: {foreseen or (error.cls_name if error else 'failed')}")
-    return Notice(f"capla_etl: run {run.run_id[:8]} of {run.job_name} failed", lines or [context.failure_event.message or "No step says why."])
+    return Notice(f"capla_etl: run {run.run_id[:8]} of {run.job_name} failed", lines or [_before_any_step(context)])
+
+
+def _before_any_step(context: dg.RunFailureSensorContext) -> str:
+    """Why a run failed of which no step did: a setting that does not exist, or a process that is gone."""
+    failure = context.failure_event.job_failure_data
+    error = failure and failure.error and (failure.error.cause or failure.error)
+    if error and error.cls_name == "Failure":  # written for people
+        return error.message.partition("Failure: ")[2].strip()
+    return error.cls_name if error else context.failure_event.message or "No step says why."
 
 
 @dg.run_status_sensor(

@@ -16,6 +16,7 @@ from capla_etl.build_lock import BuildInUse, hold_build
 from capla_etl.centres.arrivals import Arrivals
 from capla_etl.definitions import defs
 from capla_etl.notices import Notice
+from capla_etl.resources import Study
 
 
 def _tick(monkeypatch, found: Arrivals) -> dg.SensorResult:
@@ -83,9 +84,9 @@ class Unforeseen(Exception):
     pass
 
 
-def _failed(op) -> Notice:
-    """The notice of a run in which an op failed."""
-    @dg.job
+def _failed(op, **resources) -> Notice:
+    """The notice of a run in which an op, or a resource before it, failed."""
+    @dg.job(resource_defs=resources)
     def broken():
         op()
 
@@ -111,6 +112,15 @@ def test_a_notice_of_an_unforeseen_error_gives_its_kind_and_not_its_text():
         raise Unforeseen("patient Jane Doe")
 
     assert _failed(crashed).lines == ["crashed: Unforeseen"]
+
+
+def test_a_notice_of_a_setting_that_does_not_exist_says_what_there_is():
+    @dg.op(required_resource_keys={"study"})
+    def never_run():
+        pytest.fail("the run went on")
+
+    (line,) = _failed(never_run, study=Study(rule_set="tpe2018")).lines
+    assert line.startswith("rule set: found 'tpe2018'; expected one of")
 
 
 @pytest.fixture

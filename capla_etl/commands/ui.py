@@ -11,10 +11,13 @@ import subprocess
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from capla_etl import paths
 
 HOST = "127.0.0.1"
+#: Settings that may be relative to the folder that the command is called in, which Dagster is not started in.
+_PLACES = ("CAPLA_DATA_RAW", "CAPLA_WAREHOUSE", "CAPLA_RELEASES", "CAPLA_PATIENT_KEY_FILE")
 
 
 class _PublishedPages(SimpleHTTPRequestHandler):
@@ -69,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"Port {pages_port} cannot be used for the published pages ({error.strerror}): choose another with --pages-port.", file=sys.stderr)
         return 1
     settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages} | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
+    settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
     with instance_at_home() as instance:
         end_dead_runs(instance)  # of a machine that went down: they would keep every other run waiting
     print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)

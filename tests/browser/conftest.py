@@ -71,7 +71,8 @@ def workbench(run_study, tmp_path_factory):
     shutil.copy(ROOT / ".dagster_home" / "dagster.yaml", home)
     assert (run := run_study(data_raw, warehouse, home)).status == 0, run.output
     port, pages_port = _free_ports(2)
-    environment = os.environ | {"CAPLA_DATA_RAW": str(data_raw), "CAPLA_WAREHOUSE": str(warehouse), "DAGSTER_HOME": str(home), "CAPLA_LOOK_EVERY_SECONDS": "5"}
+    relative = os.path.relpath(data_raw, ROOT)  # as somebody may write it who is in the project's folder
+    environment = os.environ | {"CAPLA_DATA_RAW": relative, "CAPLA_WAREHOUSE": str(warehouse), "DAGSTER_HOME": str(home), "CAPLA_LOOK_EVERY_SECONDS": "5"}
     command = [sys.executable, "-m", "capla_etl.cli", "ui", "--automation", "--port", str(port), "--pages-port", str(pages_port)]
     log = folder / "ui.log"
     with log.open("w") as output:

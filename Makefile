@@ -24,8 +24,9 @@ study: $(READY)
 	@$(BIN)/capla study
 
 test: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/pytest
+	$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/pytest -n 2
 
 # Apart from the tests: about three minutes, and a browser.
 browser: $(READY)

@@ -30,13 +30,25 @@ def module_of(command: str):
 
 def parser(listed: bool = False) -> argparse.ArgumentParser:
     """The command line; ``listed``: each command with its sentence, as completion needs it (the help has them by group already)."""
-    top = argparse.ArgumentParser(prog="capla", description=f"{ABOUT}\n\n{_overview()}", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        prog="capla",
+        description=f"{ABOUT}\n\n{_overview()}",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--version", action="version", version=f"capla_etl {importlib.metadata.version('capla-etl')}")
-    chosen = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="capla", help="one of those above")
+    top.set_defaults(whole=parser)  # for completion, which is about every command
+    chosen = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="capla", help="one of those above"
+    )
     for name in COMMANDS:
         module = module_of(name)
         sentence = {"help": module.run.__doc__.splitlines()[0]} if listed else {}
-        module.add_arguments(chosen.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, **sentence))
+        module.add_arguments(
+            chosen.add_parser(
+                name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, **sentence
+            )
+        )
     return top
 
 
@@ -64,7 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
         if os.environ.get("CAPLA_DEBUG"):
             traceback.print_exc()
         # The error's own text may hold a patient's value, so only its kind is said.
-        print(f"capla {options.command}: an unforeseen {type(error).__name__}. Run it again with CAPLA_DEBUG=1 and report what it prints to the maintainers.", file=sys.stderr)
+        print(
+            f"capla {options.command}: an unforeseen {type(error).__name__}. Run it again with CAPLA_DEBUG=1 and report what it prints to the maintainers.",
+            file=sys.stderr,
+        )
         return 1
 
 

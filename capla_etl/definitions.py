@@ -6,20 +6,29 @@ Steps run one after another in one process, so there is one DuckDB writer at a t
 
 import dagster as dg
 
-from capla_etl import automation
-from capla_etl.assets.centres import centre_assets, harmonised
-from capla_etl.assets.checks import expectation_checks
-from capla_etl.assets.dbt import dbt_docs, dbt_models
-from capla_etl.assets.lineage import lineage_assets
-from capla_etl.assets.queries import query_assets
-from capla_etl.assets.report import report_assets
-from capla_etl.assets.study import self_audit, study_assets
-from capla_etl.resources import Dbt, Study, Warehouse
+from capla_etl.defs import automation
+from capla_etl.defs.centres import centre_assets, harmonised
+from capla_etl.defs.dbt import dbt_docs, dbt_models
+from capla_etl.defs.expectations import expectation_checks
+from capla_etl.defs.lineage import lineage_assets
+from capla_etl.defs.queries import query_assets
+from capla_etl.defs.report import report_assets
+from capla_etl.defs.resources import Dbt, Study, Warehouse
+from capla_etl.defs.tables import self_audit, study_assets
 
 variant = Study()
 
 defs = dg.Definitions(
-    assets=[*centre_assets, harmonised, dbt_models, *study_assets, *lineage_assets, *report_assets, dbt_docs, *query_assets],
+    assets=[
+        *centre_assets,
+        harmonised,
+        dbt_models,
+        *study_assets,
+        *lineage_assets,
+        *report_assets,
+        dbt_docs,
+        *query_assets,
+    ],
     asset_checks=[*expectation_checks, self_audit],
     jobs=automation.jobs,
     schedules=automation.schedules,

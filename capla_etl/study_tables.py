@@ -11,10 +11,12 @@ from functools import partial
 import duckdb
 import pandas as pd
 
-from capla_etl.protocol import parameter
-from capla_etl.stats import agreement, audit, consistency, outcomes, robustness, study
+from capla_etl.audit import abstract, printed_numbers
+from capla_etl.protocol.parameters import parameter
 from capla_etl.stats.conventions import Conventions, conventions
-from capla_etl.stats.results import COLUMNS
+from capla_etl.tables import as_published, curves, flow, table1, table2_to_4, table5, table6, table7
+from capla_etl.tables.results import COLUMNS
+from capla_etl.tables.table8 import table8
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,42 @@ RULE_SETS = PATIENT | {"outcome_by_rule_set": "outcomes.patient_outcome_by_rule_
 #: Tables that are compared with the abstract.
 MAIN = ["flow", "table1", "table2", "table3", "table5", "table6"]
 #: Tables whose numbers are printed, in the order of the report: together they are ``study.result``.
-PRINTED = ["flow", "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "survival", "response_incidence", "adamts13_incidence",
-           "as_published"]
+PRINTED = [
+    "flow",
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "table7",
+    "table8",
+    "survival",
+    "response_incidence",
+    "adamts13_incidence",
+    "as_published",
+]
 #: Tables with one row per patient: in the warehouse and the report for insiders, never among the files of outputs.
 LISTINGS = ["disagreement"]
 #: Curves, by the figure that shows them.
-CURVES = {"survival": "survival_curve", "response_incidence": "response_incidence_curve", "adamts13_incidence": "adamts13_incidence_curve"}
+CURVES = {
+    "survival": "survival_curve",
+    "response_incidence": "response_incidence_curve",
+    "adamts13_incidence": "adamts13_incidence_curve",
+}
 
 
 def _as_published(**tables: pd.DataFrame) -> pd.DataFrame:
-    return study.as_published(pd.concat(tables.values(), ignore_index=True))
+    return as_published.as_published(pd.concat(tables.values(), ignore_index=True))
 
 
 def _union(**tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables.values(), ignore_index=True).astype(COLUMNS)
 
 
-def sensitivity_settings() -> robustness.Settings:
+def sensitivity_settings() -> table8.Settings:
     """The parameters of Table 8's analyses."""
-    return robustness.Settings(
+    return table8.Settings(
         follow_up_days=parameter("follow_up_days"),
         grace_days=parameter("early_start_by_day"),
         landmark_days=tuple(parameter("landmark_days")),
@@ -92,30 +111,122 @@ def study_tables(by: Conventions | None = None) -> list[StudyTable]:
     both = followed | {"conventions": by}
     settings = {"settings": sensitivity_settings()}
     return [
-        StudyTable("flow", "One row per count of the flow diagram: records received, refused, excluded, analysed.", study.flow, LEDGER),
-        StudyTable("table1", "One row per number of Table 1: baseline by group.", partial(study.table1, conventions=by), PATIENT),
-        StudyTable("table2", "One row per number of Table 2: outcomes by group.", partial(outcomes.table2, **both), WITH_SERIES),
-        StudyTable("table3", "One row per number of Table 3: outcomes by start of caplacizumab.", partial(outcomes.table3, **both), WITH_SERIES),
-        StudyTable("table4", "One row per number of Table 4: main outcomes with and without rituximab.", partial(outcomes.table4, **both), OUTCOME),
-        StudyTable("table5", "One row per number of Table 5: adverse events under caplacizumab.", study.table5, ADVERSE),
-        StudyTable("table6", "One row per number of Table 6: deaths.", partial(study.table6, **both), PATIENT),
-        StudyTable("table7", "One row per number of Table 7: derived against reported outcomes.", partial(agreement.table7, conventions=by), REPORTED),
-        StudyTable("table8", "One row per number of Table 8: rule variants and analyses.", partial(robustness.table8, conventions=by, **settings), RULE_SETS),
-        StudyTable("disagreement", "One row per patient and outcome in which derived and reported disagree.", agreement.disagreements, REPORTED),
-        StudyTable("survival", "One row per number of the survival table, at the printed days.", partial(outcomes.survival_table, **both), PATIENT),
-        StudyTable("response_incidence", "One row per number of the response table.", partial(outcomes.response_incidence, **both), OUTCOME),
-        StudyTable("adamts13_incidence", "One row per number of the ADAMTS13 recovery table.", partial(outcomes.adamts13_incidence, **both), OUTCOME),
-        StudyTable("as_published", "One row per figure of the abstract and what was computed.", _as_published, {name: f"study.{name}" for name in MAIN}),
-        StudyTable("result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}),
-        StudyTable("audit", "One row per check of the printed numbers against each other.", audit.audit, {"results": "study.result"}),
-        StudyTable("consistency", "One row per relation between figures of the abstract: which can be true together.", consistency.check_abstract, {},
-                   beside="study.as_published"),
-        StudyTable("balance", "One row per covariate and weighting: balance of the groups.", partial(robustness.balance, **settings), OUTCOME),
-        StudyTable("survival_curve", "One row per group and day: Kaplan-Meier survival.", partial(outcomes.survival_curve, **both), PATIENT),
-        StudyTable("response_incidence_curve", "One row per group and day: cumulative incidence of clinical response, death competing.",
-                   partial(outcomes.response_incidence_curve, **both), OUTCOME),
-        StudyTable("adamts13_incidence_curve", "One row per group and day: cumulative incidence of ADAMTS13 recovery, death competing.",
-                   partial(outcomes.adamts13_incidence_curve, **both), OUTCOME),
+        StudyTable(
+            "flow",
+            "One row per count of the flow diagram: records received, refused, excluded, analysed.",
+            flow.flow,
+            LEDGER,
+        ),
+        StudyTable(
+            "table1",
+            "One row per number of Table 1: baseline by group.",
+            partial(table1.table1, conventions=by),
+            PATIENT,
+        ),
+        StudyTable(
+            "table2",
+            "One row per number of Table 2: outcomes by group.",
+            partial(table2_to_4.table2, **both),
+            WITH_SERIES,
+        ),
+        StudyTable(
+            "table3",
+            "One row per number of Table 3: outcomes by start of caplacizumab.",
+            partial(table2_to_4.table3, **both),
+            WITH_SERIES,
+        ),
+        StudyTable(
+            "table4",
+            "One row per number of Table 4: main outcomes with and without rituximab.",
+            partial(table2_to_4.table4, **both),
+            OUTCOME,
+        ),
+        StudyTable(
+            "table5", "One row per number of Table 5: adverse events under caplacizumab.", table5.table5, ADVERSE
+        ),
+        StudyTable("table6", "One row per number of Table 6: deaths.", partial(table6.table6, **both), PATIENT),
+        StudyTable(
+            "table7",
+            "One row per number of Table 7: derived against reported outcomes.",
+            partial(table7.table7, conventions=by),
+            REPORTED,
+        ),
+        StudyTable(
+            "table8",
+            "One row per number of Table 8: rule variants and analyses.",
+            partial(table8.table8, conventions=by, **settings),
+            RULE_SETS,
+        ),
+        StudyTable(
+            "disagreement",
+            "One row per patient and outcome in which derived and reported disagree.",
+            table7.disagreements,
+            REPORTED,
+        ),
+        StudyTable(
+            "survival",
+            "One row per number of the survival table, at the printed days.",
+            partial(curves.survival_table, **both),
+            PATIENT,
+        ),
+        StudyTable(
+            "response_incidence",
+            "One row per number of the response table.",
+            partial(curves.response_incidence, **both),
+            OUTCOME,
+        ),
+        StudyTable(
+            "adamts13_incidence",
+            "One row per number of the ADAMTS13 recovery table.",
+            partial(curves.adamts13_incidence, **both),
+            OUTCOME,
+        ),
+        StudyTable(
+            "as_published",
+            "One row per figure of the abstract and what was computed.",
+            _as_published,
+            {name: f"study.{name}" for name in MAIN},
+        ),
+        StudyTable(
+            "result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}
+        ),
+        StudyTable(
+            "audit",
+            "One row per check of the printed numbers against each other.",
+            printed_numbers.audit,
+            {"results": "study.result"},
+        ),
+        StudyTable(
+            "consistency",
+            "One row per relation between figures of the abstract: which can be true together.",
+            abstract.check_abstract,
+            {},
+            beside="study.as_published",
+        ),
+        StudyTable(
+            "balance",
+            "One row per covariate and weighting: balance of the groups.",
+            partial(table8.balance, **settings),
+            OUTCOME,
+        ),
+        StudyTable(
+            "survival_curve",
+            "One row per group and day: Kaplan-Meier survival.",
+            partial(curves.survival_curve, **both),
+            PATIENT,
+        ),
+        StudyTable(
+            "response_incidence_curve",
+            "One row per group and day: cumulative incidence of clinical response, death competing.",
+            partial(curves.response_incidence_curve, **both),
+            OUTCOME,
+        ),
+        StudyTable(
+            "adamts13_incidence_curve",
+            "One row per group and day: cumulative incidence of ADAMTS13 recovery, death competing.",
+            partial(curves.adamts13_incidence_curve, **both),
+            OUTCOME,
+        ),
     ]
 
 
@@ -134,7 +245,9 @@ def recompute(connection: duckdb.DuckDBPyConnection, by: Conventions) -> dict[st
     computed: dict[str, pd.DataFrame] = {}
     for table in study_tables(by):
         given = {
-            argument: computed[relation.removeprefix("study.")] if relation.startswith("study.") else read(connection, relation)
+            argument: computed[relation.removeprefix("study.")]
+            if relation.startswith("study.")
+            else read(connection, relation)
             for argument, relation in table.inputs.items()
         }
         computed[table.name] = table.compute(**given)

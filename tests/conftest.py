@@ -25,9 +25,19 @@ class StudyRun:
 def _run_study(data_raw: Path, warehouse: Path, dagster_home: Path) -> StudyRun:
     """``capla study`` with these folders."""
     dagster_home.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"CAPLA_DATA_RAW": str(data_raw), "CAPLA_WAREHOUSE": str(warehouse), "DAGSTER_HOME": str(dagster_home)}
+    environment = os.environ | {
+        "CAPLA_DATA_RAW": str(data_raw),
+        "CAPLA_WAREHOUSE": str(warehouse),
+        "DAGSTER_HOME": str(dagster_home),
+    }
     ran = subprocess.run(
-        [sys.executable, "-m", "capla_etl.cli", "study"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400
+        [sys.executable, "-m", "capla_etl.cli", "study"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=400,
     )
     return StudyRun(ran.returncode, ran.stdout, data_raw, warehouse, dagster_home)
 

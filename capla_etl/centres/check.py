@@ -14,8 +14,8 @@ import yaml
 
 from capla_etl import fields as study
 from capla_etl import paths
-from capla_etl.centres.load import HarmonisedCentre, harmonise
-from capla_etl.centres.spec import Spec, source_columns
+from capla_etl.centres.spec.grammar import Spec, source_columns
+from capla_etl.centres.submissions.judge import HarmonisedCentre, harmonise
 
 #: So many rows of a refusal are named, the rest counted.
 ROWS_NAMED = 10
@@ -85,7 +85,9 @@ def _read_from(spec: Spec) -> dict[tuple[str, str], list[str]]:
                 analyte = declared[name].analyte if name in declared and record.table == "lab_result" else None
                 field = f"value of {analyte}" if analyte else name
                 said = source_columns(source) or [f"always {source.constant}"]
-                found.setdefault((record.table, field), []).extend(s for s in said if s not in found.get((record.table, field), []))
+                found.setdefault((record.table, field), []).extend(
+                    s for s in said if s not in found.get((record.table, field), [])
+                )
     return found
 
 
@@ -94,9 +96,19 @@ def _asked() -> list[tuple[str, str]]:
     analytes = study.vocabularies()["analyte"]
     asked = []
     for name, table in study.tables().items():
-        own = [c for c in (*table.withheld, *table.columns) if c not in table.derived and not c.startswith("transferred_from") and c not in ("adamts13_comparator", "comparator", "analyte", "death_month")]
+        own = [
+            c
+            for c in (*table.withheld, *table.columns)
+            if c not in table.derived
+            and not c.startswith("transferred_from")
+            and c not in ("adamts13_comparator", "comparator", "analyte", "death_month")
+        ]
         for column in own:
-            asked += [(name, f"value of {analyte}") for analyte in analytes] if (name, column) == ("lab_result", "value") else [(name, column)]
+            asked += (
+                [(name, f"value of {analyte}") for analyte in analytes]
+                if (name, column) == ("lab_result", "value")
+                else [(name, column)]
+            )
     return asked
 
 
@@ -106,20 +118,38 @@ def _coverage(con: duckdb.DuckDBPyConnection, spec: Spec, centre_id: str) -> pd.
     for table, field in _asked():
         filled, records = _filled(con, table, field) if field not in study.tables()[table].withheld else (None, None)
         percent = 100 * filled / records if records else None
-        rows.append((table, field, ", ".join(read_from.get((table, field), [])), filled, records, percent, others.get((table, field))))
-    return pd.DataFrame(rows, columns=["table_name", "field", "read_from", "filled", "records", "percent", "other_centres_percent"]).astype({"filled": "Int64", "records": "Int64"})
+        rows.append(
+            (
+                table,
+                field,
+                ", ".join(read_from.get((table, field), [])),
+                filled,
+                records,
+                percent,
+                others.get((table, field)),
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=["table_name", "field", "read_from", "filled", "records", "percent", "other_centres_percent"]
+    ).astype({"filled": "Int64", "records": "Int64"})
 
 
 def _filled(con: duckdb.DuckDBPyConnection, table: str, field: str, where: str = "true") -> tuple[int, int]:
     """In how many of how many records a field is known; of an analyte, how many patients have it."""
     if field.startswith("value of "):
         having = f"select count(distinct patient_id) from lab_result where analyte = '{field.removeprefix('value of ')}' and {where}"
-        return con.execute(having).fetchone()[0], con.execute(f"select count(*) from patient where {where}").fetchone()[0]
+        return con.execute(having).fetchone()[0], con.execute(f"select count(*) from patient where {where}").fetchone()[
+            0
+        ]
     known = "<> 'unknown'" if study.fields()[field].type == "answer" else "is not null"
     if field == "death_date":
-        return con.execute(f"select count(*) filter (coalesce(death_date, death_month) is not null), count(*) filter (died = 'yes') from {table} where {where}").fetchone()
+        return con.execute(
+            f"select count(*) filter (coalesce(death_date, death_month) is not null), count(*) filter (died = 'yes') from {table} where {where}"
+        ).fetchone()
     if field == "death_cause":
-        return con.execute(f"select count(*) filter (death_cause is not null), count(*) filter (died = 'yes') from {table} where {where}").fetchone()
+        return con.execute(
+            f"select count(*) filter (death_cause is not null), count(*) filter (died = 'yes') from {table} where {where}"
+        ).fetchone()
     return con.execute(f'select count(*) filter ("{field}" {known}), count(*) from {table} where {where}').fetchone()
 
 
@@ -129,12 +159,22 @@ def _others(centre_id: str) -> dict[tuple[str, str], float]:
         return {}
     with duckdb.connect(str(paths.published_database()), read_only=True) as con:
         con.execute("use harmonised")
-        centres = [c for (c,) in con.execute("select centre_id from submission where centre_id <> ? order by 1", [centre_id]).fetchall()]
+        centres = [
+            c
+            for (c,) in con.execute(
+                "select centre_id from submission where centre_id <> ? order by 1", [centre_id]
+            ).fetchall()
+        ]
         found = {}
         for table, field in _asked():
             if field in study.tables()[table].withheld:
                 continue
-            shares = [100 * filled / records for c in centres for filled, records in [_filled(con, table, field, f"centre_id = '{c}'")] if records]
+            shares = [
+                100 * filled / records
+                for c in centres
+                for filled, records in [_filled(con, table, field, f"centre_id = '{c}'")]
+                if records
+            ]
             if shares:
                 found[table, field] = float(pd.Series(shares).median())
         return found
@@ -148,14 +188,20 @@ def _refused(harmonised: HarmonisedCentre) -> pd.DataFrame:
     frame = harmonised.tables["quality.quarantine"].to_pandas()
     by = ["file", "sheet", "column_name", "rule", "message"]
     grouped = frame.groupby(by, dropna=False)["row_number"]
-    table = grouped.agg(values_refused="size", rows=lambda numbers: ", ".join(str(n) for n in sorted(set(numbers))[:ROWS_NAMED])).reset_index()
+    table = grouped.agg(
+        values_refused="size", rows=lambda numbers: ", ".join(str(n) for n in sorted(set(numbers))[:ROWS_NAMED])
+    ).reset_index()
     return table.sort_values("values_refused", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def _chosen(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Three patients worth looking at -> why: the most days with results, one who died or had an event, one in the middle."""
-    days = con.execute("select p.patient_id, count(distinct l.result_date) as days from patient p left join lab_result l using (patient_id) group by 1 order by days desc, 1").fetchall()
-    marked = con.execute("select patient_id from patient where died = 'yes' union select patient_id from adverse_event order by 1").fetchall()
+    days = con.execute(
+        "select p.patient_id, count(distinct l.result_date) as days from patient p left join lab_result l using (patient_id) group by 1 order by days desc, 1"
+    ).fetchall()
+    marked = con.execute(
+        "select patient_id from patient where died = 'yes' union select patient_id from adverse_event order by 1"
+    ).fetchall()
     order = [(days[0][0], "most days with results")]
     order += [(p, "died, or had an adverse event") for (p,) in marked]
     order += [(p, "a middle one by days with results") for p, _ in days[len(days) // 2 :]]
@@ -169,7 +215,9 @@ def _chosen(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def _courses(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Day by day what was sent of three patients: results in the study's units, exchanges, caplacizumab, events. No outcome."""
     chosen = _chosen(con)
-    con.register("chosen", pd.DataFrame({"patient_id": list(chosen), "why": list(chosen.values()), "place": range(len(chosen))}))
+    con.register(
+        "chosen", pd.DataFrame({"patient_id": list(chosen), "why": list(chosen.values()), "place": range(len(chosen))})
+    )
     return con.execute(
         f"""with day_0 as (
             select p.patient_id, coalesce(p.first_tpe_date, min(s.session_date)) as day_0 from patient p left join tpe_session s using (patient_id) group by p.patient_id, p.first_tpe_date
@@ -206,7 +254,9 @@ def _gaps(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """For each outcome and input: how many patients lack it."""
     patients = con.execute("select count(*) from patient").fetchone()[0]
     without = {
-        name: patients - con.execute(f"select count(*) from patient where patient_id in ({declared['patients']})").fetchone()[0] for name, declared in needs()["inputs"].items()
+        name: patients
+        - con.execute(f"select count(*) from patient where patient_id in ({declared['patients']})").fetchone()[0]
+        for name, declared in needs()["inputs"].items()
     }
     rows = [
         (outcome, declared["protocol"], name, needs()["inputs"][name]["meaning"], essential, without[name], patients)
@@ -214,4 +264,6 @@ def _gaps(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         for essential, names in ((True, declared["needs"]), (False, declared.get("better_with", [])))
         for name in names
     ]
-    return pd.DataFrame(rows, columns=["outcome", "protocol", "input", "meaning", "essential", "patients_without", "patients"])
+    return pd.DataFrame(
+        rows, columns=["outcome", "protocol", "input", "meaning", "essential", "patients_without", "patients"]
+    )

@@ -18,9 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``draft PATH``, ``check CODE``, ``list``."""
     actions = parser.add_subparsers(dest="action", required=True)
     draft = actions.add_parser("draft", help="Write a first spec from a folder of files.")
-    draft.add_argument("path", type=Path, metavar="PATH", help="folder with the files as sent, a centre's folder, or one file")
-    draft.add_argument("--code", metavar="CODE", help="the centre's code, two letters and two digits (default: the folder's name)")
-    draft.add_argument("--write", action="store_true", help="write it as centre.yml into the centre's folder in the data; never over one that is there")
+    draft.add_argument(
+        "path", type=Path, metavar="PATH", help="folder with the files as sent, a centre's folder, or one file"
+    )
+    draft.add_argument(
+        "--code", metavar="CODE", help="the centre's code, two letters and two digits (default: the folder's name)"
+    )
+    draft.add_argument(
+        "--write",
+        action="store_true",
+        help="write it as centre.yml into the centre's folder in the data; never over one that is there",
+    )
     check = actions.add_parser("check", help="Say what a centre's current submission would bring; load nothing.")
     check.add_argument("centre", metavar="CODE", help="the centre's code: the name of its folder")
     listing = actions.add_parser("list", help="Where every centre stands.")
@@ -35,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _draft(options: argparse.Namespace) -> int:
     from capla_etl.centres.draft import draft_centre
-    from capla_etl.centres.status import SPEC
+    from capla_etl.centres.submissions.status import SPEC
 
     try:
         draft = draft_centre(options.path, options.code)
@@ -45,7 +53,10 @@ def _draft(options: argparse.Namespace) -> int:
     target = _place(options) / SPEC if options.write else None
     if target is not None:
         if target.exists():
-            print(f"{target} is there already: rename or remove it first; a draft never replaces what somebody decided.", file=sys.stderr)
+            print(
+                f"{target} is there already: rename or remove it first; a draft never replaces what somebody decided.",
+                file=sys.stderr,
+            )
             return 1
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(draft.centre_yml, encoding="utf-8")
@@ -56,7 +67,9 @@ def _draft(options: argparse.Namespace) -> int:
         print(draft.centre_yml)
     print("\n".join(draft.summary), file=sys.stderr if target is None else sys.stdout)
     if target is not None:
-        print(f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then `capla centre check {target.parent.name}`.")
+        print(
+            f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then `capla centre check {target.parent.name}`."
+        )
     return 0
 
 
@@ -77,13 +90,33 @@ def _check(options: argparse.Namespace) -> int:
         _refused(options, refused.problems)
         return 1
     except OSError as error:
-        _refused(options, [f"{error.filename or options.centre}: {error.strerror}. Centres are the folders of {paths.data_raw()}."])
+        _refused(
+            options,
+            [f"{error.filename or options.centre}: {error.strerror}. Centres are the folders of {paths.data_raw()}."],
+        )
         return 1
     if options.json:
-        frames = {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("ledger", "coverage", "refused", "courses", "outcomes")}
-        print(json.dumps({"centre_id": found.centre_id, "status": "can be loaded", "submission": found.submission, "patients": found.patients, **frames}, indent=1, ensure_ascii=False))
+        frames = {
+            name: json.loads(getattr(found, name).to_json(orient="records"))
+            for name in ("ledger", "coverage", "refused", "courses", "outcomes")
+        }
+        print(
+            json.dumps(
+                {
+                    "centre_id": found.centre_id,
+                    "status": "can be loaded",
+                    "submission": found.submission,
+                    "patients": found.patients,
+                    **frames,
+                },
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
         return 0
-    print(f"{found.centre_id}, submission {found.submission}: can be loaded, {found.patients} patients. Nothing was loaded.\n")
+    print(
+        f"{found.centre_id}, submission {found.submission}: can be loaded, {found.patients} patients. Nothing was loaded.\n"
+    )
     _say_rows(found.ledger)
     _say_coverage(found.coverage)
     _say_refused(found.refused)
@@ -94,15 +127,30 @@ def _check(options: argparse.Namespace) -> int:
 
 def _refused(options: argparse.Namespace, problems: list[str]) -> None:
     if options.json:
-        print(json.dumps({"centre_id": options.centre, "status": "refused", "problems": problems}, indent=1, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"centre_id": options.centre, "status": "refused", "problems": problems}, indent=1, ensure_ascii=False
+            )
+        )
         return
-    print(f"{options.centre}: cannot be loaded, {len(problems)} problem(s). Nothing was changed.\n" + "\n".join(f"  - {p}" for p in problems))
+    print(
+        f"{options.centre}: cannot be loaded, {len(problems)} problem(s). Nothing was changed.\n"
+        + "\n".join(f"  - {p}" for p in problems)
+    )
 
 
 def _columns(rows: list[tuple], headings: tuple[str, ...]) -> None:
     """Aligned text: numbers to the right, everything else to the left; the last column as long as the line allows."""
-    texts = [headings, *(tuple("" if v is None or v != v else f"{v:,}" if isinstance(v, int) else str(v) for v in row) for row in rows)]
-    right = [bool(rows) and all(isinstance(row[i], int) or row[i] is None for row in rows) for i in range(len(headings))]
+    texts = [
+        headings,
+        *(
+            tuple("" if v is None or v != v else f"{v:,}" if isinstance(v, int) else str(v) for v in row)
+            for row in rows
+        ),
+    ]
+    right = [
+        bool(rows) and all(isinstance(row[i], int) or row[i] is None for row in rows) for i in range(len(headings))
+    ]
     widths = [max(len(row[i]) for row in texts) for i in range(len(headings))]
     room = WIDTH - sum(widths[:-1]) - 2 * len(widths)
     for row in texts:
@@ -114,18 +162,38 @@ def _columns(rows: list[tuple], headings: tuple[str, ...]) -> None:
 
 def _say_rows(ledger) -> None:
     print("Rows of each file: received = loaded + duplicate + refused + ignored")
-    names = ["file", "sheet", "rows_received", "rows_loaded", "rows_duplicate", "rows_quarantined", "rows_ignored", "cells_quarantined"]
+    names = [
+        "file",
+        "sheet",
+        "rows_received",
+        "rows_loaded",
+        "rows_duplicate",
+        "rows_quarantined",
+        "rows_ignored",
+        "cells_quarantined",
+    ]
     rows = [tuple(int(v) if i > 1 else v for i, v in enumerate(row)) for row in ledger[names].itertuples(index=False)]
     _columns(rows, ("file", "sheet", "received", "loaded", "duplicate", "refused", "ignored", "cells refused"))
 
 
 def _say_coverage(coverage) -> None:
-    print("The study's fields: known in n of N records (of an analyte: patients who have it), and the median of the other centres")
+    print(
+        "The study's fields: known in n of N records (of an analyte: patients who have it), and the median of the other centres"
+    )
     rows = []
     for row in coverage.itertuples(index=False):
         known = f"{row.filled:,} of {row.records:,}" if row.read_from and not _no(row.filled) else ""
         others = "" if _no(row.other_centres_percent) else f"{row.other_centres_percent:.0f} %"
-        rows.append((row.table_name, row.field, known, "" if _no(row.percent) or not row.read_from else f"{row.percent:.0f} %", others, row.read_from or "NOT DECLARED"))
+        rows.append(
+            (
+                row.table_name,
+                row.field,
+                known,
+                "" if _no(row.percent) or not row.read_from else f"{row.percent:.0f} %",
+                others,
+                row.read_from or "NOT DECLARED",
+            )
+        )
     _columns(rows, ("table", "field", "known", "", "others", "read from"))
 
 
@@ -143,7 +211,11 @@ def _say_refused(refused) -> None:
     for row in refused.itertuples(index=False):
         sheet = f", sheet {row.sheet!r}" if row.sheet else ""
         column = f", column {row.column_name!r}" if row.column_name else ""
-        more = f" and {row.values_refused - len(row.rows.split(', '))} more" if row.values_refused > len(row.rows.split(", ")) else ""
+        more = (
+            f" and {row.values_refused - len(row.rows.split(', '))} more"
+            if row.values_refused > len(row.rows.split(", "))
+            else ""
+        )
         print(f"  {row.values_refused:>5}  {row.file}{sheet}{column}: {row.message}\n         rows {row.rows}{more}")
     print()
 
@@ -151,7 +223,11 @@ def _say_refused(refused) -> None:
 def _say_outcomes(outcomes) -> None:
     print("What each outcome needs and how many patients lack (availability only; the rules are in docs/OUTCOMES.md)")
     for outcome, rows in outcomes.groupby("outcome", sort=False):
-        lacking = [f"{r.patients_without} of {r.patients} without {r.meaning}{'' if r.essential else ' (not essential)'}" for r in rows.itertuples() if r.patients_without]
+        lacking = [
+            f"{r.patients_without} of {r.patients} without {r.meaning}{'' if r.essential else ' (not essential)'}"
+            for r in rows.itertuples()
+            if r.patients_without
+        ]
         print(f"  {outcome} ({rows['protocol'].iloc[0]}): {'everything is there' if not lacking else ''}")
         print("".join(f"      {line}\n" for line in lacking), end="")
     print()
@@ -161,13 +237,16 @@ def _say_courses(courses) -> None:
     print("Three courses as they would be read (for insiders' eyes only). Compare them with the patients' charts.")
     for (patient, why), rows in courses.groupby(["centre_patient_id", "why"], sort=False):
         print(f"\n {patient} ({why})")
-        days = [tuple("" if _no(v) else str(v) for v in row) for row in rows.drop(columns=["centre_patient_id", "why"]).itertuples(index=False)]
+        days = [
+            tuple("" if _no(v) else str(v) for v in row)
+            for row in rows.drop(columns=["centre_patient_id", "why"]).itertuples(index=False)
+        ]
         _columns(days, ("day", "platelets 10^9/L", "LDH x ULN", "ADAMTS13 %", "TPE", "caplacizumab", "events"))
 
 
 def _list(options: argparse.Namespace) -> int:
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.status import STATUSES, centre_status
+    from capla_etl.centres.submissions.status import STATUSES, centre_status
 
     try:
         statuses = centre_status()
@@ -176,11 +255,31 @@ def _list(options: argparse.Namespace) -> int:
         return 1
     if options.json:
         keys = ("centre_id", "name", "country", "status", "problems")
-        rows = [{k: getattr(s, k) for k in keys} | {"submission": s.submission and s.submission.isoformat(), "received": s.received and s.received.isoformat()} for s in statuses]
+        rows = [
+            {k: getattr(s, k) for k in keys}
+            | {
+                "submission": s.submission and s.submission.isoformat(),
+                "received": s.received and s.received.isoformat(),
+            }
+            for s in statuses
+        ]
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 0
-    _columns([(s.centre_id, s.name or "", s.country or "", s.status, str(s.submission or "none"), str(s.received or "none"), STATUSES[s.status]) for s in statuses],
-             ("code", "name", "country", "status", "in the study", "newest", "meaning"))
+    _columns(
+        [
+            (
+                s.centre_id,
+                s.name or "",
+                s.country or "",
+                s.status,
+                str(s.submission or "none"),
+                str(s.received or "none"),
+                STATUSES[s.status],
+            )
+            for s in statuses
+        ],
+        ("code", "name", "country", "status", "in the study", "newest", "meaning"),
+    )
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))

@@ -1,8 +1,8 @@
 """``capla completion``: what a shell needs to complete ``capla``'s commands and options.
 
-    bash   capla completion bash > ~/.local/share/bash-completion/completions/capla
-    zsh    capla completion zsh > a folder of $fpath/_capla
-    tcsh   capla completion tcsh >> ~/.cshrc
+bash   capla completion bash > ~/.local/share/bash-completion/completions/capla
+zsh    capla completion zsh > a folder of $fpath/_capla
+tcsh   capla completion tcsh >> ~/.cshrc
 """
 
 import argparse
@@ -19,7 +19,5 @@ def run(options: argparse.Namespace) -> int:
     """Print the completion of commands and options for a shell."""
     import shtab
 
-    from capla_etl.cli import parser
-
-    print(shtab.complete(parser(listed=True), shell=options.shell))
+    print(shtab.complete(options.whole(listed=True), shell=options.shell))
     return 0

@@ -63,7 +63,7 @@ def _patient(connection, options: argparse.Namespace) -> str:
     patient_id = find_patient(connection, options.centre, options.number)
     if options.plot:
         from capla_etl.explain.course import read_course
-        from capla_etl.report.course import course_figure, save_course
+        from capla_etl.report.figures.course import course_figure, save_course
 
         save_course(course_figure(read_course(connection, patient_id, rule_set)), options.plot)
     answer = explain_patient(connection, patient_id, rule_set)

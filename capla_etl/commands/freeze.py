@@ -6,7 +6,7 @@ import json
 import sys
 
 from capla_etl.commands import study
-from capla_etl.variant import JOURNAL
+from capla_etl.releases.variant import JOURNAL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,22 +14,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
     about = "freeze the study with the submissions up to this date (YYYY-MM-DD)"
     parser.add_argument("--as-of", metavar="DATE", default="", help=about)
-    parser.add_argument("--json", action="store_true", help="say what was frozen as JSON; progress goes to the standard error output")
+    parser.add_argument(
+        "--json", action="store_true", help="say what was frozen as JSON; progress goes to the standard error output"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the study and lock it as a release with a manifest."""
-    from capla_etl.releases import ReleaseRefused, check_free, freeze
+    from capla_etl.releases.freeze import ReleaseRefused, check_free, freeze
 
     try:
         folder = check_free(options.name)
         with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
-            status = study.run(argparse.Namespace(verbose=False, json=False, as_of=options.as_of, rule_set="", profile=JOURNAL))
+            status = study.run(
+                argparse.Namespace(verbose=False, json=False, as_of=options.as_of, rule_set="", profile=JOURNAL)
+            )
         if status:
             return status
         freeze(options.name, folder)
     except ReleaseRefused as refused:
         print(f"\nNot frozen: {refused}")
         return 1
-    print(json.dumps({"release": options.name, "folder": str(folder)}) if options.json else f"\nRelease        {folder}")
+    print(
+        json.dumps({"release": options.name, "folder": str(folder)}) if options.json else f"\nRelease        {folder}"
+    )
     return 0

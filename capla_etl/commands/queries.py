@@ -17,10 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     export = actions.add_parser("export", help="Write the workbook of a centre, or of all.")
     export.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
-    export.add_argument("--to", type=Path, metavar="FOLDER", help="where to write (default: queries/ of the published outputs)")
+    export.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where to write (default: queries/ of the published outputs)"
+    )
     export.add_argument("--json", action="store_true", help="say what was written as JSON")
     answers = actions.add_parser("import", help="Read answered workbooks.")
-    answers.add_argument("workbooks", nargs="*", type=Path, metavar="PATH", help="workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)")
+    answers.add_argument(
+        "workbooks", nargs="*", type=Path, metavar="PATH", help="workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,21 +35,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from capla_etl.quality.workbook import write_workbooks
+    from capla_etl.queries.workbook import write_workbooks
 
     centre, folder, said = options.centre, options.to, []
     with published.opened() as connection:
-        centres = [centre] if centre else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
+        centres = (
+            [centre]
+            if centre
+            else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
+        )
         try:
             written = write_workbooks(connection, centres, folder or paths.outputs() / "queries")
         except KeyError as error:
             print(error.args[0])
             return 1
         except OSError as error:
-            print(f"{error.filename}: cannot be written ({error.strerror}). Name a folder (--to FOLDER) that can be written to.")
+            print(
+                f"{error.filename}: cannot be written ({error.strerror}). Name a folder (--to FOLDER) that can be written to."
+            )
             return 1
         for path, centre_id in zip(written, centres, strict=True):
-            asked = connection.execute("select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]).fetchone()
+            asked = connection.execute(
+                "select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]
+            ).fetchone()
             said.append({"workbook": str(path), "questions": asked[0], "open": asked[1]})
             if not options.json:
                 print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
@@ -57,7 +69,9 @@ def _export(options: argparse.Namespace) -> int:
 def _import(workbooks: list[Path]) -> int:
     with published.opened() as connection:
         queries = connection.execute("select * from quality.query").df()
-        files = set(connection.execute("select centre_id, submission, file, sha256 from quality.submission_history").fetchall())
+        files = set(
+            connection.execute("select centre_id, submission, file, sha256 from quality.submission_history").fetchall()
+        )
     workbooks = workbooks or sorted(paths.data_raw().glob("*/answers/*.xlsx"))
     if not workbooks:
         print(f"No workbook to read: none given, and none in {paths.data_raw()}/<CENTRE>/answers/.")
@@ -67,10 +81,10 @@ def _import(workbooks: list[Path]) -> int:
 
 def _read(path: Path, queries, files: set[tuple]) -> int:
     """One workbook: its answers kept, or every problem said and nothing written. ``files`` are those that the questions were asked about."""
-    from capla_etl.centres.corrections import AnswersRefused, declare
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.history import history
-    from capla_etl.quality.workbook import read_answers
+    from capla_etl.centres.submissions.history import history
+    from capla_etl.queries.answers import AnswersRefused, declare
+    from capla_etl.queries.workbook import read_answers
 
     asked = {row["query_id"]: row for row in queries.to_dict("records")}
     try:
@@ -79,19 +93,32 @@ def _read(path: Path, queries, files: set[tuple]) -> int:
         answers = read_answers(path, queries)
         centres = sorted({asked[a.query_id]["centre_id"] for a in answers})
         if len(centres) > 1:
-            raise AnswersRefused([f"{path.name}: holds questions to {', '.join(centres)}; expected one centre a workbook."])
+            raise AnswersRefused(
+                [f"{path.name}: holds questions to {', '.join(centres)}; expected one centre a workbook."]
+            )
         new = []
         for centre_id in centres:
             folder = paths.data_raw() / centre_id
-            now = {(f["centre_id"], f["submission"], f["file"], f["sha256"]) for f in history(folder, paths.as_of()).to_pylist()}
-            if changed := sorted({f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}):
-                raise AnswersRefused([f"{centre_id}: files arrived or changed after the published warehouse was made ({', '.join(changed)}). Run `capla study` first."])
+            now = {
+                (f["centre_id"], f["submission"], f["file"], f["sha256"])
+                for f in history(folder, paths.as_of()).to_pylist()
+            }
+            if changed := sorted(
+                {f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}
+            ):
+                raise AnswersRefused(
+                    [
+                        f"{centre_id}: files arrived or changed after the published warehouse was made ({', '.join(changed)}). Run `capla study` first."
+                    ]
+                )
             new = declare(folder, answers, asked, paths.as_of())
     except (AnswersRefused, CentreRefused) as refused:
         print(f"{path.name}: not read, nothing written.\n" + "\n".join(f"  - {p}" for p in refused.problems))
         return 1
     corrected = sum(a.status == "corrected" for a in new)
-    print(f"{path.name}: {len(answers)} answers, {len(new)} new ({len(new) - corrected} accepted, {corrected} corrected).")
+    print(
+        f"{path.name}: {len(answers)} answers, {len(new)} new ({len(new) - corrected} accepted, {corrected} corrected)."
+    )
     if new:
         print("Run `capla study` to apply them.")
     return 0

@@ -69,7 +69,12 @@ def as_text(names: list[str], rows: list[tuple], form: str) -> str:
         csv.writer(text, lineterminator="\n").writerows([names, *rows])
         return text.getvalue().rstrip("\n")
     if form == "json":
-        return json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1, ensure_ascii=False, default=lambda v: float(v) if isinstance(v, Decimal) else str(v))
+        return json.dumps(
+            [dict(zip(names, row, strict=True)) for row in rows],
+            indent=1,
+            ensure_ascii=False,
+            default=lambda v: float(v) if isinstance(v, Decimal) else str(v),
+        )
     cells = [names, *([_cell(value) for value in row] for row in rows[:ROWS_SHOWN])]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     if form == "markdown":
@@ -91,12 +96,14 @@ def _ask(form: str) -> int:
     if sys.stdin.isatty():
         import readline  # noqa: F401  line editing and history
 
-        from capla_etl.centres.pseudonym import is_synthetic
+        from capla_etl.centres.harmonising.pseudonym import is_synthetic
 
         with published.opened() as connection:
             cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
         kind = " Synthetic data." if is_synthetic() else ""
-        print(f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind} A query ends with ; — .tables, .schema TABLE, Ctrl-D ends.")
+        print(
+            f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind} A query ends with ; — .tables, .schema TABLE, Ctrl-D ends."
+        )
     lines: list[str] = []
     while True:
         try:

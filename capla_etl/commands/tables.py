@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla tables``."""
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write the tables (made when missing)")
     parser.add_argument("--json", action="store_true", help="say what was written as JSON")
-    parser.add_argument("--conventions", choices=("protocol", "r", "sas"), default="protocol", help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)")
+    parser.add_argument(
+        "--conventions",
+        choices=("protocol", "r", "sas"),
+        default="protocol",
+        help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,12 +37,25 @@ def run(options: argparse.Namespace) -> int:
     with published.opened() as connection:
         computed = recompute(connection, CONVENTIONS[options.conventions])
     try:
-        written = write_tables({name: frame for name, frame in computed.items() if name not in LISTINGS}, options.folder, NOTE.format(options.conventions))
+        written = write_tables(
+            {name: frame for name, frame in computed.items() if name not in LISTINGS},
+            options.folder,
+            NOTE.format(options.conventions),
+        )
     except OSError as error:
         print(f"The tables cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1
     if options.json:
-        print(json.dumps({"folder": str(options.folder), "conventions": options.conventions, "files": [path.name for path in written]}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "folder": str(options.folder),
+                    "conventions": options.conventions,
+                    "files": [path.name for path in written],
+                },
+                indent=1,
+            )
+        )
     else:
         print(f"{len(written)} files in {options.folder}, by the defaults of: {options.conventions}")
     return 0

@@ -61,22 +61,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Dagster in the browser, with the published pages beside it."""
-    from capla_etl.commands.study import dagster_home, end_dead_runs, instance_at_home
-    from capla_etl.resources import QUIET
+    from capla_etl.dbt_runner import QUIET
+    from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 
     pages_port = options.pages_port or options.port + 1
     dagster, pages = f"http://{HOST}:{options.port}", f"http://{HOST}:{pages_port}"
     try:
         server = serve_pages(pages_port)
     except OSError as error:
-        print(f"Port {pages_port} cannot be used for the published pages ({error.strerror}): choose another with --pages-port.", file=sys.stderr)
+        print(
+            f"Port {pages_port} cannot be used for the published pages ({error.strerror}): choose another with --pages-port.",
+            file=sys.stderr,
+        )
         return 1
-    settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages} | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
+    settings = (
+        QUIET
+        | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages}
+        | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
+    )
     settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
     with instance_at_home() as instance:
         end_dead_runs(instance)  # of a machine that went down: they would keep every other run waiting
     print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
-    command = [sys.executable, "-m", "dagster", "dev", "--host", HOST, "--port", str(options.port), "--workspace", str(paths.ROOT / "workspace.yaml")]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "--host",
+        HOST,
+        "--port",
+        str(options.port),
+        "--workspace",
+        str(paths.ROOT / "workspace.yaml"),
+    ]
     # Started in its own folder: in the project's, Dagster would read .env, which is for those who call it by hand and would overrule what was set here.
     # A process group of its own: however this process is stopped (Ctrl+C, SIGINT or SIGTERM), Dagster is asked once, and stops its daemon and servers.
     # The handlers come first: what is started in the background of a script ignores SIGINT, and so would Dagster, which takes over what is set here.

@@ -16,13 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Recompute what is published, or a release, from the files: identical, or what differs."""
-    from capla_etl.differences import RebuildFailed
-    from capla_etl.releases import ReleaseRefused, release_names, verify, verify_published
+    from capla_etl.releases.freeze import ReleaseRefused, release_names, verify, verify_published
+    from capla_etl.releases.rebuild import RebuildFailed
 
     found = []
     try:
         for name in [options.name] if options.name else [None, *release_names()]:
-            print(f"{name or 'what is published'}: recomputing from the files, which takes as long as `capla study`", file=sys.stderr, flush=True)
+            print(
+                f"{name or 'what is published'}: recomputing from the files, which takes as long as `capla study`",
+                file=sys.stderr,
+                flush=True,
+            )
             found.append(verify(name) if name else verify_published())
             if not options.json:
                 _print(found[-1])
@@ -36,6 +40,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(found) -> None:
     if found.differs:
-        print(f"{found.name}: {len(found.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in found.differs), flush=True)
+        print(
+            f"{found.name}: {len(found.differs)} difference(s)\n" + "\n".join(f"  - {line}" for line in found.differs),
+            flush=True,
+        )
     else:
         print(f"{found.name}: identical. Everything comes out again from the files as it was.", flush=True)

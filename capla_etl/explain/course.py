@@ -1,12 +1,12 @@
-"""What the figure of one patient's course shows, read from a published warehouse. Drawing is in ``capla_etl.report.course``."""
+"""What the figure of one patient's course shows, read from a published warehouse. Drawing is in ``capla_etl.report.figures.course``."""
 
 from __future__ import annotations
 
 import duckdb
 
 from capla_etl.explain.decisions import records
-from capla_etl.protocol import parameter
-from capla_etl.report.course import Course
+from capla_etl.protocol.parameters import parameter
+from capla_etl.report.figures.course import Course
 
 
 def read_course(connection: duckdb.DuckDBPyConnection, patient_id: str, rule_set: str) -> Course:
@@ -14,12 +14,19 @@ def read_course(connection: duckdb.DuckDBPyConnection, patient_id: str, rule_set
 
     A patient without a day 0 has an empty series.
     """
-    patient = records(connection, "select centre_id, centre_patient_id, last_seen_day, death_day from marts.patient where patient_id = ?", [patient_id])[0]
+    patient = records(
+        connection,
+        "select centre_id, centre_patient_id, last_seen_day, death_day from marts.patient where patient_id = ?",
+        [patient_id],
+    )[0]
     return Course(
         title=f"{patient['centre_id']} {patient['centre_patient_id']}, rule set {rule_set}",
-        daily_series=connection.execute("select * from marts.daily_series where patient_id = ? order by day", [patient_id]).df(),
+        daily_series=connection.execute(
+            "select * from marts.daily_series where patient_id = ? order by day", [patient_id]
+        ).df(),
         drug_course=connection.execute(
-            "select drug, start_day, end_day from marts.drug_course where patient_id = ? and coalesce(end_day, start_day, 0) >= 0 order by all", [patient_id]
+            "select drug, start_day, end_day from marts.drug_course where patient_id = ? and coalesce(end_day, start_day, 0) >= 0 order by all",
+            [patient_id],
         ).df(),
         event=connection.execute(
             """select event_type, day, status from marts.event

@@ -33,7 +33,12 @@ order by patient_id, outcome, occurrence, fact_number
 """
 
 #: Outcomes that only some patients have.
-ONLY_WITH_FACTS = {"tpe_to_response", "days_from_caplacizumab_to_response", "exacerbation_after_stop_undetectable", "unclassified_fall"}
+ONLY_WITH_FACTS = {
+    "tpe_to_response",
+    "days_from_caplacizumab_to_response",
+    "exacerbation_after_stop_undetectable",
+    "unclassified_fall",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,10 @@ def records(connection: duckdb.DuckDBPyConnection, query: str, parameters: list 
 
 
 def decisions(
-    connection: duckdb.DuckDBPyConnection, rule_set: str, patient_ids: list[str], outcomes: tuple[str, ...] = tuple(OUTCOMES)
+    connection: duckdb.DuckDBPyConnection,
+    rule_set: str,
+    patient_ids: list[str],
+    outcomes: tuple[str, ...] = tuple(OUTCOMES),
 ) -> dict[str, list[Decision]]:
     """These outcomes of these patients under a rule set, told in the order of ``outcomes``; patients without a day 0 have none."""
     statuses = {status["patient_id"]: status for status in records(connection, _STATUS, [rule_set, patient_ids])}

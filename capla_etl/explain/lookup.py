@@ -27,12 +27,18 @@ def find_patient(connection: duckdb.DuckDBPyConnection, centre: str, number: str
     centre_id = next((c for c in centres if c.lower() == centre.lower()), None)
     if centre_id is None:
         raise NotFound(f"No centre {centre!r}. Centres: {', '.join(centres)}.")
-    patients = dict(connection.execute("select centre_patient_id, patient_id from marts.patient where centre_id = ? order by 1", [centre_id]).fetchall())
+    patients = dict(
+        connection.execute(
+            "select centre_patient_id, patient_id from marts.patient where centre_id = ? order by 1", [centre_id]
+        ).fetchall()
+    )
     found = next((n for n in patients if n.lower() == number.lower()), None)
     if found is None:
         near = closest(number, list(patients))
         said = f" Closest: {', '.join(near)}." if near else ""
-        raise NotFound(f"No patient {number!r} in the current data of {centre_id}, which has {len(patients)} patients.{said}")
+        raise NotFound(
+            f"No patient {number!r} in the current data of {centre_id}, which has {len(patients)} patients.{said}"
+        )
     return patients[found]
 
 
@@ -56,10 +62,19 @@ def find_result(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[str, 
     Raises:
         NotFound: no number of this name.
     """
-    known = [tuple(row) for row in connection.execute('select distinct table_id, "row", "group" from study.result order by all').fetchall()]
+    known = [
+        tuple(row)
+        for row in connection.execute(
+            'select distinct table_id, "row", "group" from study.result order by all'
+        ).fetchall()
+    ]
     names = {".".join(parts): parts for parts in known}
     if name in names:
         return names[name]
     near = closest(name, list(names), 8)
-    said = f" Closest: {', '.join(near)}." if near else f" Tables: {', '.join(dict.fromkeys(parts[0] for parts in known))}."
+    said = (
+        f" Closest: {', '.join(near)}."
+        if near
+        else f" Tables: {', '.join(dict.fromkeys(parts[0] for parts in known))}."
+    )
     raise NotFound(f"No printed number {name!r}; a number is named TABLE.ROW.GROUP.{said}")

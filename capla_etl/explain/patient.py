@@ -9,8 +9,8 @@ import duckdb
 
 from capla_etl.explain.decisions import decisions, records
 from capla_etl.explain.words import OUTCOMES, SYNTHETIC, fact_words, number, place_words
-from capla_etl.protocol import parameter
-from capla_etl.stats.labels import EXCLUSIONS
+from capla_etl.protocol.parameters import parameter
+from capla_etl.tables.labels import EXCLUSIONS
 
 _PATIENT = "select * from marts.patient where patient_id = ?"
 _CELLS = """
@@ -66,7 +66,11 @@ def explain_patient(connection: duckdb.DuckDBPyConnection, patient_id: str, rule
             }
             for decision in told
         ],
-        "reported": records(connection, "select refractory, exacerbation, response_day from marts.reported_outcome where patient_id = ?", [patient_id])[0],
+        "reported": records(
+            connection,
+            "select refractory, exacerbation, response_day from marts.reported_outcome where patient_id = ?",
+            [patient_id],
+        )[0],
         "refused": records(connection, _REFUSED, [patient_id]),
         "corrected": _corrections(connection, patient_id),
         "numbers": _numbers(connection, patient_id),
@@ -120,7 +124,9 @@ def _group_words(patient: dict) -> str:
         return f"control, no caplacizumab by day {parameter('caplacizumab_first_dose_by_day')}{late}"
     if timing == "unknown":
         return "caplacizumab, start not recorded"
-    reason = {"rescue": ", rescue: refractory or exacerbated by then", "slow_response": ", slow response"}.get(patient["delay_reason"], "")
+    reason = {"rescue": ", rescue: refractory or exacerbated by then", "slow_response": ", slow response"}.get(
+        patient["delay_reason"], ""
+    )
     limit = parameter("early_start_by_day")
     return f"caplacizumab, first dose day {start}: {timing} start ({'by' if timing == 'early' else 'after'} day {limit}){reason}"
 
@@ -145,10 +151,18 @@ def _eligible_words(patient: dict, same_patient_as: str | None) -> str:
 
 
 def _fact(fact: dict, cells: dict[tuple, list[dict]]) -> dict:
-    said = {name: fact[name] for name in ("role", "kind", "day", "value", "comparator")} | {"words": fact_words(fact), "read_from": None}
+    said = {name: fact[name] for name in ("role", "kind", "day", "value", "comparator")} | {
+        "words": fact_words(fact),
+        "read_from": None,
+    }
     if fact["source_table"] is not None:
         own = cells.get((fact["kind"], fact["source_table"], fact["source_number"]), [])
-        said["read_from"] = {"file": fact["source_file"], "sheet": fact["source_sheet"] or None, "row": fact["source_row"], "cells": own}
+        said["read_from"] = {
+            "file": fact["source_file"],
+            "sheet": fact["source_sheet"] or None,
+            "row": fact["source_row"],
+            "cells": own,
+        }
     return said
 
 
@@ -187,7 +201,10 @@ def as_text(answer: dict) -> str:
         lines += [f"    {line}" for line in _read_lines(outcome["facts"])]
     reported = answer["reported"]
     day = "unknown" if reported["response_day"] is None else f"day {reported['response_day']}"
-    lines += ["", f"The centre itself judged: refractory {reported['refractory']}, exacerbation {reported['exacerbation']}, response {day}."]
+    lines += [
+        "",
+        f"The centre itself judged: refractory {reported['refractory']}, exacerbation {reported['exacerbation']}, response {day}.",
+    ]
     lines += ["", "Refused values: " + ("none." if not answer["refused"] else "")]
     lines += [
         f"  {place_words([], r['file'], r['sheet'], r['row_number'])}, {r['column_name']} {r['raw_value'] or '(blank)'!r}: {r['message']}"
@@ -200,15 +217,25 @@ def as_text(answer: dict) -> str:
             for c in answer["corrected"]
         ]
     lines += ["", "Printed numbers that count this patient (`capla explain result NAME`):"]
-    lines += [f"  {inside['table_id']}, {inside['group']}: {_counted_in(inside)}" for inside in answer["numbers"] if inside["group"] != patient["centre_id"]]
+    lines += [
+        f"  {inside['table_id']}, {inside['group']}: {_counted_in(inside)}"
+        for inside in answer["numbers"]
+        if inside["group"] != patient["centre_id"]
+    ]
     lines += [] if answer["numbers"] else ["  none"]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _counted_in(inside: dict) -> str:
     only_assessed = len(set(inside["N"]) - set(inside["n"]) - set(inside["median"]))
-    parts = [f"{what} of {', '.join(inside[key])}" for key, what in (("n", "in n"), ("median", "in the median")) if inside[key]]
-    return "; ".join(parts + ([f"in N only of {only_assessed} row{'' if only_assessed == 1 else 's'}"] if only_assessed else []))
+    parts = [
+        f"{what} of {', '.join(inside[key])}"
+        for key, what in (("n", "in n"), ("median", "in the median"))
+        if inside[key]
+    ]
+    return "; ".join(
+        parts + ([f"in N only of {only_assessed} row{'' if only_assessed == 1 else 's'}"] if only_assessed else [])
+    )
 
 
 def _read_lines(facts: list[dict]) -> list[str]:
@@ -216,7 +243,9 @@ def _read_lines(facts: list[dict]) -> list[str]:
     lines, sessions = [], [fact for fact in facts if fact["kind"] == "tpe" and fact["read_from"]]
     if len(sessions) > 2 and len(sessions) == len(facts):
         for file, sheet in dict.fromkeys((s["read_from"]["file"], s["read_from"]["sheet"]) for s in sessions):
-            own = [s["read_from"] for s in sessions if (s["read_from"]["file"], s["read_from"]["sheet"]) == (file, sheet)]
+            own = [
+                s["read_from"] for s in sessions if (s["read_from"]["file"], s["read_from"]["sheet"]) == (file, sheet)
+            ]
             rows = dict.fromkeys(str(o["row"]) for o in own)
             where = f"{file}, sheet {sheet}" if sheet else file
             lines.append(f"{where}, row{'s' if len(rows) > 1 else ''} {', '.join(rows)}")

@@ -12,11 +12,12 @@ import duckdb
 from capla_etl.explain.decisions import decisions, records
 from capla_etl.explain.lookup import find_rule_set
 from capla_etl.explain.words import SYNTHETIC, number
-from capla_etl.report.tables import fixed, interval, p_text, row_label, short
-from capla_etl.stats.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
-from capla_etl.stats.outcomes import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_COMPARED
-from capla_etl.stats.published import FIGURES
-from capla_etl.stats.study import TABLE_1_VALUES
+from capla_etl.report.numbers import fixed, interval, p_text, short
+from capla_etl.report.printed_tables import row_label
+from capla_etl.tables.as_published import FIGURES
+from capla_etl.tables.groups import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_COMPARED
+from capla_etl.tables.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
+from capla_etl.tables.table1 import TABLE_1_VALUES
 
 #: The outcome whose facts say why a patient counts in a row of Tables 2 to 4.
 _OUTCOME_OF_ROW = {
@@ -41,8 +42,16 @@ _OUTCOME_OF_ROW = {
 }
 #: Decimals and units as printed; a statistic that is not named is printed with two decimals at most.
 _DECIMALS = {
-    "percent": 1, "risk_difference": 1, "median_difference": 1, "restricted_mean": 1, "restricted_mean_difference": 1, "risk_ratio": 2, "odds_ratio": 2,
-    "hazard_ratio": 2, "subdistribution_hazard_ratio": 2, "smd": 2,
+    "percent": 1,
+    "risk_difference": 1,
+    "median_difference": 1,
+    "restricted_mean": 1,
+    "restricted_mean_difference": 1,
+    "risk_ratio": 2,
+    "odds_ratio": 2,
+    "hazard_ratio": 2,
+    "subdistribution_hazard_ratio": 2,
+    "smd": 2,
 }
 _UNITS = {"percent": " %", "risk_difference": " percentage points"}
 _MEMBERS = """
@@ -63,7 +72,11 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
         ``name``, ``label``, ``printed`` (one line per statistic, with method and caveat), ``n``, ``n_assessed``, ``patients`` (of the numerator or with a
         value: centre, number, ``why``), ``denominator`` (how many), and ``see`` (other numbers that say more).
     """
-    statistics = records(connection, 'select * from study.result where table_id = ? and "row" = ? and "group" = ?', [table_id, row, group])
+    statistics = records(
+        connection,
+        'select * from study.result where table_id = ? and "row" = ? and "group" = ?',
+        [table_id, row, group],
+    )
     members = records(connection, _MEMBERS, [table_id, row, group])
     counted = [m for m in members if m["counted"] != "denominator"]
     text = TABLES[table_id]
@@ -89,7 +102,15 @@ def _printed(statistics: list[dict]) -> list[dict]:
     for line in statistics:
         if line["statistic"] not in beside:
             words = _words(line, values)
-            said.append({"statistic": line["statistic"], "value": line["value"], "words": words, "method": line["method"], "caveat": line["caveat"]})
+            said.append(
+                {
+                    "statistic": line["statistic"],
+                    "value": line["value"],
+                    "words": words,
+                    "method": line["method"],
+                    "caveat": line["caveat"],
+                }
+            )
     return said
 
 
@@ -102,7 +123,11 @@ def _words(line: dict, values: dict[str, float]) -> str:
     if statistic == "p_value":
         return p_text(value)
     decimals = _DECIMALS.get(statistic)
-    limits = "" if line["lower"] is None or line["upper"] is None else f" (95 % CI {interval(SimpleNamespace(**line), decimals or 1)})"
+    limits = (
+        ""
+        if line["lower"] is None or line["upper"] is None
+        else f" (95 % CI {interval(SimpleNamespace(**line), decimals or 1)})"
+    )
     return f"{short(value, 2) if decimals is None else fixed(value, decimals)}{_UNITS.get(statistic, '')}{limits}"
 
 
@@ -125,7 +150,12 @@ def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str
     ids = [p["patient_id"] for p in patients]
     reasons = _REASONS[table_id](connection, row, patients) if ids and table_id in _REASONS else {}
     return [
-        {"centre_id": p["centre_id"], "centre_patient_id": p["centre_patient_id"], "patient_id": p["patient_id"], "why": reasons.get(p["patient_id"], "")}
+        {
+            "centre_id": p["centre_id"],
+            "centre_patient_id": p["centre_patient_id"],
+            "patient_id": p["patient_id"],
+            "why": reasons.get(p["patient_id"], ""),
+        }
         for p in patients
     ]
 
@@ -139,7 +169,11 @@ def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: 
 
 
 def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    column = "french_severity_score" if row.startswith("french_severity_score") else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
+    column = (
+        "french_severity_score"
+        if row.startswith("french_severity_score")
+        else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
+    )
     label = TABLES["table1"].rows[row if row in TABLE_1_VALUES else column] if column != "sex" else "Sex"
     said = {}
     for patient in patients:
@@ -169,7 +203,11 @@ def _death_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: li
     said = {}
     for patient in patients:
         start, day = patient["caplacizumab_start_day"], patient["death_day"]
-        dose = f", {day - start} days after the first dose" if start is not None and day is not None and day >= start else ""
+        dose = (
+            f", {day - start} days after the first dose"
+            if start is not None and day is not None and day >= start
+            else ""
+        )
         said[patient["patient_id"]] = f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
     return said
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capla_etl.protocol import parameter
+from capla_etl.protocol.parameters import parameter
 
 SYNTHETIC = "Synthetic data: no record of a real person."
 
@@ -117,7 +117,11 @@ def _refractory(status: dict, facts: dict) -> str:
             return f"not refractory, {low} or more"
         if count and ldh and ldh["value"] <= parameter("refractory_ldh_above_x_uln"):
             return f"not refractory, LDH not above {parameter('refractory_ldh_above_x_uln')}"
-        return f"not refractory, responded with fewer than {parameter('refractory_after_tpe_days')} TPE days" if "last TPE day" in facts else "not refractory"
+        return (
+            f"not refractory, responded with fewer than {parameter('refractory_after_tpe_days')} TPE days"
+            if "last TPE day" in facts
+            else "not refractory"
+        )
     if "last TPE day" in facts:
         reason = f"fewer than {parameter('refractory_after_tpe_days')} TPE days, no response"
     elif count and not ldh:
@@ -136,7 +140,9 @@ def _exacerbation(status: dict, facts: dict) -> str:
         return f"exacerbation on day {fall['day']}{after}, no remission before it"
     if status["exacerbation"] == "no":
         return "no exacerbation before remission"
-    return "exacerbation not evaluable: " + ("not followed to remission" if status["response"] == "yes" else "no response")
+    return "exacerbation not evaluable: " + (
+        "not followed to remission" if status["response"] == "yes" else "no response"
+    )
 
 
 def _fall(facts: dict) -> dict | None:
@@ -151,7 +157,11 @@ def _after_stop(status: dict, facts: dict) -> str:
     activity, below = facts.get("latest activity by then"), parameter("undetectable_adamts13_below_percent")
     if activity and activity["comparator"] != "<" and activity["value"] >= below:
         return "exacerbation after stopping caplacizumab, ADAMTS13 detectable"
-    decided = activity and (activity["value"] < below if activity["comparator"] is None else activity["comparator"] == "<" and activity["value"] <= below)
+    decided = activity and (
+        activity["value"] < below
+        if activity["comparator"] is None
+        else activity["comparator"] == "<" and activity["value"] <= below
+    )
     if decided and "end of the course before it" in facts:
         return "exacerbation after stopping caplacizumab with ADAMTS13 undetectable"
     return "not known whether it came after stopping caplacizumab with ADAMTS13 undetectable"
@@ -164,7 +174,9 @@ def _remission(status: dict, facts: dict) -> str:
         return "remission not evaluable: no response"
     if status["remission"] == "no":
         return "no remission"
-    return "remission not evaluable: " + ("end of treatment not recorded" if "course without recorded end" in facts else "not followed long enough")
+    return "remission not evaluable: " + (
+        "end of treatment not recorded" if "course without recorded end" in facts else "not followed long enough"
+    )
 
 
 def _relapse(status: dict, facts: dict) -> str:
@@ -211,5 +223,9 @@ _VERDICTS = {
 def place_words(cells: list[dict], file: str, sheet: str | None, row: int) -> str:
     """Where something was read: "bilans.csv, row 30609: N° patient FR-0158 | Date 12/11/2018 | Résultat 274"."""
     where = f"{file}, sheet {sheet}, row {row}" if sheet else f"{file}, row {row}"
-    texts = list(dict.fromkeys(f"{c['source_column']} {c['raw_text']}" + (f" ({c['declared']})" if c["declared"] else "") for c in cells))
+    texts = list(
+        dict.fromkeys(
+            f"{c['source_column']} {c['raw_text']}" + (f" ({c['declared']})" if c["declared"] else "") for c in cells
+        )
+    )
     return f"{where}: {' | '.join(texts)}" if texts else where

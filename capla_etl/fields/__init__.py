@@ -17,7 +17,14 @@ KEY_COLUMNS = ["patient_id", "centre_id", "centre_patient_id", "submission"]
 SOURCE_COLUMNS = ["source_file", "source_sheet", "source_row"]
 
 #: DuckDB type of each field type.
-SQL_TYPES = {"text": "VARCHAR", "code": "VARCHAR", "answer": "VARCHAR", "date": "DATE", "integer": "INTEGER", "number": "DOUBLE"}
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "code": "VARCHAR",
+    "answer": "VARCHAR",
+    "date": "DATE",
+    "integer": "INTEGER",
+    "number": "DOUBLE",
+}
 
 #: What a yes/no question can be answered with; missing is "unknown", never "no".
 ANSWERS = ("yes", "no", "unknown")
@@ -106,7 +113,11 @@ def months() -> dict[str, dict[str, dict[str, int]]]:
     declared = _load("months.yml")
     return {
         language: {
-            form: {name: number for number, names in enumerate(twelve, start=1) for name in (names if isinstance(names, list) else [names])}
+            form: {
+                name: number
+                for number, names in enumerate(twelve, start=1)
+                for name in (names if isinstance(names, list) else [names])
+            }
             for form, twelve in forms.items()
         }
         for language, forms in declared.items()

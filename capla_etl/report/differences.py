@@ -1,6 +1,6 @@
 """The difference report: what changed since the submissions before, and what moved because of it, on one page.
 
-Nothing is compared here (capla_etl.differences does); layout is in ``templates/differences.html``.
+Nothing is compared here (capla_etl.releases.compare does); layout is in ``templates/differences.html``.
 """
 
 from collections.abc import Iterable
@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from capla_etl.differences import Differences
-from capla_etl.report.html import TEMPLATES
-from capla_etl.report.tables import row_label, short
-from capla_etl.stats.labels import GROUPS, SYNTHETIC, TABLES
+from capla_etl.releases.compare import Differences
+from capla_etl.report.numbers import short
+from capla_etl.report.page.page import TEMPLATES
+from capla_etl.report.printed_tables import row_label
+from capla_etl.tables.labels import GROUPS, SYNTHETIC, TABLES
 
 #: Tables whose numbers are shown as they are printed; the rest of study.result repeats them or is a listing.
 _SHOWN = [name for name in TABLES if name != "as_published"]
 
 
-def write_differences(differences: Differences, changes: pd.DataFrame, withdrawn: pd.DataFrame, since: date, path: Path) -> Path:
+def write_differences(
+    differences: Differences, changes: pd.DataFrame, withdrawn: pd.DataFrame, since: date, path: Path
+) -> Path:
     """Writes the page; the same inputs give the same bytes.
 
     Args:
@@ -33,7 +36,13 @@ def write_differences(differences: Differences, changes: pd.DataFrame, withdrawn
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     page = environment.get_template("differences.html").render(
         css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         synthetic=SYNTHETIC,
@@ -62,7 +71,11 @@ def _blank(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _sent(changes: pd.DataFrame) -> list[dict]:
     """Rows and cells that differ, counted by file; cells of columns that are no study field apart."""
-    kinds = changes.assign(kind=changes["change"].where((changes["change"] != "changed") | (changes["study_field"] != ""), "changed, not used"))
+    kinds = changes.assign(
+        kind=changes["change"].where(
+            (changes["change"] != "changed") | (changes["study_field"] != ""), "changed, not used"
+        )
+    )
     counts = kinds.groupby(["centre_id", "file", "sheet", "kind"]).size().unstack("kind", fill_value=0).reset_index()
     names = {"added": "added", "removed": "removed", "changed": "changed", "changed, not used": "unused"}
     for name in names:
@@ -85,8 +98,10 @@ def worded_numbers(numbers: pd.DataFrame, tables: Iterable[str]) -> list[dict]:
     """
     rows = []
     for line in numbers[numbers["table_id"].isin(list(tables))].itertuples(index=False):
-        n_text = ["" if pd.isna(n) else f"{int(n)}" + ("" if pd.isna(total) else f"/{int(total)}")
-                  for n, total in ((line.n_before, line.n_assessed_before), (line.n_after, line.n_assessed_after))]
+        n_text = [
+            "" if pd.isna(n) else f"{int(n)}" + ("" if pd.isna(total) else f"/{int(total)}")
+            for n, total in ((line.n_before, line.n_assessed_before), (line.n_after, line.n_assessed_after))
+        ]
         rows.append(
             {
                 "table": TABLES[line.table_id].title,

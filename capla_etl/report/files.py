@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from capla_etl.stats.labels import SYNTHETIC
+from capla_etl.tables.labels import SYNTHETIC
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from capla_etl.report.tables import PrintedTable
+    from capla_etl.report.printed_tables import PrintedTable
 
 
 def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") -> list[Path]:
@@ -36,13 +36,17 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") 
 
     folder.mkdir(parents=True, exist_ok=True)
     readme = folder / "README.md"
-    readme.write_text("\n\n".join(["# Study tables and figures", SYNTHETIC, *([note] if note else [])]) + "\n", encoding="utf-8")
+    readme.write_text(
+        "\n\n".join(["# Study tables and figures", SYNTHETIC, *([note] if note else [])]) + "\n", encoding="utf-8"
+    )
     written = [readme]
     for name, frame in frames.items():
         csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
         frame.to_csv(csv, index=False, encoding="utf-8", lineterminator="\n")
         # Without the pandas metadata, which names library versions.
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), parquet, compression="zstd")
+        pq.write_table(
+            pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), parquet, compression="zstd"
+        )
         written += [csv, parquet]
     return written
 
@@ -55,7 +59,7 @@ def forest_parts(table: PrintedTable, results: pd.DataFrame, whole: Path) -> dic
     """The forest plot's parts for documents as PNG, by caption, cut from the whole one as it was written."""
     from PIL import Image
 
-    from capla_etl.report.figures import forest_by_outcome
+    from capla_etl.report.figures.study_figures import forest_by_outcome
 
     parts = {}
     with Image.open(whole) as picture:
@@ -72,7 +76,7 @@ def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     Returns:
         The paths written, in the order of ``figures``.
     """
-    from capla_etl.report.figures import svg_text
+    from capla_etl.report.figures.study_figures import svg_text
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -80,7 +84,9 @@ def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"
         svg.write_text(svg_text(figure), encoding="utf-8")
         dpi = 200 if figure.get_figheight() < 12 else 150
-        figure.savefig(png, dpi=dpi, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION})
+        figure.savefig(
+            png, dpi=dpi, facecolor="white", metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION}
+        )
         written += [svg, png]
     return written
 

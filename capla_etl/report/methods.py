@@ -14,7 +14,7 @@ from importlib.metadata import version
 import pandas as pd
 
 from capla_etl.stats.conventions import Conventions
-from capla_etl.stats.labels import ANALYSES, COVARIATE_LABELS, EFFECT_CAVEAT, SENSITIVITY_OUTCOMES, SYNTHETIC, Analysis
+from capla_etl.tables.labels import ANALYSES, COVARIATE_LABELS, EFFECT_CAVEAT, SENSITIVITY_OUTCOMES, SYNTHETIC, Analysis
 
 # Texts name parameters in braces; what follows a colon says how one is written (``_Value``).
 _DESIGN = (
@@ -77,27 +77,27 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "later": "Exacerbation was a confirmed fall at most {exacerbation_within_days_of_therapy:days} after the last TPE, relapse the first later one.",
     },
     "no_response_after_5_tpe": {
-        "refractory": "Refractory disease was no response by the {refractory_after_tpe_days:th} TPE day.",
+        "refractory": "Refractory disease was no response by the {refractory_after_tpe_days:th} TPE day."
     },
     "not_doubled_day_4": {
         "refractory": (
             "Refractory disease was platelets on day {not_doubled_by_day} below {not_doubled_factor} times those of day 0 with LDH above "
             "{not_doubled_ldh_above_x_uln} × ULN, without response by then."
-        ),
+        )
     },
     "platelets_only": {
         "response": (
             "Clinical response was the first day with a platelet count of at least {response_platelets_from_10e9_per_l} × 10⁹/L that the next count, at most "
             "{response_confirm_within_days:days} later, confirmed; lactate dehydrogenase (LDH) was not part of it. A recorded new "
             "ischaemic organ event between the two counts ruled a response out."
-        ),
+        )
     },
     "adamts13_plasma_window": {
         "adamts13": (
             "ADAMTS13 recovery was the first activity of at least {recovery_adamts13_from_percent} % after day 0; ADAMTS13 was undetectable below "
             "{undetectable_adamts13_below_percent} %. Activity within {adamts13_plasma_window_days:days} after a TPE was taken as the donor's and not "
             "counted."
-        ),
+        )
     },
 }
 _MISSING = (
@@ -122,144 +122,153 @@ _VARIANTS = {
 
 #: Paragraphs on analysis, in order.
 _DESCRIPTION, _SURVIVAL, _COMPETING, _COMPARISON, _MODELS = range(5)
-_HEADINGS = {_DESCRIPTION: "Description", _SURVIVAL: "Survival", _COMPETING: "Competing risks", _COMPARISON: "Comparisons", _MODELS: "Models"}
+_HEADINGS = {
+    _DESCRIPTION: "Description",
+    _SURVIVAL: "Survival",
+    _COMPETING: "Competing risks",
+    _COMPARISON: "Comparisons",
+    _MODELS: "Models",
+}
 # (paragraph, method text, sentence); a sentence is filled with parameters, conventions (``_words``) and the named groups of the method text.
 _SENTENCES = (
     (
-        _DESCRIPTION, r"median and quartiles \(",
+        _DESCRIPTION,
+        r"median and quartiles \(",
         "Continuous variables and times are given as median with interquartile range (quantiles by {quantiles}) of the values known.",
     ),
     (
-        _DESCRIPTION, r"95 % CI Wilson",
+        _DESCRIPTION,
+        r"95 % CI Wilson",
         "Percentages are given with their numerator and denominator and, where an interval is shown, Wilson's 95 % confidence interval (CI).",
     ),
     (
-        _DESCRIPTION, r"standardised mean difference",
+        _DESCRIPTION,
+        r"standardised mean difference",
         "Baseline characteristics are compared by absolute standardised mean differences (pooled over the groups).",
     ),
     (
-        _DESCRIPTION, r"Cohen's kappa",
+        _DESCRIPTION,
+        r"Cohen's kappa",
         "Agreement of derived outcomes with the centres' own judgement is given as a percentage and as Cohen's kappa with a 95 % CI from its "
         "large-sample standard error.",
     ),
     (
-        _SURVIVAL, r"^Kaplan-Meier;",
+        _SURVIVAL,
+        r"^Kaplan-Meier;",
         "Survival was estimated by the Kaplan-Meier method with 95 % CI on the {survival} scale; patients alive when last seen before day "
         "{follow_up_days} were censored on that day, all others were followed to death or day {follow_up_days}.",
     ),
     (
-        _SURVIVAL, r"Zou and Donner",
+        _SURVIVAL,
+        r"Zou and Donner",
         "The difference in survival at day {follow_up_days} has a 95 % CI constructed from the intervals of the two groups (Zou and Donner).",
     ),
+    (_SURVIVAL, r"log-rank", "Survival was compared by the log-rank test."),
     (
-        _SURVIVAL, r"log-rank",
-        "Survival was compared by the log-rank test.",
-    ),
-    (
-        _SURVIVAL, r"^hazard ratio: Cox regression(?=[;,] (95|Efron|Breslow))",
+        _SURVIVAL,
+        r"^hazard ratio: Cox regression(?=[;,] (95|Efron|Breslow))",
         "Hazard ratios are from Cox regression, tied times handled by {ties}'s method, with Wald 95 % CI.",
     ),
     (
-        _SURVIVAL, r"restricted mean survival|^p: Wald test of the difference",
+        _SURVIVAL,
+        r"restricted mean survival|^p: Wald test of the difference",
         "Restricted mean survival time to day {follow_up_days} is the area under the Kaplan-Meier curve; it and its difference have Wald 95 % CI, the "
         "difference a Wald test.",
     ),
     (
-        _SURVIVAL, r"(?P<replicates>\d+) bootstrap replicates",
+        _SURVIVAL,
+        r"(?P<replicates>\d+) bootstrap replicates",
         "The difference in survival at day {follow_up_days} also has a 95 % CI from the percentiles of {replicates} bootstrap replicates of the patients.",
     ),
     (
-        _COMPETING, r"Aalen-Johansen .* competing",
+        _COMPETING,
+        r"Aalen-Johansen .* competing",
         "Cumulative incidence from day 0 of {events}, death without it competing, was estimated by the Aalen-Johansen method with 95 % CI on the "
         "log(-log) scale from infinitesimal-jackknife standard errors.",
     ),
+    (_COMPETING, r"Gray", "Cumulative incidences were compared by Gray's test."),
+    (_COMPETING, r"Fine-Gray", "Subdistribution hazard ratios are from Fine-Gray regression with Wald 95 % CI."),
+    (_COMPARISON, r"Newcombe", "Risk differences are given in percentage points with Newcombe's 95 % CI."),
     (
-        _COMPETING, r"Gray",
-        "Cumulative incidences were compared by Gray's test.",
-    ),
-    (
-        _COMPETING, r"Fine-Gray",
-        "Subdistribution hazard ratios are from Fine-Gray regression with Wald 95 % CI.",
-    ),
-    (
-        _COMPARISON, r"Newcombe",
-        "Risk differences are given in percentage points with Newcombe's 95 % CI.",
-    ),
-    (
-        _COMPARISON, r"risk ratio; 95 % CI Miettinen-Nurminen",
+        _COMPARISON,
+        r"risk ratio; 95 % CI Miettinen-Nurminen",
         "Risk ratios have Miettinen and Nurminen's score 95 % CI.",
     ),
+    (_COMPARISON, r"risk ratio; 95 % CI Wald", "Risk ratios have Wald 95 % CI on the log scale."),
+    (_COMPARISON, r"Fisher's exact test", "Proportions were compared by Fisher's exact test."),
     (
-        _COMPARISON, r"risk ratio; 95 % CI Wald",
-        "Risk ratios have Wald 95 % CI on the log scale.",
-    ),
-    (
-        _COMPARISON, r"Fisher's exact test",
-        "Proportions were compared by Fisher's exact test.",
-    ),
-    (
-        _COMPARISON, r"^p: Pearson's chi-squared test(?P<corrected>, Yates correction)?$",
+        _COMPARISON,
+        r"^p: Pearson's chi-squared test(?P<corrected>, Yates correction)?$",
         "Proportions were compared by Pearson's chi-squared test{corrected}.",
     ),
     (
-        _COMPARISON, r"over all scores: Pearson's chi-squared",
+        _COMPARISON,
+        r"over all scores: Pearson's chi-squared",
         "Ordered scores were also compared over all their levels by Pearson's chi-squared test.",
     ),
     (
-        _COMPARISON, r"Hodges-Lehmann",
+        _COMPARISON,
+        r"Hodges-Lehmann",
         "Differences of times and values are Hodges-Lehmann estimates of the shift with 95 % CI, among those with the event.",
     ),
     (
-        _COMPARISON, r"Mann-Whitney",
+        _COMPARISON,
+        r"Mann-Whitney",
         "Continuous variables and times were compared by the Mann-Whitney test (normal approximation corrected for ties, {rank_correction} continuity "
         "correction).",
     ),
     (
-        _COMPARISON, r"median time to response .* over",
+        _COMPARISON,
+        r"median time to response .* over",
         "The ratio of median times to response, early start over control among survivors, is given without an interval.",
     ),
     (
-        _MODELS, r"p of the interaction: Firth",
+        _MODELS,
+        r"p of the interaction: Firth",
         "Whether an effect differs with and without rituximab was tested by the interaction in a logistic regression with Firth's penalty (penalised "
         "likelihood ratio).",
     ),
     (
-        _MODELS, r"stratified by country",
+        _MODELS,
+        r"stratified by country",
         "The analysis stratified by country is a Cox regression with country as stratum.",
     ),
     (
-        _MODELS, r"time-dependent exposure",
+        _MODELS,
+        r"time-dependent exposure",
         "With the start as time-dependent exposure each patient's time was split at the first dose in the Cox regression.",
     ),
     (
-        _MODELS, r"(inverse-probability|overlap) weights",
+        _MODELS,
+        r"(inverse-probability|overlap) weights",
         "Propensity scores are from a logistic regression of group on baseline covariates ({covariates}) in patients in whom all are known; 95 % CI are "
         "robust and take the weights as known.",
     ),
     (
-        _MODELS, r"inverse-probability weights, truncated",
+        _MODELS,
+        r"inverse-probability weights, truncated",
         "Inverse-probability weights are stabilised and truncated at percentile {weights_truncated_at_percentile}.",
     ),
     (
-        _MODELS, r"Firth's penalised .*covariates and country; 95 % CI profile",
+        _MODELS,
+        r"Firth's penalised .*covariates and country; 95 % CI profile",
         "Adjusted effects are from Cox (times) or logistic regression (risks) on the same covariates and country with Firth's penalty and "
         "profile-likelihood 95 % CI.",
     ),
     (
-        _MODELS, r"(?P<number>\d+) imputations by chained equations",
+        _MODELS,
+        r"(?P<number>\d+) imputations by chained equations",
         "In the analysis with imputation, missing values of covariates were imputed {number} times by chained equations and the results pooled by "
         "Rubin's rules.",
     ),
     (
-        _MODELS, r"clone-censor-weight",
+        _MODELS,
+        r"clone-censor-weight",
         "In the emulated trial patients started within {early_start_by_day} days or not at all; each was cloned into both strategies, censored on "
         "deviating from it and weighted by the inverse probability of not deviating (truncated at percentile {weights_truncated_at_percentile}), with "
         "95 % CI robust by patient.",
     ),
-    (
-        _MODELS, r"E-value",
-        "E-values are those of VanderWeele and Ding.",
-    ),
+    (_MODELS, r"E-value", "E-values are those of VanderWeele and Ding."),
 )
 # Methods that another sentence, or the paragraph on sensitivity, already says.
 _SAID = r"^p of the (hazard|risk|odds|subdistribution hazard) ratio|^fewest events among the lost"
@@ -267,7 +276,20 @@ _SAID = r"^p of the (hazard|risk|odds|subdistribution hazard) ratio|^fewest even
 _PLAIN = ("count", "at_risk", "published", "computed", "difference")
 _EVENTS = {"response": "clinical response", "recovery": "ADAMTS13 recovery"}
 # Not from the locale of the machine.
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 class _Value:
@@ -277,7 +299,13 @@ class _Value:
         self.value = value
 
     def __format__(self, form: str) -> str:
-        return {"": str, "days": self._days, "th": self._ordinal, "next": lambda value: str(value + 1), "date": self._date}[form](self.value)
+        return {
+            "": str,
+            "days": self._days,
+            "th": self._ordinal,
+            "next": lambda value: str(value + 1),
+            "date": self._date,
+        }[form](self.value)
 
     @staticmethod
     def _days(number: int) -> str:
@@ -294,7 +322,10 @@ class _Value:
 
 
 def methods_paragraphs(
-    parameters: Mapping[str, object], conventions: Conventions, results: pd.DataFrame, analyses: Mapping[str, Analysis] = ANALYSES
+    parameters: Mapping[str, object],
+    conventions: Conventions,
+    results: pd.DataFrame,
+    analyses: Mapping[str, Analysis] = ANALYSES,
 ) -> list[str]:
     """The methods section, one string per paragraph.
 
@@ -326,22 +357,31 @@ def methods_paragraphs(
 
 def _refuse_other_conventions(methods: list[str], conventions: Conventions) -> None:
     """The tables say by which conventions they were computed; the text must not say another."""
-    for pattern, named in ((r"median and quartiles \(([^)]*)\)", conventions.quantiles), (r"^Kaplan-Meier; 95 % CI (\S+)$", conventions.survival)):
+    for pattern, named in (
+        (r"median and quartiles \(([^)]*)\)", conventions.quantiles),
+        (r"^Kaplan-Meier; 95 % CI (\S+)$", conventions.survival),
+    ):
         other = {match[1] for method in methods if (match := re.search(pattern, method))} - {named}
         if other:
-            raise ValueError(f"the results were computed by {', '.join(sorted(other))}; the conventions {conventions.name!r} are {named}")
+            raise ValueError(
+                f"the results were computed by {', '.join(sorted(other))}; the conventions {conventions.name!r} are {named}"
+            )
 
 
 def _words(conventions: Conventions, methods: list[str]) -> dict[str, str]:
     """What the sentences on analysis are filled with beside parameters."""
-    events = dict.fromkeys(match[1] for method in methods if (match := re.search(r"death without (\w+) competing", method)))
+    events = dict.fromkeys(
+        match[1] for method in methods if (match := re.search(r"death without (\w+) competing", method))
+    )
     return {
         "quantiles": conventions.quantiles,
         "survival": conventions.survival,
         "ties": conventions.ties.capitalize(),
         "rank_correction": "with" if conventions.rank_correction else "without",
         "events": " and of ".join(_EVENTS.get(event, event) for event in events),
-        "covariates": ", ".join(label if label[1].isupper() else label[0].lower() + label[1:] for label in COVARIATE_LABELS.values()),
+        "covariates": ", ".join(
+            label if label[1].isupper() else label[0].lower() + label[1:] for label in COVARIATE_LABELS.values()
+        ),
     }
 
 
@@ -369,10 +409,16 @@ def _sensitivity(values: dict[str, _Value], results: pd.DataFrame, analyses: Map
     rows = [row.split(":", 2) for row in dict.fromkeys(results.loc[results["table_id"] == "table8", "row"])]
     if not rows:
         return []
-    outcomes = [SENSITIVITY_OUTCOMES[outcome].split(" (")[0] for outcome in dict.fromkeys(outcome for outcome, _, _ in rows)]
+    outcomes = [
+        SENSITIVITY_OUTCOMES[outcome].split(" (")[0] for outcome in dict.fromkeys(outcome for outcome, _, _ in rows)
+    ]
     members: dict[str, list[str]] = {}
     for analysis in dict.fromkeys(analysis for _, _, analysis in rows):
-        key = analysis if analysis in analyses else next((key for key in analyses if analysis.startswith(f"{key}_")), None)
+        key = (
+            analysis
+            if analysis in analyses
+            else next((key for key in analyses if analysis.startswith(f"{key}_")), None)
+        )
         if key is None:
             raise KeyError(f"analysis {analysis!r} of Table 8 is not described")
         members.setdefault(key, []).append(analysis.removeprefix(key).strip("_"))
@@ -380,10 +426,18 @@ def _sensitivity(values: dict[str, _Value], results: pd.DataFrame, analyses: Map
     for key, found in members.items():
         days = f" ({_listed(found)})" if all(member.isdigit() for member in found) else ""
         sentences.append(f"{analyses[key].label.replace(': ', ', ')}{days}: {analyses[key].description}.")
-    rule_sets = [rule_set for rule_set in dict.fromkeys(rule_set for _, rule_set, _ in rows) if rule_set not in ("any", values["default_rule_set"].value)]
+    rule_sets = [
+        rule_set
+        for rule_set in dict.fromkeys(rule_set for _, rule_set, _ in rows)
+        if rule_set not in ("any", values["default_rule_set"].value)
+    ]
     if rule_sets:
-        sentences.append(f"Outcomes were also derived by other rules: {'; '.join(_VARIANTS.get(rule_set, f'rule set {rule_set}').format(**values) for rule_set in rule_sets)}.")
-    return [f"Sensitivity analyses. The comparison was repeated (Table 8) for: {'; '.join(outcomes)}. {' '.join(sentences)}"]
+        sentences.append(
+            f"Outcomes were also derived by other rules: {'; '.join(_VARIANTS.get(rule_set, f'rule set {rule_set}').format(**values) for rule_set in rule_sets)}."
+        )
+    return [
+        f"Sensitivity analyses. The comparison was repeated (Table 8) for: {'; '.join(outcomes)}. {' '.join(sentences)}"
+    ]
 
 
 def _listed(words: list[str]) -> str:
@@ -392,7 +446,8 @@ def _listed(words: list[str]) -> str:
 
 def _software() -> str:
     packages, data = (
-        _listed([f"{name} {version(name)}" for name in names]) for names in (["lifelines", "statsmodels", "scipy", "numpy", "pandas"], ["duckdb", "dbt-duckdb"])
+        _listed([f"{name} {version(name)}" for name in names])
+        for names in (["lifelines", "statsmodels", "scipy", "numpy", "pandas"], ["duckdb", "dbt-duckdb"])
     )
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     return (

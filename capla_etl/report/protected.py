@@ -1,4 +1,4 @@
-"""The protected version of tables, figures and report (profile ``protected`` of ``capla_etl.stats.disclosure``).
+"""The protected version of tables, figures and report (profile ``protected`` of ``capla_etl.disclosure.results``).
 
 What is shown and what not is decided there: this writes what it is given back, and is given nothing about single patients or centres.
 """
@@ -9,17 +9,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from capla_etl.protocol import parameters
-from capla_etl.report import figures, files
-from capla_etl.report.html import ReportInputs, write_report
-from capla_etl.stats.disclosure import apply, profile
-from capla_etl.stats.labels import SYNTHETIC
+from capla_etl.disclosure.profiles import profile
+from capla_etl.disclosure.protect import apply
+from capla_etl.protocol.parameters import parameters
+from capla_etl.report import files
+from capla_etl.report.figures import study_figures
+from capla_etl.report.page.page import ReportInputs, write_report
+from capla_etl.tables.labels import SYNTHETIC
 
 PROFILE = "protected"
 
 
 def write_protected(
-    results: pd.DataFrame, curves: dict[str, pd.DataFrame], submission: pd.DataFrame, status: pd.DataFrame, checks: pd.DataFrame, folder: Path
+    results: pd.DataFrame,
+    curves: dict[str, pd.DataFrame],
+    submission: pd.DataFrame,
+    status: pd.DataFrame,
+    checks: pd.DataFrame,
+    folder: Path,
 ) -> list[Path]:
     """Tables (CSV, Parquet), figures and ``report_protected.html``.
 
@@ -38,18 +45,22 @@ def write_protected(
     notice = profile(PROFILE).notice
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
-    written[0].write_text(f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n", encoding="utf-8")
-    drawn = files.write_figures(figures.study_figures(curves, {}), folder)
+    written[0].write_text(
+        f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n", encoding="utf-8"
+    )
+    drawn = files.write_figures(study_figures.study_figures(curves, {}), folder)
     page = ReportInputs(
         results=results,
         figures=files.svg_by_name(drawn),
         ledger=pd.DataFrame(),
         quarantine=pd.DataFrame(columns=["centre_id", "rule", "scope"]),
         submission=submission,
-        parameters=pd.DataFrame([(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]),
+        parameters=pd.DataFrame(
+            [(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]
+        ),
         checks=checks,
         notice=notice,
         centre_status=status.assign(problem=""),
-        hover=figures.hover_data(curves, {}),
+        hover=study_figures.hover_data(curves, {}),
     )
     return [*written, *drawn, write_report(page, folder / f"report_{PROFILE}.html")]

@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from capla_etl.report.tables import fixed, interval
+from capla_etl.report.numbers import fixed, interval
 
 
 def immortal_time(results: pd.DataFrame) -> list[str]:
@@ -22,22 +22,38 @@ def immortal_time(results: pd.DataFrame) -> list[str]:
         A few paragraphs; one that says so where the effect as published is not estimable.
     """
     own = results[(results["table_id"] == "table8") & (results["statistic"] == "hazard_ratio")]
-    effects = {line.row.removeprefix("death:any:"): line for line in own.itertuples() if line.row.startswith("death:any:")}
+    effects = {
+        line.row.removeprefix("death:any:"): line for line in own.itertuples() if line.row.startswith("death:any:")
+    }
     published, dated = effects.get("as_published"), effects.get("time_dependent")
     if published is None or pd.isna(published.value):
-        return ["The hazard ratio of death as published is not estimable, so that nothing can be said of what immortal time does to it."]
+        return [
+            "The hazard ratio of death as published is not estimable, so that nothing can be said of what immortal time does to it."
+        ]
     said = [
         f"Counted as treated from day 0 whenever caplacizumab began, patients have a hazard ratio of death of {_with_limits(published)}. Who began on day 5 "
         "cannot have died before it: that time is immortal."
     ]
     if dated is not None and not pd.isna(dated.value):
-        direction = "in favour of the drug" if dated.value > published.value else "against the drug" if dated.value < published.value else "neither way"
+        direction = (
+            "in favour of the drug"
+            if dated.value > published.value
+            else "against the drug"
+            if dated.value < published.value
+            else "neither way"
+        )
         said.append(
             f"The same question without it: treated only from the first dose on, the ratio is {_with_limits(dated)}{_of_published(dated, published)}. "
             f"Immortal time counts {direction} here."
         )
     others = [
-        *((f"among those alive beyond day {day}, begun by then against not (yet) begun: {{}}", effects[f"landmark_day_{day}"]) for day in _landmarks(effects)),
+        *(
+            (
+                f"among those alive beyond day {day}, begun by then against not (yet) begun: {{}}",
+                effects[f"landmark_day_{day}"],
+            )
+            for day in _landmarks(effects)
+        ),
         ("emulated trial, start within the grace period against no start: {}", effects.get("clone_censor_weight")),
         ("early starters alone against control: {}", effects.get("delayed_excluded")),
     ]

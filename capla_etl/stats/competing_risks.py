@@ -13,7 +13,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from capla_etl.stats.survival import at_risk_and_left, check_courses, check_interval, count_by_time, course_arrays, divided, limits
+from capla_etl.stats.survival import (
+    at_risk_and_left,
+    check_courses,
+    check_interval,
+    count_by_time,
+    course_arrays,
+    divided,
+    limits,
+)
 
 NAN = float("nan")
 CENSORED, EVENT, COMPETING = 0, 1, 2
@@ -64,7 +72,12 @@ def _running(constant: np.ndarray, linear: np.ndarray, square: np.ndarray, to_co
 
 
 def _jackknife_variance(
-    censored: np.ndarray, events: np.ndarray, at_risk: np.ndarray, left: np.ndarray, per_event: np.ndarray, incidence: np.ndarray
+    censored: np.ndarray,
+    events: np.ndarray,
+    at_risk: np.ndarray,
+    left: np.ndarray,
+    per_event: np.ndarray,
+    incidence: np.ndarray,
 ) -> np.ndarray:
     """Infinitesimal-jackknife variance of the incidence of both outcomes: sum over patients of their squared influence on it.
 
@@ -108,7 +121,12 @@ def _aalen_variance(events: np.ndarray, at_risk: np.ndarray, survival: np.ndarra
 
 
 def incidence_curves(
-    times: np.ndarray, causes: np.ndarray, groups: np.ndarray | None = None, *, cause: int = EVENT, variance: str = "infinitesimal_jackknife"
+    times: np.ndarray,
+    causes: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    cause: int = EVENT,
+    variance: str = "infinitesimal_jackknife",
 ) -> Incidence:
     """Aalen-Johansen curves at all times, from arrays: the fast way, without a table of courses.
 
@@ -126,7 +144,9 @@ def incidence_curves(
         As ``aalen_johansen``.
     """
     groups = np.zeros(len(times), dtype=int) if groups is None else groups
-    curve_times, counts = count_by_time(times, as_outcomes(causes, cause), groups, group_count=int(groups.max(initial=-1)) + 1, outcome_count=3)
+    curve_times, counts = count_by_time(
+        times, as_outcomes(causes, cause), groups, group_count=int(groups.max(initial=-1)) + 1, outcome_count=3
+    )
     censored, events = counts[:, CENSORED], counts[:, EVENT:].swapaxes(0, 1)
     at_risk, left = at_risk_and_left(events[0] + events[1], censored)
     nobody = at_risk == 0
@@ -143,7 +163,12 @@ def incidence_curves(
 
 
 def aalen_johansen(
-    courses: pd.DataFrame, days: list[int], *, cause: int = EVENT, variance: str = "infinitesimal_jackknife", interval: str = "log-log"
+    courses: pd.DataFrame,
+    days: list[int],
+    *,
+    cause: int = EVENT,
+    variance: str = "infinitesimal_jackknife",
+    interval: str = "log-log",
 ) -> pd.DataFrame:
     """Cumulative incidence of an event at fixed days by group, with a competing event.
 
@@ -243,7 +268,9 @@ def _gray_scores(counts: np.ndarray, rho: float, variance: str) -> tuple[np.ndar
     return score, covariance + np.einsum("ikt,jkt,kt->ij", influence, influence, spread)
 
 
-def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None = None, rho: float = 0, variance: str = "gray") -> GrayTest:
+def gray_test(
+    courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None = None, rho: float = 0, variance: str = "gray"
+) -> GrayTest:
     """Gray's test of equal cumulative incidence of one cause between two or more groups.
 
     Args:
@@ -285,7 +312,11 @@ def gray_test(courses: pd.DataFrame, *, cause: int = EVENT, strata: str | None =
         score += stratum_score
         covariance += stratum_covariance
     score, covariance = score[:-1], covariance[:-1, :-1]  # the last group follows from the others
-    if np.isnan(covariance).any() or np.linalg.matrix_rank(covariance) < size - 1 or np.linalg.eigvalsh(covariance)[0] <= 0:
+    if (
+        np.isnan(covariance).any()
+        or np.linalg.matrix_rank(covariance) < size - 1
+        or np.linalg.eigvalsh(covariance)[0] <= 0
+    ):
         return GrayTest(NAN, NAN, size - 1)
     statistic = float(score @ np.linalg.solve(covariance, score))
     return GrayTest(statistic, float(chdtrc(size - 1, statistic)), size - 1)
@@ -312,8 +343,14 @@ def _weighting(times: np.ndarray, outcomes: np.ndarray) -> _Weighting:
     has_event = counts[0, EVENT] > 0
     event_times = distinct[has_event]
     return _Weighting(
-        times, outcomes == EVENT, outcomes == COMPETING, uncensored_before[np.searchsorted(distinct, times)], event_times, counts[0, EVENT][has_event],
-        np.searchsorted(times, event_times), uncensored_before[has_event],
+        times,
+        outcomes == EVENT,
+        outcomes == COMPETING,
+        uncensored_before[np.searchsorted(distinct, times)],
+        event_times,
+        counts[0, EVENT][has_event],
+        np.searchsorted(times, event_times),
+        uncensored_before[has_event],
     )
 
 
@@ -342,9 +379,13 @@ def _fine_gray_derivatives(coef: np.ndarray, x: np.ndarray, products: np.ndarray
     return value, score, information, ratio, total, mean
 
 
-def _fine_gray_covariance(x: np.ndarray, information: np.ndarray, ratio: np.ndarray, total: np.ndarray, mean: np.ndarray, risk: _Weighting) -> np.ndarray:
+def _fine_gray_covariance(
+    x: np.ndarray, information: np.ndarray, ratio: np.ndarray, total: np.ndarray, mean: np.ndarray, risk: _Weighting
+) -> np.ndarray:
     """Robust covariance of the coefficients: each patient's part in the score, and in the estimated censoring that weights it."""
-    hazard = (risk.event_counts / total)[:, None] * np.column_stack([np.ones(len(total)), mean])  # baseline, and times mean covariates
+    hazard = (risk.event_counts / total)[:, None] * np.column_stack(
+        [np.ones(len(total)), mean]
+    )  # baseline, and times mean covariates
     weighted = risk.event_censoring[:, None] * hazard
     start = np.zeros((1, hazard.shape[1]))
     so_far = np.concatenate([start, np.cumsum(hazard, axis=0)])
@@ -360,7 +401,9 @@ def _fine_gray_covariance(x: np.ndarray, information: np.ndarray, ratio: np.ndar
     influence[risk.event] += x[risk.event] - mean[passed[risk.event] - 1]
 
     earlier, until = (np.searchsorted(risk.times, risk.times, side=side) for side in ("left", "right"))
-    competed = np.concatenate([start, np.cumsum(after_competing * np.column_stack([np.ones(len(x)), x]), axis=0)])[earlier]
+    competed = np.concatenate([start, np.cumsum(after_competing * np.column_stack([np.ones(len(x)), x]), axis=0)])[
+        earlier
+    ]
     ahead = to_come[np.searchsorted(risk.event_times, risk.times, side="left")]
     q = competed[:, 1:] * ahead[:, :1] - competed[:, :1] * ahead[:, 1:]
     censored = ~risk.event & ~risk.competing
@@ -378,7 +421,9 @@ def _fit_fine_gray(x: np.ndarray, risk: _Weighting) -> tuple[np.ndarray, np.ndar
     value, score, information, *at_event_times = _fine_gray_derivatives(coef, x, products, risk)
     if np.linalg.matrix_rank(information, tol=1e-9) < size:
         return "no information: no variation among the patients at risk"
-    for _ in range(25):  # a finite maximum is reached in about ten steps; on the way to infinity each step stays as long as the last
+    for _ in range(
+        25
+    ):  # a finite maximum is reached in about ten steps; on the way to infinity each step stays as long as the last
         if np.linalg.matrix_rank(information, tol=1e-9) < size:
             break
         step = np.linalg.solve(information, score)
@@ -386,11 +431,19 @@ def _fit_fine_gray(x: np.ndarray, risk: _Weighting) -> tuple[np.ndarray, np.ndar
         if np.abs(step).max() < 1e-9:
             return coef + step, _fine_gray_covariance(x, information, *at_event_times, risk)
         for _ in range(20):
-            new_value, new_score, new_information, *new_at_event_times = _fine_gray_derivatives(coef + step, x, products, risk)
+            new_value, new_score, new_information, *new_at_event_times = _fine_gray_derivatives(
+                coef + step, x, products, risk
+            )
             if new_value >= value - 1e-12 * abs(value):
                 break
             step = step / 2
-        coef, value, score, information, at_event_times = coef + step, new_value, new_score, new_information, new_at_event_times
+        coef, value, score, information, at_event_times = (
+            coef + step,
+            new_value,
+            new_score,
+            new_information,
+            new_at_event_times,
+        )
     return "monotone likelihood: the covariates separate the events, a coefficient is infinite"
 
 
@@ -421,7 +474,10 @@ def fine_gray(courses: pd.DataFrame, covariates: list[str], *, cause: int = EVEN
     if np.isinf(x).any():
         raise ValueError("covariates must be finite")
     complete = ~np.isnan(x).any(axis=1)
-    times, outcomes = courses["time_days"].to_numpy(float)[complete], as_outcomes(courses["cause"].to_numpy(int)[complete], cause)
+    times, outcomes = (
+        courses["time_days"].to_numpy(float)[complete],
+        as_outcomes(courses["cause"].to_numpy(int)[complete], cause),
+    )
     order = np.argsort(times, kind="stable")
     x, times, outcomes = x[complete][order], times[order], outcomes[order]
     coef, error, reasons = np.full(len(covariates), NAN), np.full(len(covariates), NAN), [""] * len(covariates)

@@ -27,7 +27,9 @@ class Conditional:
         self.support = np.arange(lowest, highest + 1, dtype=float)
         self.observed = events_1 - lowest
         before = self.support[:-1]  # each weight from the one before it: exact where gammaln of large counts is not
-        step = np.log((patients_1 - before) * (events - before)) - np.log((before + 1) * (patients_0 - events + before + 1))
+        step = np.log((patients_1 - before) * (events - before)) - np.log(
+            (before + 1) * (patients_0 - events + before + 1)
+        )
         self.log_weight = np.concatenate([[0.0], np.cumsum(step)])
 
     def probabilities(self, log_odds: float = 0.0) -> np.ndarray:
@@ -125,7 +127,9 @@ def boschloo(events_1: int, patients_1: int, events_0: int, patients_0: int) -> 
     if events_1 + events_0 in (0, patients_1 + patients_0):  # scipy has NaN here
         return 1.0
     # scipy fixes the column totals: a group is a column.
-    return min(1.0, float(boschloo_exact([[events_1, events_0], [patients_1 - events_1, patients_0 - events_0]]).pvalue))
+    return min(
+        1.0, float(boschloo_exact([[events_1, events_0], [patients_1 - events_1, patients_0 - events_0]]).pvalue)
+    )
 
 
 def _levels(counts: Sequence[Sequence[int]]) -> np.ndarray:
@@ -160,7 +164,9 @@ def chi_squared(counts: list[list[int]], *, continuity_correction: bool = False)
     return float(chi2_contingency(table, correction=continuity_correction).pvalue)
 
 
-def _fill(remaining: np.ndarray, log_weight: np.ndarray, total: int, log_factorial: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fill(
+    remaining: np.ndarray, log_weight: np.ndarray, total: int, log_factorial: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Every way to take one level's ``total`` patients out of what remains of the groups.
 
     Args:
@@ -178,7 +184,11 @@ def _fill(remaining: np.ndarray, log_weight: np.ndarray, total: int, log_factori
             raise ValueError(f"too many tables for an exact test (more than {RXC_TABLES:,}): use the chi-squared test")
         origin = np.repeat(np.arange(len(left)), ways)
         placed = fewest[origin] + np.arange(len(origin)) - np.repeat(np.cumsum(ways) - ways, ways)
-        remaining, log_weight, left = remaining[origin], log_weight[origin] - log_factorial[placed], left[origin] - placed
+        remaining, log_weight, left = (
+            remaining[origin],
+            log_weight[origin] - log_factorial[placed],
+            left[origin] - placed,
+        )
         remaining[:, group] -= placed
     return remaining, log_weight
 
@@ -241,7 +251,9 @@ class TrendTest(NamedTuple):
     p_value: float
 
 
-def cochran_armitage_trend(events: Sequence[int], patients: Sequence[int], scores: Sequence[float] | None = None) -> TrendTest:
+def cochran_armitage_trend(
+    events: Sequence[int], patients: Sequence[int], scores: Sequence[float] | None = None
+) -> TrendTest:
     """Cochran-Armitage test of a trend in proportions over ordered groups.
 
     Args:

@@ -41,12 +41,35 @@ class Conventions:
         return {"log-log": "log(-log)", "log": "log", "plain": "plain"}[self.survival_interval]
 
 
-PROTOCOL = Conventions("protocol", quantile_type=7, survival_interval="log-log", proportions="fisher", rank_correction=False, incidence_variance="infinitesimal_jackknife",
-                       ties="efron")
+PROTOCOL = Conventions(
+    "protocol",
+    quantile_type=7,
+    survival_interval="log-log",
+    proportions="fisher",
+    rank_correction=False,
+    incidence_variance="infinitesimal_jackknife",
+    ties="efron",
+)
 # R 4: quantile(), survfit(), chisq.test(), wilcox.test(), coxph().
-R = Conventions("r", quantile_type=7, survival_interval="log", proportions="yates", rank_correction=True, incidence_variance="infinitesimal_jackknife", ties="efron")
+R = Conventions(
+    "r",
+    quantile_type=7,
+    survival_interval="log",
+    proportions="yates",
+    rank_correction=True,
+    incidence_variance="infinitesimal_jackknife",
+    ties="efron",
+)
 # SAS 9.4: PROC MEANS, LIFETEST, FREQ, NPAR1WAY, PHREG.
-SAS = Conventions("sas", quantile_type=2, survival_interval="log-log", proportions="chi-squared", rank_correction=True, incidence_variance="aalen", ties="breslow")
+SAS = Conventions(
+    "sas",
+    quantile_type=2,
+    survival_interval="log-log",
+    proportions="chi-squared",
+    rank_correction=True,
+    incidence_variance="aalen",
+    ties="breslow",
+)
 
 CONVENTIONS = {conventions.name: conventions for conventions in (PROTOCOL, R, SAS)}
 

@@ -27,7 +27,9 @@ def check_level(level: float) -> None:
         raise ValueError(f"a confidence level lies between 0 and 1 (0.95 for 95 %), found {level}")
 
 
-def two_groups(events_1: int, patients_1: int, events_0: int, patients_0: int, level: float = 0.95) -> tuple[int, int, int, int] | None:
+def two_groups(
+    events_1: int, patients_1: int, events_0: int, patients_0: int, level: float = 0.95
+) -> tuple[int, int, int, int] | None:
     """The counts, checked; None when a group has no patients."""
     counts = *whole_counts(events_1, patients_1), *whole_counts(events_0, patients_0)
     check_level(level)
@@ -62,7 +64,11 @@ def score_quantile(patients: int, level: float) -> float:
 
 
 def ratio_limits(
-    statistic: Callable[[float], float], critical: float, counts: tuple[int, int, int, int], has_lower: bool, has_upper: bool
+    statistic: Callable[[float], float],
+    critical: float,
+    counts: tuple[int, int, int, int],
+    has_lower: bool,
+    has_upper: bool,
 ) -> tuple[float, float]:
     """Where a statistic that falls as the log ratio rises is ``critical`` and ``-critical``; 0 and infinite where it never is."""
     events_1, patients_1, events_0, patients_0 = counts

@@ -27,11 +27,11 @@ EMPTY_ARM = "an arm without events: the estimate does not exist (monotone likeli
 MONOTONE = "the estimate does not exist (monotone likelihood)"
 NOT_CONVERGED = "no finite estimate found (monotone likelihood, or an extreme value)"
 
-_CONVERGED = 1e-14      # expected gain in log-likelihood before the last step: that step is then 1e-7 standard errors, the error after it far below
-_FLAT = 1e-9            # a likelihood that gains no more than this ...
-_MOVING = 0.05          # ... while the linear predictor still moves by this much has its maximum at infinity
-_SMALLEST = 1e-250      # hazards of a risk set that are still computed, against the largest of all rows
-_SINGULAR = 1e-10       # information left beside the other covariates, as a fraction
+_CONVERGED = 1e-14  # expected gain in log-likelihood before the last step: that step is then 1e-7 standard errors, the error after it far below
+_FLAT = 1e-9  # a likelihood that gains no more than this ...
+_MOVING = 0.05  # ... while the linear predictor still moves by this much has its maximum at infinity
+_SMALLEST = 1e-250  # hazards of a risk set that are still computed, against the largest of all rows
+_SINGULAR = 1e-10  # information left beside the other covariates, as a fraction
 
 
 class ChiSquared(NamedTuple):
@@ -110,10 +110,27 @@ class _Point(NamedTuple):
 class PartialLikelihood:
     """The partial likelihood of rows at risk in (start, time]; their covariates (covariates x rows) are standardised, and centred within strata."""
 
-    def __init__(self, covariates: np.ndarray, days: np.ndarray, event: np.ndarray, start: np.ndarray | None, time: np.ndarray,
-                 stratum: np.ndarray, weight: np.ndarray, ties: str) -> None:
+    def __init__(
+        self,
+        covariates: np.ndarray,
+        days: np.ndarray,
+        event: np.ndarray,
+        start: np.ndarray | None,
+        time: np.ndarray,
+        stratum: np.ndarray,
+        weight: np.ndarray,
+        ties: str,
+    ) -> None:
         # start and time are ranks; the days themselves only matter to g(time).
-        self.days, self.event, self.start, self.time, self.stratum, self.weight, self.ties = days, event, start, time, stratum, weight, ties
+        self.days, self.event, self.start, self.time, self.stratum, self.weight, self.ties = (
+            days,
+            event,
+            start,
+            time,
+            stratum,
+            weight,
+            ties,
+        )
         centre = np.array([np.bincount(stratum, column) for column in covariates]) / np.bincount(stratum)
         centred = covariates - centre[:, stratum]
         self.scale = np.sqrt((centred**2).mean(axis=1))
@@ -147,7 +164,9 @@ class PartialLikelihood:
             self.share = np.zeros(len(self.of_death))
             self.death_weight = weights[self.of_death]
         if ties == "exact":
-            self.tied = [_Tied(np.flatnonzero((first <= at) & (at < last)), int(deaths[at])) for at in np.flatnonzero(deaths > 1)]
+            self.tied = [
+                _Tied(np.flatnonzero((first <= at) & (at < last)), int(deaths[at])) for at in np.flatnonzero(deaths > 1)
+            ]
 
     def at(self, beta: np.ndarray) -> _Point | None:
         """The likelihood and its derivatives; None where it is too small to be computed."""
@@ -160,8 +179,12 @@ class PartialLikelihood:
         values = np.vstack([weighted, weighted * self.x])
         sums = self.risk_sets.at_event_times(values.T).T[:, self.of_death]
         if self.ties == "efron":
-            sums = sums - self.share * np.add.reduceat(values[:, self.events], self.first_event, axis=1)[:, self.of_death]
-        if not (sums[0] > _SMALLEST).all() or any(np.ptp(eta[tied.at_risk]) > -math.log(_SMALLEST) for tied in self.tied):
+            sums = (
+                sums - self.share * np.add.reduceat(values[:, self.events], self.first_event, axis=1)[:, self.of_death]
+            )
+        if not (sums[0] > _SMALLEST).all() or any(
+            np.ptp(eta[tied.at_risk]) > -math.log(_SMALLEST) for tied in self.tied
+        ):
             return None
         mean = sums[1:] / sums[0]
         rate = self.death_weight / sums[0]
@@ -186,7 +209,9 @@ class PartialLikelihood:
 
     def information(self, point: _Point, factor: np.ndarray | float = 1.0) -> np.ndarray:
         """Information of the coefficients, deaths multiplied by ``factor``."""
-        return (self.expected(point, factor * point.rate) * self.x) @ self.x.T - (factor * self.death_weight * point.mean) @ point.mean.T
+        return (self.expected(point, factor * point.rate) * self.x) @ self.x.T - (
+            factor * self.death_weight * point.mean
+        ) @ point.mean.T
 
     def score_residuals(self, point: _Point) -> np.ndarray:
         """Each row's weighted share of the score (covariates x rows)."""
@@ -194,7 +219,9 @@ class PartialLikelihood:
         deaths = self.by_time(np.ones(len(self.of_death)))
         for own, mean, x in zip(residual, point.mean, self.x, strict=True):
             own += self.expected(point, point.rate * mean)
-            own[self.events] += self.weight[self.events] * (x[self.events] - (self.by_time(mean) / deaths)[self.of_event])
+            own[self.events] += self.weight[self.events] * (
+                x[self.events] - (self.by_time(mean) / deaths)[self.of_event]
+            )
         return residual
 
     def gradient_of_log_determinant(self, point: _Point) -> np.ndarray:
@@ -203,8 +230,12 @@ class PartialLikelihood:
         quadratic = (self.x * (covariance @ self.x)).sum(axis=0)
         at_mean = np.array([self.expected(point, point.rate * mean) for mean in point.mean])
         of_mean = (point.mean * (covariance @ point.mean)).sum(axis=0)
-        return (self.x @ (self.expected(point, point.rate) * quadratic) - at_mean @ quadratic
-                - 2 * self.x @ (self.x * (covariance @ at_mean)).sum(axis=0) + 2 * point.mean @ (self.death_weight * of_mean))
+        return (
+            self.x @ (self.expected(point, point.rate) * quadratic)
+            - at_mean @ quadratic
+            - 2 * self.x @ (self.x * (covariance @ at_mean)).sum(axis=0)
+            + 2 * point.mean @ (self.death_weight * of_mean)
+        )
 
     def by_time(self, values: np.ndarray) -> np.ndarray:
         """Values of deaths summed over each event time."""
@@ -238,10 +269,16 @@ def _log_sum_of_subsets(eta: np.ndarray, x: np.ndarray, events: int) -> tuple[fl
     sums = x @ share
     gradient = (sums @ weight).real
     second = (((share * (1 - share)) @ weight).real * x) @ x.T + ((sums * weight) @ sums.T).real
-    return float(np.log(total / half) + np.log1p(size).sum() - events * shift), gradient + events * centre, second - np.outer(gradient, gradient)
+    return (
+        float(np.log(total / half) + np.log1p(size).sum() - events * shift),
+        gradient + events * centre,
+        second - np.outer(gradient, gradient),
+    )
 
 
-def _maximise(likelihood: PartialLikelihood, beta: np.ndarray, point: _Point, free: np.ndarray) -> tuple[np.ndarray, _Point, np.ndarray | None]:
+def _maximise(
+    likelihood: PartialLikelihood, beta: np.ndarray, point: _Point, free: np.ndarray
+) -> tuple[np.ndarray, _Point, np.ndarray | None]:
     """Newton's method over the free coefficients.
 
     Returns:
@@ -358,8 +395,16 @@ def _chi_squared(statistic: float, df: int) -> ChiSquared:
     return ChiSquared(statistic, df, float(chdtrc(df, statistic)))
 
 
-def read_likelihood(data: pd.DataFrame, covariates: list[str], time: str, event: str, start: str | None, strata: str | None,
-          weights: str | None, ties: str) -> tuple[PartialLikelihood | None, int]:
+def read_likelihood(
+    data: pd.DataFrame,
+    covariates: list[str],
+    time: str,
+    event: str,
+    start: str | None,
+    strata: str | None,
+    weights: str | None,
+    ties: str,
+) -> tuple[PartialLikelihood | None, int]:
     """The checked likelihood (None without an event) and the number of events."""
     if not covariates or len(set(covariates)) < len(covariates):
         raise ValueError("covariates must be given, each once")
@@ -385,13 +430,25 @@ def read_likelihood(data: pd.DataFrame, covariates: list[str], time: str, event:
     else:
         start_rank, time_rank = _time_ranks(start_days, time_days)
         if (start_rank >= time_rank).any():
-            raise ValueError(f"{int((start_rank >= time_rank).sum())} of {len(data)} intervals do not end after their start ({start}, {time})")
-    return PartialLikelihood(x, time_days, happened == 1, start_rank, time_rank, stratum, weight, ties), int(happened.sum())
+            raise ValueError(
+                f"{int((start_rank >= time_rank).sum())} of {len(data)} intervals do not end after their start ({start}, {time})"
+            )
+    return PartialLikelihood(x, time_days, happened == 1, start_rank, time_rank, stratum, weight, ties), int(
+        happened.sum()
+    )
 
 
 def cox_regression(
-    data: pd.DataFrame, covariates: list[str], *, time: str = "time_days", event: str = "event", start: str | None = None,
-    strata: str | None = None, weights: str | None = None, cluster: str | None = None, ties: str = "efron",
+    data: pd.DataFrame,
+    covariates: list[str],
+    *,
+    time: str = "time_days",
+    event: str = "event",
+    start: str | None = None,
+    strata: str | None = None,
+    weights: str | None = None,
+    cluster: str | None = None,
+    ties: str = "efron",
 ) -> CoxFit:
     """Cox's proportional hazards model.
 
@@ -431,7 +488,12 @@ def cox_regression(
     robust = bool(weights or cluster)
     patients = int(group.max(initial=-1)) + 1
     if likelihood is None:
-        table = _table(covariates, np.full(len(covariates), NAN), *[np.full((len(covariates),) * 2, NAN)] * 2, [NO_EVENT] * len(covariates))
+        table = _table(
+            covariates,
+            np.full(len(covariates), NAN),
+            *[np.full((len(covariates),) * 2, NAN)] * 2,
+            [NO_EVENT] * len(covariates),
+        )
         none = ChiSquared(NAN, 0, NAN)
         covariance = pd.DataFrame(NAN, index=covariates, columns=covariates)
         return CoxFit(table, patients, 0, 0.0, 0.0, none, none, none, covariance, ties)
@@ -473,16 +535,31 @@ def cox_regression(
         sandwich[chosen] = influence @ influence.T
     covariance = sandwich if robust else naive
     df = int(usable.sum())
-    score = null.score[usable] @ np.linalg.solve(null.information[np.ix_(usable, usable)], null.score[usable]) if df else NAN
-    wald = beta[free] @ np.linalg.lstsq(covariance[chosen], beta[free], rcond=1e-12)[0] if df and (free == usable).all() else NAN
+    score = (
+        null.score[usable] @ np.linalg.solve(null.information[np.ix_(usable, usable)], null.score[usable])
+        if df
+        else NAN
+    )
+    wald = (
+        beta[free] @ np.linalg.lstsq(covariance[chosen], beta[free], rcond=1e-12)[0]
+        if df and (free == usable).all()
+        else NAN
+    )
     coef = np.where(infinite != 0, np.copysign(np.inf, infinite), np.where(free, beta / scale, NAN))
     per_unit = np.outer(scale, scale)
     return CoxFit(
         table=_table(covariates, coef, naive / per_unit, sandwich / per_unit, reasons),
-        patients=patients, events=events, log_likelihood_null=null.log_likelihood, log_likelihood=point.log_likelihood,
-        likelihood_ratio=_chi_squared(2 * (point.log_likelihood - null.log_likelihood), df), score=_chi_squared(score, df),
-        wald=_chi_squared(wald, df), covariance=pd.DataFrame(covariance / per_unit, index=covariates, columns=covariates), ties=ties,
-        _likelihood=likelihood, _beta=beta,
+        patients=patients,
+        events=events,
+        log_likelihood_null=null.log_likelihood,
+        log_likelihood=point.log_likelihood,
+        likelihood_ratio=_chi_squared(2 * (point.log_likelihood - null.log_likelihood), df),
+        score=_chi_squared(score, df),
+        wald=_chi_squared(wald, df),
+        covariance=pd.DataFrame(covariance / per_unit, index=covariates, columns=covariates),
+        ties=ties,
+        _likelihood=likelihood,
+        _beta=beta,
     )
 
 
@@ -491,7 +568,9 @@ def _empty_arm(values: pd.Series, event: np.ndarray) -> bool:
     return values.nunique() == 2 and values[event].nunique() == 1
 
 
-def _table(covariates: list[str], coef: np.ndarray, naive: np.ndarray, sandwich: np.ndarray, reasons: list[str | None]) -> pd.DataFrame:
+def _table(
+    covariates: list[str], coef: np.ndarray, naive: np.ndarray, sandwich: np.ndarray, reasons: list[str | None]
+) -> pd.DataFrame:
     from scipy.special import ndtr, ndtri
 
     naive_error, robust_error = np.sqrt(np.diag(naive)), np.sqrt(np.diag(sandwich))
@@ -500,13 +579,22 @@ def _table(covariates: list[str], coef: np.ndarray, naive: np.ndarray, sandwich:
     half_width = float(ndtri(0.975)) * error
     with np.errstate(over="ignore"):
         ratios = {"hazard_ratio": np.exp(coef), "lower": np.exp(coef - half_width), "upper": np.exp(coef + half_width)}
-    return pd.DataFrame({
-        "term": covariates, "coef": coef, "standard_error": naive_error, "robust_standard_error": robust_error, **ratios,
-        "p_value": 2 * ndtr(-np.abs(z)), "reason": pd.Series(reasons, dtype=object),
-    })
+    return pd.DataFrame(
+        {
+            "term": covariates,
+            "coef": coef,
+            "standard_error": naive_error,
+            "robust_standard_error": robust_error,
+            **ratios,
+            "p_value": 2 * ndtr(-np.abs(z)),
+            "reason": pd.Series(reasons, dtype=object),
+        }
+    )
 
 
-def _sums_before(prefix: np.ndarray, rank: np.ndarray, point_rank: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sums_before(
+    prefix: np.ndarray, rank: np.ndarray, point_rank: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight of those among the first ``prefix`` points whose rank is below, and equal to, ``rank``.
 
     Points are sorted within blocks of 1, 2, 4, ...; a prefix is one block of each size that its binary digits name.
@@ -519,8 +607,10 @@ def _sums_before(prefix: np.ndarray, rank: np.ndarray, point_rank: np.ndarray, w
         key, total = key[order], np.concatenate([[0.0], np.cumsum(weight[order])])
         has = np.flatnonzero((prefix >> level) & 1)
         base = ((prefix[has] >> level) - 1) * ranks
-        start, low, high = (np.searchsorted(key, value, side) for value, side in (
-            (base, "left"), (base + rank[has], "left"), (base + rank[has], "right")))
+        start, low, high = (
+            np.searchsorted(key, value, side)
+            for value, side in ((base, "left"), (base + rank[has], "left"), (base + rank[has], "right"))
+        )
         below[has] += total[low] - total[start]
         equal[has] += total[high] - total[low]
     return below, equal
@@ -573,7 +663,9 @@ def proportional_hazards_test(fit: CoxFit, transform: str = "km") -> pd.DataFram
     tests = dict.fromkeys([*terms, "GLOBAL"], ChiSquared(NAN, 0, NAN))
     if fit._likelihood is not None:
         estimated = np.flatnonzero(np.isfinite(fit.table["coef"]))
-        tests |= _proportional_hazards(fit._likelihood, fit._beta, estimated, terms, _transformed(fit._likelihood, transform))
+        tests |= _proportional_hazards(
+            fit._likelihood, fit._beta, estimated, terms, _transformed(fit._likelihood, transform)
+        )
     return pd.DataFrame([{"term": term, **test._asdict()} for term, test in tests.items()])
 
 
@@ -604,13 +696,18 @@ def _transformed(likelihood: PartialLikelihood, transform: str) -> np.ndarray:
 
 
 def _proportional_hazards(
-    likelihood: PartialLikelihood, beta: np.ndarray, estimated: np.ndarray, terms: list[str], g: np.ndarray,
+    likelihood: PartialLikelihood, beta: np.ndarray, estimated: np.ndarray, terms: list[str], g: np.ndarray
 ) -> dict[str, ChiSquared]:
     point = likelihood.at(beta)
     chosen = np.ix_(estimated, estimated)
-    plain, cross, square = (likelihood.information(point, factor)[chosen] for factor in (1.0, g[likelihood.of_death], g[likelihood.of_death] ** 2))
+    plain, cross, square = (
+        likelihood.information(point, factor)[chosen]
+        for factor in (1.0, g[likelihood.of_death], g[likelihood.of_death] ** 2)
+    )
     event_weight = likelihood.weight[likelihood.events] * g[likelihood.of_event]
-    score = likelihood.x[:, likelihood.events] @ event_weight - point.mean @ (likelihood.death_weight * g[likelihood.of_death])
+    score = likelihood.x[:, likelihood.events] @ event_weight - point.mean @ (
+        likelihood.death_weight * g[likelihood.of_death]
+    )
     score = score[estimated]
     if not len(estimated):
         return {}
@@ -619,78 +716,8 @@ def _proportional_hazards(
     own = np.diag(left)
     known = own > 1e-12 * np.maximum(np.diag(square), np.diag(plain) * np.abs(g).max() ** 2)
     tests = {
-        terms[j]: _chi_squared(score[i] ** 2 / own[i], 1) if known[i] else ChiSquared(NAN, 1, NAN) for i, j in enumerate(estimated)
+        terms[j]: _chi_squared(score[i] ** 2 / own[i], 1) if known[i] else ChiSquared(NAN, 1, NAN)
+        for i, j in enumerate(estimated)
     }
     whole = score @ np.linalg.solve(left, score) if known.all() else NAN
     return {**tests, "GLOBAL": _chi_squared(whole, len(estimated))}
-
-
-def _first_exposure(courses: pd.DataFrame, time: str, event: str, start_day: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Days of follow-up, events and days of first exposure (inf: never), checked."""
-    time_days, happened = numeric_column(courses, time, "time"), numeric_column(courses, event, "event") == 1
-    if (time_days < 0).any():
-        raise ValueError(f"time {time} must not be negative")
-    first_day = pd.to_numeric(courses[start_day]).to_numpy(dtype=float, na_value=NAN)
-    return time_days, happened, np.where(np.isnan(first_day), np.inf, first_day)
-
-
-def expand_time_dependent(
-    courses: pd.DataFrame, *, start_day: str, time: str = "time_days", event: str = "event", exposure: str = "exposed",
-    start: str = "interval_start_days",
-) -> pd.DataFrame:
-    """Intervals of patients whose exposure begins during follow-up: unexposed until then, exposed from then on.
-
-    Time is in whole days, and a day's first dose comes before its events: intervals meet half a day before the first dose, so that an event
-    on that day counts as exposed. Follow-up begins half a day before day 0, so that events on day 0 have somebody at risk; who is exposed
-    on day 0 (or before) is so throughout. A first dose after the end of follow-up never counts.
-
-    Args:
-        courses: one row per patient.
-        start_day: column of the day of the first dose; NaN: never.
-        time, event: columns of days to event or censoring (>= 0) and of whether it was the event.
-        exposure, start: names of the new columns.
-
-    Returns:
-        One or two rows per patient, in order: the columns of ``courses``, ``time`` now the end of the interval, ``event`` (bool) true in the
-        patient's last one only, and ``exposure`` (0 or 1) and ``start`` (days).
-
-    Raises:
-        ValueError: a missing or negative time, or a missing event.
-    """
-    time_days, happened, first_day = _first_exposure(courses, time, event, start_day)
-    split = (first_day > 0) & (first_day <= time_days)
-    before = courses[split].assign(**{start: -0.5, time: first_day[split] - 0.5, event: False, exposure: 0})
-    after = courses.assign(**{
-        start: np.where(split, first_day - 0.5, -0.5), time: time_days, event: happened, exposure: (first_day <= time_days).astype(int),
-    })
-    order = np.argsort(np.concatenate([np.flatnonzero(split), np.arange(len(courses))]), kind="stable")
-    return pd.concat([before, after]).iloc[order].reset_index(drop=True)
-
-
-def landmark(
-    courses: pd.DataFrame, *, day: float, start_day: str, time: str = "time_days", event: str = "event", exposure: str = "exposed",
-) -> pd.DataFrame:
-    """Patients still observed at a landmark day, grouped by what they had received by then, followed from there.
-
-    Who has the event, or is last seen, on the landmark day itself is still observed: they are kept, with 0 days of follow-up, and their
-    events count. A first dose on the landmark day counts as exposed, a later one does not.
-
-    Args:
-        courses: one row per patient.
-        day: the landmark, in days from day 0.
-        start_day, time, event: as ``expand_time_dependent``.
-        exposure: name of the new column.
-
-    Returns:
-        The rows of patients with ``time`` >= ``day``, ``time`` counted from the landmark, with ``exposure`` (0 or 1).
-
-    Raises:
-        ValueError: a missing or negative time, or a missing event.
-
-    Source:
-        Anderson, Cain and Gelber, J Clin Oncol 1983;1:710.
-    """
-    time_days, happened, first_day = _first_exposure(courses, time, event, start_day)
-    observed = time_days >= day
-    followed = courses.assign(**{time: time_days - day, event: happened, exposure: (first_day <= day).astype(int)})
-    return followed[observed].reset_index(drop=True)

@@ -36,7 +36,17 @@ NOBODY_STARTED = "not estimable: nobody still followed at the end of the grace p
 NO_DEATH = "not estimable: nobody died who kept to not starting"
 NO_BOOTSTRAP = "no limits: no bootstrap"
 NOBODY_LEFT = "not estimable: nobody who kept to the strategy was followed to the horizon"
-STRATEGY_COLUMNS = ["strategy", "clones", "censored", "deaths", "survival", "effective_patients", "largest_weight", "weight_limit", "reason"]
+STRATEGY_COLUMNS = [
+    "strategy",
+    "clones",
+    "censored",
+    "deaths",
+    "survival",
+    "effective_patients",
+    "largest_weight",
+    "weight_limit",
+    "reason",
+]
 EFFECT_COLUMNS = ["effect", "estimate", "lower", "upper", "reason"]
 
 
@@ -131,7 +141,13 @@ def clone_censor(courses: pd.DataFrame, *, grace_days: int = 3, horizon_days: in
     parts = []
     for strategy, (censored, last_day) in _left(checked, grace_days).items():
         time = np.where(censored, last_day + (strategy == NO_START), checked.time)
-        clones = courses.assign(time_days=time, event=checked.event & ~censored, strategy=strategy, censored=censored, last_day_at_risk=last_day)
+        clones = courses.assign(
+            time_days=time,
+            event=checked.event & ~censored,
+            strategy=strategy,
+            censored=censored,
+            last_day_at_risk=last_day,
+        )
         parts.append(clones)
     return pd.concat(parts, ignore_index=True)
 
@@ -164,7 +180,11 @@ def _fit_starting(covariates: np.ndarray, chances: np.ndarray, starts: np.ndarra
     constants, coefficients = np.full(len(total), -np.inf), np.zeros(covariates.shape[1])
     if not fitted.any():
         return _Starting(constants, coefficients)
-    chances, starts, periods = chances[:, fitted] * patients[:, None], starts[:, fitted] * patients[:, None], int(fitted.sum())
+    chances, starts, periods = (
+        chances[:, fitted] * patients[:, None],
+        starts[:, fitted] * patients[:, None],
+        int(fitted.sum()),
+    )
     share = starts.sum(axis=0) / chances.sum(axis=0)
     parameters = np.concatenate([np.log(share / (1 - share)), coefficients])
     step = np.full(len(parameters), np.inf)
@@ -174,7 +194,10 @@ def _fit_starting(covariates: np.ndarray, chances: np.ndarray, starts: np.ndarra
         gradient = np.concatenate([residual.sum(axis=0), covariates.T @ residual.sum(axis=1)])
         cross = covariates.T @ information
         hessian = np.block(
-            [[np.diag(information.sum(axis=0)), cross.T], [cross, (covariates * information.sum(axis=1)[:, None]).T @ covariates]]
+            [
+                [np.diag(information.sum(axis=0)), cross.T],
+                [cross, (covariates * information.sum(axis=1)[:, None]).T @ covariates],
+            ]
         )
         # Least squares: redundant covariates change nothing, as in R.
         step = np.linalg.lstsq(hessian, gradient, rcond=1e-11)[0]
@@ -182,7 +205,9 @@ def _fit_starting(covariates: np.ndarray, chances: np.ndarray, starts: np.ndarra
         if np.abs(step).max() < 1e-9:
             break
     # Separation sends probabilities to 0 or 1 and the steps on without end; only then is the exact answer worth its time.
-    if (np.abs(step).max() >= 1e-9 or (information[chances > 0] < 1e-7 * chances[chances > 0]).any()) and _separated(covariates, chances, starts):
+    if (np.abs(step).max() >= 1e-9 or (information[chances > 0] < 1e-7 * chances[chances > 0]).any()) and _separated(
+        covariates, chances, starts
+    ):
         raise NotEstimable(SEPARATED)
     constants[fitted] = parameters[:periods]
     return _Starting(constants, parameters[periods:])
@@ -202,11 +227,22 @@ def _inverse_logit(value: np.ndarray) -> np.ndarray:
 class _Emulation:
     """The parts of an emulation that stay the same when patients are drawn again."""
 
-    def __init__(self, courses: _Courses, covariates: np.ndarray, grace_days: int, horizon_days: int, truncate_percentile: float | None):
+    def __init__(
+        self,
+        courses: _Courses,
+        covariates: np.ndarray,
+        grace_days: int,
+        horizon_days: int,
+        truncate_percentile: float | None,
+    ):
         self.courses, self.covariates = courses, standardised(covariates)
         self.grace_days, self.horizon_days, self.truncate_percentile = grace_days, horizon_days, truncate_percentile
         self.left = _left(courses, grace_days)
-        ends = [*range(grace_days + 1), *(day for day in LATE_BANDS_DAYS if grace_days < day < horizon_days), horizon_days]
+        ends = [
+            *range(grace_days + 1),
+            *(day for day in LATE_BANDS_DAYS if grace_days < day < horizon_days),
+            horizon_days,
+        ]
         #: 1 where a day (row) lies in a period (column).
         self.period_of_day = np.eye(len(ends))[np.searchsorted(ends, np.arange(horizon_days + 1))]
         last_chance = np.minimum(courses.time, courses.start).astype(int)
@@ -216,7 +252,9 @@ class _Emulation:
         self.started = courses.start <= grace_days
         self.death_days = np.unique(courses.time[courses.event])
 
-    def weights(self, patients: np.ndarray, days: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
+    def weights(
+        self, patients: np.ndarray, days: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
         """Weights of the clones (patients x days; 0 when not at risk), where they were truncated, and each clone's last weight.
 
         Raises:
@@ -226,7 +264,11 @@ class _Emulation:
         model = _fit_starting(self.covariates, followed, followed * self.started[:, None], patients)
         # Everybody followed had started (or nobody): nobody is weighted for anybody.
         constant = model.constants[0] if np.isfinite(model.constants[0]) else np.inf
-        last = {START: np.where(self.followed, np.exp(np.logaddexp(0, -constant - self.covariates @ model.coefficients)), 1.0)}
+        last = {
+            START: np.where(
+                self.followed, np.exp(np.logaddexp(0, -constant - self.covariates @ model.coefficients)), 1.0
+            )
+        }
         by_day = {START: np.where(days > self.grace_days, last[START][:, None], 1.0)}
 
         model = _fit_starting(self.covariates, self.chances, self.starts, patients)
@@ -254,7 +296,9 @@ class _Emulation:
         for strategy, weight in weights.items():
             at_risk = patients @ weight
             deaths = np.bincount(column, weights=patients[died] * weight[died, column], minlength=len(self.death_days))
-            curves[strategy] = np.cumprod(np.where(deaths < at_risk * (1 - 1e-12), 1 - deaths / np.where(at_risk > 0, at_risk, 1), at_risk <= 0))
+            curves[strategy] = np.cumprod(
+                np.where(deaths < at_risk * (1 - 1e-12), 1 - deaths / np.where(at_risk > 0, at_risk, 1), at_risk <= 0)
+            )
         return curves
 
     def survival(self, curves: dict[str, np.ndarray], patients: np.ndarray) -> dict[str, tuple[float, str | None]]:
@@ -263,7 +307,11 @@ class _Emulation:
         for strategy, (_, last_day) in self.left.items():
             value = float(curves[strategy][-1]) if len(curves[strategy]) else 1.0
             reason = None
-            if strategy == START and (patients * self.followed).any() and not (patients * (self.followed & self.started)).any():
+            if (
+                strategy == START
+                and (patients * self.followed).any()
+                and not (patients * (self.followed & self.started)).any()
+            ):
                 reason = NOBODY_STARTED
             elif value > 0 and not (patients * (last_day >= self.horizon_days)).any():
                 reason = NOBODY_LEFT
@@ -272,7 +320,12 @@ class _Emulation:
 
 
 def censoring_weights(
-    courses: pd.DataFrame, covariates: list[str], *, grace_days: int = 3, horizon_days: int = 90, truncate_percentile: float | None = None
+    courses: pd.DataFrame,
+    covariates: list[str],
+    *,
+    grace_days: int = 3,
+    horizon_days: int = 90,
+    truncate_percentile: float | None = None,
 ) -> pd.DataFrame:
     """Inverse probability of having kept to the strategy so far, of every clone on every day on which it is at risk.
 
@@ -309,7 +362,9 @@ def censoring_weights(
     return pd.concat(parts, ignore_index=True)
 
 
-def _emulation(courses: pd.DataFrame, covariates: list[str], grace_days: int, horizon_days: int, truncate_percentile: float | None) -> _Emulation:
+def _emulation(
+    courses: pd.DataFrame, covariates: list[str], grace_days: int, horizon_days: int, truncate_percentile: float | None
+) -> _Emulation:
     if truncate_percentile is not None and not 50 <= truncate_percentile <= 100:
         raise ValueError(f"truncate_percentile must lie between 50 and 100, found {truncate_percentile}")
     checked = _checked(courses, grace_days, horizon_days)
@@ -371,15 +426,36 @@ def emulated_trial(
         kept = last[strategy][~censored]
         deaths = int((emulation.courses.event & ~censored).sum())
         largest = kept.max() if len(kept) else NAN
-        rows.append((strategy, len(courses), int(censored.sum()), deaths, value, effective_sample_size(kept), largest, limits[strategy], reason))
+        rows.append(
+            (
+                strategy,
+                len(courses),
+                int(censored.sum()),
+                deaths,
+                value,
+                effective_sample_size(kept),
+                largest,
+                limits[strategy],
+                reason,
+            )
+        )
         steps = np.concatenate([[1.0], curves[strategy]])[np.searchsorted(emulation.death_days, days, side="right")]
         steps = np.where((days > last_day.max()) & (steps > 0), NAN, steps)
         at_risk = (last_day[:, None] >= days).sum(axis=0)
-        by_day = {"strategy": strategy, "day": days, "at_risk": at_risk, "weight_at_risk": weights[strategy].sum(axis=0), "survival": steps}
+        by_day = {
+            "strategy": strategy,
+            "day": days,
+            "at_risk": at_risk,
+            "weight_at_risk": weights[strategy].sum(axis=0),
+            "survival": steps,
+        }
         curve.append(pd.DataFrame(by_day))
 
     samples, failed = _bootstrap(emulation, replicates, seed) if replicates else (np.empty((0, 2)), 0)
-    effects = [*_survival_effects(survival, samples, replicates), ("hazard_ratio", *_hazard_ratio(emulation, at_deaths, survival, ties))]
+    effects = [
+        *_survival_effects(survival, samples, replicates),
+        ("hazard_ratio", *_hazard_ratio(emulation, at_deaths, survival, ties)),
+    ]
     return EmulatedTrial(
         strategies=pd.DataFrame(rows, columns=STRATEGY_COLUMNS),
         effects=pd.DataFrame(effects, columns=EFFECT_COLUMNS),
@@ -393,11 +469,14 @@ def _without_weights(emulation: _Emulation, reason: str) -> EmulatedTrial:
     """The result when the weights cannot be estimated."""
     clones, event = len(emulation.courses.time), emulation.courses.event
     rows = [
-        (strategy, clones, int(censored.sum()), int((event & ~censored).sum()), *[NAN] * 4, reason) for strategy, (censored, _) in emulation.left.items()
+        (strategy, clones, int(censored.sum()), int((event & ~censored).sum()), *[NAN] * 4, reason)
+        for strategy, (censored, _) in emulation.left.items()
     ]
     effects = [(effect, NAN, NAN, NAN, reason) for effect in ("survival_difference", "risk_ratio", "hazard_ratio")]
     curve = pd.DataFrame(columns=["strategy", "day", "at_risk", "weight_at_risk", "survival"])
-    return EmulatedTrial(pd.DataFrame(rows, columns=STRATEGY_COLUMNS), pd.DataFrame(effects, columns=EFFECT_COLUMNS), curve, 0, 0)
+    return EmulatedTrial(
+        pd.DataFrame(rows, columns=STRATEGY_COLUMNS), pd.DataFrame(effects, columns=EFFECT_COLUMNS), curve, 0, 0
+    )
 
 
 def _risk_ratio(survival_1: float, survival_0: float) -> float:
@@ -419,11 +498,15 @@ def _bootstrap(emulation: _Emulation, replicates: int, seed: int) -> tuple[np.nd
             continue  # counted as failed
         survival = emulation.survival(emulation.curves(weights, drawn), drawn)
         if not any(reason for _, reason in survival.values()):
-            found.append((survival[START][0] - survival[NO_START][0], _risk_ratio(survival[START][0], survival[NO_START][0])))
+            found.append(
+                (survival[START][0] - survival[NO_START][0], _risk_ratio(survival[START][0], survival[NO_START][0]))
+            )
     return np.array(found).reshape(-1, 2), replicates - len(found)
 
 
-def _survival_effects(survival: dict[str, tuple[float, str | None]], samples: np.ndarray, replicates: int) -> list[tuple]:
+def _survival_effects(
+    survival: dict[str, tuple[float, str | None]], samples: np.ndarray, replicates: int
+) -> list[tuple]:
     (survival_1, reason_1), (survival_0, reason_0) = survival[START], survival[NO_START]
     reason = reason_1 or reason_0
     if reason:
@@ -444,7 +527,9 @@ def _survival_effects(survival: dict[str, tuple[float, str | None]], samples: np
     return rows
 
 
-def _hazard_ratio(emulation: _Emulation, at_deaths: dict[str, np.ndarray], survival: dict[str, tuple[float, str | None]], ties: str) -> tuple:
+def _hazard_ratio(
+    emulation: _Emulation, at_deaths: dict[str, np.ndarray], survival: dict[str, tuple[float, str | None]], ties: str
+) -> tuple:
     """(hazard ratio, lower, upper, reason) of the weighted Cox regression."""
     from capla_etl.stats.cox import cox_regression
 
@@ -463,10 +548,20 @@ def _hazard_ratio(emulation: _Emulation, at_deaths: dict[str, np.ndarray], survi
         first = np.concatenate([[True], (np.diff(patient) != 0) | (np.diff(value) != 0)])[: len(patient)]
         last = np.concatenate([first[1:], [True]])[: len(patient)]
         patient, end = patient[last], days[column[last]]
-        parts.append(pd.DataFrame({
-            "patient": patient, "started": float(strategy == START), "start": before[column[first]], "time_days": end,
-            "event": emulation.courses.event[patient] & (emulation.courses.time[patient] + 1 == end), "weight": value[first],
-        }))
-    fit = cox_regression(pd.concat(parts, ignore_index=True), ["started"], start="start", weights="weight", cluster="patient", ties=ties)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "patient": patient,
+                    "started": float(strategy == START),
+                    "start": before[column[first]],
+                    "time_days": end,
+                    "event": emulation.courses.event[patient] & (emulation.courses.time[patient] + 1 == end),
+                    "weight": value[first],
+                }
+            )
+        )
+    fit = cox_regression(
+        pd.concat(parts, ignore_index=True), ["started"], start="start", weights="weight", cluster="patient", ties=ties
+    )
     row = fit.table.iloc[0]
     return float(row["hazard_ratio"]), float(row["lower"]), float(row["upper"]), row["reason"]

@@ -63,7 +63,10 @@ def _maximise(at: _Objective, beta: np.ndarray, free: np.ndarray) -> tuple[np.nd
             if candidate is not None and candidate.value >= point.value - rounding:
                 beta, point = moved, candidate
                 break
-        if gain < 1e-16 and point.score[free] @ np.linalg.solve(point.information[np.ix_(free, free)], point.score[free]) >= gain:
+        if (
+            gain < 1e-16
+            and point.score[free] @ np.linalg.solve(point.information[np.ix_(free, free)], point.score[free]) >= gain
+        ):
             return beta, point  # rounding: it gets no better
     return None
 
@@ -90,7 +93,9 @@ def _along_the_profile(beta: np.ndarray, j: int, value: float, covariance: np.nd
     return moved
 
 
-def _profile_limit(at: _Objective, beta: np.ndarray, best: float, j: int, covariance: np.ndarray, direction: int) -> float:
+def _profile_limit(
+    at: _Objective, beta: np.ndarray, best: float, j: int, covariance: np.ndarray, direction: int
+) -> float:
     """Where the profile of the likelihood in coefficient ``j`` has fallen by half the 95 % quantile of chi-squared; NaN where it is not found.
 
     Newton's method on the signed root of twice the fall, which is nearly a straight line, kept within what is known to lie on either side.
@@ -116,7 +121,9 @@ def _profile_limit(at: _Objective, beta: np.ndarray, best: float, j: int, covari
             # A profile that is nearly a parabola has one ridge: that costs no search for another.
             if abs(abs(value - peak[j]) / (target * error) - 1) < _PARABOLIC:
                 return float(value + direction * move)
-            higher = _higher(at, [_along_the_profile(peak, j, value, covariance), np.where(free, peak, value)], free, point.value)
+            higher = _higher(
+                at, [_along_the_profile(peak, j, value, covariance), np.where(free, peak, value)], free, point.value
+            )
             if higher is None:
                 return float(value + direction * move)
             # In small samples the profile can have a second, higher ridge: on along that one.
@@ -147,7 +154,9 @@ def _table(terms: list[str], reasons: list[str | None], effect: str) -> pd.DataF
     return pd.DataFrame({"term": terms, **numbers, "reason": pd.Series(reasons, dtype=object)})
 
 
-def _fill(table: pd.DataFrame, at: _Objective, scale: np.ndarray, profile_of: list[str] | None) -> tuple[np.ndarray, _Point] | None:
+def _fill(
+    table: pd.DataFrame, at: _Objective, scale: np.ndarray, profile_of: list[str] | None
+) -> tuple[np.ndarray, _Point] | None:
     """Fits the terms without a reason and writes them into the table; ``scale`` is what their covariates were divided by.
 
     Returns:
@@ -174,7 +183,9 @@ def _fill(table: pd.DataFrame, at: _Objective, scale: np.ndarray, profile_of: li
             table.loc[row, "reason"] = NO_TEST
         else:
             table.loc[row, "p_value"] = float(chdtrc(1, max(2 * (point.value - without[1].value), 0.0)))
-        limits = np.array([_profile_limit(at, beta, point.value, j, covariance, direction) / scale[j] for direction in (-1, 1)])
+        limits = np.array(
+            [_profile_limit(at, beta, point.value, j, covariance, direction) / scale[j] for direction in (-1, 1)]
+        )
         table.loc[row, ["lower", "upper"]] = np.exp(np.minimum(limits, 700))
         if np.isnan(limits).any():
             table.loc[row, "reason"] = NO_LIMIT
@@ -209,7 +220,10 @@ def _design(data: pd.DataFrame, outcome: str, covariates: list[str]) -> _Design:
 def _identifiable_beside_intercept(x: np.ndarray) -> list[str | None]:
     reasons = identifiable(x @ x.T, float(x.shape[1]))
     constant = np.ptp(x, axis=1) == 0
-    return [reasons[0], *[NO_VARIATION if one else reason for one, reason in zip(constant[1:], reasons[1:], strict=True)]]
+    return [
+        reasons[0],
+        *[NO_VARIATION if one else reason for one, reason in zip(constant[1:], reasons[1:], strict=True)],
+    ]
 
 
 def _logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float) -> _Objective:
@@ -230,12 +244,16 @@ def _logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float) 
         value = weight @ (y * eta - np.logaddexp(0, eta)) + penalty * log_determinant
         score = x @ (weight * (y - mean) + 2 * penalty * leverage * (0.5 - mean))
         # The extra patients that the penalty stands for count in the errors, as in logistf; they have the weight of the leverage.
-        return _Point(float(value), score, information, information + 2 * penalty * (x * (leverage * mean * (1 - mean))) @ x.T)
+        return _Point(
+            float(value), score, information, information + 2 * penalty * (x * (leverage * mean * (1 - mean))) @ x.T
+        )
 
     return at
 
 
-def firth_logistic(data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None) -> pd.DataFrame:
+def firth_logistic(
+    data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None
+) -> pd.DataFrame:
     """Logistic regression with Firth's penalty: finite where an arm has no events.
 
     Its intercept is biased towards one half: for risks use ``flac_logistic``.
@@ -268,7 +286,9 @@ def firth_logistic(data: pd.DataFrame, outcome: str, covariates: list[str], prof
     return table
 
 
-def flac_logistic(data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None) -> pd.DataFrame:
+def flac_logistic(
+    data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None
+) -> pd.DataFrame:
     """Firth's logistic regression with an added covariate (FLAC): its mean predicted risk is the observed one.
 
     Firth's penalty is the likelihood of extra patients, half of each kind, weighted by leverage. They are added to the data with an
@@ -310,7 +330,10 @@ def _flac(design: _Design, terms: list[str], profile_of: list[str] | None) -> tu
     added = np.repeat([0.0, 1.0, 1.0], len(y))
     augmented = _table([*terms, "added"], [*design.reasons, None], "odds_ratio")
     objective = _logistic(
-        np.vstack([np.tile(x, 3), added]), np.concatenate([y, y, 1 - y]), np.concatenate([np.ones(len(y)), half_leverage, half_leverage]), 0.0,
+        np.vstack([np.tile(x, 3), added]),
+        np.concatenate([y, y, 1 - y]),
+        np.concatenate([np.ones(len(y)), half_leverage, half_leverage]),
+        0.0,
     )
     wanted = terms if profile_of is None else profile_of
     fit = _fill(augmented, objective, np.append(design.scale[kept], 1.0), wanted)
@@ -357,8 +380,15 @@ def standardised_risks(data: pd.DataFrame, outcome: str, exposure: str, covariat
 
 
 def firth_cox(
-    data: pd.DataFrame, covariates: list[str], *, time: str = "time_days", event: str = "event", start: str | None = None,
-    strata: str | None = None, ties: str = "breslow", profile_of: list[str] | None = None,
+    data: pd.DataFrame,
+    covariates: list[str],
+    *,
+    time: str = "time_days",
+    event: str = "event",
+    start: str | None = None,
+    strata: str | None = None,
+    ties: str = "breslow",
+    profile_of: list[str] | None = None,
 ) -> pd.DataFrame:
     """Cox regression with Firth's penalty: finite where an arm has no events.
 

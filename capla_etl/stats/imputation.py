@@ -31,7 +31,11 @@ class PooledEstimate(NamedTuple):
 
 
 def rubin(
-    estimates: Sequence[float], standard_errors: Sequence[float], *, complete_data_df: float = math.inf, level: float = 0.95
+    estimates: Sequence[float],
+    standard_errors: Sequence[float],
+    *,
+    complete_data_df: float = math.inf,
+    level: float = 0.95,
 ) -> PooledEstimate:
     """Pool the estimates of one quantity from the completed data sets.
 
@@ -77,12 +81,20 @@ def rubin(
     standard_error = math.sqrt(total)
     half_width = float(stdtrit(df, (1 + level) / 2)) * standard_error
     return PooledEstimate(
-        mean, standard_error, df, mean - half_width, mean + half_width, 2 * float(stdtr(df, -abs(mean) / standard_error)),
-        (increase + 2 / (df + 3)) / (increase + 1), increase,
+        mean,
+        standard_error,
+        df,
+        mean - half_width,
+        mean + half_width,
+        2 * float(stdtr(df, -abs(mean) / standard_error)),
+        (increase + 2 / (df + 3)) / (increase + 1),
+        increase,
     )
 
 
-def impute(data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed: int, iterations: int = 10) -> list[pd.DataFrame]:
+def impute(
+    data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed: int, iterations: int = 10
+) -> list[pd.DataFrame]:
     """Complete the missing values of covariates several times, each from a regression on all other columns (chained equations).
 
     Each missing value becomes that of one of the five patients with the nearest prediction (predictive mean matching): only values that
@@ -109,7 +121,11 @@ def impute(data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed
     """
     if imputations < 1 or iterations < 1:
         raise ValueError(f"at least one imputation and one iteration are needed, found {imputations} and {iterations}")
-    values = np.column_stack([_numbers(data[name]) for name in data.columns]) if len(data.columns) else np.empty((len(data), 0))
+    values = (
+        np.column_stack([_numbers(data[name]) for name in data.columns])
+        if len(data.columns)
+        else np.empty((len(data), 0))
+    )
     missing = np.isnan(values)
     positions = [data.columns.get_loc(name) for name in columns]
     for position, name in enumerate(data.columns):
@@ -128,8 +144,13 @@ def impute(data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed
         for _ in range(iterations if to_complete else 0):
             for position in to_complete:
                 predictors = np.delete(current, position, axis=1)
-                current[missing[:, position], position] = _matched(values[:, position], predictors, missing[:, position], generator)
-        filled = {name: current[:, position].astype(bool if _is_yes_no(data[name]) else float) for name, position in zip(columns, positions, strict=True)}
+                current[missing[:, position], position] = _matched(
+                    values[:, position], predictors, missing[:, position], generator
+                )
+        filled = {
+            name: current[:, position].astype(bool if _is_yes_no(data[name]) else float)
+            for name, position in zip(columns, positions, strict=True)
+        }
         completed.append(data.assign(**filled))
     return completed
 
@@ -149,7 +170,9 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return numbers
 
 
-def _matched(values: np.ndarray, predictors: np.ndarray, absent: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _matched(
+    values: np.ndarray, predictors: np.ndarray, absent: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
     """One draw for each missing value: a value of one of the patients whose prediction is nearest.
 
     Args:
@@ -158,7 +181,9 @@ def _matched(values: np.ndarray, predictors: np.ndarray, absent: np.ndarray, gen
         absent: whether the value is missing.
         generator: of the random numbers.
     """
-    present = generator.permutation(np.flatnonzero(~absent))  # so that among equal predictions the order of patients does not matter
+    present = generator.permutation(
+        np.flatnonzero(~absent)
+    )  # so that among equal predictions the order of patients does not matter
     varying = np.ptp(predictors[present], axis=0) > 0
     predictors = predictors[:, varying]
     scaled = (predictors - predictors[present].mean(axis=0)) / predictors[present].std(axis=0)

@@ -11,7 +11,15 @@ import math
 import numpy as np
 
 from capla_etl.stats.contingency import Conditional
-from capla_etl.stats.counts import INFINITE, NAN, normal_quantile, ratio_limits, root_on_log_scale, score_quantile, two_groups
+from capla_etl.stats.counts import (
+    INFINITE,
+    NAN,
+    normal_quantile,
+    ratio_limits,
+    root_on_log_scale,
+    score_quantile,
+    two_groups,
+)
 
 
 def _sample_odds_ratio(events_1: int, patients_1: int, events_0: int, patients_0: int) -> float:
@@ -53,7 +61,9 @@ def odds_ratio_wald(
     return odds_ratio, odds_ratio * math.exp(-half_width), odds_ratio * math.exp(half_width)
 
 
-def restricted_odds(odds_ratio: float, events: int, patients_1: int, patients_0: int) -> tuple[float, float, float, float]:
+def restricted_odds(
+    odds_ratio: float, events: int, patients_1: int, patients_0: int
+) -> tuple[float, float, float, float]:
     """Most likely risks of groups 1 and 0 among those with this odds ratio, given all ``events``; each followed by its complement, so that
     risks near 1 stay exact."""
 
@@ -103,7 +113,9 @@ def miettinen_nurminen_odds_ratio(
         return NAN, NAN, NAN
     events_1, patients_1, events_0, patients_0 = counts
     critical = score_quantile(patients_1 + patients_0, level)
-    limits = ratio_limits(lambda log_odds: _odds_score(math.exp(log_odds), *counts), critical, counts, *_odds_ratio_bounded(*counts))
+    limits = ratio_limits(
+        lambda log_odds: _odds_score(math.exp(log_odds), *counts), critical, counts, *_odds_ratio_bounded(*counts)
+    )
     return _sample_odds_ratio(*counts), *limits
 
 
@@ -169,7 +181,11 @@ def odds_ratio_conditional(
         estimate = INFINITE if conditional.observed else 0.0
     else:
         # As many events expected as observed.
-        estimate = math.exp(root_on_log_scale(lambda log_odds: events_1 - float(conditional.probabilities(log_odds) @ conditional.support), 0.0))
+        estimate = math.exp(
+            root_on_log_scale(
+                lambda log_odds: events_1 - float(conditional.probabilities(log_odds) @ conditional.support), 0.0
+            )
+        )
     return estimate, conditional.odds_ratio_at(tail, 1, upper=True), conditional.odds_ratio_at(tail, 1, upper=False)
 
 

@@ -11,7 +11,15 @@ import math
 from typing import NamedTuple
 
 from capla_etl.stats.contingency import fisher
-from capla_etl.stats.counts import NAN, check_level, normal_quantile, ratio_limits, score_quantile, two_groups, whole_counts
+from capla_etl.stats.counts import (
+    NAN,
+    check_level,
+    normal_quantile,
+    ratio_limits,
+    score_quantile,
+    two_groups,
+    whole_counts,
+)
 from capla_etl.stats.odds_ratios import miettinen_nurminen_odds_ratio
 
 
@@ -118,12 +126,21 @@ def newcombe_difference(
         return NAN, NAN, NAN
     events_1, patients_1, events_0, patients_0 = counts
     risk_1, risk_0 = events_1 / patients_1, events_0 / patients_0
-    (lower_1, upper_1), (lower_0, upper_0) = wilson(events_1, patients_1, level=level), wilson(events_0, patients_0, level=level)
+    (lower_1, upper_1), (lower_0, upper_0) = (
+        wilson(events_1, patients_1, level=level),
+        wilson(events_0, patients_0, level=level),
+    )
     difference = risk_1 - risk_0
-    return difference, difference - math.hypot(risk_1 - lower_1, upper_0 - risk_0), difference + math.hypot(upper_1 - risk_1, risk_0 - lower_0)
+    return (
+        difference,
+        difference - math.hypot(risk_1 - lower_1, upper_0 - risk_0),
+        difference + math.hypot(upper_1 - risk_1, risk_0 - lower_0),
+    )
 
 
-def _restricted_difference(difference: float, events_1: int, patients_1: int, events_0: int, patients_0: int) -> tuple[float, float]:
+def _restricted_difference(
+    difference: float, events_1: int, patients_1: int, events_0: int, patients_0: int
+) -> tuple[float, float]:
     """Most likely risks of groups 1 and 0 among those that differ by ``difference`` (root of a cubic equation)."""
     patients, events = patients_1 + patients_0, events_1 + events_0
     square = (patients_1 + 2 * patients_0) * difference - patients - events
@@ -173,7 +190,9 @@ def miettinen_nurminen_difference(
     critical = score_quantile(patients_1 + patients_0, level)
     lower, upper = -1.0, 1.0
     if difference > -1:
-        lower = float(brentq(lambda d: _difference_score(d, *counts) - critical, -1, difference, xtol=1e-14, rtol=1e-14))
+        lower = float(
+            brentq(lambda d: _difference_score(d, *counts) - critical, -1, difference, xtol=1e-14, rtol=1e-14)
+        )
     if difference < 1:
         upper = float(brentq(lambda d: _difference_score(d, *counts) + critical, difference, 1, xtol=1e-14, rtol=1e-14))
     return difference, lower, upper
@@ -203,7 +222,9 @@ def farrington_manning(events_1: int, patients_1: int, events_0: int, patients_0
     return 2 * float(ndtr(-abs(_difference_score(margin, *counts))))
 
 
-def risk_ratio(events_1: int, patients_1: int, events_0: int, patients_0: int, *, level: float = 0.95) -> tuple[float, float, float]:
+def risk_ratio(
+    events_1: int, patients_1: int, events_0: int, patients_0: int, *, level: float = 0.95
+) -> tuple[float, float, float]:
     """Risk ratio (group 1 over group 0) with the Wald interval on the log scale.
 
     Returns:
@@ -262,7 +283,9 @@ def miettinen_nurminen_ratio(
     events_1, patients_1, events_0, patients_0 = counts
     ratio = (events_1 / patients_1) / (events_0 / patients_0) if events_0 else NAN
     critical = score_quantile(patients_1 + patients_0, level)
-    return ratio, *ratio_limits(lambda log_ratio: _ratio_score(math.exp(log_ratio), *counts), critical, counts, bool(events_1), bool(events_0))
+    return ratio, *ratio_limits(
+        lambda log_ratio: _ratio_score(math.exp(log_ratio), *counts), critical, counts, bool(events_1), bool(events_0)
+    )
 
 
 class RiskComparison(NamedTuple):
@@ -281,7 +304,9 @@ class RiskComparison(NamedTuple):
     p_method: str
 
 
-def compare_risks(events_1: int, patients_1: int, events_0: int, patients_0: int, *, level: float = 0.95) -> RiskComparison:
+def compare_risks(
+    events_1: int, patients_1: int, events_0: int, patients_0: int, *, level: float = 0.95
+) -> RiskComparison:
     """The study's comparison of two risks, valid at any counts.
 
     Returns:

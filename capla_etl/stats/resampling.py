@@ -52,7 +52,9 @@ def _groups(courses: pd.DataFrame, outcome: str, *, cause: int | None, replicate
     size, found = 2 if cause is None else 3, []
     for index, label in enumerate(labels):
         own = groups == index
-        distinct, counts = count_by_time(times[own], outcomes[own], np.zeros(own.sum(), dtype=int), group_count=1, outcome_count=size)
+        distinct, counts = count_by_time(
+            times[own], outcomes[own], np.zeros(own.sum(), dtype=int), group_count=1, outcome_count=size
+        )
         found.append(_Group(label, distinct, counts[0], np.random.default_rng([seed, int(rank[index])])))
     return found
 
@@ -137,7 +139,9 @@ def _by_group_and_day(groups: list[_Group], days: list[int], statistic: Callable
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["group", "day", *columns])
 
 
-def _difference(groups: list[_Group], statistic: Callable, end: float, replicates: int, *, area: bool = False) -> BootstrapDifference:
+def _difference(
+    groups: list[_Group], statistic: Callable, end: float, replicates: int, *, area: bool = False
+) -> BootstrapDifference:
     """First group minus second, from independent replicates; NaN when one is missing or not observed to the end.
 
     ``area``: of an area under the curve, which is known for good once the curve is 0.
@@ -147,7 +151,9 @@ def _difference(groups: list[_Group], statistic: Callable, end: float, replicate
     if len(groups) < 2:
         return BootstrapDifference(NAN, NAN, NAN, NAN)
     known = [min(end, group.times[-1]) if area and not group.counts[0, -1] else end for group in groups]
-    first, second = (_replicates(group, statistic, np.array([until]), replicates) for group, until in zip(groups, known, strict=True))
+    first, second = (
+        _replicates(group, statistic, np.array([until]), replicates) for group, until in zip(groups, known, strict=True)
+    )
     return BootstrapDifference(*(float(value[0]) for value in _summary(first - second)))
 
 
@@ -175,7 +181,9 @@ def bootstrap_survival(courses: pd.DataFrame, days: list[int], *, replicates: in
     return _by_group_and_day(groups, days, _survival_at(np.asarray(days, dtype=float)), replicates)
 
 
-def bootstrap_survival_difference(courses: pd.DataFrame, day: float, *, replicates: int = 2000, seed: int) -> BootstrapDifference:
+def bootstrap_survival_difference(
+    courses: pd.DataFrame, day: float, *, replicates: int = 2000, seed: int
+) -> BootstrapDifference:
     """Difference of Kaplan-Meier survival at one day: first group (in order of first appearance) minus second.
 
     Args:
@@ -195,7 +203,9 @@ def bootstrap_survival_difference(courses: pd.DataFrame, day: float, *, replicat
     return _difference(groups, _survival_at(np.array([day], dtype=float)), day, replicates)
 
 
-def bootstrap_restricted_mean_difference(courses: pd.DataFrame, horizon_days: float, *, replicates: int = 2000, seed: int) -> BootstrapDifference:
+def bootstrap_restricted_mean_difference(
+    courses: pd.DataFrame, horizon_days: float, *, replicates: int = 2000, seed: int
+) -> BootstrapDifference:
     """Difference of restricted mean survival time: first group (in order of first appearance) minus second.
 
     Args:
@@ -218,7 +228,9 @@ def bootstrap_restricted_mean_difference(courses: pd.DataFrame, horizon_days: fl
     return _difference(groups, _restricted_mean(horizon_days), horizon_days, replicates, area=True)
 
 
-def bootstrap_incidence(courses: pd.DataFrame, days: list[int], *, cause: int = EVENT, replicates: int = 2000, seed: int) -> pd.DataFrame:
+def bootstrap_incidence(
+    courses: pd.DataFrame, days: list[int], *, cause: int = EVENT, replicates: int = 2000, seed: int
+) -> pd.DataFrame:
     """Cumulative incidence of one cause at fixed days by group, with bootstrap percentile intervals.
 
     Args:

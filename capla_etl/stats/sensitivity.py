@@ -53,7 +53,10 @@ def e_value(estimate: float, lower: float, upper: float, *, scale: str = "rr", r
         return EValue(NAN, NAN)
     nearest = lower if estimate > 1 else upper
     crosses = nearest <= 1 if estimate > 1 else nearest >= 1
-    return EValue(_of_risk_ratio(_as_risk_ratio(estimate, scale, rare)), 1.0 if crosses else _of_risk_ratio(_as_risk_ratio(nearest, scale, rare)))
+    return EValue(
+        _of_risk_ratio(_as_risk_ratio(estimate, scale, rare)),
+        1.0 if crosses else _of_risk_ratio(_as_risk_ratio(nearest, scale, rare)),
+    )
 
 
 def _as_risk_ratio(ratio: float, scale: str, rare: bool) -> float:
@@ -76,12 +79,16 @@ def _of_risk_ratio(ratio: float) -> float:
 def _check(events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int) -> None:
     for events, patients, lost in ((events_1, patients_1, lost_1), (events_0, patients_0, lost_0)):
         if not 0 <= events <= patients:
-            raise ValueError(f"events must lie between 0 and the number of patients observed, found {events} of {patients}")
+            raise ValueError(
+                f"events must lie between 0 and the number of patients observed, found {events} of {patients}"
+            )
         if not lost >= 0:
             raise ValueError(f"the number of patients lost cannot be negative, found {lost}")
 
 
-def worst_case(events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int) -> tuple[int, int, int, int]:
+def worst_case(
+    events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int
+) -> tuple[int, int, int, int]:
     """The counts if every patient lost in group 1, and none lost in group 0, had the event.
 
     Returns:
@@ -94,7 +101,9 @@ def worst_case(events_1: int, patients_1: int, lost_1: int, events_0: int, patie
     return events_1 + lost_1, patients_1 + lost_1, events_0, patients_0 + lost_0
 
 
-def best_case(events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int) -> tuple[int, int, int, int]:
+def best_case(
+    events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int
+) -> tuple[int, int, int, int]:
     """The counts if no patient lost in group 1, and every one lost in group 0, had the event.
 
     Returns:
@@ -107,7 +116,9 @@ def best_case(events_1: int, patients_1: int, lost_1: int, events_0: int, patien
     return events_1, patients_1 + lost_1, events_0 + lost_0, patients_0 + lost_0
 
 
-def tipping_point(events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int) -> pd.DataFrame:
+def tipping_point(
+    events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int
+) -> pd.DataFrame:
     """The comparison of two risks for every possible number of events among the patients lost.
 
     Args:
@@ -129,14 +140,30 @@ def tipping_point(events_1: int, patients_1: int, lost_1: int, events_0: int, pa
     for among_1 in range(lost_1 + 1):
         for among_0 in range(lost_0 + 1):
             counts = events_1 + among_1, patients_1 + lost_1, events_0 + among_0, patients_0 + lost_0
-            rows.append((among_1, among_0, *counts, *newcombe_difference(*counts), *miettinen_nurminen_ratio(*counts), fisher(*counts)))
+            rows.append(
+                (
+                    among_1,
+                    among_0,
+                    *counts,
+                    *newcombe_difference(*counts),
+                    *miettinen_nurminen_ratio(*counts),
+                    fisher(*counts),
+                )
+            )
     columns = ["lost_events_1", "lost_events_0", "events_1", "patients_1", "events_0", "patients_0"]
     columns += [f"{measure}{which}" for measure in ("difference", "ratio") for which in ("", "_lower", "_upper")]
     return pd.DataFrame(rows, columns=[*columns, "p_value"])
 
 
 def smallest_tipping_point(
-    events_1: int, patients_1: int, lost_1: int, events_0: int, patients_0: int, lost_0: int, *, significance: float = 0.05
+    events_1: int,
+    patients_1: int,
+    lost_1: int,
+    events_0: int,
+    patients_0: int,
+    lost_0: int,
+    *,
+    significance: float = 0.05,
 ) -> int | None:
     """Fewest events among group 1's lost, with none among group 0's lost, at which Fisher's p value reaches ``significance``.
 
@@ -152,6 +179,8 @@ def smallest_tipping_point(
     """
     _check(events_1, patients_1, lost_1, events_0, patients_0, lost_0)
     reached = (
-        among for among in range(lost_1 + 1) if fisher(events_1 + among, patients_1 + lost_1, events_0, patients_0 + lost_0) >= significance
+        among
+        for among in range(lost_1 + 1)
+        if fisher(events_1 + among, patients_1 + lost_1, events_0, patients_0 + lost_0) >= significance
     )
     return next(reached, None)

@@ -41,7 +41,11 @@ class PooledDifference(NamedTuple):
 
 def _strata(tables: Iterable[Sequence[int]]) -> np.ndarray:
     """The strata in which both groups have patients, as columns of counts."""
-    return np.array([counts for counts in (two_groups(*table) for table in tables) if counts], dtype=float).reshape(-1, 4).T
+    return (
+        np.array([counts for counts in (two_groups(*table) for table in tables) if counts], dtype=float)
+        .reshape(-1, 4)
+        .T
+    )
 
 
 def mantel_haenszel(tables: Iterable[Sequence[int]], *, level: float = 0.95) -> MantelHaenszel:
@@ -96,11 +100,15 @@ def mantel_haenszel(tables: Iterable[Sequence[int]], *, level: float = 0.95) -> 
 
     homogeneity, homogeneity_p = NAN, NAN
     if informative.sum() > 1:
-        expected = patients_1 * [restricted_odds(odds_ratio, *margins)[0] for margins in zip(events, patients_1, patients_0, strict=True)]
+        expected = patients_1 * [
+            restricted_odds(odds_ratio, *margins)[0] for margins in zip(events, patients_1, patients_0, strict=True)
+        ]
         cells = np.array([expected, patients_1 - expected, events - expected, patients_0 - events + expected])
         homogeneity = float(((events_1 - expected) ** 2 * (1 / cells).sum(axis=0)).sum())
         homogeneity_p = float(chdtrc(informative.sum() - 1, homogeneity))
-    return MantelHaenszel(odds_ratio, odds_ratio / factor, odds_ratio * factor, *tests, homogeneity, homogeneity_p, int(informative.sum()))
+    return MantelHaenszel(
+        odds_ratio, odds_ratio / factor, odds_ratio * factor, *tests, homogeneity, homogeneity_p, int(informative.sum())
+    )
 
 
 def mantel_haenszel_risk_difference(tables: Iterable[Sequence[int]], *, level: float = 0.95) -> PooledDifference:
@@ -125,7 +133,9 @@ def mantel_haenszel_risk_difference(tables: Iterable[Sequence[int]], *, level: f
     patients = patients_1 + patients_0
     weight = (patients_1 * patients_0 / patients).sum()
     difference = float(((events_1 * patients_0 - events_0 * patients_1) / patients).sum() / weight)
-    slope = (patients_1**2 * events_0 - patients_0**2 * events_1 + patients_1 * patients_0 * (patients_0 - patients_1) / 2) / patients**2
+    slope = (
+        patients_1**2 * events_0 - patients_0**2 * events_1 + patients_1 * patients_0 * (patients_0 - patients_1) / 2
+    ) / patients**2
     level_part = (events_1 * (patients_0 - events_0) + events_0 * (patients_1 - events_1)) / (2 * patients)
     half_width = normal_quantile(level) * math.sqrt(max(difference * slope.sum() + level_part.sum(), 0)) / float(weight)
     return PooledDifference(difference, difference - half_width, difference + half_width, len(events_1))

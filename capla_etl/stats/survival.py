@@ -27,7 +27,11 @@ class LogRank(NamedTuple):
 
 def _given(values: pd.Series) -> np.ndarray:
     """The values as an array of numbers; a missing one is NaN."""
-    return values.to_numpy() if values.dtype.kind in "iub" and isinstance(values.dtype, np.dtype) else values.to_numpy(float, na_value=NAN)
+    return (
+        values.to_numpy()
+        if values.dtype.kind in "iub" and isinstance(values.dtype, np.dtype)
+        else values.to_numpy(float, na_value=NAN)
+    )
 
 
 def check_courses(courses: pd.DataFrame, outcome: str) -> None:
@@ -65,7 +69,13 @@ def check_interval(interval: str) -> None:
 
 
 def count_by_time(
-    times: np.ndarray, outcomes: np.ndarray, groups: np.ndarray, *, group_count: int, outcome_count: int, weights: np.ndarray | None = None
+    times: np.ndarray,
+    outcomes: np.ndarray,
+    groups: np.ndarray,
+    *,
+    group_count: int,
+    outcome_count: int,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Patients (or their summed weights) by group, outcome and time: all that the estimators need of the data.
 
@@ -166,7 +176,16 @@ def _curves(courses: pd.DataFrame) -> _Curves:
         _, squares = count_by_time(times, events, groups, weights=weight**2, **shape)
     at_risk, left = at_risk_and_left(weighted[:, 1], weighted[:, 0])
     if squares is None:
-        survival = np.stack([_kaplan_meier(times[groups == group], events[groups == group], distinct) for group in range(len(labels))]) if len(labels) else left
+        survival = (
+            np.stack(
+                [
+                    _kaplan_meier(times[groups == group], events[groups == group], distinct)
+                    for group in range(len(labels))
+                ]
+            )
+            if len(labels)
+            else left
+        )
     else:
         survival = np.cumprod(divided(left, at_risk, 1.0), axis=1)
     hazard = divided(weighted[:, 1], at_risk * left)
@@ -272,7 +291,10 @@ def kaplan_meier(courses: pd.DataFrame, last_day: int, *, interval: str = "log-l
     """
     curve = survival_at(courses, list(range(last_day + 1)), interval=interval)
     for name, occurred in (("deaths", courses["event"].astype(bool)), ("censored", ~courses["event"].astype(bool))):
-        times = {group: np.sort(members["time_days"].to_numpy(float)) for group, members in courses[occurred].groupby("group")}
+        times = {
+            group: np.sort(members["time_days"].to_numpy(float))
+            for group, members in courses[occurred].groupby("group")
+        }
         curve[name] = [
             int(np.searchsorted(times.get(group, np.array([])), day, side="right"))
             for group, day in zip(curve["group"], curve["day"], strict=True)
@@ -316,12 +338,16 @@ def median_survival(courses: pd.DataFrame, *, interval: str = "log-log") -> pd.D
     rows = []
     for index, group in enumerate(curves.labels):
         seen = curves.observed[index]
-        medians = (_first_at_half(curves.time_days[seen], curve[index][seen]) for curve in (curves.survival, lower, upper))
+        medians = (
+            _first_at_half(curves.time_days[seen], curve[index][seen]) for curve in (curves.survival, lower, upper)
+        )
         rows.append((group, int(curves.patients[index].max()), int(curves.events[index].sum()), *medians))
     return pd.DataFrame(rows, columns=["group", "patients", "events", "median", "lower", "upper"])
 
 
-def _log_rank(courses: pd.DataFrame, strata: str | None, rho: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _log_rank(
+    courses: pd.DataFrame, strata: str | None, rho: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(group names, patients, observed, expected, covariance of observed - expected), summed over the strata."""
     labels, groups, times, events = course_arrays(courses, "event")
     stratum = np.zeros(len(courses), dtype=int) if strata is None else pd.factorize(courses[strata])[0]
@@ -390,7 +416,15 @@ def log_rank_counts(courses: pd.DataFrame, *, strata: str | None = None, rho: fl
         As R ``survdiff``: ``n``, ``obs``, ``exp`` and the diagonal of ``var``.
     """
     labels, patients, observed, expected, covariance = _log_rank(courses, strata, rho)
-    return pd.DataFrame({"group": labels, "patients": patients, "observed": observed, "expected": expected, "variance": covariance.diagonal()})
+    return pd.DataFrame(
+        {
+            "group": labels,
+            "patients": patients,
+            "observed": observed,
+            "expected": expected,
+            "variance": covariance.diagonal(),
+        }
+    )
 
 
 def restricted_mean(courses: pd.DataFrame, horizon_days: float) -> pd.DataFrame:
@@ -428,7 +462,9 @@ def restricted_mean(courses: pd.DataFrame, horizon_days: float) -> pd.DataFrame:
         reached = np.cumsum(area * hazard, axis=1)
         censored, events = curves.squares[:, 0], curves.squares[:, 1]
         total = reached[:, -1] if within.any() else np.zeros(len(mean))
-        variance = (censored[:, within] * reached**2 + events[:, within] * (reached - divided(area, left)) ** 2).sum(axis=1)
+        variance = (censored[:, within] * reached**2 + events[:, within] * (reached - divided(area, left)) ** 2).sum(
+            axis=1
+        )
         variance = variance + (censored + events)[:, ~within].sum(axis=1) * total**2
     error = np.sqrt(variance)
     # Observed at the horizon or later, or nobody left before it.
@@ -477,7 +513,11 @@ def restricted_mean_difference(courses: pd.DataFrame, horizon_days: float) -> pd
         if quantity is None:
             estimate, centre, error = values[0] - values[1], values[0] - values[1], np.hypot(*errors)
         elif (quantity > 0).all():
-            estimate, centre, error = quantity[0] / quantity[1], np.log(quantity[0] / quantity[1]), np.hypot(*(errors / quantity))
+            estimate, centre, error = (
+                quantity[0] / quantity[1],
+                np.log(quantity[0] / quantity[1]),
+                np.hypot(*(errors / quantity)),
+            )
         else:
             estimate, centre, error = (0.0 if quantity[1] > 0 else NAN), NAN, NAN
         no_limits = not error > 0
@@ -485,11 +525,15 @@ def restricted_mean_difference(courses: pd.DataFrame, horizon_days: float) -> pd
         p_value = NAN if no_limits else float(2 * ndtr(-abs(centre) / error))
         if quantity is not None:
             lower, upper = np.exp(lower), np.exp(upper)
-        rows.append((measure, estimate, lower, upper, p_value, reason or ("no event before the horizon" if no_limits else "")))
+        rows.append(
+            (measure, estimate, lower, upper, p_value, reason or ("no event before the horizon" if no_limits else ""))
+        )
     return pd.DataFrame(rows, columns=["measure", "estimate", "lower", "upper", "p_value", "reason"])
 
 
-def difference_of_survival(survival_1: tuple[float, float, float], survival_0: tuple[float, float, float]) -> tuple[float, float, float]:
+def difference_of_survival(
+    survival_1: tuple[float, float, float], survival_0: tuple[float, float, float]
+) -> tuple[float, float, float]:
     """Difference of two independent survival probabilities with a 95 % interval from their own intervals (square and add).
 
     Args:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from capla_etl.stats.baseline import smd_categorical, smd_continuous
+from capla_etl.stats.distributions import smd_categorical, smd_continuous
 from capla_etl.stats.survival import survival_at
 
 NAN = float("nan")
@@ -138,12 +138,21 @@ def propensity_scores(data: pd.DataFrame, exposure: str, covariates: list[str]) 
         raise NotEstimable(ONE_GROUP)
     # Before the fit: statsmodels answers separation with warnings and scores of 0 and 1.
     if separated(design, exposed):
-        raise NotEstimable("not estimable: the covariates separate the groups, so that some patients could only be in one of them")
-    return np.asarray(GLM(exposed.astype(float), design, family=families.Binomial()).fit(tol=1e-12, maxiter=100).fittedvalues)
+        raise NotEstimable(
+            "not estimable: the covariates separate the groups, so that some patients could only be in one of them"
+        )
+    return np.asarray(
+        GLM(exposed.astype(float), design, family=families.Binomial()).fit(tol=1e-12, maxiter=100).fittedvalues
+    )
 
 
 def inverse_probability_weights(
-    scores, exposed, *, estimand: str = "ate", stabilised: bool = False, truncate_percentiles: tuple[float, float] | None = None
+    scores,
+    exposed,
+    *,
+    estimand: str = "ate",
+    stabilised: bool = False,
+    truncate_percentiles: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Weights that make the groups alike in what the scores are made of.
 
@@ -268,18 +277,35 @@ def balance(data: pd.DataFrame, exposure: str, covariates: list[str], weights) -
         is_binary = bool(np.isin(values, (0, 1)).all())
         row = {"covariate": name, "measure": "percent" if is_binary else "mean"}
         for when, weight in (("before", np.ones(len(data))), ("after", weights)):
-            (values_1, weight_1), (values_0, weight_0) = ((values[members], weight[members]) for members in (exposed, ~exposed))
+            (values_1, weight_1), (values_0, weight_0) = (
+                (values[members], weight[members]) for members in (exposed, ~exposed)
+            )
             for group, own_values, own_weight in (("exposed", values_1, weight_1), ("unexposed", values_0, weight_0)):
                 mean = own_values @ own_weight / own_weight.sum() if own_weight.any() else NAN
                 row[f"{group}_{when}"] = 100 * mean if is_binary else mean
             if is_binary:
-                counts = [[weight @ (values == level) for level in (0, 1)] for values, weight in ((values_1, weight_1), (values_0, weight_0))]
+                counts = [
+                    [weight @ (values == level) for level in (0, 1)]
+                    for values, weight in ((values_1, weight_1), (values_0, weight_0))
+                ]
                 row[f"smd_{when}"] = smd_categorical(*counts)
             else:
                 row[f"smd_{when}"] = smd_continuous(values_1, values_0, weights_1=weight_1, weights_0=weight_0)
         rows.append(row)
-    names = ["covariate", "measure", "exposed_before", "unexposed_before", "smd_before", "exposed_after", "unexposed_after", "smd_after"]
-    effective = {"effective_exposed": effective_sample_size(weights[exposed]), "effective_unexposed": effective_sample_size(weights[~exposed])}
+    names = [
+        "covariate",
+        "measure",
+        "exposed_before",
+        "unexposed_before",
+        "smd_before",
+        "exposed_after",
+        "unexposed_after",
+        "smd_after",
+    ]
+    effective = {
+        "effective_exposed": effective_sample_size(weights[exposed]),
+        "effective_unexposed": effective_sample_size(weights[~exposed]),
+    }
     return pd.DataFrame(rows, columns=names).assign(**effective)
 
 
@@ -321,14 +347,24 @@ def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
         risk[group] = (own * outcome).sum() / total if total else NAN
         influence[group] = own * (outcome - risk[group]) / total if total else np.full(patients, NAN)
         counted = outcome[own > 0]
-        reason[group] = f"not estimable: {group} has no patients" if not total else (
-            f"no limits: {group} has no event" if not counted.any() else f"no limits: {group} has only events" if counted.all() else None
+        reason[group] = (
+            f"not estimable: {group} has no patients"
+            if not total
+            else (
+                f"no limits: {group} has no event"
+                if not counted.any()
+                else f"no limits: {group} has only events"
+                if counted.all()
+                else None
+            )
         )
         error = _error(influence[group]) if reason[group] is None else NAN
         logit_error = error / (risk[group] * (1 - risk[group])) if reason[group] is None else NAN
         odds = risk[group] / (1 - risk[group]) if reason[group] is None else NAN
         quantile = t.ppf(0.975, len(counted) - 1) if len(counted) > 1 else NAN
-        lower, upper = (float(limit / (1 + limit)) for limit in odds * np.exp(np.array([-1, 1]) * quantile * logit_error))
+        lower, upper = (
+            float(limit / (1 + limit)) for limit in odds * np.exp(np.array([-1, 1]) * quantile * logit_error)
+        )
         rows.append((f"risk_{group}", risk[group], error, lower, upper, NAN, reason[group]))
 
     either = reason["exposed"] or reason["unexposed"]
@@ -340,7 +376,11 @@ def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
     rows.append(("difference", difference, error, difference - half_width, difference + half_width, p_value, either))
 
     ratio = risk["exposed"] / risk["unexposed"] if risk["unexposed"] > 0 else NAN
-    error = _error(influence["exposed"] / risk["exposed"] - influence["unexposed"] / risk["unexposed"]) if either is None else NAN
+    error = (
+        _error(influence["exposed"] / risk["exposed"] - influence["unexposed"] / risk["unexposed"])
+        if either is None
+        else NAN
+    )
     factor = np.exp(t.ppf(0.975, freedom) * error) if either is None else NAN
     p_value = float(2 * t.sf(abs(np.log(ratio)) / error, freedom)) if either is None else NAN
     if risk["unexposed"] == 0:
@@ -378,12 +418,15 @@ def weighted_survival(courses: pd.DataFrame, weights, days: list[int], *, interv
     curve = survival_at(courses.assign(weight=weights), days, interval=interval)
     time_days, group = courses["time_days"].to_numpy(float), courses["group"].to_numpy()
     curve["weight_at_risk"] = [
-        float(weights[(group == row_group) & (time_days >= day)].sum()) for row_group, day in zip(curve["group"], curve["day"], strict=True)
+        float(weights[(group == row_group) & (time_days >= day)].sum())
+        for row_group, day in zip(curve["group"], curve["day"], strict=True)
     ]
     return curve
 
 
-def weighted_hazard_ratio(data: pd.DataFrame, exposure: str, weights, *, cluster: str | None = "patient_id", ties: str = "efron") -> WeightedEffect:
+def weighted_hazard_ratio(
+    data: pd.DataFrame, exposure: str, weights, *, cluster: str | None = "patient_id", ties: str = "efron"
+) -> WeightedEffect:
     """Marginal hazard ratio of the exposed against the unexposed: Cox regression on the exposure alone, weighted.
 
     Args:

@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from capla_etl import paths
-from capla_etl.stats import competing_risks, cox, resampling, study, survival
+from capla_etl.stats import competing_risks, cox, resampling, survival
+from capla_etl.tables import table1
 
 import numpy as np  # isort: skip  (after capla_etl, which sets the number of threads)
 import pandas as pd  # isort: skip
@@ -35,23 +36,50 @@ def simulated(patients: int) -> pd.DataFrame:
     first = np.minimum(np.ceil(response), time_days)
 
     def yes_no(chance: float, unknown: float = 0.0) -> np.ndarray:
-        return np.where(draw.random(patients) < unknown, "unknown", np.where(draw.random(patients) < chance, "yes", "no"))
+        return np.where(
+            draw.random(patients) < unknown, "unknown", np.where(draw.random(patients) < chance, "yes", "no")
+        )
 
     def lab(mean: float, missing: float = 0.0) -> np.ndarray:
-        return np.where(draw.random(patients) < missing, np.nan, np.round(draw.lognormal(np.log(mean), 0.6, patients), 1))
+        return np.where(
+            draw.random(patients) < missing, np.nan, np.round(draw.lognormal(np.log(mean), 0.6, patients), 1)
+        )
 
-    return pd.DataFrame({
-        "patient_id": np.arange(patients).astype(str), "eligible": True, "exclusion_reason": None,
-        "treatment_group": np.where(exposed, "caplacizumab", "control"), "group": np.where(exposed, "caplacizumab", "control"),
-        "exposed": exposed.astype(float), "time_days": time_days, "event": np.ceil(death) <= lost,
-        "cause": np.where(np.ceil(response) <= time_days, 1, np.where(np.ceil(death) <= lost, 2, 0)), "first_days": first.astype(int),
-        "sex": np.where(draw.random(patients) < 0.65, "female", "male"), "female": (draw.random(patients) < 0.65).astype(float),
-        "first_episode": yes_no(0.7), "neurological_involvement": yes_no(0.5), "coma": yes_no(0.08, 0.02), "corticosteroids": yes_no(0.97),
-        "rituximab": yes_no(0.85), "age_years": np.round(draw.normal(45, 15, patients).clip(18, 95)), "hemoglobin_g_per_dl": lab(9),
-        "creatinine_umol_per_l": lab(95), "troponin_x_uln": lab(2, 0.2), "adamts13_percent": lab(4), "adamts13_comparator": None,
-        "anti_adamts13_u_per_ml": lab(60, 0.3), "french_severity_score": draw.integers(0, 5, patients), "platelets_10e9_per_l_day0": lab(14),
-        "ldh_x_uln_day0": lab(5), "log_ldh": draw.normal(1.5, 0.5, patients), "caplacizumab_start_day": np.nan, "last_seen_day": 200, "death_day": np.nan,
-    })
+    return pd.DataFrame(
+        {
+            "patient_id": np.arange(patients).astype(str),
+            "eligible": True,
+            "exclusion_reason": None,
+            "treatment_group": np.where(exposed, "caplacizumab", "control"),
+            "group": np.where(exposed, "caplacizumab", "control"),
+            "exposed": exposed.astype(float),
+            "time_days": time_days,
+            "event": np.ceil(death) <= lost,
+            "cause": np.where(np.ceil(response) <= time_days, 1, np.where(np.ceil(death) <= lost, 2, 0)),
+            "first_days": first.astype(int),
+            "sex": np.where(draw.random(patients) < 0.65, "female", "male"),
+            "female": (draw.random(patients) < 0.65).astype(float),
+            "first_episode": yes_no(0.7),
+            "neurological_involvement": yes_no(0.5),
+            "coma": yes_no(0.08, 0.02),
+            "corticosteroids": yes_no(0.97),
+            "rituximab": yes_no(0.85),
+            "age_years": np.round(draw.normal(45, 15, patients).clip(18, 95)),
+            "hemoglobin_g_per_dl": lab(9),
+            "creatinine_umol_per_l": lab(95),
+            "troponin_x_uln": lab(2, 0.2),
+            "adamts13_percent": lab(4),
+            "adamts13_comparator": None,
+            "anti_adamts13_u_per_ml": lab(60, 0.3),
+            "french_severity_score": draw.integers(0, 5, patients),
+            "platelets_10e9_per_l_day0": lab(14),
+            "ldh_x_uln_day0": lab(5),
+            "log_ldh": draw.normal(1.5, 0.5, patients),
+            "caplacizumab_start_day": np.nan,
+            "last_seen_day": 200,
+            "death_day": np.nan,
+        }
+    )
 
 
 def cpu_ms(compute: Callable[[], object], runs: int) -> float:
@@ -88,22 +116,32 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
                 again = arm.iloc[draw.integers(0, len(arm), len(arm))]
                 KaplanMeierFitter().fit(again["time_days"], again["event"]).predict(DAY)
 
-    answers, values = list(study.TABLE_1_ANSWERS), list(study.TABLE_1_VALUES.values())
+    answers, values = list(table1.TABLE_1_ANSWERS), list(table1.TABLE_1_VALUES.values())
     baseline = data.assign(female=data["sex"].map({"female": "yes", "male": "no"})).replace("unknown", None)
     aalen = AalenJohansenFitter(calculate_variance=True, seed=1)
     return {
         "Kaplan-Meier, two groups": (
             lambda: survival.survival_at(data, [DAY]),
-            {"lifelines": (lambda: [KaplanMeierFitter().fit(arm["time_days"], arm["event"]) for arm in arms], 1),
-             "statsmodels": (lambda: [SurvfuncRight(arm["time_days"], arm["event"].astype(int)) for arm in arms], 1)},
+            {
+                "lifelines": (lambda: [KaplanMeierFitter().fit(arm["time_days"], arm["event"]) for arm in arms], 1),
+                "statsmodels": (lambda: [SurvfuncRight(arm["time_days"], arm["event"].astype(int)) for arm in arms], 1),
+            },
         ),
         "Log-rank test": (
             lambda: survival.log_rank(data),
-            {"lifelines": (lambda: logrank_test(arms[0]["time_days"], arms[1]["time_days"], arms[0]["event"], arms[1]["event"]), 1),
-             "statsmodels": (lambda: survdiff(data["time_days"], data["event"].astype(int), data["group"]), 1)},
+            {
+                "lifelines": (
+                    lambda: logrank_test(
+                        arms[0]["time_days"], arms[1]["time_days"], arms[0]["event"], arms[1]["event"]
+                    ),
+                    1,
+                ),
+                "statsmodels": (lambda: survdiff(data["time_days"], data["event"].astype(int), data["group"]), 1),
+            },
         ),
         "Survival difference, 2,000 bootstrap replicates": (
-            lambda: resampling.bootstrap_survival_difference(data, DAY, seed=1), {"lifelines": (lifelines_bootstrap, 100)},
+            lambda: resampling.bootstrap_survival_difference(data, DAY, seed=1),
+            {"lifelines": (lifelines_bootstrap, 100)},
         ),
         "Aalen-Johansen with error, two causes, two groups, arrays": (
             lambda: competing_risks.incidence_curves(*arrays),
@@ -111,17 +149,43 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
         ),
         "The same from a data frame": (
             lambda: competing_risks.aalen_johansen(incidence, [DAY]),
-            {"lifelines": (lambda: [aalen.fit(arm["time_days"], arm["cause"], event_of_interest=cause) for arm in incidence_arms for cause in (1, 2)], 1)},
+            {
+                "lifelines": (
+                    lambda: [
+                        aalen.fit(arm["time_days"], arm["cause"], event_of_interest=cause)
+                        for arm in incidence_arms
+                        for cause in (1, 2)
+                    ],
+                    1,
+                )
+            },
         ),
         "Cox regression, five covariates": (
             lambda: cox.cox_regression(modelled, COVARIATES),
-            {"lifelines": (lambda: CoxPHFitter().fit(modelled, "time_days", "event"), 1),
-             "statsmodels": (lambda: PHReg(data["time_days"], design, data["event"].astype(int), ties="efron").fit(), 1)},
+            {
+                "lifelines": (lambda: CoxPHFitter().fit(modelled, "time_days", "event"), 1),
+                "statsmodels": (
+                    lambda: PHReg(data["time_days"], design, data["event"].astype(int), ties="efron").fit(),
+                    1,
+                ),
+            },
         ),
         "Table 1": (
-            lambda: study.table1(data),
-            {"tableone": (lambda: TableOne(baseline, columns=[*answers, *values], categorical=[*answers, "french_severity_score"], groupby="group",
-                                           nonnormal=values, pval=True, smd=True), 1)},
+            lambda: table1.table1(data),
+            {
+                "tableone": (
+                    lambda: TableOne(
+                        baseline,
+                        columns=[*answers, *values],
+                        categorical=[*answers, "french_severity_score"],
+                        groupby="group",
+                        nonnormal=values,
+                        pval=True,
+                        smd=True,
+                    ),
+                    1,
+                )
+            },
         ),
     }
 
@@ -157,9 +221,16 @@ print(f"{statistics:.1f} {time.process_time() - imported:.1f}")
     if not database.exists():
         return ["No published warehouse: run `make study` for the time of the whole stage."]
     with TemporaryDirectory() as folder:
-        run = subprocess.run([sys.executable, "-c", program, str(database), str(Path(folder))], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", program, str(database), str(Path(folder))],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     computed, written = run.stdout.split()
-    return [f"Whole stage on the published warehouse: statistics {computed} s of CPU (imports included), report, figures and documents {written} s."]
+    return [
+        f"Whole stage on the published warehouse: statistics {computed} s of CPU (imports included), report, figures and documents {written} s."
+    ]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,12 @@ from selenium.webdriver.chrome.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Where Debian, and most others, put them; overridden where they are elsewhere.
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 CHROMEDRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
 QUIET = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --window-size=1600,1000"
 
@@ -72,14 +77,31 @@ def workbench(run_study, tmp_path_factory):
     assert (run := run_study(data_raw, warehouse, home)).status == 0, run.output
     port, pages_port = _free_ports(2)
     relative = os.path.relpath(data_raw, ROOT)  # as somebody may write it who is in the project's folder
-    environment = os.environ | {"CAPLA_DATA_RAW": relative, "CAPLA_WAREHOUSE": str(warehouse), "DAGSTER_HOME": str(home), "CAPLA_LOOK_EVERY_SECONDS": "5"}
-    command = [sys.executable, "-m", "capla_etl.cli", "ui", "--automation", "--port", str(port), "--pages-port", str(pages_port)]
+    environment = os.environ | {
+        "CAPLA_DATA_RAW": relative,
+        "CAPLA_WAREHOUSE": str(warehouse),
+        "DAGSTER_HOME": str(home),
+        "CAPLA_LOOK_EVERY_SECONDS": "5",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "capla_etl.cli",
+        "ui",
+        "--automation",
+        "--port",
+        str(port),
+        "--pages-port",
+        str(pages_port),
+    ]
     log = folder / "ui.log"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             started = Workbench(data_raw, warehouse, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{pages_port}")
-            wait_for(lambda: _answers(f"{started.dagster}/server_info"), 90, lambda: f"Dagster answers\n{log.read_text()}")
+            wait_for(
+                lambda: _answers(f"{started.dagster}/server_info"), 90, lambda: f"Dagster answers\n{log.read_text()}"
+            )
             yield started
         finally:
             process.terminate()
@@ -89,7 +111,9 @@ def workbench(run_study, tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium that keeps what its console says."""
-    assert CHROMIUM and CHROMEDRIVER, "Chromium and its driver are needed (Debian, Ubuntu: apt install chromium chromium-driver), or their paths in CHROMIUM and CHROMEDRIVER."
+    assert CHROMIUM and CHROMEDRIVER, (
+        "Chromium and its driver are needed (Debian, Ubuntu: apt install chromium chromium-driver), or their paths in CHROMIUM and CHROMEDRIVER."
+    )
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in [*QUIET.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:

@@ -27,7 +27,11 @@ def page(browser):
         browser.get("about:blank")
         browser.get_log("browser")
         browser.get(url)
-        return wait_for(lambda: (text := _text(browser)) and expected in text and text, 30, lambda: f"{expected!r} at {url}\n{_text(browser)[:2000]}")
+        return wait_for(
+            lambda: (text := _text(browser)) and expected in text and text,
+            30,
+            lambda: f"{expected!r} at {url}\n{_text(browser)[:2000]}",
+        )
 
     return opened
 
@@ -37,7 +41,9 @@ def _text(browser) -> str:
 
 
 def _runs(workbench) -> list[dict]:
-    request = urllib.request.Request(f"{workbench.dagster}/graphql", json.dumps({"query": RUNS}).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{workbench.dagster}/graphql", json.dumps({"query": RUNS}).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)["data"]["runsOrError"]["results"]
 
@@ -45,8 +51,14 @@ def _runs(workbench) -> list[dict]:
 def _new_run(workbench, before: list[dict], seconds: float) -> dict:
     """The one run that has been added to those of before, once it is over."""
     known = {run["runId"] for run in before}
-    run_id = wait_for(lambda: [r["runId"] for r in _runs(workbench) if r["runId"] not in known], seconds, "a run is launched")[0]
-    return wait_for(lambda: next((r for r in _runs(workbench) if r["runId"] == run_id and r["status"] in OVER), None), seconds, "the run is over")
+    run_id = wait_for(
+        lambda: [r["runId"] for r in _runs(workbench) if r["runId"] not in known], seconds, "a run is launched"
+    )[0]
+    return wait_for(
+        lambda: next((r for r in _runs(workbench) if r["runId"] == run_id and r["status"] in OVER), None),
+        seconds,
+        "the run is over",
+    )
 
 
 def _rows(workbench, sql: str) -> list[tuple]:
@@ -60,7 +72,18 @@ def _console_errors(browser) -> list[str]:
 
 def test_the_asset_graph_leads_from_centres_to_what_is_published(workbench, page):
     text = page(f"{workbench.dagster}/asset-groups", "published")
-    for group in ("centres", "harmonised", "staging", "intermediate", "marts", "outcomes", "quality", "study", "report", "queries"):
+    for group in (
+        "centres",
+        "harmonised",
+        "staging",
+        "intermediate",
+        "marts",
+        "outcomes",
+        "quality",
+        "study",
+        "report",
+        "queries",
+    ):
         assert group in text, group
 
 
@@ -72,9 +95,20 @@ def test_the_launchpad_offers_what_a_run_computes(workbench, page):
 def test_a_check_shows_its_failing_rows(workbench, page, browser):
     page(f"{workbench.dagster}/assets/marts/patient?view=checks&checkDetail=expectations", "failing rows")
     browser.find_element(By.XPATH, "//tr[contains(., 'failing rows')]//a[contains(., 'Show Markdown')]").click()
-    rows = wait_for(lambda: [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in browser.find_elements(By.XPATH, "//tr[td[1][. = 'day0_date']]")], 10, "failing rows")
+    rows = wait_for(
+        lambda: [
+            [cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
+            for row in browser.find_elements(By.XPATH, "//tr[td[1][. = 'day0_date']]")
+        ],
+        10,
+        "failing rows",
+    )
     shown = {(centre, number) for _, _, centre, number in rows}
-    assert shown == set(_rows(workbench, "select centre_id, centre_patient_id from marts.patient where day0_date is null")) != set()
+    assert (
+        shown
+        == set(_rows(workbench, "select centre_id, centre_patient_id from marts.patient where day0_date is null"))
+        != set()
+    )
 
 
 def test_one_centre_is_materialized_from_its_page_and_nothing_else(workbench, page, browser):
@@ -107,16 +141,30 @@ def test_what_arrived_together_is_one_run(arrivals):
     assert arrivals.run["status"] == "SUCCESS"
     assert arrivals.launched == 1
     assert {"key": "capla/centres", "value": "HU01,JP01,NL01"} in arrivals.run["tags"]
-    assert {tuple(a["path"]) for a in arrivals.run["assetSelection"] if a["path"][0] == "centre"} == {("centre", "HU01"), ("centre", "JP01"), ("centre", "NL01")}
+    assert {tuple(a["path"]) for a in arrivals.run["assetSelection"] if a["path"][0] == "centre"} == {
+        ("centre", "HU01"),
+        ("centre", "JP01"),
+        ("centre", "NL01"),
+    }
 
 
 @pytest.mark.parametrize("code", list(COPIED_FROM))
 def test_a_new_centre_is_in_the_tables_with_the_outcomes_of_the_courses_it_was_copied_from(workbench, arrivals, code):
-    columns = [c for (c,) in _rows(workbench, "select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'") if c != "patient_id"]
+    columns = [
+        c
+        for (c,) in _rows(
+            workbench,
+            "select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'",
+        )
+        if c != "patient_id"
+    ]
     outcomes = {
-        centre: _rows(workbench, f"""
-            select {', '.join(f'o."{c}"' for c in columns)} from marts.patient p left join outcomes.patient_outcome o using (patient_id)
-            where p.centre_id = '{centre}' order by p.centre_patient_id limit {PATIENTS}""")
+        centre: _rows(
+            workbench,
+            f"""
+            select {", ".join(f'o."{c}"' for c in columns)} from marts.patient p left join outcomes.patient_outcome o using (patient_id)
+            where p.centre_id = '{centre}' order by p.centre_patient_id limit {PATIENTS}""",
+        )
         for centre in (code, COPIED_FROM[code])
     }
     assert len(outcomes[code]) == PATIENTS
@@ -126,7 +174,10 @@ def test_a_new_centre_is_in_the_tables_with_the_outcomes_of_the_courses_it_was_c
 def test_a_broken_submission_is_shown_at_its_check_and_the_last_good_one_stays(workbench, arrivals, page):
     text = page(f"{workbench.dagster}/assets/centre/HU01?view=checks&checkDetail=accepted", "2023-09-15")
     assert "Failed" in text
-    assert _rows(workbench, "select status, submission::varchar, received_submission::varchar from quality.centre_status where centre_id = 'HU01'") == [("refused", "2023-06-30", "2023-09-15")]
+    assert _rows(
+        workbench,
+        "select status, submission::varchar, received_submission::varchar from quality.centre_status where centre_id = 'HU01'",
+    ) == [("refused", "2023-06-30", "2023-09-15")]
     assert _rows(workbench, "select count(*) from marts.patient where centre_id = 'HU01'") == [(41,)]
 
 
@@ -134,7 +185,9 @@ def test_the_report_opens_with_a_silent_console_and_names_the_centre_that_is_beh
     text = page(f"{workbench.pages}/report.html", "Synthetic data")
     assert "HU01" in text and "2023-09-15" in text
     assert _console_errors(browser) == []
-    assert browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == [], "nothing is fetched"
+    assert browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == [], (
+        "nothing is fetched"
+    )
 
 
 def test_the_data_docs_open_with_a_silent_console(workbench, arrivals, page, browser):
@@ -150,7 +203,9 @@ def test_the_dbt_docs_say_synthetic_and_ask_nobody_else(workbench, arrivals, pag
 
 def test_the_report_gives_values_at_the_arrow_keys(workbench, arrivals, page, browser):
     page(f"{workbench.pages}/report.html", "Synthetic data")
-    figure = browser.find_element(By.CSS_SELECTOR, 'svg.figure[aria-labelledby^="survival-title"]').find_element(By.XPATH, "./ancestor::*[@tabindex='0'][1]")
+    figure = browser.find_element(By.CSS_SELECTOR, 'svg.figure[aria-labelledby^="survival-title"]').find_element(
+        By.XPATH, "./ancestor::*[@tabindex='0'][1]"
+    )
     figure.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 3)
     said = browser.find_element(By.CSS_SELECTOR, ".at-pointer").text
     assert said.startswith("Day 3") and "%" in said and "at risk" in said

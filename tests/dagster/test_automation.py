@@ -11,33 +11,48 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
-from capla_etl import automation, notices
-from capla_etl.build_lock import BuildInUse, hold_build
-from capla_etl.centres.arrivals import Arrivals
+from capla_etl.centres.submissions.arrivals import Arrivals
 from capla_etl.definitions import defs
-from capla_etl.notices import Notice
-from capla_etl.resources import Study
+from capla_etl.defs import automation, notices
+from capla_etl.defs.build_lock import BuildInUse, hold_build
+from capla_etl.defs.notices import Notice
+from capla_etl.defs.resources import Study
 
 
 def _tick(monkeypatch, found: Arrivals) -> dg.SensorResult:
     monkeypatch.setattr(automation, "look", lambda seen: found)
     with dg.DagsterInstance.ephemeral() as instance:
-        return automation.submissions(dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def()))
+        return automation.submissions(
+            dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def())
+        )
 
 
 def test_a_run_holds_the_centres_that_sent_and_what_depends_on_them_and_no_other_centre(monkeypatch):
-    result = _tick(monkeypatch, Arrivals(ready={"FR01": "a" * 64, "AT01": "b" * 64}, seen={"FR01": {"signature": "f"}, "AT01": {"signature": "a"}}))
+    result = _tick(
+        monkeypatch,
+        Arrivals(
+            ready={"FR01": "a" * 64, "AT01": "b" * 64}, seen={"FR01": {"signature": "f"}, "AT01": {"signature": "a"}}
+        ),
+    )
     (request,) = result.run_requests
     keys = {key.to_user_string() for key in request.asset_selection}
     assert {key for key in keys if key.startswith("centre/")} == {"centre/FR01", "centre/AT01"}
-    everything = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys() if key.path[0] != "centre"}
+    everything = {
+        key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys() if key.path[0] != "centre"
+    }
     assert keys - {"centre/FR01", "centre/AT01"} == everything
-    assert json.loads(result.cursor) == {"FR01": {"signature": "f", "asked_for": "a" * 64}, "AT01": {"signature": "a", "asked_for": "b" * 64}}
+    assert json.loads(result.cursor) == {
+        "FR01": {"signature": "f", "asked_for": "a" * 64},
+        "AT01": {"signature": "a", "asked_for": "b" * 64},
+    }
 
 
 def test_the_same_content_asks_for_the_same_run(monkeypatch):
     """Dagster launches a run key once: a sensor that is asked twice, or restarted, does not run twice."""
-    keys = [_tick(monkeypatch, Arrivals(ready={"FR01": fingerprint}, seen={"FR01": {}})).run_requests[0].run_key for fingerprint in ("a" * 64, "a" * 64, "c" * 64)]
+    keys = [
+        _tick(monkeypatch, Arrivals(ready={"FR01": fingerprint}, seen={"FR01": {}})).run_requests[0].run_key
+        for fingerprint in ("a" * 64, "a" * 64, "c" * 64)
+    ]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -75,8 +90,13 @@ def test_a_dagster_that_does_not_answer_is_said_with_what_to_do(monkeypatch):
 
 def test_nothing_starts_by_itself_for_a_newcomer():
     repository = defs.get_repository_def()
-    assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {"nightly_study": "STOPPED", "weekly_verification": "STOPPED"}
-    running = {sensor.name for sensor in repository.sensor_defs if sensor.default_status is dg.DefaultSensorStatus.RUNNING}
+    assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
+        "nightly_study": "STOPPED",
+        "weekly_verification": "STOPPED",
+    }
+    running = {
+        sensor.name for sensor in repository.sensor_defs if sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    }
     assert running == {"failed_run", "refused_centres"}
 
 
@@ -86,13 +106,19 @@ class Unforeseen(Exception):
 
 def _failed(op, **resources) -> Notice:
     """The notice of a run in which an op, or a resource before it, failed."""
+
     @dg.job(resource_defs=resources)
     def broken():
         op()
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = broken.execute_in_process(instance=instance, raise_on_error=False)
-        context = dg.build_run_status_sensor_context("failed_run", dagster_event=result.get_run_failure_event(), dagster_instance=instance, dagster_run=result.dagster_run)
+        context = dg.build_run_status_sensor_context(
+            "failed_run",
+            dagster_event=result.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+        )
         return automation.failure_notice(context.for_run_failure())
 
 
@@ -160,8 +186,10 @@ def test_a_notice_that_cannot_be_sent_is_an_error_and_in_the_log_all_the_same(mo
 
 def test_two_runs_never_build_the_same_warehouse_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
-    program = "from capla_etl.build_lock import hold_build; hold_build(0); print('held', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as other:
+    program = "from capla_etl.defs.build_lock import hold_build; hold_build(0); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
+    ) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(BuildInUse, match=f"process {other.pid}"):
             hold_build(0)

@@ -6,11 +6,23 @@ import dagster as dg
 import pytest
 
 from capla_etl import paths
-from capla_etl.assets.dbt import MANIFEST
 from capla_etl.definitions import defs
-from capla_etl.quality.expectations import suites
+from capla_etl.defs.dbt import MANIFEST
+from capla_etl.quality.suites import suites
 
-GROUPS = ["centres", "harmonised", "staging", "intermediate", "marts", "outcomes", "study", "quality", "report", "queries", "published"]
+GROUPS = [
+    "centres",
+    "harmonised",
+    "staging",
+    "intermediate",
+    "marts",
+    "outcomes",
+    "study",
+    "quality",
+    "report",
+    "queries",
+    "published",
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +65,40 @@ def test_groups_read_left_to_right(specs):
 def test_every_dbt_test_and_every_suite_is_an_asset_check(graph):
     tests = {node["name"] for node in MANIFEST["nodes"].values() if node["resource_type"] == "test"}
     checks = [key.name for key in graph.asset_check_keys]
-    assert sorted(name for name in checks if name not in ("expectations", "self_audit", "accepted", "on_time")) == sorted(tests)
-    assert {".".join(key.asset_key.path) for key in graph.asset_check_keys if key.name == "expectations"} == set(suites())
+    assert sorted(
+        name for name in checks if name not in ("expectations", "self_audit", "accepted", "on_time")
+    ) == sorted(tests)
+    assert {".".join(key.asset_key.path) for key in graph.asset_check_keys if key.name == "expectations"} == set(
+        suites()
+    )
 
 
 def test_one_writer_at_a_time():
     job = defs.resolve_job_def("study")
     assert job.executor_def is dg.in_process_executor
-    unpooled = [node.name for node in job.nodes if node.definition.pool != "duckdb_writer" and not node.name.startswith("centre__")]
+    unpooled = [
+        node.name
+        for node in job.nodes
+        if node.definition.pool != "duckdb_writer" and not node.name.startswith("centre__")
+    ]
     assert unpooled == ["report__data_docs"]
 
 
 def test_modules_with_assets_do_not_postpone_annotations():
     """Dagster reads annotations when a module loads."""
-    modules = [*(paths.ROOT / "capla_etl" / "assets").glob("*.py"), paths.ROOT / "capla_etl" / "resources.py", paths.ROOT / "capla_etl" / "definitions.py"]
+    modules = [
+        *(paths.ROOT / "capla_etl" / "assets").glob("*.py"),
+        paths.ROOT / "capla_etl" / "resources.py",
+        paths.ROOT / "capla_etl" / "definitions.py",
+    ]
     assert [m.name for m in modules if "from __future__ import annotations" in m.read_text(encoding="utf-8")] == []
 
 
 def test_nothing_reports_home():
-    assert json.loads((paths.DBT_PROJECT / "target" / "manifest.json").read_text(encoding="utf-8"))["metadata"]["send_anonymous_usage_stats"] is False
+    assert (
+        json.loads((paths.DBT_PROJECT / "target" / "manifest.json").read_text(encoding="utf-8"))["metadata"][
+            "send_anonymous_usage_stats"
+        ]
+        is False
+    )
     assert "telemetry: {enabled: false}" in (paths.ROOT / ".dagster_home" / "dagster.yaml").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from capla_etl import paths
-from capla_etl.publish import publish, staged
+from capla_etl.releases.publish import publish, staged
 
 
 @pytest.fixture
@@ -27,7 +27,12 @@ def build(tmp_path, monkeypatch):
 def _published() -> tuple:
     with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
         text = connection.execute("select text from t").fetchone()[0]
-    return text, paths.report().read_text(), sorted(f.name for f in paths.outputs().iterdir()), sorted(f.name for f in paths.data_docs().iterdir())
+    return (
+        text,
+        paths.report().read_text(),
+        sorted(f.name for f in paths.outputs().iterdir()),
+        sorted(f.name for f in paths.data_docs().iterdir()),
+    )
 
 
 def test_everything_is_replaced_and_nothing_else_is_left(build, tmp_path):
@@ -39,7 +44,15 @@ def test_everything_is_replaced_and_nothing_else_is_left(build, tmp_path):
     build("two")
     publish()
     assert _published() == ("two", "two", ["two.txt"], ["two.txt"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["build", "capla.duckdb", "data_docs", "dbt_docs", "differences", "outputs", "report.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "build",
+        "capla.duckdb",
+        "data_docs",
+        "dbt_docs",
+        "differences",
+        "outputs",
+        "report.html",
+    ]
 
 
 def test_something_not_built_touches_nothing(build):

@@ -13,10 +13,11 @@ import pytest
 from dagster._daemon import SensorDaemon
 from dagster._daemon.types import DaemonHeartbeat
 
-from capla_etl import cli, releases
-from capla_etl.commands import study
-from capla_etl.digest import table_digests
+from capla_etl import cli
 from capla_etl.paths import ROOT
+from capla_etl.releases import freeze
+from capla_etl.releases.fingerprints import table_digests
+from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
 
 
 def test_everything_is_published(study_run):
@@ -24,23 +25,46 @@ def test_everything_is_published(study_run):
     assert {"capla.duckdb", "outputs", "data_docs", "report.html", "build"} <= published
     assert not (study_run.warehouse / "capla.duckdb.wal").exists()
     outputs = {path.name for path in (study_run.warehouse / "outputs").iterdir()}
-    assert {"result.csv", "result.parquet", *(f"table{number}.csv" for number in range(1, 9)), "survival.svg", "survival.png", "response_incidence.svg",
-            "adamts13_incidence.svg", "forest.svg", "balance.svg", "tables.docx", "tables.xlsx", "tables.tex"} <= outputs
-    assert {path.stem for path in (study_run.warehouse / "outputs" / "html").iterdir()} >= {f"table{number}" for number in range(1, 9)}
+    assert {
+        "result.csv",
+        "result.parquet",
+        *(f"table{number}.csv" for number in range(1, 9)),
+        "survival.svg",
+        "survival.png",
+        "response_incidence.svg",
+        "adamts13_incidence.svg",
+        "forest.svg",
+        "balance.svg",
+        "tables.docx",
+        "tables.xlsx",
+        "tables.tex",
+    } <= outputs
+    assert {path.stem for path in (study_run.warehouse / "outputs" / "html").iterdir()} >= {
+        f"table{number}" for number in range(1, 9)
+    }
 
 
 def test_the_printed_numbers_do_not_contradict_each_other(built_warehouse):
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:
-        assert connection.execute("select count(*), sum(failed) from study.audit where compared > 0").fetchone() == (16, 0)
-        assert connection.execute("select sum(failed) from quality.check_result where source = 'self-audit'").fetchone() == (0,)
+        assert connection.execute("select count(*), sum(failed) from study.audit where compared > 0").fetchone() == (
+            16,
+            0,
+        )
+        assert connection.execute(
+            "select sum(failed) from quality.check_result where source = 'self-audit'"
+        ).fetchone() == (0,)
 
 
-@pytest.mark.parametrize(("name", "test"), [("protocol", "Fisher's exact test"), ("r", "Pearson's chi-squared test, Yates correction")])
+@pytest.mark.parametrize(
+    ("name", "test"), [("protocol", "Fisher's exact test"), ("r", "Pearson's chi-squared test, Yates correction")]
+)
 def test_tables_can_be_made_by_the_defaults_of_another_package(study_run, tmp_path, monkeypatch, name, test):
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(study_run.warehouse))
     assert cli.main(["tables", str(tmp_path), "--conventions", name]) == 0
     results = pd.read_csv(tmp_path / "result.csv")
-    own = results[(results["table_id"] == "table2") & (results["row"] == "refractory") & (results["statistic"] == "p_value")]
+    own = results[
+        (results["table_id"] == "table2") & (results["row"] == "refractory") & (results["statistic"] == "p_value")
+    ]
     assert own["method"].tolist() == [f"p: {test}"]
     published = pd.read_csv(study_run.warehouse / "outputs" / "result.csv")
     assert (results["value"].equals(published["value"])) == (name == "protocol")
@@ -56,7 +80,9 @@ def test_it_says_where_things_are_and_how_long_they_took(study_run):
 def test_all_ten_centres_are_in(built_warehouse):
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:
         assert connection.execute("select count(distinct centre_id) from marts.patient").fetchone() == (10,)
-        assert connection.execute("select count(*) from quality.ledger where rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored").fetchone() == (0,)
+        assert connection.execute(
+            "select count(*) from quality.ledger where rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored"
+        ).fetchone() == (0,)
 
 
 def test_the_report_needs_no_network_and_says_synthetic(study_run):
@@ -101,19 +127,26 @@ def test_a_refused_centre_is_explained_without_a_trace(refused_run):
 def test_a_refused_centre_is_shown_where_people_look(refused_run):
     """Warehouse, report and the centre's check in Dagster all say that its newest submission is not in the study."""
     with duckdb.connect(str(refused_run.warehouse / "capla.duckdb"), read_only=True) as connection:
-        behind = connection.execute("select centre_id, status, submission::varchar, problem like '%Date de naissance%' from quality.centre_status where status <> 'current'").fetchall()
+        behind = connection.execute(
+            "select centre_id, status, submission::varchar, problem like '%Date de naissance%' from quality.centre_status where status <> 'current'"
+        ).fetchall()
     assert behind == [("FR01", "refused", "2023-06-30", True), ("XX01", "not_loaded", None, False)]
     with dg.DagsterInstance.from_config(str(refused_run.dagster_home)) as instance:
-        records = instance.event_log_storage.get_latest_asset_check_execution_by_key([dg.AssetCheckKey(dg.AssetKey(["centre", c]), "accepted") for c in ("FR01", "AT01")])
-    passed = {key.asset_key.path[-1]: record.event.dagster_event.asset_check_evaluation_data.passed for key, record in records.items()}
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [dg.AssetCheckKey(dg.AssetKey(["centre", c]), "accepted") for c in ("FR01", "AT01")]
+        )
+    passed = {
+        key.asset_key.path[-1]: record.event.dagster_event.asset_check_evaluation_data.passed
+        for key, record in records.items()
+    }
     assert passed == {"FR01": False, "AT01": True}
 
 
 def test_a_state_with_a_refused_centre_cannot_be_frozen(refused_run, monkeypatch):
     monkeypatch.setenv("CAPLA_DATA_RAW", str(refused_run.data_raw))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(refused_run.warehouse))
-    with pytest.raises(releases.ReleaseRefused, match="FR01, XX01"):
-        releases.freeze("behind", releases.check_free("behind"))
+    with pytest.raises(freeze.ReleaseRefused, match="FR01, XX01"):
+        freeze.freeze("behind", freeze.check_free("behind"))
 
 
 def test_a_run_whose_process_was_killed_gives_its_place_to_the_next(tmp_path, monkeypatch):
@@ -123,12 +156,16 @@ def test_a_run_whose_process_was_killed_gives_its_place_to_the_next(tmp_path, mo
     ended = subprocess.Popen(["true"])
     ended.wait()
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with study.instance_at_home() as instance:
-        dead = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED, tags={study._PROCESS: str(ended.pid)})
-        alive = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED, tags={study._PROCESS: str(os.getpid())})
+    with instance_at_home() as instance:
+        dead = instance.create_run_for_job(
+            some_job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(ended.pid)}
+        )
+        alive = instance.create_run_for_job(
+            some_job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(os.getpid())}
+        )
         instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
         instance.event_log_storage.claim_concurrency_slot("duckdb_writer", dead.run_id, "harmonised")
-        study.end_dead_runs(instance)
+        end_dead_runs(instance)
         assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
         assert instance.event_log_storage.get_concurrency_info("duckdb_writer").active_slot_count == 0
@@ -139,12 +176,14 @@ def test_a_run_of_the_ui_is_ended_only_when_there_is_no_ui_any_more(tmp_path, mo
     def some_job(): ...
 
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with study.instance_at_home() as instance:
+    with instance_at_home() as instance:
         run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
 
         def status_when_the_daemon_was_last_heard(seconds_ago: float) -> dg.DagsterRunStatus:
-            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, SensorDaemon.daemon_type(), None, None))
-            study.end_dead_runs(instance)
+            instance.add_daemon_heartbeat(
+                DaemonHeartbeat(time.time() - seconds_ago, SensorDaemon.daemon_type(), None, None)
+            )
+            end_dead_runs(instance)
             return instance.get_run_by_id(run.run_id).status
 
         assert status_when_the_daemon_was_last_heard(30) == dg.DagsterRunStatus.STARTED

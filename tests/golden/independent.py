@@ -209,7 +209,11 @@ def confirmed_fall_days(platelets: dict[int, float], tpe_days: list[int]) -> lis
         if platelets[day] >= FALL_PLATELETS_BELOW:
             continue
         following = first_after(counted_days, day)
-        confirmed = following is not None and following - day <= FALL_CONFIRMED_WITHIN_DAYS and platelets[following] < FALL_PLATELETS_BELOW
+        confirmed = (
+            following is not None
+            and following - day <= FALL_CONFIRMED_WITHIN_DAYS
+            and platelets[following] < FALL_PLATELETS_BELOW
+        )
         for tpe_day in tpe_days:
             if day <= tpe_day <= day + FALL_CONFIRMED_WITHIN_DAYS:
                 confirmed = True
@@ -325,7 +329,9 @@ def caplacizumab_start(courses: tuple[Course, ...]) -> tuple[bool, int | None, s
     return True, None if unrecorded else first, timing
 
 
-def undetectable_at(exacerbation: int, courses: tuple[Course, ...], activities: dict[int, tuple[float, str | None]]) -> str:
+def undetectable_at(
+    exacerbation: int, courses: tuple[Course, ...], activities: dict[int, tuple[float, str | None]]
+) -> str:
     """PROTOCOL 3.11 for one exacerbation: after a course had ended, with the latest activity after day 0 below 10 %."""
     stopped = "no"
     for course in courses:
@@ -384,7 +390,9 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
         response = "not_evaluable"
 
     # 3.2 refractory; severity and its assessment belong to the platelets and LDH criterion
-    refractory, severe_refractory, refractory_assessed = refractory_by_platelets_and_ldh(platelets, ldh, tpe_days, response_day)
+    refractory, severe_refractory, refractory_assessed = refractory_by_platelets_and_ldh(
+        platelets, ldh, tpe_days, response_day
+    )
     if rules.refractory == "no_response_after_5_tpe":
         refractory, severe_refractory = refractory_by_no_response(tpe_days, response_day), None
     if not exchanges_known:
@@ -408,7 +416,9 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     unclassified = []
     for response_of_stretch, fall in response_to_fall(responses, confirmed_fall_days(platelets, tpe_days)):
         if remission_day is None:
-            remission_day = remission_after(response_of_stretch, fall, recovered_days, therapy, drug_free_evaluable, last_seen)
+            remission_day = remission_after(
+                response_of_stretch, fall, recovered_days, therapy, drug_free_evaluable, last_seen
+            )
         if fall is None:
             continue
         last_therapy = last_before(therapy, fall)
@@ -463,7 +473,9 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     # 3.9 time and exchanges to response
     tpe_days_to_response = None
     tpe_sessions_to_response = None
-    if response_day is not None and all(row.tpe_sessions is not None for row in patient.days if row.day <= response_day):
+    if response_day is not None and all(
+        row.tpe_sessions is not None for row in patient.days if row.day <= response_day
+    ):
         tpe_days_to_response = 0
         tpe_sessions_to_response = 0
         for day in tpe_days:
@@ -544,7 +556,9 @@ def patients_of(con: duckdb.DuckDBPyConnection) -> dict[str, Patient]:
             courses.setdefault(patient_id, []).append(Course(start_day, end_day))
     # that a patient died is known even where no date of death is
     died = {
-        patient_id for patient_id, answer in con.execute("select patient_id, died from harmonised.patient").fetchall() if answer == "yes"
+        patient_id
+        for patient_id, answer in con.execute("select patient_id, died from harmonised.patient").fetchall()
+        if answer == "yes"
     }
     patients = {}
     for patient_id, eligible, death_day, last_seen_day in con.execute(
@@ -583,7 +597,9 @@ def differences(
             if column not in found[patient_id]:
                 lines.append(f"{label}: patient {patient_id}: column {column}: missing")
             elif found[patient_id][column] != value:
-                lines.append(f"{label}: patient {patient_id}: column {column}: expected {value!r}, found {found[patient_id][column]!r}")
+                lines.append(
+                    f"{label}: patient {patient_id}: column {column}: expected {value!r}, found {found[patient_id][column]!r}"
+                )
     return lines
 
 
@@ -597,15 +613,21 @@ def compare(con: duckdb.DuckDBPyConnection) -> list[str]:
         One line per difference: table and rule set, patient_id, column, expected (derived here), found (in the warehouse).
     """
     patients = patients_of(con)
-    expected = {name: {patient_id: derive(patient, name) for patient_id, patient in patients.items()} for name in RULE_SETS}
+    expected = {
+        name: {patient_id: derive(patient, name) for patient_id, patient in patients.items()} for name in RULE_SETS
+    }
 
     found: dict[str, dict[str, dict[str, object]]] = {name: {} for name in RULE_SETS}
     lines = []
     for row in rows_of(con, "outcomes.patient_outcome_by_rule_set"):
         if row["rule_set"] not in found:
-            lines.append(f"patient_outcome_by_rule_set: patient {row['patient_id']}: rule set {row['rule_set']} is not in the protocol")
+            lines.append(
+                f"patient_outcome_by_rule_set: patient {row['patient_id']}: rule set {row['rule_set']} is not in the protocol"
+            )
         elif row["patient_id"] in found[row["rule_set"]]:
-            lines.append(f"patient_outcome_by_rule_set, {row['rule_set']}: patient {row['patient_id']}: more than one row")
+            lines.append(
+                f"patient_outcome_by_rule_set, {row['rule_set']}: patient {row['patient_id']}: more than one row"
+            )
         else:
             found[row["rule_set"]][row["patient_id"]] = row
     default: dict[str, dict[str, object]] = {}

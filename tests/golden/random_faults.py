@@ -10,8 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capla_etl import fields as study
-from capla_etl.centres.read import RawTable
-from capla_etl.centres.spec import NAMED_DATE_FORMATS, CodedColumn, Record, Source, Spec, Table, placeholder_columns
+from capla_etl.centres.reading.read import RawTable
+from capla_etl.centres.spec.grammar import (
+    NAMED_DATE_FORMATS,
+    CodedColumn,
+    Record,
+    Source,
+    Spec,
+    Table,
+    placeholder_columns,
+)
 
 #: A person's name that no message, and of a file with identifying columns no table, may repeat.
 SECRET = "Secret Person"
@@ -91,14 +99,20 @@ def places(spec: Spec, raws: list[RawTable]) -> list[Place]:
         key = _texts(raw, table.key)
         for record in table.records:
             rows = [i for i in _rows_of(table, record, raw) if key[i]]
-            groups = [placeholder_columns(s.column, raw.rows.column_names) for s in record.fields.values() if s.column and "{k}" in s.column]
+            groups = [
+                placeholder_columns(s.column, raw.rows.column_names)
+                for s in record.fields.values()
+                if s.column and "{k}" in s.column
+            ]
             for k in groups[0] if groups else [0]:
                 for place in _places_of(spec, table, record, raw, rows, k):
                     old = found.get((place.table, place.column, place.kind))
                     merged = tuple(sorted({*place.rows, *(old.rows if old else ())}))
                     found[place.table, place.column, place.kind] = replace(place, rows=merged)
             if record.present and record.present.yes:
-                found[raw.name, record.present.column, "word"] = Place(raw.name, record.present.column, "word", tuple(rows))
+                found[raw.name, record.present.column, "word"] = Place(
+                    raw.name, record.present.column, "word", tuple(rows)
+                )
     return [place for place in found.values() if place.rows]
 
 
@@ -118,13 +132,25 @@ def _places_of(spec: Spec, table: Table, record: Record, raw: RawTable, rows: li
         if name not in filled or not filled[name]:
             continue
         declared = study.fields().get(next(n for n, s in record.fields.items() if s is source))
-        place = Place(raw.name, _repeated(source.column, k), "word", tuple(filled[name]), source.decimal or table.decimal, tuple(source.date_format or table.date_format))
+        place = Place(
+            raw.name,
+            _repeated(source.column, k),
+            "word",
+            tuple(filled[name]),
+            source.decimal or table.decimal,
+            tuple(source.date_format or table.date_format),
+        )
         if source.centres or (declared.type in ("code", "answer") and source.vocabulary is not None):
             yield place
         elif declared.type == "date":
             yield replace(place, kind="day" if source.study_day else "date")
             if source.run_to:
-                yield replace(place, kind="date", column=source.run_to, rows=tuple(i for i in place.rows if _texts(raw, source.run_to)[i]))
+                yield replace(
+                    place,
+                    kind="date",
+                    column=source.run_to,
+                    rows=tuple(i for i in place.rows if _texts(raw, source.run_to)[i]),
+                )
         elif declared.type in ("number", "integer"):
             yield replace(place, kind=declared.type)
             if isinstance(source.unit, CodedColumn):
@@ -152,11 +178,27 @@ def wrong_texts(place: Place) -> list[str]:
         return ["12345", "3.5", "3,5", "9999", "2020-02-03", "9" * 40, *NO_VALUE]
     if place.kind == "date":
         formats = [f for f in place.formats if f != "excel_day_number"]
-        impossible = [_day(f, *day) for f in formats for day in (("31", "02", "2020"), ("00", "00", "2020"), ("12", "13", "2019"), ("05", "05", "2041"))]
+        impossible = [
+            _day(f, *day)
+            for f in formats
+            for day in (("31", "02", "2020"), ("00", "00", "2020"), ("12", "13", "2019"), ("05", "05", "2041"))
+        ]
         return [*impossible, "99999", "20200231", "31 février 2020", *NO_VALUE]
     other = "," if place.decimal == "." else "."
     fraction = [f"3{place.decimal}5"] if place.kind == "integer" else []
-    return ["2e2", "9" * 12, "-7", f"1{other}5", *fraction, "9" * 22, "9" * 40, f"0{place.decimal}", f"{place.decimal}5", "-250", *NO_VALUE]
+    return [
+        "2e2",
+        "9" * 12,
+        "-7",
+        f"1{other}5",
+        *fraction,
+        "9" * 22,
+        "9" * 40,
+        f"0{place.decimal}",
+        f"{place.decimal}5",
+        "-250",
+        *NO_VALUE,
+    ]
 
 
 def of_some_patients(spec: Spec, raws: list[RawTable], number: int) -> list[RawTable]:
@@ -201,7 +243,9 @@ def copy_rows(faulty: Faulty, table: str, positions: list[int]) -> None:
     raw = _raw(faulty, table)
     copies = raw.rows.take(pa.array(positions, pa.int64()))
     numbers = range(max(raw.rows["source_row"].to_pylist()) + 1, 10**8)
-    copies = copies.set_column(copies.column_names.index("source_row"), "source_row", pa.array(numbers[: len(positions)], pa.int64()))
+    copies = copies.set_column(
+        copies.column_names.index("source_row"), "source_row", pa.array(numbers[: len(positions)], pa.int64())
+    )
     faulty.copies[table] = faulty.copies.get(table, 0) + len(positions)
     _put(faulty, replace(raw, rows=pa.concat_tables([raw.rows, copies])))
 
@@ -232,4 +276,9 @@ def _set_cells(faulty: Faulty, table: str, column: str, texts: dict[int, str]) -
     cells = raw.rows[column].to_pylist()
     for position, text in texts.items():
         cells[position] = text
-    _put(faulty, replace(raw, rows=raw.rows.set_column(raw.rows.column_names.index(column), column, pa.array(cells, pa.string()))))
+    _put(
+        faulty,
+        replace(
+            raw, rows=raw.rows.set_column(raw.rows.column_names.index(column), column, pa.array(cells, pa.string()))
+        ),
+    )

@@ -111,7 +111,9 @@ def _after_stop(exacerbations):
 def test_the_facts_re_decide_every_outcome_of_every_patient(warehouse):
     """PROTOCOL 3 by hand, from the evidence alone: nothing else of the patient is looked at."""
     evidence = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
-    for fact in records(warehouse, "select * from outcomes.outcome_evidence where rule_set = 'iwg2021' and outcome <> 'tpe_to_response'"):
+    for fact in records(
+        warehouse, "select * from outcomes.outcome_evidence where rule_set = 'iwg2021' and outcome <> 'tpe_to_response'"
+    ):
         evidence[fact["patient_id"]][fact["outcome"]][fact["occurrence"]][fact["role"]] = fact
     outcomes = records(warehouse, "select * from outcomes.patient_outcome")
     kinds = defaultdict(set)
@@ -126,21 +128,42 @@ def test_the_facts_re_decide_every_outcome_of_every_patient(warehouse):
         again["refractory"], again["severe_refractory"] = _refractory(first["refractory"])
         again["relapse"], again["relapse_status"] = _relapse(first["relapse"])
         assert again == {name: decided[name] for name in again}, decided["patient_id"]
-        for name in ("response", "refractory", "severe_refractory", "exacerbation", "relapse", "relapse_status", "remission"):
+        for name in (
+            "response",
+            "refractory",
+            "severe_refractory",
+            "exacerbation",
+            "relapse",
+            "relapse_status",
+            "remission",
+        ):
             kinds[name].add(decided[name])
 
-        response, recovered = first["response"].get("count"), first.get("adamts13_recovery", {}).get("recovered ADAMTS13")
+        response, recovered = (
+            first["response"].get("count"),
+            first.get("adamts13_recovery", {}).get("recovered ADAMTS13"),
+        )
         assert decided["response_day"] == (response and response["day"])
         assert decided["adamts13_recovery_day"] == (recovered and recovered["day"])
         assert recovered is None or (recovered["value"] >= 20 and recovered["day"] >= 1)
         end = first["died_by_day_90"]
-        expected = "yes" if "death" in end and end["death"]["day"] <= 90 else "no" if max(f["day"] for f in end.values()) >= 90 else "unknown"
+        expected = (
+            "yes"
+            if "death" in end and end["death"]["day"] <= 90
+            else "no"
+            if max(f["day"] for f in end.values()) >= 90
+            else "unknown"
+        )
         assert decided["died_by_day_90"] == expected
         stops = list(facts.get("exacerbation_after_stop_undetectable", {}).values())
         if stops:
             assert decided["exacerbation_after_stop_undetectable"] == _after_stop(stops)
         assert decided["exacerbation_count"] == (len(facts["exacerbation"]) if again["exacerbation"] == "yes" else 0)
-    assert kinds["refractory"] == {"yes", "no", "not_evaluable"} and kinds["severe_refractory"] == {"yes", "no", "not_evaluable"}
+    assert kinds["refractory"] == {"yes", "no", "not_evaluable"} and kinds["severe_refractory"] == {
+        "yes",
+        "no",
+        "not_evaluable",
+    }
     assert kinds["exacerbation"] == {"yes", "no", "not_evaluable"} and kinds["relapse_status"] >= {"confirmed", None}
 
 
@@ -186,10 +209,16 @@ def _is_what_is_written(fact, cells) -> bool:
     declared = written["declared"] or ""
     if f"{written['raw_text']} stands for {fact['comparator']}{fact['value']:g}" in declared:
         return True
-    numbers = [float(text.replace(",", ".")) for text in re.findall(r"\d+(?:[.,]\d+)?", written["raw_text"].replace(" ", ""))]
-    limits = [float(o["raw_text"]) for o in others if re.fullmatch(r"\d+([.,]0)?", o["raw_text"])] + [float(n) for n in re.findall(r"normal (\d+)", declared)]
+    numbers = [
+        float(text.replace(",", ".")) for text in re.findall(r"\d+(?:[.,]\d+)?", written["raw_text"].replace(" ", ""))
+    ]
+    limits = [float(o["raw_text"]) for o in others if re.fullmatch(r"\d+([.,]0)?", o["raw_text"])] + [
+        float(n) for n in re.findall(r"normal (\d+)", declared)
+    ]
     factors = [*FACTORS[fact["kind"]], *(1 / limit for limit in limits if fact["kind"] == "ldh")]
-    return len(numbers) == 1 and any(abs(numbers[0] * factor - fact["value"]) < 1e-9 * max(1, fact["value"]) for factor in factors)
+    return len(numbers) == 1 and any(
+        abs(numbers[0] * factor - fact["value"]) < 1e-9 * max(1, fact["value"]) for factor in factors
+    )
 
 
 def test_every_laboratory_fact_is_written_in_exactly_one_row(warehouse):
@@ -204,10 +233,15 @@ def test_every_laboratory_fact_is_written_in_exactly_one_row(warehouse):
     raw_rows = defaultdict(list)
     for (table,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'raw'").fetchall():
         of_facts = "(source_file, source_sheet, source_row) in (select (source_file, source_sheet, source_row) from outcomes.outcome_evidence)"
-        for place in warehouse.execute(f'select source_file, source_sheet, source_row from raw."{table}" where {of_facts}').fetchall():
+        for place in warehouse.execute(
+            f'select source_file, source_sheet, source_row from raw."{table}" where {of_facts}'
+        ).fetchall():
             raw_rows[(table.split("__")[0].upper(), *place)].append(table)
     cells = defaultdict(list)
-    for cell in records(warehouse, "select * from outcomes.evidence_cell order by patient_id, kind, source_table, source_number, cell_number"):
+    for cell in records(
+        warehouse,
+        "select * from outcomes.evidence_cell order by patient_id, kind, source_table, source_number, cell_number",
+    ):
         cells[(cell["patient_id"], cell["kind"], cell["source_table"], cell["source_number"])].append(cell)
     corrected = set(warehouse.execute("select centre_id, file, sheet, row_number from quality.correction").fetchall())
     assert len(facts) > 5000
@@ -229,7 +263,9 @@ def test_the_date_beside_a_result_is_its_day(warehouse):
            where p.centre_id = 'FR01' and e.rule_set = 'iwg2021' and c.field in ('result_date', 'session_date')""",
     )
     assert len(rows) > 1000
-    assert all((row["day0_date"] + timedelta(row["day"])).strftime("%d/%m/%Y") == row["raw_text"].strip() for row in rows)
+    assert all(
+        (row["day0_date"] + timedelta(row["day"])).strftime("%d/%m/%Y") == row["raw_text"].strip() for row in rows
+    )
 
 
 # ------------------------------------------------------------------------------ every printed n and N is made of patients
@@ -264,7 +300,10 @@ def test_a_patient_of_a_numerator_is_in_the_denominator(warehouse):
 def test_a_patient_is_told_as_a_person_reads_the_files(warehouse, centre, number):
     """The expected texts were checked against bilans.csv, echanges.csv, patients.csv and dati_milano.xlsx by eye."""
     told = as_text(explain_patient(warehouse, find_patient(warehouse, centre, number), "iwg2021"))
-    assert told.split("\n\nPrinted numbers")[0] == (EXPLAINED / f"{centre}_{number}.txt").read_text(encoding="utf-8").rstrip()
+    assert (
+        told.split("\n\nPrinted numbers")[0]
+        == (EXPLAINED / f"{centre}_{number}.txt").read_text(encoding="utf-8").rstrip()
+    )
 
 
 def test_every_patient_can_be_told(warehouse):
@@ -282,7 +321,11 @@ def test_every_patient_can_be_told(warehouse):
 
 def test_capla_explains_a_patient(capla, tmp_path):
     status, printed, _ = capla("explain", "patient", "fr01", "fr-0010", "--plot", str(tmp_path / "one.png"))
-    assert status == 0 and "5th TPE day 4; first count after it day 5: 28 x 10^9/L; LDH 1.884 x ULN (day 5): refractory, severe" in printed
+    assert (
+        status == 0
+        and "5th TPE day 4; first count after it day 5: 28 x 10^9/L; LDH 1.884 x ULN (day 5): refractory, severe"
+        in printed
+    )
     capla("explain", "patient", "FR01", "FR-0010", "--plot", str(tmp_path / "two.png"))
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     _, printed, _ = capla("explain", "patient", "FR01", "FR-0010", "--json")
@@ -303,7 +346,9 @@ def test_capla_explains_a_result(capla, warehouse):
 def test_every_printed_number_can_be_explained(warehouse):
     from capla_etl.explain.result import as_text, explain_result
 
-    for name in warehouse.execute('select table_id, "row", min("group") from study.result group by all order by all').fetchall():
+    for name in warehouse.execute(
+        'select table_id, "row", min("group") from study.result group by all order by all'
+    ).fetchall():
         answer = explain_result(warehouse, *name)
         assert all(patient["why"] for patient in answer["patients"]), name
         assert "Synthetic data" in as_text(answer)

@@ -5,7 +5,18 @@ The worked examples run through the dbt models elsewhere; here they check the ch
 
 import duckdb
 import pytest
-from independent import DEFAULT_RULE_SET, OUTCOME_COLUMNS, RULE_SETS, START_COLUMNS, Course, Day, Patient, compare, derive, patients_of
+from independent import (
+    DEFAULT_RULE_SET,
+    OUTCOME_COLUMNS,
+    RULE_SETS,
+    START_COLUMNS,
+    Course,
+    Day,
+    Patient,
+    compare,
+    derive,
+    patients_of,
+)
 
 
 def spread(text: str) -> dict[int, str]:
@@ -195,7 +206,9 @@ def test_response_by_platelets_only() -> None:
         (90, None, True, "no", "yes", "no"),  # died on an unknown day, seen on day 90
     ],
 )
-def test_no_response(last_seen: int, death_day: int | None, died: bool, response: str, failure: str, died_by_day_90: str) -> None:
+def test_no_response(
+    last_seen: int, death_day: int | None, died: bool, response: str, failure: str, died_by_day_90: str
+) -> None:
     of = patient("0:12 3:20", "", "0-3", last_seen=last_seen, death_day=death_day, died=died)
     gives(
         of,
@@ -414,7 +427,12 @@ def test_exacerbation(platelets, tpe, courses, exacerbation_day, unclassified_fa
 
 
 def test_a_patient_can_have_several_exacerbations_and_then_a_relapse() -> None:
-    of = patient(f"{STEADY} 15:100 16:90 20:160 21:170 30:100 31:90 35:160 36:170 90:100 91:80", "", "0-6 15-18 30-33", adamts13="97:<10")
+    of = patient(
+        f"{STEADY} 15:100 16:90 20:160 21:170 30:100 31:90 35:160 36:170 90:100 91:80",
+        "",
+        "0-6 15-18 30-33",
+        adamts13="97:<10",
+    )
     gives(of, exacerbation_day=15, exacerbation_count=2, remission_day=65, relapse_day=90, relapse_status="confirmed")
 
 
@@ -494,14 +512,21 @@ def test_delay_reason(platelets: str, ldh: str, start: int, delay_reason: str | 
 # 3.10 and 3.11 ADAMTS13
 
 
-@pytest.mark.parametrize(("adamts13", "day"), [("0:30 4:20", 4), ("0:30", None), ("3:19 4:<30 5:>20", 5), ("2:25 3:5", 2)])
+@pytest.mark.parametrize(
+    ("adamts13", "day"), [("0:30 4:20", 4), ("0:30", None), ("3:19 4:<30 5:>20", 5), ("2:25 3:5", 2)]
+)
 def test_adamts13_recovery(adamts13: str, day: int | None) -> None:
     gives(patient(STEADY, "", "0-6", adamts13=adamts13), adamts13_recovery_day=day)
 
 
 @pytest.mark.parametrize(
     ("activity_day", "recovery", "windowed"),
-    [(6, 6, 6), (7, 7, None), (13, 13, None), (14, 14, 14)],  # the day of the exchange itself, 1 day, 7 days, 8 days after it
+    [
+        (6, 6, 6),
+        (7, 7, None),
+        (13, 13, None),
+        (14, 14, 14),
+    ],  # the day of the exchange itself, 1 day, 7 days, 8 days after it
 )
 def test_donor_plasma_is_not_counted_within_the_window(activity_day: int, recovery: int, windowed: int | None) -> None:
     of = patient(STEADY, "", "6", adamts13=f"{activity_day}:50")
@@ -529,13 +554,23 @@ def test_donor_plasma_is_not_counted_within_the_window(activity_day: int, recove
 )
 def test_exacerbation_after_stop(courses, adamts13: str, answer: str) -> None:
     tpe = "0-5 45-47" if courses else "0-5 30 45-47"
-    gives(patient(TWO_STRETCHES, "4:1.1 50:1.0", tpe, courses, adamts13), exacerbation_day=44, exacerbation_after_stop_undetectable=answer)
+    gives(
+        patient(TWO_STRETCHES, "4:1.1 50:1.0", tpe, courses, adamts13),
+        exacerbation_day=44,
+        exacerbation_after_stop_undetectable=answer,
+    )
 
 
 def test_exacerbation_after_stop_with_an_unrecorded_end_is_unknown_unless_adamts13_says_no() -> None:
     fall = f"{STEADY} 20:100 21:90"
-    gives(patient(fall, "", "0-6", ((1, None),), "15:<5"), exacerbation_day=20, exacerbation_after_stop_undetectable="unknown")
-    gives(patient(fall, "", "0-6", ((1, None),), "15:12"), exacerbation_day=20, exacerbation_after_stop_undetectable="no")
+    gives(
+        patient(fall, "", "0-6", ((1, None),), "15:<5"),
+        exacerbation_day=20,
+        exacerbation_after_stop_undetectable="unknown",
+    )
+    gives(
+        patient(fall, "", "0-6", ((1, None),), "15:12"), exacerbation_day=20, exacerbation_after_stop_undetectable="no"
+    )
 
 
 def test_exacerbation_after_stop_is_unknown_when_exacerbation_is_in_caplacizumab_patients() -> None:
@@ -563,7 +598,9 @@ def warehouse_of(of: Patient) -> duckdb.DuckDBPyConnection:
     con.execute("create table marts.drug_course (patient_id varchar, drug varchar, start_day integer, end_day integer)")
     con.execute("insert into marts.drug_course values ('p1', 'rituximab', 3, 3)")
     for course in of.courses:
-        con.execute("insert into marts.drug_course values ('p1', 'caplacizumab', ?, ?)", [course.start_day, course.end_day])
+        con.execute(
+            "insert into marts.drug_course values ('p1', 'caplacizumab', ?, ?)", [course.start_day, course.end_day]
+        )
     con.execute("create table harmonised.patient (patient_id varchar, died varchar)")
     con.execute("insert into harmonised.patient values ('p1', 'no'), ('excluded', 'yes')")
     default = derive(of)
@@ -576,7 +613,9 @@ def warehouse_of(of: Patient) -> duckdb.DuckDBPyConnection:
         f"{column} {'integer' if column.endswith('_day') or 'count' in column or '_to_' in column else 'varchar'}"
         for column in OUTCOME_COLUMNS
     ]
-    con.execute(f"create table outcomes.patient_outcome_by_rule_set (patient_id varchar, rule_set varchar, {', '.join(types)})")
+    con.execute(
+        f"create table outcomes.patient_outcome_by_rule_set (patient_id varchar, rule_set varchar, {', '.join(types)})"
+    )
     places = ", ".join("?" for _ in OUTCOME_COLUMNS)
     for name in RULE_SETS:
         outcome = derive(of, name)

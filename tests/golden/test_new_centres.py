@@ -8,11 +8,22 @@ from new_centres import COPIED_FROM, TABLES, source, write
 from capla_etl import paths
 from capla_etl.centres.check import check_centre
 from capla_etl.centres.draft import draft_centre
-from capla_etl.centres.load import load_centre
-from capla_etl.centres.spec import load_spec
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.submissions.load import load_centre
 
 #: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth date).
-NOT_COMPARED = {"patient_id", "centre_id", "centre_patient_id", "submission", "source_file", "source_sheet", "source_row", "birth_date_linkage", "age_years_reported", "reported_response_date"}
+NOT_COMPARED = {
+    "patient_id",
+    "centre_id",
+    "centre_patient_id",
+    "submission",
+    "source_file",
+    "source_sheet",
+    "source_row",
+    "birth_date_linkage",
+    "age_years_reported",
+    "reported_response_date",
+}
 
 
 @pytest.fixture(scope="module", params=list(COPIED_FROM))
@@ -32,7 +43,10 @@ def new_centre(request, tmp_path_factory):
 
 def _comparable(frame: pd.DataFrame, key: str) -> list[tuple]:
     columns = [key, *(c for c in frame.columns if c not in NOT_COMPARED and c != "number")]
-    return sorted(tuple("" if v is None or v != v else f"{v:.9g}" if isinstance(v, float | int) else str(v) for v in row) for row in frame[columns].itertuples(index=False))
+    return sorted(
+        tuple("" if v is None or v != v else f"{v:.9g}" if isinstance(v, float | int) else str(v) for v in row)
+        for row in frame[columns].itertuples(index=False)
+    )
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -41,7 +55,9 @@ def test_every_record_is_read_as_the_one_that_it_was_copied_from(new_centre, tab
     loaded = pq.read_table(paths.centre_loads() / code / f"harmonised.{table}.parquet").to_pandas(date_as_object=True)
     before = courses[table]
     transferred = [c for c in before.columns if c.startswith("transferred_from")]
-    assert _comparable(loaded.drop(columns=transferred), "centre_patient_id") == _comparable(before.drop(columns=transferred), "number")
+    assert _comparable(loaded.drop(columns=transferred), "centre_patient_id") == _comparable(
+        before.drop(columns=transferred), "number"
+    )
     assert len(loaded) == len(before) > 0
 
 
@@ -54,7 +70,14 @@ def test_its_draft_knows_every_file_and_leaves_meanings_to_decide(new_centre):
     code, folder, _ = new_centre
     draft = draft_centre(folder)
     assert draft.unreadable == []
-    assert {t.found.file: t.found.format.type for t in draft.tables} == {t.file: t.format.type for t in load_spec(folder / "centre.yml").tables.values()}
-    assert {record.table for t in draft.tables for record in t.records} >= {"patient", "lab_result", "tpe_session", "drug_course"}
+    assert {t.found.file: t.found.format.type for t in draft.tables} == {
+        t.file: t.format.type for t in load_spec(folder / "centre.yml").tables.values()
+    }
+    assert {record.table for t in draft.tables for record in t.records} >= {
+        "patient",
+        "lab_result",
+        "tpe_session",
+        "drug_course",
+    }
     assert draft.to_decide > 0
     assert "太郎" not in draft.centre_yml and f"id: {code}" in draft.centre_yml

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from capla_etl import cli, paths
-from capla_etl.centres.corrections import answers, corrections
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import assemble, load_centre
-from capla_etl.centres.status import good_loads
-from capla_etl.quality.queries import query_table
-from capla_etl.quality.workbook import HEADINGS, write_workbooks
+from capla_etl.centres.harmonising.corrections import answers, corrections
+from capla_etl.centres.submissions.assemble import assemble
+from capla_etl.centres.submissions.load import load_centre
+from capla_etl.centres.submissions.status import good_loads
+from capla_etl.queries.questions import query_table
+from capla_etl.queries.workbook import HEADINGS, write_workbooks
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def _queries_after_load() -> pd.DataFrame:
 
 def _row(sheet, query_id: str) -> dict:
     """Heading -> cell of one question."""
-    return next(dict(zip(HEADINGS, cells, strict=True)) for cells in sheet.iter_rows(min_row=2) if cells[0].value == query_id)
+    return next(
+        dict(zip(HEADINGS, cells, strict=True)) for cells in sheet.iter_rows(min_row=2) if cells[0].value == query_id
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +69,19 @@ def answered(folders, ids):
     assert cli.main(["queries", "export", "FR01", "--to", str(folders / "sent")]) == 0
     book = openpyxl.load_workbook(folders / "sent" / "FR01.xlsx")
     for status, fill in {
-        "corrected": {"Answer": "corrected", "Correct value": "282", "Reason": "typed per mm3", "Confirmed by": "Dr A", "Date": "2023-07-10"},
-        "accepted": {"Answer": "accepted as is", "Reason": "day not known", "Confirmed by": "Dr A", "Date": "2023-07-10"},
+        "corrected": {
+            "Answer": "corrected",
+            "Correct value": "282",
+            "Reason": "typed per mm3",
+            "Confirmed by": "Dr A",
+            "Date": "2023-07-10",
+        },
+        "accepted": {
+            "Answer": "accepted as is",
+            "Reason": "day not known",
+            "Confirmed by": "Dr A",
+            "Date": "2023-07-10",
+        },
     }.items():
         for heading, value in fill.items():
             _row(book["Queries"], ids[status])[heading].value = value
@@ -79,7 +93,11 @@ def answered(folders, ids):
 
 def test_statuses_are_as_answered(answered, ids, folders):
     status = answered.set_index("query_id")["status"]
-    assert {name: status[query_id] for name, query_id in ids.items()} == {"corrected": "corrected", "accepted": "accepted", "open": "open"}
+    assert {name: status[query_id] for name, query_id in ids.items()} == {
+        "corrected": "corrected",
+        "accepted": "accepted",
+        "open": "open",
+    }
     with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
         (again,) = write_workbooks(connection, ["FR01"], folders / "again")
     sheet = openpyxl.load_workbook(again)["Queries"]
@@ -92,11 +110,15 @@ def test_the_corrected_value_is_in_the_data_and_the_raw_text_stays(answered, bef
     asked = before.set_index("query_id").loc[ids["corrected"]]
     with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
         place = f"source_file = '{asked['file']}' and source_row = {asked['row_number']}"
-        assert connection.execute(f"select value from harmonised.lab_result where centre_id = 'FR01' and {place}").fetchall() == [(282.0,)]
+        assert connection.execute(
+            f"select value from harmonised.lab_result where centre_id = 'FR01' and {place}"
+        ).fetchall() == [(282.0,)]
         assert connection.execute(f'select "Résultat" from raw.fr01__bilans where {place}').fetchall() == [("282000",)]
         kept = "select row_number, raw_value, corrected_value, confirmed_by, query_id from quality.correction"
         assert connection.execute(kept).fetchall() == [(asked["row_number"], "282000", "282", "Dr A", ids["corrected"])]
-        assert connection.execute("select count(*) from quality.quarantine where raw_value = '282000'").fetchone() == (0,)
+        assert connection.execute("select count(*) from quality.quarantine where raw_value = '282000'").fetchone() == (
+            0,
+        )
 
 
 def test_reading_the_same_workbook_again_changes_nothing(answered, folders):
@@ -115,7 +137,10 @@ def test_answers_wait_until_a_changed_file_was_loaded(answered, folders, capsys)
         assert cli.main(["queries", "import"]) == 1
     finally:
         rows.write_bytes(sent)
-    assert "files arrived or changed after the published warehouse was made (2023-06-30/bilans.csv). Run `capla study` first." in capsys.readouterr().out
+    assert (
+        "files arrived or changed after the published warehouse was made (2023-06-30/bilans.csv). Run `capla study` first."
+        in capsys.readouterr().out
+    )
 
 
 def test_exporting_to_a_file_says_so(answered, folders, capsys):
@@ -135,7 +160,11 @@ def test_ids_are_the_same_after_a_rerun_and_in_a_shuffled_file(answered, before,
         rows.write_bytes(sent)
     fr01 = shuffled[shuffled["centre_id"] == "FR01"]
     assert set(fr01["query_id"]) == set(before["query_id"])
-    assert fr01.set_index("query_id")["status"].value_counts().to_dict() == {"open": len(before) - 2, "accepted": 1, "corrected": 1}
+    assert fr01.set_index("query_id")["status"].value_counts().to_dict() == {
+        "open": len(before) - 2,
+        "accepted": 1,
+        "corrected": 1,
+    }
 
 
 def test_the_guard_fails_once_the_source_is_fixed(answered, ids, folders):
@@ -143,7 +172,9 @@ def test_the_guard_fails_once_the_source_is_fixed(answered, ids, folders):
     sent = rows.read_bytes()
     rows.write_bytes(sent.replace(b";282000;", b";282;", 1))
     try:
-        with pytest.raises(CentreRefused, match=f"{ids['corrected']}.*The source was fixed: remove the correction") as refused:
+        with pytest.raises(
+            CentreRefused, match=f"{ids['corrected']}.*The source was fixed: remove the correction"
+        ) as refused:
             load_centre("FR01")
     finally:
         rows.write_bytes(sent)

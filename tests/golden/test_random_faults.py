@@ -39,9 +39,11 @@ from test_worked_examples import run_dbt
 from capla_etl import fields as study
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import assemble, load_centre
-from capla_etl.centres.read import RawTable, current_submission, read_submission
-from capla_etl.centres.spec import Spec, load_spec
+from capla_etl.centres.reading.read import RawTable, current_submission, read_submission
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.spec.grammar import Spec
+from capla_etl.centres.submissions.assemble import assemble
+from capla_etl.centres.submissions.load import load_centre
 
 CENTRES = sorted(p.parent.name for p in (paths.ROOT / "data_raw").glob("*/centre.yml"))
 #: So many patients of each centre are enough for all but the test of outcomes.
@@ -55,7 +57,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 def repeatable(examples: int):
     """Settings of a test whose examples are the same on every run."""
-    return settings(max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +92,7 @@ class Centre:
 
 def _load_only(centre_id: str, raws: list[RawTable]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capla_etl.centres.load.read_current", lambda *_: raws)
+        patch.setattr("capla_etl.centres.submissions.load.read_current", lambda *_: raws)
         load_centre(centre_id)
 
 
@@ -93,7 +101,9 @@ def _load(centre_id: str, raws: list[RawTable]) -> Loaded:
     _load_only(centre_id, raws)
     folder = paths.centre_loads() / centre_id
     tables = {path.stem: pq.read_table(path) for path in folder.glob("*.parquet")}
-    places_of_rows = [tables[f"raw.{centre_id.lower()}__{raw.name}"].select([*SOURCE, "row_status"]).to_pylist() for raw in raws]
+    places_of_rows = [
+        tables[f"raw.{centre_id.lower()}__{raw.name}"].select([*SOURCE, "row_status"]).to_pylist() for raw in raws
+    ]
     return Loaded(
         tables["quality.ledger"].to_pylist(),
         tables["quality.quarantine"].to_pylist(),
@@ -173,11 +183,16 @@ def faulty_submissions(draw, centre: Centre, spread: int = 1) -> Faulty:
     by_kind: dict[str, list[Place]] = {}
     for place in (place for place in centre.places if place.kind != "word"):
         by_kind.setdefault(place.kind, []).append(place)
-    some_place = st.tuples(st.sampled_from(sorted(by_kind)), st.integers(0, 999)).map(lambda drawn: by_kind[drawn[0]][drawn[1] % len(by_kind[drawn[0]])])
+    some_place = st.tuples(st.sampled_from(sorted(by_kind)), st.integers(0, 999)).map(
+        lambda drawn: by_kind[drawn[0]][drawn[1] % len(by_kind[drawn[0]])]
+    )
     faulty = Faulty(list(centre.raws))
     planted = {}
     for place in draw(st.lists(some_place, min_size=8 * spread, max_size=16 * spread)):
-        text = draw(st.sampled_from(wrong_texts(place)) | st.text(st.characters(exclude_categories=["Nd", "Cs"]), min_size=1).map(lambda t: f"?{t}"))
+        text = draw(
+            st.sampled_from(wrong_texts(place))
+            | st.text(st.characters(exclude_categories=["Nd", "Cs"]), min_size=1).map(lambda t: f"?{t}")
+        )
         planted[place.table, place.column, place.rows[draw(st.integers(0, len(place.rows) - 1))]] = (place, text)
     assume(len(planted) >= 5 * spread)
     plant_cells(faulty, [(place, position, text) for (_, _, position), (place, text) in planted.items()])
@@ -190,7 +205,9 @@ def faulty_submissions(draw, centre: Centre, spread: int = 1) -> Faulty:
         free = [i for i in draw(_some(_positions(raw), most)) if (raw.name, i) not in touched]
         kinds = draw(st.lists(st.sampled_from(["lost", "unknown", "blank"]), min_size=len(free), max_size=len(free)))
         of = {kind: [i for i, k in zip(free, kinds, strict=True) if k == kind] for kind in ("lost", "unknown", "blank")}
-        replace_keys(faulty, centre.spec, raw.name, {i: f"{SECRET} {i}" for i in of["unknown"]} | dict.fromkeys(of["blank"], " "))
+        replace_keys(
+            faulty, centre.spec, raw.name, {i: f"{SECRET} {i}" for i in of["unknown"]} | dict.fromkeys(of["blank"], " ")
+        )
         copies = draw(_some(_positions(raw), 3))
         remaining = [i for i in copies if i not in of["lost"]]
         copy_rows(faulty, raw.name, remaining)
@@ -210,7 +227,9 @@ def _assert_every_fault_is_in_quarantine(faulty: Faulty, loaded: Loaded) -> None
     """Each planted text at its column (a unit or a limit with the value that it belongs to), unless its row is refused whole for want of a patient."""
     columns = {(*_row(q), q["column_name"]) for q in loaded.quarantine}
     rows = {_row(q) for q in loaded.quarantine}
-    without_patient = {_row(q) for q in loaded.quarantine if q["rule"] in ("missing_key", "unknown_patient", "duplicate_patient")}
+    without_patient = {
+        _row(q) for q in loaded.quarantine if q["rule"] in ("missing_key", "unknown_patient", "duplicate_patient")
+    }
     for (table, number, column), (text, kind) in faulty.cells.items():
         row = _place_of(faulty, table, number)
         found = row in rows if kind in ("unit", "limit") else (*row, column) in columns
@@ -230,16 +249,31 @@ def _unexplained(faulty: Faulty, clean: Loaded, loaded: Loaded) -> list[dict]:
     """Records that are missing, new or changed and belong to no row or patient with a new entry in the quarantine, no row that the ledger counts as
     a duplicate or ignored, no row that was removed, and no patient whose number was changed or whose row is lost."""
     new = _entries(loaded) - _entries(clean)
-    rows = {entry[:3] for entry in new} | {_place_of(faulty, table, number) for table, number in faulty.removed | faulty.keys}
-    rows |= {row for status in (clean.row_status, loaded.row_status) for row, what in status.items() if what in ("duplicate", "ignored")}
+    rows = {entry[:3] for entry in new} | {
+        _place_of(faulty, table, number) for table, number in faulty.removed | faulty.keys
+    }
+    rows |= {
+        row
+        for status in (clean.row_status, loaded.row_status)
+        for row, what in status.items()
+        if what in ("duplicate", "ignored")
+    }
     patients = {entry[5] for entry in new if entry[5]}
     patients |= {p["patient_id"] for p in clean.records["patient"] if p["centre_patient_id"] in faulty.patients}
-    return [r for r in _different(clean, loaded) if tuple(r[c] for c in SOURCE) not in rows and r["patient_id"] not in patients]
+    return [
+        r
+        for r in _different(clean, loaded)
+        if tuple(r[c] for c in SOURCE) not in rows and r["patient_id"] not in patients
+    ]
 
 
 def _assert_name_is_kept_nowhere(spec: Spec, faulty: Faulty, loaded: Loaded) -> None:
     """A name that slipped into a column of numbers or dates, out of a file with identifying columns."""
-    measured = {(table, column) for (table, _, column), (text, _) in faulty.cells.items() if text == SECRET and spec.tables[table].forbidden}
+    measured = {
+        (table, column)
+        for (table, _, column), (text, _) in faulty.cells.items()
+        if text == SECRET and spec.tables[table].forbidden
+    }
     for entry in loaded.quarantine:
         for table, column in measured:
             raw = next(raw for raw in faulty.raws if raw.name == table)
@@ -280,13 +314,19 @@ def test_every_fault_is_refused_with_its_place_and_nothing_else_changes(centres,
 @pytest.mark.parametrize("centre_id", CENTRES)
 def test_no_wrong_text_is_accepted_at_any_place(centres, centre_id, monkeypatch):
     """Every text that is wrong for a kind of value, spread over all places of that kind, as far as there are rows."""
-    monkeypatch.setattr("capla_etl.centres.load._check_most_is_read", lambda *_: None)
+    monkeypatch.setattr("capla_etl.centres.submissions.judge._check_most_is_read", lambda *_: None)
     centre = centres[centre_id]
     faulty, planted = Faulty(list(centre.raws)), {}
     for kind in ("number", "integer", "date", "day", "unit", "limit"):
         # a unit or a limit is judged only where the value is one: rows of their own
         rows_of_own = {"number": 0, "unit": 1, "limit": 1}.get(kind)
-        free = [(place, row) for place in centre.places if place.kind == kind for row in place.rows if rows_of_own in (None, row % 2)]
+        free = [
+            (place, row)
+            for place in centre.places
+            if place.kind == kind
+            for row in place.rows
+            if rows_of_own in (None, row % 2)
+        ]
         random.Random(centre_id).shuffle(free)
         texts = wrong_texts(free[0][0]) if free else []
         for number, (place, row) in enumerate(free[: max(80, 2 * len(texts))]):
@@ -307,13 +347,18 @@ def test_words_that_no_vocabulary_knows_stop_the_centre_and_name_every_column(ce
     for place in (place for place in centre.places if place.kind == "word"):
         identifying = centre.spec.tables[place.table].forbidden
         free = [row for row in place.rows if row not in {cell[1] for cell in faulty.cells if cell[0] == place.table}]
-        plant_cells(faulty, [(place, numbers.choice(free or place.rows), SECRET if identifying else numbers.choice(NO_WORD))])
+        plant_cells(
+            faulty, [(place, numbers.choice(free or place.rows), SECRET if identifying else numbers.choice(NO_WORD))]
+        )
     with pytest.raises(CentreRefused) as refusal:
         _load(centre_id, faulty.raws)
     _assert_said_well(refusal.value, centre_id)
     for table, number, column in faulty.cells:
         file, sheet, _ = _place_of(faulty, table, number)
-        assert any(file in p and sheet in p and f"column {column!r}" in p for p in refusal.value.problems), (column, str(refusal.value))
+        assert any(file in p and sheet in p and f"column {column!r}" in p for p in refusal.value.problems), (
+            column,
+            str(refusal.value),
+        )
 
 
 def _without_source(records: list[dict]) -> Counter:
@@ -331,7 +376,10 @@ def test_the_order_of_rows_and_columns_and_rows_sent_twice_change_no_record(cent
     loaded = _load(centre_id, faulty.raws)
     _assert_balanced(loaded.ledger)
     for raw in centre.raws:
-        before, after = (next(row for row in x.ledger if (row["file"], row["sheet"]) == (raw.file, raw.sheet)) for x in (centre.clean, loaded))
+        before, after = (
+            next(row for row in x.ledger if (row["file"], row["sheet"]) == (raw.file, raw.sheet))
+            for x in (centre.clean, loaded)
+        )
         copies = faulty.copies.get(raw.name, 0)
         assert after == before | {c: before[c] + copies for c in ("rows_received", "rows_duplicate")}
     assert Counter(q["rule"] for q in loaded.quarantine) == Counter(q["rule"] for q in centre.clean.quarantine)
@@ -373,7 +421,15 @@ def _with_other_bytes(content: bytes, at: int, numbers: random.Random) -> bytes:
     return content[:at] + numbers.randbytes(8) + content[at:]
 
 
-DAMAGE = [_cut_short, _with_a_hole, _partly_repeated, _with_a_quotation_mark, _with_zeros, _with_other_bits, _with_other_bytes]
+DAMAGE = [
+    _cut_short,
+    _with_a_hole,
+    _partly_repeated,
+    _with_a_quotation_mark,
+    _with_zeros,
+    _with_other_bits,
+    _with_other_bytes,
+]
 
 
 @pytest.fixture
@@ -407,7 +463,9 @@ def test_a_damaged_file_is_refused_by_name_or_read_with_all_its_rows_accounted_f
             _assert_balanced(loaded.ledger)
         except CentreRefused as refused:
             _assert_said_well(refused, centre_id)
-            assert all(path.name in problem or "no patient could be read" in problem for problem in refused.problems), str(refused)
+            assert all(path.name in problem or "no patient could be read" in problem for problem in refused.problems), (
+                str(refused)
+            )
         finally:
             path.write_bytes(contents[path])
 
@@ -422,7 +480,10 @@ def _changed_columns(rows: list[list[str]], column: int, change: str) -> list[li
     return [[*row, row[column]] for row in rows]
 
 
-@pytest.mark.parametrize(("centre_id", "encoding", "delimiter"), [("FR01", "cp1252", ";"), ("HU01", "cp1250", "\t"), ("US01", "utf-8", "|"), ("UK01", "utf-8-sig", ",")])
+@pytest.mark.parametrize(
+    ("centre_id", "encoding", "delimiter"),
+    [("FR01", "cp1252", ";"), ("HU01", "cp1250", "\t"), ("US01", "utf-8", "|"), ("UK01", "utf-8-sig", ",")],
+)
 def test_a_column_dropped_renamed_or_sent_twice_stops_the_centre(submission, copied, centre_id, encoding, delimiter):
     spec, _ = submission[centre_id]
     folder, files = copied(centre_id)
@@ -436,7 +497,9 @@ def test_a_column_dropped_renamed_or_sent_twice_stops_the_centre(submission, cop
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
         column = number % len(rows[0])
         written = io.StringIO(newline="")
-        csv.writer(written, delimiter=delimiter, lineterminator="\r\n").writerows(_changed_columns(rows, column, change))
+        csv.writer(written, delimiter=delimiter, lineterminator="\r\n").writerows(
+            _changed_columns(rows, column, change)
+        )
         content = written.getvalue().encode(encoding)
         path.write_bytes(gzip.compress(content) if packed else content)
         try:
@@ -445,7 +508,11 @@ def test_a_column_dropped_renamed_or_sent_twice_stops_the_centre(submission, cop
         finally:
             path.write_bytes(contents[path])
         _assert_said_well(refusal.value, centre_id)
-        said = f"columns [{column + 1}, {len(rows[0]) + 1}] of the header row have the same names" if change == "twice" else f"column {rows[0][column]!r} is missing"
+        said = (
+            f"columns [{column + 1}, {len(rows[0]) + 1}] of the header row have the same names"
+            if change == "twice"
+            else f"column {rows[0][column]!r} is missing"
+        )
         assert path.name in str(refusal.value) and said in str(refusal.value), str(refusal.value)
 
     check()
@@ -491,7 +558,9 @@ def test_no_outcome_and_no_exclusion_changes_without_an_entry_that_explains_it(f
         unbalanced = "rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored"
         assert con.execute(f"select * from quality.ledger where {unbalanced}").fetchall() == []
         touched = [(centre, patient) for centre, faulty in planted.items() for patient in faulty.patients]
-        con.register("touched", pa.table({"centre_id": [c for c, _ in touched], "centre_patient_id": [p for _, p in touched]}))
+        con.register(
+            "touched", pa.table({"centre_id": [c for c, _ in touched], "centre_patient_id": [p for _, p in touched]})
+        )
         # the patients that a new entry of the quarantine, a lost row or another patient number is about, and those linked to one of them
         con.execute(
             """create temp table explained as
@@ -512,6 +581,9 @@ def test_no_outcome_and_no_exclusion_changes_without_an_entry_that_explains_it(f
             differing = " union ".join(f"select patient_id from (({a}) except ({b}))" for a, b in (sides, sides[::-1]))
             changed[table] = {p for (p,) in con.execute(differing).fetchall()}
         explained = {p for (p,) in con.execute("select patient_id from explained").fetchall()}
-    assert {table: patients - explained for table, patients in changed.items()} == {"outcomes.patient_outcome": set(), "marts.patient": set()}
+    assert {table: patients - explained for table, patients in changed.items()} == {
+        "outcomes.patient_outcome": set(),
+        "marts.patient": set(),
+    }
     assert len(changed["outcomes.patient_outcome"]) > 10
     assert all(len(faulty.cells) >= 20 for faulty in planted.values())

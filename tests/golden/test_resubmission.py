@@ -11,11 +11,12 @@ from datetime import date
 import duckdb
 import pytest
 
-from capla_etl import paths, releases
-from capla_etl.assets.differences import since_the_release
-from capla_etl.digest import table_digests
+from capla_etl import paths
+from capla_etl.defs.differences import since_the_release
+from capla_etl.defs.resources import Study, Warehouse
 from capla_etl.paths import ROOT
-from capla_etl.resources import Study, Warehouse
+from capla_etl.releases import freeze
+from capla_etl.releases.fingerprints import table_digests
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,9 @@ def _table(resubmitted, name: str) -> list[dict]:
 
 
 def test_the_difference_report_names_exactly_who_was_added_withdrawn_and_corrected(resubmitted):
-    assert [(p["centre_id"], p["centre_patient_id"], p["change"], p["what"]) for p in _table(resubmitted, "patients")] == [
+    assert [
+        (p["centre_id"], p["centre_patient_id"], p["change"], p["what"]) for p in _table(resubmitted, "patients")
+    ] == [
         ("FR01", "FR-0003", "corrected", "results"),
         ("FR01", "FR-0004", "withdrawn", ""),
         ("FR01", "FR-0999", "added", ""),
@@ -56,9 +59,20 @@ def test_the_difference_report_names_exactly_who_was_added_withdrawn_and_correct
 
 def test_the_report_lists_every_number_of_tables_1_and_2_that_moved(study_run, resubmitted):
     (since,) = json.loads((resubmitted.warehouse / "differences/summary.json").read_text(encoding="utf-8"))
-    assert since["counts"][:4] == [["submissions", 1], ["patients added", 1], ["patients withdrawn", 1], ["patients corrected", 1]]
-    assert len(since["numbers"]) == _moved_in_tables_1_and_2(study_run.warehouse / "capla.duckdb", resubmitted.warehouse / "capla.duckdb") > 0
-    assert f"Numbers of Tables 1 and 2 that moved: {len(since['numbers'])}" in (resubmitted.warehouse / "report.html").read_text(encoding="utf-8")
+    assert since["counts"][:4] == [
+        ["submissions", 1],
+        ["patients added", 1],
+        ["patients withdrawn", 1],
+        ["patients corrected", 1],
+    ]
+    assert (
+        len(since["numbers"])
+        == _moved_in_tables_1_and_2(study_run.warehouse / "capla.duckdb", resubmitted.warehouse / "capla.duckdb")
+        > 0
+    )
+    assert f"Numbers of Tables 1 and 2 that moved: {len(since['numbers'])}" in (
+        resubmitted.warehouse / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def _moved_in_tables_1_and_2(before, after) -> int:
@@ -72,7 +86,11 @@ def _moved_in_tables_1_and_2(before, after) -> int:
 
 
 def test_the_corrected_count_moves_the_response_by_a_day(resubmitted):
-    moved = {o["outcome"]: (o["before"], o["after"]) for o in _table(resubmitted, "outcomes") if o["centre_patient_id"] == "FR-0003"}
+    moved = {
+        o["outcome"]: (o["before"], o["after"])
+        for o in _table(resubmitted, "outcomes")
+        if o["centre_patient_id"] == "FR-0003"
+    }
     # Counts from 01/11/2019, day 5: 162 became 131, so that the first count of 150 or more is that of day 6.
     assert moved == {
         "response_day": ("5", "6"),
@@ -88,7 +106,9 @@ def test_every_study_number_that_moved_is_named_and_no_other(resubmitted, study_
     states = []
     for run in (study_run, resubmitted):
         with duckdb.connect(str(run.warehouse / "capla.duckdb"), read_only=True) as connection:
-            states.append({row[:4]: row[4:] for row in connection.execute(f"select {columns} from study.result").fetchall()})
+            states.append(
+                {row[:4]: row[4:] for row in connection.execute(f"select {columns} from study.result").fetchall()}
+            )
     before, after = states
     moved = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert {tuple(row[c] for c in identity) for row in _table(resubmitted, "numbers")} == moved
@@ -96,13 +116,17 @@ def test_every_study_number_that_moved_is_named_and_no_other(resubmitted, study_
 
 
 def test_of_the_patient_who_left_only_that_they_left_is_kept(con):
-    withdrawn = con.execute("select centre_id, submission, centre_patient_id, rows_removed from quality.withdrawn_patient").fetchall()
+    withdrawn = con.execute(
+        "select centre_id, submission, centre_patient_id, rows_removed from quality.withdrawn_patient"
+    ).fetchall()
     assert withdrawn == [("FR01", date(2023, 9, 15), "FR-0004", 87)]
     columns = con.execute(
         "select table_schema, table_name, column_name from information_schema.columns where data_type = 'VARCHAR' and table_name <> 'withdrawn_patient'"
     ).fetchall()
     for schema, table, column in columns:
-        found = con.execute(f'select count(*) from {schema}."{table}" where contains("{column}", \'FR-0004\')').fetchone()
+        found = con.execute(
+            f'select count(*) from {schema}."{table}" where contains("{column}", \'FR-0004\')'
+        ).fetchone()
         assert found == (0,), f"{schema}.{table}.{column}"
 
 
@@ -111,17 +135,24 @@ def test_the_outputs_do_not_tell_of_the_outcomes_of_who_left(resubmitted):
 
 
 def test_the_history_says_which_submission_is_current_and_what_each_held(con):
-    states = con.execute("select distinct submission, status from quality.submission_history where centre_id = 'FR01' order by 1").fetchall()
+    states = con.execute(
+        "select distinct submission, status from quality.submission_history where centre_id = 'FR01' order by 1"
+    ).fetchall()
     assert states == [(date(2023, 6, 30), "superseded"), (date(2023, 9, 15), "current")]
     assert con.execute("select count(*) from quality.submission_history where length(sha256) <> 64").fetchone() == (0,)
 
 
 def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
     rebuilt = resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb"
-    with duckdb.connect(str(rebuilt), read_only=True) as again, duckdb.connect(str(study_run.warehouse / "capla.duckdb"), read_only=True) as before:
+    with (
+        duckdb.connect(str(rebuilt), read_only=True) as again,
+        duckdb.connect(str(study_run.warehouse / "capla.duckdb"), read_only=True) as before,
+    ):
         assert table_digests(again) == table_digests(before)
     for name in ("result.csv", "table2.csv", "survival.svg", "queries/FR01.xlsx", "protected/table2.csv"):
-        assert (study_run.warehouse / "outputs" / name).read_bytes() == (rebuilt.parent / "outputs" / name).read_bytes(), name
+        assert (study_run.warehouse / "outputs" / name).read_bytes() == (
+            rebuilt.parent / "outputs" / name
+        ).read_bytes(), name
 
 
 @pytest.fixture
@@ -132,14 +163,18 @@ def release(study_run, resubmitted, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
-    monkeypatch.setattr(releases, "rebuild", lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
-    return releases.freeze("first", releases.check_free("first"))
+    monkeypatch.setattr(
+        freeze,
+        "rebuild",
+        lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
+    )
+    return freeze.freeze("first", freeze.check_free("first"))
 
 
 def test_a_release_verifies_as_identical_and_is_never_overwritten(release):
-    assert releases.verify("first").differs == []
-    with pytest.raises(releases.ReleaseRefused, match="a release is never changed"):
-        releases.freeze("first", releases.check_free("first"))
+    assert freeze.verify("first").differs == []
+    with pytest.raises(freeze.ReleaseRefused, match="a release is never changed"):
+        freeze.freeze("first", freeze.check_free("first"))
 
 
 def test_verifying_says_what_differs(release, tmp_path):
@@ -147,26 +182,36 @@ def test_verifying_says_what_differs(release, tmp_path):
     patients.write_bytes(patients.read_bytes().replace(b"FR-0001;", b"FR-9001;"))
     (release / "report.html").chmod(0o644)
     (release / "report.html").write_text("changed", encoding="utf-8")
-    assert releases.verify("first").differs == ["frozen file differs: report.html", "input of FR01 differs: 2023-06-30/patients.csv"]
+    assert freeze.verify("first").differs == [
+        "frozen file differs: report.html",
+        "input of FR01 differs: 2023-06-30/patients.csv",
+    ]
 
 
 def test_a_changed_cell_of_the_frozen_warehouse_is_found(release):
     (release / "capla.duckdb").chmod(0o644)
     with duckdb.connect(str(release / "capla.duckdb")) as connection:
-        connection.execute("update harmonised.lab_result set value = value + 1 where patient_id = (select min(patient_id) from harmonised.lab_result)")
-    differs = releases.verify("first").differs
-    assert "frozen file differs: capla.duckdb" in differs and "table of the frozen warehouse differs: harmonised.lab_result" in differs
+        connection.execute(
+            "update harmonised.lab_result set value = value + 1 where patient_id = (select min(patient_id) from harmonised.lab_result)"
+        )
+    differs = freeze.verify("first").differs
+    assert (
+        "frozen file differs: capla.duckdb" in differs
+        and "table of the frozen warehouse differs: harmonised.lab_result" in differs
+    )
 
 
 def test_a_damaged_release_is_said_to_be_damaged(release):
     (release / "capla.duckdb").chmod(0o644)
     (release / "capla.duckdb").write_bytes(b"no database")
-    assert releases.verify("first").differs == ["the release itself is damaged: IOException on reading its manifest or warehouse"]
+    assert freeze.verify("first").differs == [
+        "the release itself is damaged: IOException on reading its manifest or warehouse"
+    ]
 
 
 def test_a_later_submission_does_not_change_what_a_release_is_made_from(release, tmp_path):
     shutil.copytree(ROOT / "tests/golden/resubmissions/FR01/2023-09-15", tmp_path / "data_raw/FR01/2023-09-15")
-    assert releases.verify("first").differs == []
+    assert freeze.verify("first").differs == []
 
 
 def test_what_moved_since_the_newest_release_is_listed(release, resubmitted, tmp_path):
@@ -175,9 +220,13 @@ def test_what_moved_since_the_newest_release_is_listed(release, resubmitted, tmp
     assert since["sentence"].startswith("Since the release first")
     assert len(since["numbers"]) == _moved_in_tables_1_and_2(release / "capla.duckdb", paths.build_database()) > 0
     with (tmp_path / "differences/since_release/patients.csv").open(encoding="utf-8", newline="") as file:
-        assert [(p["centre_patient_id"], p["change"]) for p in csv.DictReader(file)] == [("FR-0003", "corrected"), ("FR-0004", "withdrawn"), ("FR-0999", "added")]
+        assert [(p["centre_patient_id"], p["change"]) for p in csv.DictReader(file)] == [
+            ("FR-0003", "corrected"),
+            ("FR-0004", "withdrawn"),
+            ("FR-0999", "added"),
+        ]
 
 
 def test_a_release_that_is_not_there_is_said_with_those_that_are(release):
-    with pytest.raises(releases.ReleaseRefused, match=r"no release 'second'; there are \['first'\]"):
-        releases.verify("second")
+    with pytest.raises(freeze.ReleaseRefused, match=r"no release 'second'; there are \['first'\]"):
+        freeze.verify("second")

@@ -10,7 +10,11 @@ from capla_etl import cli
 from capla_etl.commands.sql import as_text
 from capla_etl.paths import ROOT
 
-QUESTIONS = re.findall(r"### (\d+)\. (.+?)\n\n```sql\n(.+?)\n```\n\n(\|.+?)\n\n", (ROOT / "docs" / "SQL.md").read_text(encoding="utf-8"), re.DOTALL)
+QUESTIONS = re.findall(
+    r"### (\d+)\. (.+?)\n\n```sql\n(.+?)\n```\n\n(\|.+?)\n\n",
+    (ROOT / "docs" / "SQL.md").read_text(encoding="utf-8"),
+    re.DOTALL,
+)
 QUERY = {int(number): query for number, _, query, _ in QUESTIONS}
 
 
@@ -50,22 +54,32 @@ def test_time_to_response_and_failure_are_those_of_table_2(con):
 
 def test_deaths_are_those_of_table_6(con):
     died = {r[0]: r[1] for r in con.execute(QUERY[3]).fetchall()}
-    printed = con.execute("""select "group", value from study.result where table_id = 'table6' and row = 'deaths' and statistic = 'count' and "group" in ('caplacizumab', 'control')""")
+    printed = con.execute(
+        """select "group", value from study.result where table_id = 'table6' and row = 'deaths' and statistic = 'count' and "group" in ('caplacizumab', 'control')"""
+    )
     assert died == {group: int(value) for group, value in printed.fetchall()}
 
 
 def test_exacerbations_after_stopping_are_those_of_table_2(con):
     answers = dict(con.execute(QUERY[4]).fetchall())
     assert answers["yes"] == _printed(con, "exacerbation_after_stop_undetectable", "percent", "n")["caplacizumab"]
-    assert answers["yes"] + answers["no"] == _printed(con, "exacerbation_after_stop_undetectable", "percent", "n_assessed")["caplacizumab"]
+    assert (
+        answers["yes"] + answers["no"]
+        == _printed(con, "exacerbation_after_stop_undetectable", "percent", "n_assessed")["caplacizumab"]
+    )
 
 
 def test_the_patients_behind_a_number_add_up_to_it(con):
-    assert sum(n for _, n in con.execute(QUERY[8]).fetchall()) == _printed(con, "refractory", "percent", "n")["caplacizumab"]
+    assert (
+        sum(n for _, n in con.execute(QUERY[8]).fetchall())
+        == _printed(con, "refractory", "percent", "n")["caplacizumab"]
+    )
 
 
 def test_patients_sent_twice_are_those_of_the_flow(con):
-    excluded = con.execute("""select value from study.result where table_id = 'flow' and row = 'excluded_reported_twice' and "group" = 'all'""").fetchone()[0]
+    excluded = con.execute(
+        """select value from study.result where table_id = 'flow' and row = 'excluded_reported_twice' and "group" = 'all'"""
+    ).fetchone()[0]
     assert sum(r[-1] for r in con.execute(QUERY[10]).fetchall()) == excluded
 
 
@@ -76,7 +90,9 @@ def test_every_table_and_column_says_what_it_means(con):
         union all select schema_name || '.' || table_name || '.' || column_name from duckdb_columns() where not internal and coalesce(comment, '') = ''"""
     ).fetchall()
     assert silent == []
-    grains = con.execute("select schema_name || '.' || table_name from duckdb_tables() where not internal and comment not like 'One row per%'").fetchall()
+    grains = con.execute(
+        "select schema_name || '.' || table_name from duckdb_tables() where not internal and comment not like 'One row per%'"
+    ).fetchall()
     assert grains == []
 
 
@@ -115,4 +131,7 @@ def test_a_whole_number_stays_one_beside_a_missing_one(published, capsys):
     assert cli.main(["sql", query, "--format", "csv"]) == 0
     assert capsys.readouterr().out == 'n,x,d,t\n1,,2023-06-30,"a,b"\n,0.5,,\n'
     assert cli.main(["sql", query, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [{"n": 1, "x": None, "d": "2023-06-30", "t": "a,b"}, {"n": None, "x": 0.5, "d": None, "t": ""}]
+    assert json.loads(capsys.readouterr().out) == [
+        {"n": 1, "x": None, "d": "2023-06-30", "t": "a,b"},
+        {"n": None, "x": 0.5, "d": None, "t": ""},
+    ]

@@ -25,10 +25,19 @@ def _delimited(path, encoding, delimiter):
 def _rows_as_sent() -> dict[tuple[str, str, str], int]:
     """(centre, file, sheet) -> rows below the header, counted with other readers than the pipeline's."""
     counts = {}
-    for centre, encoding, delimiter in (("FR01", "cp1252", ";"), ("HU01", "cp1250", "\t"), ("US01", "utf-8", "|"), ("UK01", "utf-8", ",")):
+    for centre, encoding, delimiter in (
+        ("FR01", "cp1252", ";"),
+        ("HU01", "cp1250", "\t"),
+        ("US01", "utf-8", "|"),
+        ("UK01", "utf-8", ","),
+    ):
         for path in (SUBMITTED / centre / "2023-06-30").iterdir():
             counts[centre, path.name, ""] = len(_delimited(path, encoding, delimiter)) - 1
-    for centre, name, header_row in (("DE01", "Capla500_Koeln.xlsx", 4), ("BR01", "RJ_capla.xlsx", 1), ("IT01", "dati_milano.xlsx", 1)):
+    for centre, name, header_row in (
+        ("DE01", "Capla500_Koeln.xlsx", 4),
+        ("BR01", "RJ_capla.xlsx", 1),
+        ("IT01", "dati_milano.xlsx", 1),
+    ):
         for sheet in openpyxl.load_workbook(SUBMITTED / centre / "2023-06-30" / name, read_only=True):
             counts[centre, name, sheet.title] = sheet.max_row - header_row
     for centre, name, reader in (
@@ -37,7 +46,9 @@ def _rows_as_sent() -> dict[tuple[str, str, str], int]:
         ("ES01", "pacientes.sav", pyreadstat.read_sav),
         ("ES01", "analitica.sav", pyreadstat.read_sav),
     ):
-        counts[centre, name, ""] = reader(str(SUBMITTED / centre / "2023-06-30" / name), metadataonly=True)[1].number_rows
+        counts[centre, name, ""] = reader(str(SUBMITTED / centre / "2023-06-30" / name), metadataonly=True)[
+            1
+        ].number_rows
     lines = (SUBMITTED / "CA01/2023-06-30/toronto.ndjson").read_text(encoding="utf-8").splitlines()
     subjects = [json.loads(line) for line in lines]
     counts["CA01", "toronto.ndjson", ""] = len(subjects)
@@ -53,7 +64,10 @@ def con(built_warehouse):
 
 
 def test_the_ledger_has_every_file_and_sheet_with_all_its_rows(con):
-    ledger = {row[:3]: row[3] for row in con.execute("select centre_id, file, sheet, rows_received from quality.ledger").fetchall()}
+    ledger = {
+        row[:3]: row[3]
+        for row in con.execute("select centre_id, file, sheet, rows_received from quality.ledger").fetchall()
+    }
     assert ledger == _rows_as_sent()
 
 
@@ -79,7 +93,9 @@ FAULTS_OF_PATIENTS = {("FR01", "unknown_patient"): {"FR-0901", "FR-0911", "FR-09
 
 
 def test_every_fault_in_the_files_is_in_the_quarantine_and_nothing_else_is(con):
-    found = con.execute("select centre_id, file, row_number, column_name, raw_value, rule from quality.quarantine").fetchall()
+    found = con.execute(
+        "select centre_id, file, row_number, column_name, raw_value, rule from quality.quarantine"
+    ).fetchall()
     by_cell = sorted(row for row in found if row[5] not in ("unknown_patient", "no_reference_day"))
     assert by_cell == sorted(FAULTS)
     assert {row[4] for row in found if row[5] == "unknown_patient"} == FAULTS_OF_PATIENTS["FR01", "unknown_patient"]
@@ -90,7 +106,9 @@ def test_every_fault_in_the_files_is_in_the_quarantine_and_nothing_else_is(con):
 
 
 def test_every_exclusion_is_one_that_the_files_show(con):
-    excluded = con.execute("select exclusion_reason, centre_id || ' ' || centre_patient_id from marts.patient where not eligible").fetchall()
+    excluded = con.execute(
+        "select exclusion_reason, centre_id || ' ' || centre_patient_id from marts.patient where not eligible"
+    ).fetchall()
     by_reason: dict[str, set] = {}
     for reason, patient in excluded:
         by_reason.setdefault(reason, set()).add(patient)
@@ -98,7 +116,15 @@ def test_every_exclusion_is_one_that_the_files_show(con):
         "not_ittp": {"FR01 FR-0218", "DE01 K028"},  # PTT congénital, hereditäre TTP
         "under_18": {"FR01 FR-0031", "DE01 K095", "ES01 ES0067", "UK01 165", "BR01 4006"},
         "no_tpe": {"FR01 FR-0391", "DE01 K049", "ES01 ES0056", "UK01 217"},
-        "adamts13_not_deficient": {"FR01 FR-0206", "FR01 FR-0224", "DE01 K091", "CA01 TOR-031", "HU01 HU001", "IT01 MI_041", "US01 3188ea6c"},
+        "adamts13_not_deficient": {
+            "FR01 FR-0206",
+            "FR01 FR-0224",
+            "DE01 K091",
+            "CA01 TOR-031",
+            "HU01 HU001",
+            "IT01 MI_041",
+            "US01 3188ea6c",
+        },
         "control_out_of_window": {"FR01 FR-0133", "DE01 K206", "ES01 ES0090"},
         "reported_twice": {"DE01 K900", "DE01 K901", "DE01 K902"},  # verlegt von Wien 1, 2, 3
     }
@@ -127,7 +153,9 @@ def test_a_result_reads_as_a_person_reads_it(con, centre, patient, analyte, day,
 
 
 def test_counts_as_published_where_the_data_were_made_to_have_them(con):
-    groups = con.execute("select treatment_group, timing, delay_reason, count(*) from marts.patient where eligible group by all").fetchall()
+    groups = con.execute(
+        "select treatment_group, timing, delay_reason, count(*) from marts.patient where eligible group by all"
+    ).fetchall()
     assert {row[:3]: row[3] for row in groups} == {
         ("caplacizumab", "early", None): 715,
         ("caplacizumab", "delayed", "rescue"): 63,
@@ -144,7 +172,10 @@ FORBIDDEN = r"NOM-0\d{3}|NACHNAME-0\d{3}|(^|[^0-9.])0600000\d{3}($|[^0-9])"
 def test_the_files_carry_the_forbidden_values_that_are_searched_for():
     patients = (SUBMITTED / "FR01/2023-06-30/patients.csv").read_text(encoding="cp1252")
     assert "NOM-0000;0600000000" in patients and re.search(FORBIDDEN, patients)
-    assert openpyxl.load_workbook(SUBMITTED / "DE01/2023-06-30/Capla500_Koeln.xlsx")["Stammdaten"]["B5"].value == "NACHNAME-0000"
+    assert (
+        openpyxl.load_workbook(SUBMITTED / "DE01/2023-06-30/Capla500_Koeln.xlsx")["Stammdaten"]["B5"].value
+        == "NACHNAME-0000"
+    )
 
 
 def _birth_dates_as_sent() -> set[str]:
@@ -159,11 +190,21 @@ def _birth_dates_as_sent() -> set[str]:
         sent |= {row[header.index(column)] for row in rows}
     lines = (SUBMITTED / "CA01/2023-06-30/toronto.ndjson").read_text(encoding="utf-8").splitlines()
     sent |= {json.loads(line)["birthDate"] for line in lines}
-    for name, sheet, header_row, column in (("DE01/2023-06-30/Capla500_Koeln.xlsx", "Stammdaten", 4, "Geb.-Datum"), ("BR01/2023-06-30/RJ_capla.xlsx", "Pacientes", 1, "Nascimento")):
-        cells = list(openpyxl.load_workbook(SUBMITTED / name, read_only=True)[sheet].iter_rows(min_row=header_row, values_only=True))
+    for name, sheet, header_row, column in (
+        ("DE01/2023-06-30/Capla500_Koeln.xlsx", "Stammdaten", 4, "Geb.-Datum"),
+        ("BR01/2023-06-30/RJ_capla.xlsx", "Pacientes", 1, "Nascimento"),
+    ):
+        cells = list(
+            openpyxl.load_workbook(SUBMITTED / name, read_only=True)[sheet].iter_rows(
+                min_row=header_row, values_only=True
+            )
+        )
         values = [row[cells[0].index(column)] for row in cells[1:]]
         sent |= {str(value.date() if isinstance(value, datetime) else value) for value in values}
-    for name, reader, column in (("AT01/2023-06-30/ttp_wien_pat.dta", pyreadstat.read_dta, "gebdat"), ("ES01/2023-06-30/pacientes.sav", pyreadstat.read_sav, "FNAC")):
+    for name, reader, column in (
+        ("AT01/2023-06-30/ttp_wien_pat.dta", pyreadstat.read_dta, "gebdat"),
+        ("ES01/2023-06-30/pacientes.sav", pyreadstat.read_sav, "FNAC"),
+    ):
         sent |= {str(value) for value in reader(str(SUBMITTED / name))[0][column]}
     sent |= {f"{y}-{m}-{d}" for d, m, y in (text.split("/") for text in sent if re.fullmatch(r"\d\d/\d\d/\d{4}", text))}
     return {text for text in sent if re.search(r"\D", text) and re.search(r"\d{4}", text)}
@@ -188,7 +229,9 @@ def _not_a_value_of(rows: str, con, place: str) -> None:
     if not cells:
         return
     text = f"concat_ws(chr(10), {', '.join(cells)})"
-    assert con.execute(f"select count(*) from {rows} where regexp_matches({text}, ?)", [FORBIDDEN]).fetchone() == (0,), place
+    assert con.execute(f"select count(*) from {rows} where regexp_matches({text}, ?)", [FORBIDDEN]).fetchone() == (
+        0,
+    ), place
     dates = f"select unnest(regexp_extract_all({text}, '[0-9]+[./-][0-9]+[./-][0-9]+[.]?')) as found from {rows}"
     assert not {d for (d,) in con.execute(f"select distinct found from ({dates})").fetchall()} & BIRTH_DATES, place
 
@@ -217,14 +260,23 @@ def test_a_patient_sent_by_two_centres_is_found_without_a_birth_date(con):
 
 
 def test_the_free_text_that_could_identify_is_withheld_and_counted(con):
-    scan = con.execute("select centre_id, file, column_name, texts, withheld, links, formulas from quality.free_text_scan").fetchall()
+    scan = con.execute(
+        "select centre_id, file, column_name, texts, withheld, links, formulas from quality.free_text_scan"
+    ).fetchall()
     assert scan == [("FR01", "patients.csv", "Commentaires", 14, 1, 1, 1)]
-    withheld = con.execute("select \"N° patient\", Commentaires from raw.fr01__patients where Commentaires like '(withheld%'").fetchall()
+    withheld = con.execute(
+        "select \"N° patient\", Commentaires from raw.fr01__patients where Commentaires like '(withheld%'"
+    ).fetchall()
     assert withheld == [("FR-0018", "(withheld: link, formula)")]
 
 
 def test_no_forbidden_value_and_no_birth_date_reaches_an_output_or_a_log(study_run):
-    files = [p for folder in (study_run.warehouse, study_run.dagster_home) for p in folder.rglob("*") if p.is_file() and p.suffix not in (".duckdb", ".parquet")]
+    files = [
+        p
+        for folder in (study_run.warehouse, study_run.dagster_home)
+        for p in folder.rglob("*")
+        if p.is_file() and p.suffix not in (".duckdb", ".parquet")
+    ]
     assert len(files) > 20
     for path in files:
         content = path.read_bytes()

@@ -68,16 +68,36 @@ def load(con: duckdb.DuckDBPyConnection, examples: dict[str, dict]) -> None:
         last_seen, death = example.get("last_seen", 200), example.get("death")
 
         def row(source_row: int, name: str = name, **columns: object) -> dict:
-            return {"patient_id": name, "centre_id": "GOLD", "centre_patient_id": name, "source_row": source_row, **columns}
+            return {
+                "patient_id": name,
+                "centre_id": "GOLD",
+                "centre_patient_id": name,
+                "source_row": source_row,
+                **columns,
+            }
 
         def date(day: str, day_0: dt.date = day_0) -> dt.date | None:
             return None if day == "?" else day_0 + dt.timedelta(days=int(day))
 
-        answers = ("first_episode", "neurological_involvement", "coma", "corticosteroids", "reported_refractory", "reported_exacerbation")
+        answers = (
+            "first_episode",
+            "neurological_involvement",
+            "coma",
+            "corticosteroids",
+            "reported_refractory",
+            "reported_exacerbation",
+        )
         rows["patient"].append(
             row(
-                1, **dict.fromkeys(answers, "unknown"), sex="female", age_years_at_first_tpe=40, diagnosis="ittp", adamts13_percent=5.0,
-                adamts13_comparator="<", died="no" if death is None else "yes", death_date=None if death is None else date(death),
+                1,
+                **dict.fromkeys(answers, "unknown"),
+                sex="female",
+                age_years_at_first_tpe=40,
+                diagnosis="ittp",
+                adamts13_percent=5.0,
+                adamts13_comparator="<",
+                died="no" if death is None else "yes",
+                death_date=None if death is None else date(death),
                 last_contact_date=date(last_seen if death is None else death),
             )
         )
@@ -85,7 +105,13 @@ def load(con: duckdb.DuckDBPyConnection, examples: dict[str, dict]) -> None:
             for number, (day, value) in enumerate(by_day(example.get(analyte))):
                 comparator, figure = re.fullmatch(r"([<>]?)(.+)", value).groups()
                 rows["lab_result"].append(
-                    row(number, analyte=analyte, result_date=date(day), value=float(figure), comparator=comparator or None)
+                    row(
+                        number,
+                        analyte=analyte,
+                        result_date=date(day),
+                        value=float(figure),
+                        comparator=comparator or None,
+                    )
                 )
         for number, day in enumerate(session_days(example.get("tpe"))):
             rows["tpe_session"].append(row(number, session_date=date(day)))
@@ -95,8 +121,12 @@ def load(con: duckdb.DuckDBPyConnection, examples: dict[str, dict]) -> None:
     for table, table_rows in rows.items():
         insert(con, table, table_rows)
     insert(
-        con, "list_absence",
-        [{"centre_id": "GOLD", "list_name": name, "absence": "none"} for name in ("tpe_session", "drug_course", "adverse_event")],
+        con,
+        "list_absence",
+        [
+            {"centre_id": "GOLD", "list_name": name, "absence": "none"}
+            for name in ("tpe_session", "drug_course", "adverse_event")
+        ],
     )
 
 
@@ -106,14 +136,25 @@ def run_dbt(database: Path, scratch: Path, *arguments: str) -> None:
     from dbt.cli.main import dbtRunner
 
     project = str(paths.DBT_PROJECT)
-    folders = ["--project-dir", project, "--profiles-dir", project, "--target-path", str(scratch / "target"), "--log-path", str(scratch / "logs")]
+    folders = [
+        "--project-dir",
+        project,
+        "--profiles-dir",
+        project,
+        "--target-path",
+        str(scratch / "target"),
+        "--log-path",
+        str(scratch / "logs"),
+    ]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CAPLA_BUILD_DATABASE", str(database))
         try:
             result = dbtRunner().invoke(["--quiet", *arguments, *folders])
         finally:
             DuckDBConnectionManager.close_all_connections()
-    reported = [f"{run.node.name}: {run.message}" for run in result.result or [] if run.status not in ("success", "pass")]
+    reported = [
+        f"{run.node.name}: {run.message}" for run in result.result or [] if run.status not in ("success", "pass")
+    ]
     assert result.success, result.exception or "\n".join(reported)
 
 
@@ -134,7 +175,9 @@ def computed(scratch: Path) -> dict[tuple[str, str], dict]:
     rows = {}
     with duckdb.connect(str(scratch / "capla.duckdb"), read_only=True) as con:
         for table, compared in (
-            ("outcomes.patient_outcome", "'expect'"), ("marts.patient", "'patient'"), ("outcomes.patient_outcome_by_rule_set", "rule_set"),
+            ("outcomes.patient_outcome", "'expect'"),
+            ("marts.patient", "'patient'"),
+            ("outcomes.patient_outcome_by_rule_set", "rule_set"),
         ):
             cursor = con.execute(f"select {compared} as compared, * from {table}")
             names = [column[0] for column in cursor.description]
@@ -147,7 +190,11 @@ def computed(scratch: Path) -> dict[tuple[str, str], dict]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_worked_example(computed: dict[tuple[str, str], dict], name: str) -> None:
     example = EXAMPLES[name]
-    compared = {"expect": example.get("expect", {}), "patient": example.get("patient", {}), **example.get("rule_sets", {})}
+    compared = {
+        "expect": example.get("expect", {}),
+        "patient": example.get("patient", {}),
+        **example.get("rule_sets", {}),
+    }
     different = {
         f"{where}.{column}": {"expected": expected, "found": computed[where, name][column]}
         for where, columns in compared.items()

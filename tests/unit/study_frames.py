@@ -3,18 +3,52 @@
 import pandas as pd
 
 PATIENT = {
-    "centre_id": "FR01", "treatment_group": "caplacizumab", "timing": None, "delay_reason": None, "age_years": 45, "sex": "female",
-    "first_episode": "yes", "neurological_involvement": "no", "coma": "no", "hemoglobin_g_per_dl": 8.5, "creatinine_umol_per_l": 90.0,
-    "troponin_x_uln": None, "adamts13_percent": 5.0, "adamts13_comparator": "<", "anti_adamts13_u_per_ml": None,
-    "french_severity_score": 1, "corticosteroids": "yes", "rituximab": "no", "caplacizumab_start_day": None, "last_seen_day": 200,
-    "death_day": None, "death_date_precision": None, "death_cause": None, "died": "no", "platelets_10e9_per_l_day0": 12.0,
-    "ldh_x_uln_day0": 4.0, "eligible": True, "exclusion_reason": None,
+    "centre_id": "FR01",
+    "treatment_group": "caplacizumab",
+    "timing": None,
+    "delay_reason": None,
+    "age_years": 45,
+    "sex": "female",
+    "first_episode": "yes",
+    "neurological_involvement": "no",
+    "coma": "no",
+    "hemoglobin_g_per_dl": 8.5,
+    "creatinine_umol_per_l": 90.0,
+    "troponin_x_uln": None,
+    "adamts13_percent": 5.0,
+    "adamts13_comparator": "<",
+    "anti_adamts13_u_per_ml": None,
+    "french_severity_score": 1,
+    "corticosteroids": "yes",
+    "rituximab": "no",
+    "caplacizumab_start_day": None,
+    "last_seen_day": 200,
+    "death_day": None,
+    "death_date_precision": None,
+    "death_cause": None,
+    "died": "no",
+    "platelets_10e9_per_l_day0": 12.0,
+    "ldh_x_uln_day0": 4.0,
+    "eligible": True,
+    "exclusion_reason": None,
 }
 OUTCOME = {
-    "response": "yes", "response_day": 5, "refractory": "no", "severe_refractory": "no", "refractory_assessment_day": 6, "exacerbation": "no",
-    "exacerbation_day": None, "remission": "yes",
-    "relapse": "no", "relapse_status": None, "failure": "no", "died_by_day_90": "no", "tpe_days_to_response": 6,
-    "tpe_sessions_to_response": 6, "days_from_caplacizumab_to_response": None, "adamts13_recovery_day": None,
+    "response": "yes",
+    "response_day": 5,
+    "refractory": "no",
+    "severe_refractory": "no",
+    "refractory_assessment_day": 6,
+    "exacerbation": "no",
+    "exacerbation_day": None,
+    "remission": "yes",
+    "relapse": "no",
+    "relapse_status": None,
+    "failure": "no",
+    "died_by_day_90": "no",
+    "tpe_days_to_response": 6,
+    "tpe_sessions_to_response": 6,
+    "days_from_caplacizumab_to_response": None,
+    "adamts13_recovery_day": None,
     "exacerbation_after_stop_undetectable": "no",
 }
 EARLY = {"timing": "early", "caplacizumab_start_day": 1}
@@ -34,8 +68,18 @@ def outcomes(*lines: dict) -> pd.DataFrame:
 
 def ledger(**changes) -> pd.DataFrame:
     """``quality.ledger`` of one file."""
-    row = {"centre_id": "FR01", "submission": pd.Timestamp("2023-06-30"), "file": "patients.csv", "sheet": None, "rows_received": 10,
-           "rows_loaded": 7, "rows_duplicate": 1, "rows_quarantined": 2, "rows_ignored": 0, "cells_quarantined": 3}
+    row = {
+        "centre_id": "FR01",
+        "submission": pd.Timestamp("2023-06-30"),
+        "file": "patients.csv",
+        "sheet": None,
+        "rows_received": 10,
+        "rows_loaded": 7,
+        "rows_duplicate": 1,
+        "rows_quarantined": 2,
+        "rows_ignored": 0,
+        "cells_quarantined": 3,
+    }
     return pd.DataFrame([row | changes])
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from study_frames import CONTROL, EARLY, outcomes, patients, value
 
-from capla_etl.stats.agreement import cohen_kappa, compared, disagreements, table7
+from capla_etl.tables.table7 import cohen_kappa, compared, disagreements, table7
 
 
 def _outcomes(*lines: dict) -> pd.DataFrame:
@@ -46,22 +46,33 @@ def test_kappa_of_something_else_is_refused(table):
 def frames():
     patient = patients(EARLY, EARLY, EARLY, CONTROL, CONTROL | {"eligible": False, "exclusion_reason": "no_tpe"})
     outcome = _outcomes(
-        {"refractory": "yes", "response_day": 5}, {"refractory": "no", "response_day": 7}, {"refractory": "not_evaluable", "response_day": 9}, {"refractory": "no"}
+        {"refractory": "yes", "response_day": 5},
+        {"refractory": "no", "response_day": 7},
+        {"refractory": "not_evaluable", "response_day": 9},
+        {"refractory": "no"},
     )
     reported = _reported(
-        {"refractory": "yes", "response_day": 5}, {"refractory": "yes", "response_day": 8}, {"refractory": "yes", "response_day": 12},
-        {"refractory": "unknown"}, {"refractory": "yes", "response_day": 1},
+        {"refractory": "yes", "response_day": 5},
+        {"refractory": "yes", "response_day": 8},
+        {"refractory": "yes", "response_day": 12},
+        {"refractory": "unknown"},
+        {"refractory": "yes", "response_day": 1},
     )
     return patient, outcome, reported
 
 
 def test_only_eligible_patients_with_both_known_are_compared(frames):
     results = table7(*frames)
-    counts = {name: value(results, f"refractory_{name}", "all", "count")["value"] for name in ("both_yes", "derived_only", "reported_only", "both_no")}
+    counts = {
+        name: value(results, f"refractory_{name}", "all", "count")["value"]
+        for name in ("both_yes", "derived_only", "reported_only", "both_no")
+    }
     assert counts == {"both_yes": 1, "derived_only": 0, "reported_only": 1, "both_no": 0}
     agreement = value(results, "refractory_agreement", "all", "percent")
     assert (agreement["n"], agreement["n_assessed"]) == (1, 2)
-    assert value(results, "refractory_agreement", "control", "percent")["caveat"].startswith("not estimable: no patient assessed")
+    assert value(results, "refractory_agreement", "control", "percent")["caveat"].startswith(
+        "not estimable: no patient assessed"
+    )
 
 
 def test_days_are_derived_minus_reported(frames):
@@ -74,9 +85,15 @@ def test_days_are_derived_minus_reported(frames):
 def test_every_disagreement_is_listed_once(frames):
     listing = disagreements(*frames)
     assert listing[["outcome", "patient_id", "derived", "reported"]].to_numpy().tolist() == [
-        ["refractory", "p1", "no", "yes"], ["response_day", "p1", "day 7", "day 8"], ["response_day", "p2", "day 9", "day 12"],
+        ["refractory", "p1", "no", "yes"],
+        ["response_day", "p1", "day 7", "day 8"],
+        ["response_day", "p2", "day 9", "day 12"],
     ]
-    assert listing["days_difference"].tolist()[1:] == [-1, -3] and pd.isna(listing["reported_day"].iloc[0]) and listing["derived_day"].iloc[0] == 6
+    assert (
+        listing["days_difference"].tolist()[1:] == [-1, -3]
+        and pd.isna(listing["reported_day"].iloc[0])
+        and listing["derived_day"].iloc[0] == 6
+    )
 
 
 def test_a_patient_without_reported_outcomes_is_an_error(frames):
@@ -92,7 +109,9 @@ def test_listing_and_table_agree_on_the_whole_study(built_warehouse):
         differ = connection.execute("""select "row", sum(value)::integer from study.table7 where "group" = 'all' and "row" like '%\\_only' escape '\\'
             group by 1""").fetchall()
         listed = dict(connection.execute("select outcome, count(*) from study.disagreement group by 1").fetchall())
-        exact = connection.execute("""select n_assessed - n from study.table7 where "group" = 'all' and "row" = 'response_day_exact'""").fetchone()[0]
+        exact = connection.execute(
+            """select n_assessed - n from study.table7 where "group" = 'all' and "row" = 'response_day_exact'"""
+        ).fetchone()[0]
     for outcome in ("refractory", "exacerbation"):
         assert sum(number for row, number in differ if row.startswith(outcome)) == listed[outcome]
     assert listed["response_day"] == exact

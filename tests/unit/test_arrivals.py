@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from capla_etl import paths
-from capla_etl.centres import arrivals
-from capla_etl.centres.arrivals import look
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import load_centre
+from capla_etl.centres.submissions import arrivals
+from capla_etl.centres.submissions.arrivals import look
+from capla_etl.centres.submissions.load import load_centre
 
 
 @pytest.fixture
@@ -75,7 +75,9 @@ def test_a_half_written_file_that_somebody_has_open_is_left_alone_however_long_h
     assert list(look(found.seen).ready) == ["XX01"]
 
 
-@pytest.mark.parametrize("name", ["labs.csv.part", "labs.csv.filepart", "labs.csv.crdownload", "~$labs.xlsx", "LABS.TMP"])
+@pytest.mark.parametrize(
+    "name", ["labs.csv.part", "labs.csv.filepart", "labs.csv.crdownload", "~$labs.xlsx", "LABS.TMP"]
+)
 def test_a_name_of_an_unfinished_file_is_left_alone(sent, name):
     (sent.submission / name).write_text("id\n")
     found = _after_two_looks()

@@ -10,8 +10,8 @@ import pytest
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import load_centre
-from capla_etl.centres.status import centre_ids
+from capla_etl.centres.submissions.load import load_centre
+from capla_etl.centres.submissions.status import centre_ids
 
 
 @pytest.fixture
@@ -72,7 +72,9 @@ def _undeclared_file(data_raw: Path) -> None:
 def _undeclared_column(data_raw: Path) -> None:
     path = data_raw / "HU01/2023-06-30/labor.txt"
     lines = path.read_bytes().decode("cp1250").splitlines()
-    path.write_bytes("\n".join([lines[0] + "\tNév", *(line + "\tSecret Person" for line in lines[1:])]).encode("cp1250"))
+    path.write_bytes(
+        "\n".join([lines[0] + "\tNév", *(line + "\tSecret Person" for line in lines[1:])]).encode("cp1250")
+    )
 
 
 def _without_header(data_raw: Path) -> None:
@@ -84,9 +86,9 @@ def _shifted_column(data_raw: Path) -> None:
     path = data_raw / "HU01/2023-06-30/betegek.txt"
     rows = [line.split("\t") for line in path.read_bytes().decode("cp1250").splitlines()]
     path.write_bytes(
-        "\n".join("\t".join(row if i == 0 else [row[0], "Secret Person " + row[0], *row[2:]]) for i, row in enumerate(rows)).encode(
-            "cp1250"
-        )
+        "\n".join(
+            "\t".join(row if i == 0 else [row[0], "Secret Person " + row[0], *row[2:]]) for i, row in enumerate(rows)
+        ).encode("cp1250")
     )
 
 
@@ -178,14 +180,25 @@ def _spec_table_name(data_raw: Path) -> None:
         (
             "HU01",
             _without_column,
-            ["2023-06-30/labor.txt", "'Thrombocyta (G/l)' is missing", "Is it now 'Thrombocyta'?", "['Thrombocyta'] are not in the spec"],
+            [
+                "2023-06-30/labor.txt",
+                "'Thrombocyta (G/l)' is missing",
+                "Is it now 'Thrombocyta'?",
+                "['Thrombocyta'] are not in the spec",
+            ],
         ),
         ("HU01", _in_utf8, ["labor.txt", "valid UTF-8", "cp1250"]),
         ("HU01", _in_utf16, ["betegek.txt", "probably UTF-16", "cp1250"]),
         (
             "HU01",
             _with_unknown_word,
-            ["betegek.txt", "'Nem'", "found 'fiú' in 1 row(s), first in row", "['nő', 'férfi']", "add it to the vocabulary in centre.yml"],
+            [
+                "betegek.txt",
+                "'Nem'",
+                "found 'fiú' in 1 row(s), first in row",
+                "['nő', 'férfi']",
+                "add it to the vocabulary in centre.yml",
+            ],
         ),
         ("HU01", _empty, ["labor.txt", "empty"]),
         ("HU01", _header_only, ["labor.txt", "no rows"]),
@@ -193,7 +206,11 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _undeclared_file, ["nevek.txt", "ignored_files"]),
         ("HU01", _undeclared_column, ["['Név'] are not in the spec", "forbidden"]),
         ("HU01", _without_header, ["betegek.txt", "have the same names", "Is the header row right?"]),
-        ("HU01", _shifted_column, ["betegek.txt", "'Nem'", "41 different words (is it the right column?)", "['nő', 'férfi']"]),
+        (
+            "HU01",
+            _shifted_column,
+            ["betegek.txt", "'Nem'", "41 different words (is it the right column?)", "['nő', 'férfi']"],
+        ),
         ("HU01", _spec_typo, ["centre.yml", "creatinin_umol_per_l", "did you mean 'creatinine_umol_per_l'"]),
         ("HU01", _spec_unknown_key, ["centre.yml", "tables.betegek.format", "encodng", "unknown key"]),
         ("HU01", _spec_unknown_unit, ["centre.yml", "hemoglobin_g_per_dl.unit", "'g/l'", "'g/L'"]),
@@ -204,7 +221,11 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _blank_lines_first, ["labor.txt", "row 1", "blank"]),
         ("HU01", _columns_alike_but_for_case, ["labor.txt", "have the same names"]),
         ("US01", _damaged_gzip, ["labs.psv.gz", "not a whole gzip file"]),
-        ("US01", _other_patient_numbers, ["labs.psv.gz", "5889 of 5889 rows are refused (unknown_patient 5889)", "at most 10%"]),
+        (
+            "US01",
+            _other_patient_numbers,
+            ["labs.psv.gz", "5889 of 5889 rows are refused (unknown_patient 5889)", "at most 10%"],
+        ),
         ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
         ("BR01", _spec_header_row_0, ["centre.yml", "header_row", "greater than or equal to 1"]),
         ("BR01", _spec_table_name, ["centre.yml", "tables.pacientes-1"]),
@@ -259,7 +280,7 @@ def test_a_failure_that_nobody_foresaw_names_its_place_and_no_value(data_raw, mo
     def broken(*_):
         raise RuntimeError("Secret Person")
 
-    monkeypatch.setattr("capla_etl.centres.load.history", broken)
+    monkeypatch.setattr("capla_etl.centres.submissions.load.history", broken)
     with pytest.raises(CentreRefused) as refusal:
         load_centre("HU01")
     assert "an unforeseen RuntimeError in load.py, line" in str(refusal.value)

@@ -10,17 +10,84 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capla_etl.stats import baseline, contingency
+from capla_etl.stats import contingency, distributions
 
 ORACLES = Path(__file__).parent / "oracles"
-ORACLE = {quantity["name"]: quantity["value"] for quantity in json.loads((ORACLES / "O07_table1_pbc.json").read_text())["quantities"]}
+ORACLE = {
+    quantity["name"]: quantity["value"]
+    for quantity in json.loads((ORACLES / "O07_table1_pbc.json").read_text())["quantities"]
+}
 PBC = pd.read_csv(ORACLES / "data" / "pbc.csv", dtype={"sex": str}).dropna(subset=["trt"])
 MEASURED = sorted({name.split("|")[0] for name in ORACLE if "|median" in name})
 COUNTED = sorted({name.split("|")[0] for name in ORACLE if "|fisher" in name})
 
 # airquality, Ozone of May and of August
-MAY = [41, 36, 12, 18, None, 28, 23, 19, 8, None, 7, 16, 11, 14, 18, 14, 34, 6, 30, 11, 1, 11, 4, 32, None, None, None, 23, 45, 115, 37]
-AUGUST = [39, 9, 16, 78, 35, 66, 122, 89, 110, None, None, 44, 28, 65, None, 22, 59, 23, 31, 44, 21, 9, None, 45, 168, 73, None, 76, 118, 84, 85]
+MAY = [
+    41,
+    36,
+    12,
+    18,
+    None,
+    28,
+    23,
+    19,
+    8,
+    None,
+    7,
+    16,
+    11,
+    14,
+    18,
+    14,
+    34,
+    6,
+    30,
+    11,
+    1,
+    11,
+    4,
+    32,
+    None,
+    None,
+    None,
+    23,
+    45,
+    115,
+    37,
+]
+AUGUST = [
+    39,
+    9,
+    16,
+    78,
+    35,
+    66,
+    122,
+    89,
+    110,
+    None,
+    None,
+    44,
+    28,
+    65,
+    None,
+    22,
+    59,
+    23,
+    31,
+    44,
+    21,
+    9,
+    None,
+    45,
+    168,
+    73,
+    None,
+    76,
+    118,
+    84,
+    85,
+]
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -29,12 +96,12 @@ def test_measurements_are_compared_as_in_r(name):
     for trt, values in zip((1, 2), groups, strict=True):
         assert values.notna().sum() == ORACLE[f"{name}|trt={trt}|n_nonmissing"]
         expected = [ORACLE[f"{name}|trt={trt}|{statistic}"] for statistic in ("median", "q1", "q3")]
-        assert baseline.median_iqr(values) == pytest.approx(expected, rel=1e-9)
-    assert baseline.one_way_anova(*groups) == pytest.approx(ORACLE[f"{name}|p|oneway"], rel=1e-9)
-    assert baseline.kruskal_wallis(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
-    assert baseline.mann_whitney(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
-    assert baseline.welch_t(*groups) == pytest.approx(ORACLE[f"{name}|p|welch"], rel=1e-9)
-    assert baseline.smd_continuous(*groups) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
+        assert distributions.median_iqr(values) == pytest.approx(expected, rel=1e-9)
+    assert distributions.one_way_anova(*groups) == pytest.approx(ORACLE[f"{name}|p|oneway"], rel=1e-9)
+    assert distributions.kruskal_wallis(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
+    assert distributions.mann_whitney(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
+    assert distributions.welch_t(*groups) == pytest.approx(ORACLE[f"{name}|p|welch"], rel=1e-9)
+    assert distributions.smd_continuous(*groups) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -43,86 +110,111 @@ def test_levels_are_compared_as_in_r(name):
     for trt, level in itertools.product((1, 2), counts.columns):
         shown = f"{level:g}" if isinstance(level, float) else level
         assert counts.loc[trt, level] == ORACLE[f"{name}|{shown}|trt={trt}|n"]
-        assert 100 * counts.loc[trt, level] / counts.loc[trt].sum() == pytest.approx(ORACLE[f"{name}|{shown}|trt={trt}|pct"], rel=1e-9)
+        assert 100 * counts.loc[trt, level] / counts.loc[trt].sum() == pytest.approx(
+            ORACLE[f"{name}|{shown}|trt={trt}|pct"], rel=1e-9
+        )
     table = counts.to_numpy().tolist()
-    assert contingency.chi_squared(table, continuity_correction=True) == pytest.approx(ORACLE[f"{name}|p|chisq(Yates if 2x2)"], rel=1e-9)
+    assert contingency.chi_squared(table, continuity_correction=True) == pytest.approx(
+        ORACLE[f"{name}|p|chisq(Yates if 2x2)"], rel=1e-9
+    )
     assert contingency.fisher_rxc(table) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
-    assert baseline.smd_categorical(*table) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
+    assert distributions.smd_categorical(*table) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
     if len(counts.columns) == 2:
         first, second = counts.iloc[:, 1]
-        assert contingency.fisher(first, sum(table[0]), second, sum(table[1])) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
-        assert baseline.smd_proportion(first, sum(table[0]), second, sum(table[1])) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
+        assert contingency.fisher(first, sum(table[0]), second, sum(table[1])) == pytest.approx(
+            ORACLE[f"{name}|p|fisher"], rel=1e-9
+        )
+        assert distributions.smd_proportion(first, sum(table[0]), second, sum(table[1])) == pytest.approx(
+            ORACLE[f"{name}|smd"], rel=1e-9
+        )
 
 
 def test_quartiles_by_the_convention_of_each_package():
     # quantile(c(2, 3, 5, 8, 13, 21, 34, 55), c(.5, .25, .75), type = 7 (R), 2 (SAS), 6 (SPSS))
     values = [2, 3, 5, 8, 13, 21, 34, 55, None]
-    assert baseline.median_iqr(values) == baseline.median_iqr(values, quantile_type=7) == (10.5, 4.5, 24.25)
-    assert baseline.median_iqr(values, quantile_type=2) == (10.5, 4, 27.5)
-    assert baseline.median_iqr(values, quantile_type=6) == (10.5, 3.5, 30.75)
+    assert distributions.median_iqr(values) == distributions.median_iqr(values, quantile_type=7) == (10.5, 4.5, 24.25)
+    assert distributions.median_iqr(values, quantile_type=2) == (10.5, 4, 27.5)
+    assert distributions.median_iqr(values, quantile_type=6) == (10.5, 3.5, 30.75)
     # quantile(c(2, 3, 5, 8, 13, 21, 34, 55, 60), c(.5, .25, .75), type = t), R 4.2.2
-    of_r = [(13, 5, 34), (13, 5, 34), (8, 3, 34), (10.5, 3.5, 30.75), (13, 4.5, 39.25), (13, 4, 44.5), (13, 5, 34), (13, 13 / 3, 41), (13, 4.375, 40.5625)]
+    of_r = [
+        (13, 5, 34),
+        (13, 5, 34),
+        (8, 3, 34),
+        (10.5, 3.5, 30.75),
+        (13, 4.5, 39.25),
+        (13, 4, 44.5),
+        (13, 5, 34),
+        (13, 13 / 3, 41),
+        (13, 4.375, 40.5625),
+    ]
     for quantile_type, expected in enumerate(of_r, start=1):
-        assert baseline.median_iqr([2, 3, 5, 8, 13, 21, 34, 55, 60], quantile_type=quantile_type) == pytest.approx(expected, rel=1e-12)
+        assert distributions.median_iqr([2, 3, 5, 8, 13, 21, 34, 55, 60], quantile_type=quantile_type) == pytest.approx(
+            expected, rel=1e-12
+        )
     with pytest.raises(ValueError, match="found 10"):
-        baseline.median_iqr(values, quantile_type=10)
+        distributions.median_iqr(values, quantile_type=10)
 
 
 def test_continuity_correction_is_a_switch():
     # wilcox.test(Ozone ~ Month, data = airquality, subset = Month %in% c(5, 8), exact = FALSE); with correct = FALSE
-    assert baseline.mann_whitney(MAY, AUGUST, continuity_correction=True) == pytest.approx(0.000120807830768774, rel=1e-9)
-    assert baseline.mann_whitney(MAY, AUGUST) == pytest.approx(0.000116377260044, rel=1e-9)
+    assert distributions.mann_whitney(MAY, AUGUST, continuity_correction=True) == pytest.approx(
+        0.000120807830768774, rel=1e-9
+    )
+    assert distributions.mann_whitney(MAY, AUGUST) == pytest.approx(0.000116377260044, rel=1e-9)
 
 
 def test_the_exact_rank_test_counts_permutations_with_ties():
     # wilcox.test(x, y)$p.value, no ties
     one = [1.1, 2.2, 3.3, 4.4, 0.7, 10.5, 11, 12.2, 3.14]
     two = [2.5, 6, 7, 8, 9.1, 1.9, 20, 21, 22, 23, 4.7, 6.6]
-    assert baseline.mann_whitney_exact(one, two) == pytest.approx(0.1110536522301228, rel=1e-12)
-    assert baseline.mann_whitney_exact(two, one) == pytest.approx(0.1110536522301228, rel=1e-12)
+    assert distributions.mann_whitney_exact(one, two) == pytest.approx(0.1110536522301228, rel=1e-12)
+    assert distributions.mann_whitney_exact(two, one) == pytest.approx(0.1110536522301228, rel=1e-12)
     # Midranks 1.5 1.5 4 4 4 6: of the 20 ways to draw three, expected sum 10.5, those at least 3.5 away (sums 7 and 14) are 3 and 3.
-    assert baseline.mann_whitney_exact([1, 1, 2], [2, 2, 3]) == pytest.approx(6 / 20, rel=1e-12)
-    assert np.isnan(baseline.mann_whitney_exact([2, 2], [2]))
-    assert np.isnan(baseline.mann_whitney_exact([], [2]))
+    assert distributions.mann_whitney_exact([1, 1, 2], [2, 2, 3]) == pytest.approx(6 / 20, rel=1e-12)
+    assert np.isnan(distributions.mann_whitney_exact([2, 2], [2]))
+    assert np.isnan(distributions.mann_whitney_exact([], [2]))
     with pytest.raises(ValueError, match="too many values"):
-        baseline.mann_whitney_exact(np.arange(1000), np.arange(1000) + 0.5)
+        distributions.mann_whitney_exact(np.arange(1000), np.arange(1000) + 0.5)
 
 
 def test_tests_without_variation_or_values():
-    for test in (baseline.welch_t, baseline.one_way_anova, baseline.kruskal_wallis):
+    for test in (distributions.welch_t, distributions.one_way_anova, distributions.kruskal_wallis):
         assert np.isnan(test([], [1, 2]))
         assert np.isnan(test([3, 3], [3, 3]))
         with pytest.raises(ValueError, match="finite"):
             test([1, 2], [np.inf, 3])
-    assert np.isnan(baseline.welch_t([1], [2, 3]))
-    assert np.isnan(baseline.one_way_anova([1, 1], [2, 2]))  # nothing varies within
+    assert np.isnan(distributions.welch_t([1], [2, 3]))
+    assert np.isnan(distributions.one_way_anova([1, 1], [2, 2]))  # nothing varies within
     # kruskal.test(c(1, 2, 2, 3, 9), c(1, 1, 2, 2, 3)); the empty group is left out
-    assert baseline.kruskal_wallis([1, 2], [2, 3], [9], [None]) == pytest.approx(0.217334901670639, rel=1e-9)
+    assert distributions.kruskal_wallis([1, 2], [2, 3], [9], [None]) == pytest.approx(0.217334901670639, rel=1e-9)
 
 
 def test_shift_is_the_median_of_all_differences():
     differences = np.subtract.outer([value for value in MAY if value], [value for value in AUGUST if value])
-    shift, lower, upper = baseline.hodges_lehmann(MAY, AUGUST)
+    shift, lower, upper = distributions.hodges_lehmann(MAY, AUGUST)
     assert shift == np.median(differences)
     # wilcox.test(..., exact = FALSE, correct = FALSE, conf.int = TRUE): -31.99996 (-52.99996, -14.99997), solved to 1e-4
     assert (shift, lower, upper) == pytest.approx((-31.99996, -52.99996, -14.99997), abs=1e-4)
-    narrower = baseline.hodges_lehmann(MAY, AUGUST, level=0.5)
+    narrower = distributions.hodges_lehmann(MAY, AUGUST, level=0.5)
     assert lower < narrower[1] < shift < narrower[2] < upper
 
 
 def test_counting_pairs_finds_what_listing_them_finds(monkeypatch):
     generator = np.random.default_rng(5)
-    samples = [(generator.normal(size=31), generator.normal(size=40)), (np.round(generator.normal(size=200), 1), np.round(generator.normal(size=90), 2))]
-    listed = [baseline.hodges_lehmann(*sample) for sample in samples]
-    monkeypatch.setattr(baseline, "LISTED_DIFFERENCES", 0)
-    assert [baseline.hodges_lehmann(*sample) for sample in samples] == listed
-    assert baseline.hodges_lehmann([4], [4]) == (0, 0, 0)
+    samples = [
+        (generator.normal(size=31), generator.normal(size=40)),
+        (np.round(generator.normal(size=200), 1), np.round(generator.normal(size=90), 2)),
+    ]
+    listed = [distributions.hodges_lehmann(*sample) for sample in samples]
+    monkeypatch.setattr(distributions, "LISTED_DIFFERENCES", 0)
+    assert [distributions.hodges_lehmann(*sample) for sample in samples] == listed
+    assert distributions.hodges_lehmann([4], [4]) == (0, 0, 0)
 
 
 def test_shift_of_seventy_thousand_against_seventy_thousand():
     """4.9e9 pairs: the median difference of x and x + 1 is -1 by symmetry."""
     values = np.random.default_rng(5).normal(size=70_000)
-    shift, lower, upper = baseline.hodges_lehmann(values, values + 1)
+    shift, lower, upper = distributions.hodges_lehmann(values, values + 1)
     assert shift == pytest.approx(-1, abs=1e-12)
     assert lower == pytest.approx(-2 - upper, abs=1e-6)
     assert lower < -1 < upper
@@ -132,20 +224,26 @@ def test_weighted_differences():
     # svymean and svyvar of each group, survey 4.1: abs(m1 - m0) / sqrt((v1 + v0) / 2)
     values_1, weights_1 = [1.5, 2, 3.25, 7, 8, 9.5, 4, None], [0.5, 1.2, 2, 0.3, 0.9, 0, 1.7, 5]
     values_0, weights_0 = [2, 4, 6.5, 1, 12], [1, 0.4, 2, 0.8, 0.1]
-    assert baseline.smd_continuous(values_1, values_0, weights_1=weights_1, weights_0=weights_0) == pytest.approx(0.164073685632366, rel=1e-9)
+    assert distributions.smd_continuous(values_1, values_0, weights_1=weights_1, weights_0=weights_0) == pytest.approx(
+        0.164073685632366, rel=1e-9
+    )
     # Equal weights change nothing; a weight of 2 in a count is two patients.
-    assert baseline.smd_continuous(values_0, MAY, weights_1=[3] * 5) == pytest.approx(baseline.smd_continuous(values_0, MAY), rel=1e-12)
-    assert baseline.smd_proportion(2 * 1.5, 2 * 4.0, 1, 3) == pytest.approx(abs(0.375 - 1 / 3) / np.sqrt((0.375 * 0.625 + 2 / 9) / 2), rel=1e-12)
-    assert np.isnan(baseline.smd_continuous([1, 2], [3, 4], weights_1=[1, 0]))
+    assert distributions.smd_continuous(values_0, MAY, weights_1=[3] * 5) == pytest.approx(
+        distributions.smd_continuous(values_0, MAY), rel=1e-12
+    )
+    assert distributions.smd_proportion(2 * 1.5, 2 * 4.0, 1, 3) == pytest.approx(
+        abs(0.375 - 1 / 3) / np.sqrt((0.375 * 0.625 + 2 / 9) / 2), rel=1e-12
+    )
+    assert np.isnan(distributions.smd_continuous([1, 2], [3, 4], weights_1=[1, 0]))
     with pytest.raises(ValueError, match="one weight per value"):
-        baseline.smd_continuous([1, 2], [3, 4], weights_1=[1])
+        distributions.smd_continuous([1, 2], [3, 4], weights_1=[1])
     with pytest.raises(ValueError, match="0 or more"):
-        baseline.smd_continuous([1, 2], [3, 4], weights_1=[1, -1])
+        distributions.smd_continuous([1, 2], [3, 4], weights_1=[1, -1])
 
 
 def test_groups_without_a_level_in_common_have_no_difference():
-    assert np.isnan(baseline.smd_categorical([5, 0], [0, 7]))
-    assert np.isnan(baseline.smd_categorical([5, 0, 0], [0, 7, 3]))
-    assert np.isnan(baseline.smd_proportion(0, 5, 0, 7))
+    assert np.isnan(distributions.smd_categorical([5, 0], [0, 7]))
+    assert np.isnan(distributions.smd_categorical([5, 0, 0], [0, 7, 3]))
+    assert np.isnan(distributions.smd_proportion(0, 5, 0, 7))
     with pytest.raises(ValueError, match="found 3 of 2"):
-        baseline.smd_proportion(3, 2, 1, 2)
+        distributions.smd_proportion(3, 2, 1, 2)

@@ -24,12 +24,15 @@ labs:
 def sent(centre):
     """Two patients; A with two counts two days apart and a count that is no number, B with none."""
     centre.spec(LABS)
-    centre.write("labs.csv", """
+    centre.write(
+        "labs.csv",
+        """
         id;day;plt
         A;11/01/2020;20
         A;13/01/2020;160
         A;14/01/2020;many
-        """)
+        """,
+    )
     return centre
 
 
@@ -46,7 +49,9 @@ def test_rows_and_refusals_are_counted_and_named_by_row(sent):
     check = check_centre("XX01")
     labs = check.ledger[check.ledger["file"] == "labs.csv"].iloc[0]
     assert (labs["rows_received"], labs["rows_loaded"], labs["rows_quarantined"]) == (3, 2, 1)
-    assert check.refused[["file", "column_name", "rule", "values_refused", "rows"]].values.tolist() == [["labs.csv", "plt", "not_a_number", 1, "4"]]
+    assert check.refused[["file", "column_name", "rule", "values_refused", "rows"]].values.tolist() == [
+        ["labs.csv", "plt", "not_a_number", 1, "4"]
+    ]
     assert "many" not in check.refused.to_string()
 
 
@@ -54,7 +59,11 @@ def test_coverage_says_where_a_field_is_read_from_and_what_is_not_declared(sent)
     coverage = check_centre("XX01").coverage.set_index(["table_name", "field"])
     assert coverage.loc[("patient", "sex"), ["read_from", "filled", "records"]].tolist() == ["sex", 2, 2]
     assert coverage.loc[("patient", "death_date"), ["filled", "records"]].tolist() == [1, 1], "of those who died"
-    assert coverage.loc[("lab_result", "value of platelets"), ["read_from", "filled", "records"]].tolist() == ["plt", 1, 2]
+    assert coverage.loc[("lab_result", "value of platelets"), ["read_from", "filled", "records"]].tolist() == [
+        "plt",
+        1,
+        2,
+    ]
     assert coverage.loc[("lab_result", "value of ldh"), "read_from"] == ""
     assert coverage.loc[("patient", "coma"), "read_from"] == ""
 
@@ -84,10 +93,19 @@ def test_a_course_shows_what_was_sent_day_by_day(sent):
 
 def test_every_outcome_of_the_study_says_what_it_needs(built_warehouse):
     with duckdb.connect(str(built_warehouse), read_only=True) as con:
-        columns = {c for (c,) in con.execute("select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'").fetchall()}
+        columns = {
+            c
+            for (c,) in con.execute(
+                "select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'"
+            ).fetchall()
+        }
     declared = [c for outcome in needs()["outcomes"].values() for c in outcome["columns"]]
     assert sorted(declared) == sorted(columns - {"patient_id"})
-    used = {name for outcome in needs()["outcomes"].values() for name in [*outcome["needs"], *outcome.get("better_with", [])]}
+    used = {
+        name
+        for outcome in needs()["outcomes"].values()
+        for name in [*outcome["needs"], *outcome.get("better_with", [])]
+    }
     assert used == set(needs()["inputs"])
 
 
@@ -115,7 +133,11 @@ def test_machines_read_the_same(sent, capsys):
 def test_a_check_says_it_in_a_hundred_columns(sent, capsys):
     assert cli.main(["centre", "check", "XX01"]) == 0
     said = capsys.readouterr().out
-    assert "2 patients. Nothing was loaded." in said and "NOT DECLARED" in said and "1 of 2 without a platelet count" in said
+    assert (
+        "2 patients. Nothing was loaded." in said
+        and "NOT DECLARED" in said
+        and "1 of 2 without a platelet count" in said
+    )
     assert max(len(line) for line in said.splitlines() if line.startswith("  ")) <= 130
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import assemble, load_centre
-from capla_etl.centres.status import centre_status, good_loads, received
+from capla_etl.centres.submissions.assemble import assemble
+from capla_etl.centres.submissions.load import load_centre
+from capla_etl.centres.submissions.status import centre_status, good_loads, received
 
 
 def _status() -> tuple:
@@ -46,7 +47,9 @@ def test_files_that_no_spec_describes_are_named_and_stop_nobody(loaded_centre):
     (loaded_centre.folder.parent / "notes").mkdir()
     with duckdb.connect() as con:
         assemble(con)
-        rows = con.execute("select centre_id, status, submission::varchar, received_submission::varchar from quality.centre_status order by 1").fetchall()
+        rows = con.execute(
+            "select centre_id, status, submission::varchar, received_submission::varchar from quality.centre_status order by 1"
+        ).fetchall()
     assert rows == [("XX01", "current", "2020-12-31", "2020-12-31"), ("XX02", "not_described", None, "2020-12-31")]
 
 
@@ -66,7 +69,9 @@ def test_a_refused_submission_leaves_the_last_good_one_with_its_own_spec_and_ans
     with duckdb.connect() as con:
         assemble(con)
         assert con.execute("select count(*) from harmonised.patient").fetchone() == (2,)
-        assert con.execute("select status, submission::varchar, problem like '%centre.yml%' from quality.centre_status").fetchone() == ("refused", "2020-12-31", True)
+        assert con.execute(
+            "select status, submission::varchar, problem like '%centre.yml%' from quality.centre_status"
+        ).fetchone() == ("refused", "2020-12-31", True)
     (loaded_centre.folder / "centre.yml").write_text(spec_before)
     load_centre("XX01")
     assert _status() == ("current", "2020-12-31", "2020-12-31", False)
@@ -110,7 +115,9 @@ def test_names_of_files_do_not_count_and_contents_and_specs_do(loaded_centre):
     assert received(loaded_centre.folder) not in (before, with_more)
 
 
-def test_a_centre_that_changed_its_files_is_loaded_though_the_submission_before_cannot_be_compared(loaded_centre, loaded):
+def test_a_centre_that_changed_its_files_is_loaded_though_the_submission_before_cannot_be_compared(
+    loaded_centre, loaded
+):
     newer = loaded_centre.folder / "2021-06-30"
     newer.mkdir()
     text = (loaded_centre.submission / "patients.csv").read_text().replace("id;name", "number;name", 1)
@@ -118,5 +125,7 @@ def test_a_centre_that_changed_its_files_is_loaded_though_the_submission_before_
     spec = loaded_centre.folder / "centre.yml"
     spec.write_text(spec.read_text().replace("key: id", "key: number"))
     load_centre("XX01")
-    assert [(c["change"], str(c["previous_submission"])) for c in loaded("quality.submission_change")] == [("not_comparable", "2020-12-31")]
+    assert [(c["change"], str(c["previous_submission"])) for c in loaded("quality.submission_change")] == [
+        ("not_comparable", "2020-12-31")
+    ]
     assert paths.centre_loads().joinpath("XX01", "load.json").exists()

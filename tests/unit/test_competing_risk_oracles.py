@@ -13,7 +13,9 @@ import pytest
 from capla_etl.stats import competing_risks, survival
 
 ORACLES = Path(__file__).parent / "oracles"
-QUANTITIES = {item["name"]: item["value"] for item in json.loads((ORACLES / "O03_competing_mgus2.json").read_text())["quantities"]}
+QUANTITIES = {
+    item["name"]: item["value"] for item in json.loads((ORACLES / "O03_competing_mgus2.json").read_text())["quantities"]
+}
 # A Cox model of each cause, and R's finegray() with other ties, answer other questions than the functions here.
 ELSEWHERE = ("cause-specific-cox", "finegray()", "naive_")
 OURS = [name for name in QUANTITIES if not name.startswith(ELSEWHERE)]
@@ -21,19 +23,30 @@ OURS = [name for name in QUANTITIES if not name.startswith(ELSEWHERE)]
 
 @cache
 def mgus2():
-    table = pd.read_csv(ORACLES / "data" / "mgus2.csv").rename(columns={"sex": "group", "etime": "time_days", "ev": "cause"})
-    return table.assign(sexM=(table["group"] == "M").astype(int), ageband=pd.cut(table["age"], [0, 65, 75, 200], labels=["young", "mid", "old"]))
+    table = pd.read_csv(ORACLES / "data" / "mgus2.csv").rename(
+        columns={"sex": "group", "etime": "time_days", "ev": "cause"}
+    )
+    return table.assign(
+        sexM=(table["group"] == "M").astype(int),
+        ageband=pd.cut(table["age"], [0, 65, 75, 200], labels=["young", "mid", "old"]),
+    )
 
 
 def answer(name):
     """Our number for one of R's."""
     if found := re.fullmatch(r"sex=(.)\|CIF_(pcm|death)\((\d+)\)(?:\|(se|lower|upper))?(?:\|log)?", name):
         group, cause, month, what = found.groups()
-        curve = competing_risks.aalen_johansen(mgus2(), [int(month)], cause={"pcm": 1, "death": 2}[cause], interval="log")
+        curve = competing_risks.aalen_johansen(
+            mgus2(), [int(month)], cause={"pcm": 1, "death": 2}[cause], interval="log"
+        )
         return curve.set_index("group").loc[group, {None: "incidence", "se": "standard_error"}.get(what, what)]
     if found := re.fullmatch(r"cmprsk\|(.) (\d)\|CIF\((\d+)\)(\|var)?", name):
         group, cause, month, variance = found.groups()
-        curve = competing_risks.aalen_johansen(mgus2(), [int(month)], cause=int(cause), variance="aalen").set_index("group").loc[group]
+        curve = (
+            competing_risks.aalen_johansen(mgus2(), [int(month)], cause=int(cause), variance="aalen")
+            .set_index("group")
+            .loc[group]
+        )
         return curve["standard_error"] ** 2 if variance else curve["incidence"]
     test, cause, *what = name.split("|")
     if test == "gray":
@@ -53,7 +66,9 @@ def test_it_is_not_one_minus_kaplan_meier(name):
     group, month = re.search(r"sex=(.)\|\((\d+)\)", name).groups()
     curve = competing_risks.aalen_johansen(mgus2(), [int(month)]).set_index("group").loc[group]
     assert curve["incidence"] < QUANTITIES[name] - 0.005
-    naive = survival.survival_at(mgus2().assign(event=mgus2()["cause"] == 1), [int(month)]).set_index("group").loc[group]
+    naive = (
+        survival.survival_at(mgus2().assign(event=mgus2()["cause"] == 1), [int(month)]).set_index("group").loc[group]
+    )
     assert 1 - naive["survival"] == pytest.approx(QUANTITIES[name], rel=1e-9)
 
 
@@ -61,8 +76,10 @@ def test_it_is_not_one_minus_kaplan_meier(name):
 @pytest.mark.parametrize(
     ("interval", "group", "month", "lower", "upper"),
     [
-        ("log-log", "F", 60, 0.0264605466193882, 0.0571532934889317), ("log-log", "M", 240, 0.0712731870780535, 0.1242282428132638),
-        ("plain", "F", 60, 0.0245051675523459, 0.0550740754564648), ("plain", "M", 240, 0.0691406135095934, 0.1221608965523616),
+        ("log-log", "F", 60, 0.0264605466193882, 0.0571532934889317),
+        ("log-log", "M", 240, 0.0712731870780535, 0.1242282428132638),
+        ("plain", "F", 60, 0.0245051675523459, 0.0550740754564648),
+        ("plain", "M", 240, 0.0691406135095934, 0.1221608965523616),
     ],
 )
 def test_limits_are_those_of_r(interval, group, month, lower, upper):
@@ -74,8 +91,14 @@ def test_limits_are_those_of_r(interval, group, month, lower, upper):
 @pytest.mark.parametrize(
     ("cause", "strata", "rho", "statistic"),
     [
-        (1, None, 0, 3.22554257038372), (2, None, 0, 269.48215572784886), (1, "sexM", 0, 3.49811270211013), (2, "sexM", 0, 274.15469843053245),
-        (1, None, 1, 2.93797164862429), (2, None, 1, 211.42507263031882), (1, "sexM", 1, 3.16326422996833), (2, "sexM", 1, 222.32255008580481),
+        (1, None, 0, 3.22554257038372),
+        (2, None, 0, 269.48215572784886),
+        (1, "sexM", 0, 3.49811270211013),
+        (2, "sexM", 0, 274.15469843053245),
+        (1, None, 1, 2.93797164862429),
+        (2, None, 1, 211.42507263031882),
+        (1, "sexM", 1, 3.16326422996833),
+        (2, "sexM", 1, 222.32255008580481),
     ],
 )
 def test_three_groups_are_compared_as_in_r(cause, strata, rho, statistic):
@@ -93,8 +116,16 @@ def test_patients_without_a_stratum_are_left_out_of_gray_s_test():
 @pytest.mark.parametrize(
     ("cause", "coef", "error"),
     [
-        (1, [-0.01771948751206283, -0.00843060217384736, -0.24488308959014971], [0.00581853446502706, 0.04485562852375288, 0.18786760392821997]),
-        (2, [0.0500440644603204, -0.1130331792512690, 0.4591894523002018], [0.00365703358422382, 0.02017517392309231, 0.06669887657808694]),
+        (
+            1,
+            [-0.01771948751206283, -0.00843060217384736, -0.24488308959014971],
+            [0.00581853446502706, 0.04485562852375288, 0.18786760392821997],
+        ),
+        (
+            2,
+            [0.0500440644603204, -0.1130331792512690, 0.4591894523002018],
+            [0.00365703358422382, 0.02017517392309231, 0.06669887657808694],
+        ),
     ],
 )
 def test_regression_is_that_of_r_with_heavy_ties_and_missing_covariates(cause, coef, error):
@@ -103,13 +134,19 @@ def test_regression_is_that_of_r_with_heavy_ties_and_missing_covariates(cause, c
     assert table["coef"].tolist() == pytest.approx(coef, rel=1e-6)
     assert table["standard_error"].tolist() == pytest.approx(error, rel=1e-6)
     complete = by_year[by_year["hgb"].notna()]  # "13 cases omitted due to missing values"
-    assert (table["patients"] == 1371).all() and (table["events"] == (complete["cause"] == cause).sum()).all() and (table["reason"] == "").all()
+    assert (
+        (table["patients"] == 1371).all()
+        and (table["events"] == (complete["cause"] == cause).sum()).all()
+        and (table["reason"] == "").all()
+    )
 
 
 def test_a_regression_does_not_know_when_the_clock_starts():
     # crr itself moves if the first day is 0: it weights those with an event on day 0 by the censoring on day 0.
     later = mgus2().assign(time_days=mgus2()["time_days"] - mgus2()["time_days"].min())
-    now, then = (competing_risks.fine_gray(table, ["age", "sexM"])[["coef", "standard_error"]] for table in (mgus2(), later))
+    now, then = (
+        competing_risks.fine_gray(table, ["age", "sexM"])[["coef", "standard_error"]] for table in (mgus2(), later)
+    )
     pd.testing.assert_frame_equal(now, then, rtol=1e-9)
 
 
@@ -120,7 +157,9 @@ def courses(*rows):
 def test_two_causes_and_survival_make_one():
     both = mgus2().assign(event=mgus2()["cause"] > 0)
     curve = competing_risks.aalen_johansen(both, [60, 240])
-    assert (curve["incidence"] + curve["competing_incidence"] + survival.survival_at(both, [60, 240])["survival"]).tolist() == pytest.approx([1] * 4)
+    assert (
+        curve["incidence"] + curve["competing_incidence"] + survival.survival_at(both, [60, 240])["survival"]
+    ).tolist() == pytest.approx([1] * 4)
 
 
 def test_with_one_cause_it_is_kaplan_meier_with_greenwood_s_error():
@@ -131,13 +170,17 @@ def test_with_one_cause_it_is_kaplan_meier_with_greenwood_s_error():
 
 
 def test_arrays_and_courses_give_the_same():
-    curve = competing_risks.incidence_curves(mgus2()["time_days"].to_numpy(), mgus2()["cause"].to_numpy(), mgus2()["sexM"].to_numpy())
+    curve = competing_risks.incidence_curves(
+        mgus2()["time_days"].to_numpy(), mgus2()["cause"].to_numpy(), mgus2()["sexM"].to_numpy()
+    )
     table = competing_risks.aalen_johansen(mgus2(), [120]).set_index("group")
     where = int(np.flatnonzero(curve.time_days == 120)[0])
     assert curve.incidence[:, where].tolist() == table.loc[["F", "M"], "incidence"].tolist()
     assert curve.at_risk[:, where].tolist() == table.loc[["F", "M"], "at_risk"].tolist()
     death = competing_risks.aalen_johansen(mgus2(), [120], cause=2).set_index("group")
-    assert curve.competing_standard_error[:, where].tolist() == pytest.approx(death.loc[["F", "M"], "standard_error"].tolist(), rel=1e-12)
+    assert curve.competing_standard_error[:, where].tolist() == pytest.approx(
+        death.loc[["F", "M"], "standard_error"].tolist(), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +198,9 @@ def test_what_cannot_be_estimated_says_why(covariates, reasons):
         warnings.simplefilter("error")
         rows = competing_risks.fine_gray(table, list(covariates))
     for row, reason in zip(rows.itertuples(), reasons, strict=True):
-        assert row.reason.startswith(reason) and np.isnan(row.coef) == np.isnan(row.upper) == np.isnan(row.p_value) == bool(reason)
+        assert row.reason.startswith(reason) and np.isnan(row.coef) == np.isnan(row.upper) == np.isnan(
+            row.p_value
+        ) == bool(reason)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +217,23 @@ def test_little_data_give_little_and_no_warning(table, comparable):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for variance in competing_risks.VARIANCES:
-            assert len(competing_risks.aalen_johansen(table, [0, 2, 9], variance=variance)) == 3 * table["group"].nunique()
+            assert (
+                len(competing_risks.aalen_johansen(table, [0, 2, 9], variance=variance)) == 3 * table["group"].nunique()
+            )
         assert np.isnan(competing_risks.gray_test(table).p_value) != comparable
         assert len(competing_risks.fine_gray(table.assign(x=np.arange(len(table))), ["x"])) == 1
 
 
 def test_impossible_courses_and_questions_are_refused():
     table = courses(("a", 1, 1), ("a", 2, 0))
-    for wrong in ({"time_days": -1}, {"time_days": None}, {"cause": None}, {"cause": -1}, {"cause": 0.5}, {"group": None}):
+    for wrong in (
+        {"time_days": -1},
+        {"time_days": None},
+        {"cause": None},
+        {"cause": -1},
+        {"cause": 0.5},
+        {"group": None},
+    ):
         with pytest.raises(ValueError, match="must be"):
             competing_risks.aalen_johansen(table.assign(**wrong), [1])
     with pytest.raises(ValueError, match="variance must be one of"):
@@ -193,9 +247,14 @@ def test_impossible_courses_and_questions_are_refused():
 def test_gray_s_variance_that_is_not_positive_gives_no_p_and_the_hypergeometric_one_does():
     # A fast group that has nearly all responded on day 5, and a slow one: cmprsk prints a negative chi-squared here.
     days = {"fast": [3] * 20 + [4] * 40 + [5] * 38 + [60] * 2, "slow": [8] * 30 + [12] * 40 + [40] * 30}
-    table = pd.DataFrame([(group, day, 1) for group, own in days.items() for day in own], columns=["group", "time_days", "cause"])
+    table = pd.DataFrame(
+        [(group, day, 1) for group, own in days.items() for day in own], columns=["group", "time_days", "cause"]
+    )
     assert np.isnan(competing_risks.gray_test(table).p_value)
     # Without a competing event the risk sets are those of the log-rank test, and so is the test.
     expected = survival.log_rank(table.assign(event=True))
     null = competing_risks.gray_test(table, variance="null")
-    assert (null.statistic, null.p_value) == (pytest.approx(expected.chi_squared, rel=1e-12), pytest.approx(expected.p_value, rel=1e-9))
+    assert (null.statistic, null.p_value) == (
+        pytest.approx(expected.chi_squared, rel=1e-12),
+        pytest.approx(expected.p_value, rel=1e-9),
+    )

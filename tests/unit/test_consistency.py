@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from capla_etl.stats import consistency
-from capla_etl.stats.published import FIGURES
+from capla_etl.audit import abstract as consistency
+from capla_etl.tables.as_published import FIGURES
 
 
-@pytest.mark.parametrize(("number", "decimals"), [(98.6, 1), (23, 0), (100.0, 0), (0.37, 2), (0.0001, 4), (0.00001, 5), (0, 0)])
+@pytest.mark.parametrize(
+    ("number", "decimals"), [(98.6, 1), (23, 0), (100.0, 0), (0.37, 2), (0.0001, 4), (0.00001, 5), (0, 0)]
+)
 def test_decimals_are_read_off_the_printed_number(number, decimals):
     assert consistency.printed_decimals(number) == decimals
 
@@ -69,13 +71,19 @@ def test_numerators_and_denominators_say_the_same():
     ("mean", "decimals", "count", "possible"),
     [
         # Brown and Heathers 2017: 28 values, 145/28 = 5.18 and 146/28 = 5.21, nothing between
-        (5.19, 2, 28, False), (5.18, 2, 28, True), (5.21, 2, 28, True),
+        (5.19, 2, 28, False),
+        (5.18, 2, 28, True),
+        (5.21, 2, 28, True),
         # Their example in The Economist, 2016-06-18: 5.93 of 49 is 290.57
-        (5.93, 2, 49, False), (5.92, 2, 49, True), (5.94, 2, 49, True),
+        (5.93, 2, 49, False),
+        (5.92, 2, 49, True),
+        (5.94, 2, 49, True),
         # With two decimals any mean of 100 values is possible.
         (3.47, 2, 100, True),
         # 9/8 = 1.125, printed as 1.13 by half-up and as 1.12 by half-to-even
-        (1.12, 2, 8, True), (1.13, 2, 8, True), (1.11, 2, 8, False),
+        (1.12, 2, 8, True),
+        (1.13, 2, 8, True),
+        (1.11, 2, 8, False),
     ],
 )
 def test_a_mean_of_whole_numbers(mean, decimals, count, possible):
@@ -90,11 +98,21 @@ def test_a_mean_over_items_has_finer_steps():
 @pytest.mark.parametrize(
     ("median", "count", "quartiles", "possible"),
     [
-        (4.5, 13, None, False), (4.5, 12, None, True), (4, 13, None, True), (4, 12, None, True), (4.3, 12, None, False),
-        (4.5, 12, (3, 5), True), (4.5, 12, (5, 5), False), (4.5, 12, (3, 4), False),
+        (4.5, 13, None, False),
+        (4.5, 12, None, True),
+        (4, 13, None, True),
+        (4, 12, None, True),
+        (4.3, 12, None, False),
+        (4.5, 12, (3, 5), True),
+        (4.5, 12, (5, 5), False),
+        (4.5, 12, (3, 4), False),
         # 13 values: quartiles are whole (R, SAS) or halves (SPSS); 12: also quarters
-        (4, 13, (3.5, 5), True), (4, 13, (3.3, 5), False), (4, 12, (3.3, 5), True), (4, 12, (3.1, 5), False),
-        (4, 1, (4, 4), True), (4, 1, (3, 4), False),
+        (4, 13, (3.5, 5), True),
+        (4, 13, (3.3, 5), False),
+        (4, 12, (3.3, 5), True),
+        (4, 12, (3.1, 5), False),
+        (4, 1, (4, 4), True),
+        (4, 1, (3, 4), False),
     ],
 )
 def test_a_median_of_whole_numbers(median, count, quartiles, possible):
@@ -104,7 +122,12 @@ def test_a_median_of_whole_numbers(median, count, quartiles, possible):
 def test_a_ratio_is_the_geometric_mean_of_its_wald_limits():
     assert consistency.ratio_interval_consistency(2, 1, 4)[::3] == (2, True)
     # sqrt(0.5 x 3.5) = 1.32 and sqrt(1.5 x 4.5) = 2.60 are what rounding allows: printed as 1 to 3
-    assert [consistency.ratio_interval_consistency(ratio, 1, 4).consistent for ratio in (1.3, 1.2, 2.6, 2.7)] == [True, False, True, False]
+    assert [consistency.ratio_interval_consistency(ratio, 1, 4).consistent for ratio in (1.3, 1.2, 2.6, 2.7)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("z", [0.5, 1, 2, 3])
@@ -113,7 +136,9 @@ def test_p_of_an_interval_is_near_the_formula_of_altman_and_bland(z):
     error = 0.2
     formula = math.exp(-0.717 * z - 0.416 * z**2)
     difference = consistency.p_from_interval(z * error, z * error - 1.96 * error, z * error + 1.96 * error, ratio=False)
-    ratio = consistency.p_from_interval(*(math.exp(-x) for x in (z * error, z * error + 1.96 * error, z * error - 1.96 * error)))
+    ratio = consistency.p_from_interval(
+        *(math.exp(-x) for x in (z * error, z * error + 1.96 * error, z * error - 1.96 * error))
+    )
     assert difference == pytest.approx(formula, rel=0.03) and ratio == pytest.approx(difference, rel=1e-9)
 
 
@@ -127,7 +152,9 @@ def test_events_that_a_ratio_with_its_limits_implies():
     found = consistency.implied_events(0.5, 0.247, 1.014, 100, 100)
     assert found.to_numpy().tolist() == [[10, 20]]
     # odds ratio 0.444, standard error sqrt(1/10 + 1/90 + 1/20 + 1/80) = 0.4167: 0.196 to 1.006
-    assert [10, 20] in consistency.implied_events(0.444, 0.196, 1.006, 100, 100, measure="odds_ratio").to_numpy().tolist()
+    assert [10, 20] in consistency.implied_events(
+        0.444, 0.196, 1.006, 100, 100, measure="odds_ratio"
+    ).to_numpy().tolist()
     assert consistency.implied_events(0.5, 0.4999, 0.5001, 100, 100).empty
 
 
@@ -161,9 +188,17 @@ def abstract():
         ("Early and delayed starters are", "715 + 218 = 933 of 942; 9 in neither", "needs an explanation"),
         ("Rescue and slow response are", "63 + 155 = 218 of 218", "consistent"),
         # 98.5 % and 99.5 % of 942 are 927.9 and 937.3; 92.5 % and 93.5 % of 495 are 457.9 and 462.8
-        ("The percentages given corticosteroids", "caplacizumab: 928 to 937 of 942; control: 458 to 462 of 495", "consistent"),
+        (
+            "The percentages given corticosteroids",
+            "caplacizumab: 928 to 937 of 942; control: 458 to 462 of 495",
+            "consistent",
+        ),
         # 91.5 % and 92.5 % of 942 are 861.9 and 871.4; 70.5 % and 71.5 % of 495 are 349.0 and 353.9
-        ("The percentages given rituximab", "caplacizumab: 862 to 871 of 942; control: 349 to 353 of 495", "consistent"),
+        (
+            "The percentages given rituximab",
+            "caplacizumab: 862 to 871 of 942; control: 349 to 353 of 495",
+            "consistent",
+        ),
         # 1.35 % and 1.45 % of 942 are 12.7 and 13.7; 6.65 % and 6.75 % of 495 are 32.9 and 33.4
         ("Survival under caplacizumab", "13 deaths of 942", "consistent"),
         ("Survival of controls", "33 deaths of 495", "consistent"),
@@ -171,7 +206,11 @@ def abstract():
         ("The p value of survival", "Fisher's p at most 2e-07", "consistent"),
         # 0.5 % and 1.5 % of 715 are 3.6 and 10.7
         ("Early starters who died", "4 to 10 of 715 early starters, of at most 13 deaths", "consistent"),
-        ("The median day of death", "13 deaths; in whole days the median is possible for none of these numbers, but for 12", "needs an explanation"),
+        (
+            "The median day of death",
+            "13 deaths; in whole days the median is possible for none of these numbers, but for 12",
+            "needs an explanation",
+        ),
         ("Days of death are counted", "", "cannot be checked"),
         # sqrt(0.1 x 0.37) = 0.192; sqrt(0.05 x 0.365) and sqrt(0.15 x 0.375)
         ("The ratio of failures lies", "limits imply 0.192; rounding allows 0.135 to 0.237", "consistent"),
@@ -180,10 +219,18 @@ def abstract():
         # 1.05 % and 1.15 % of 715 are 7.5 and 8.2; 5.25 % and 5.35 % are 37.5 and 38.3
         ("The percentage of early starters with refractory", "8 of 715", "consistent"),
         ("The percentage of early starters with an exacerbation", "38 of 715", "consistent"),
-        ("Exacerbations after stopping", "46 after stopping, at most 38 of them in early starters: at least 8 in the other 227 patients", "consistent"),
+        (
+            "Exacerbations after stopping",
+            "46 after stopping, at most 38 of them in early starters: at least 8 in the other 227 patients",
+            "consistent",
+        ),
         ("The p value of the times", "medians differ by 0 days", "consistent"),
         # 4 / 0.55 and 4 / 0.45
-        ("Early starters' time to response is about half", "a median of 7.3 to 8.9 days in controls", "cannot be checked"),
+        (
+            "Early starters' time to response is about half",
+            "a median of 7.3 to 8.9 days in controls",
+            "cannot be checked",
+        ),
         ("The p value of ADAMTS13", "", "cannot be checked"),
         # 22000/23.5 = 936.2
         ("Any adverse event:", "of 937 to 942 patients", "consistent"),
@@ -194,7 +241,11 @@ def abstract():
         ("Minor bleeding:", "of 787 to 844 patients", "needs an explanation"),
         # 3500/4.55 = 769.2 and 3500/4.45 = 786.5
         ("Injection-site reaction:", "of 770 to 786 patients", "needs an explanation"),
-        ("Patients with any adverse event", "19 + 34 + 114 + 35 = 202 for 220 patients; at least 18 with other events only", "needs an explanation"),
+        (
+            "Patients with any adverse event",
+            "19 + 34 + 114 + 35 = 202 for 220 patients; at least 18 with other events only",
+            "needs an explanation",
+        ),
         ("The sites of major bleeding", "8 + 2 + 2 + 2 = 14 of 19; at least 5 elsewhere", "needs an explanation"),
     ],
 )
@@ -206,7 +257,10 @@ def test_the_abstract(abstract, relation, implied, verdict):
 
 def test_no_two_kinds_of_adverse_events_have_a_denominator_in_common(abstract):
     found = abstract[abstract["relation"].str.startswith("The kinds of adverse events")].iloc[0]
-    assert found["verdict"] == "needs an explanation" and len(found["implied"].removeprefix("no denominator in common: ").split(", ")) == 6
+    assert (
+        found["verdict"] == "needs an explanation"
+        and len(found["implied"].removeprefix("no denominator in common: ").split(", ")) == 6
+    )
 
 
 def test_failures_leave_room_for_the_deaths(abstract):
@@ -252,6 +306,8 @@ def test_every_published_figure_is_looked_at_and_quoted_as_published(abstract):
     ],
 )
 def test_another_figure_gives_another_verdict(row, group, value, relation, verdict):
-    changed = tuple(replace(figure, value=value) if (figure.row, figure.group) == (row, group) else figure for figure in FIGURES)
+    changed = tuple(
+        replace(figure, value=value) if (figure.row, figure.group) == (row, group) else figure for figure in FIGURES
+    )
     found = consistency.check_abstract(changed)
     assert found[found["relation"].str.startswith(relation)]["verdict"].tolist() == [verdict]

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capla_etl.stats.cox import cox_regression, expand_time_dependent, landmark, proportional_hazards_test
+from capla_etl.stats.cox import cox_regression, proportional_hazards_test
+from capla_etl.stats.exposure import expand_time_dependent, landmark
 
 ORACLES = Path(__file__).parent / "oracles"
 
 
 def oracle(name):
-    return {quantity["name"]: quantity["value"] for quantity in json.loads((ORACLES / f"{name}.json").read_text())["quantities"]}
+    return {
+        quantity["name"]: quantity["value"]
+        for quantity in json.loads((ORACLES / f"{name}.json").read_text())["quantities"]
+    }
 
 
 def data(name):
@@ -28,12 +32,25 @@ def terms(fit):
 @pytest.fixture(scope="module")
 def rossi():
     table = data("rossi")
-    return table.assign(fin=table["fin"] == "yes", race=table["race"] == "other", wexp=table["wexp"] == "yes",
-                        mar=table["mar"] == "not married", paro=table["paro"] == "yes")
+    return table.assign(
+        fin=table["fin"] == "yes",
+        race=table["race"] == "other",
+        wexp=table["wexp"] == "yes",
+        mar=table["mar"] == "not married",
+        paro=table["paro"] == "yes",
+    )
 
 
 #: Column and R's name of its coefficient.
-ROSSI = {"fin": "finyes", "age": "age", "race": "raceother", "wexp": "wexpyes", "mar": "marnot married", "paro": "paroyes", "prio": "prio"}
+ROSSI = {
+    "fin": "finyes",
+    "age": "age",
+    "race": "raceother",
+    "wexp": "wexpyes",
+    "mar": "marnot married",
+    "paro": "paroyes",
+    "prio": "prio",
+}
 
 
 def test_coefficients_limits_and_tests_are_those_of_r(rossi):
@@ -42,10 +59,14 @@ def test_coefficients_limits_and_tests_are_those_of_r(rossi):
     for term, name in ROSSI.items():
         row = terms(fit).loc[term]
         found = row[["coef", "standard_error", "p_value", "hazard_ratio", "lower", "upper"]].tolist()
-        assert found == pytest.approx([r[f"{name}|{what}"] for what in ("coef", "se", "p", "HR", "HR|lower", "HR|upper")], rel=1e-6)
+        assert found == pytest.approx(
+            [r[f"{name}|{what}"] for what in ("coef", "se", "p", "HR", "HR|lower", "HR|upper")], rel=1e-6
+        )
     assert (fit.patients, fit.events) == (432, 114)
     assert (fit.log_likelihood_null, fit.log_likelihood) == pytest.approx((r["loglik_null"], r["loglik"]), rel=1e-12)
-    assert (fit.likelihood_ratio.chi_squared, fit.score.chi_squared) == pytest.approx((r["LR|chisq"], r["score|chisq"]), rel=1e-9)
+    assert (fit.likelihood_ratio.chi_squared, fit.score.chi_squared) == pytest.approx(
+        (r["LR|chisq"], r["score|chisq"]), rel=1e-9
+    )
     assert fit.wald.chi_squared == pytest.approx(r["wald|chisq"], abs=0.005)  # R rounds it to two digits
     assert fit.concordance == pytest.approx(r["concordance"], rel=1e-12)
     assert fit.table["robust_standard_error"].isna().all()
@@ -69,10 +90,24 @@ def test_proportional_hazards_test_is_the_score_test_of_r_since_2019(rossi):
 def test_proportional_hazards_of_pbc():
     # cox.zph(coxph(Surv(time, status == 2) ~ age + edema + log(bili) + log(protime) + log(albumin), pbc)): before 2019 edema had p 0.395
     pbc = data("pbc").dropna(subset="protime")
-    pbc = pbc.assign(event=pbc["status"] == 2, bili=np.log(pbc["bili"]), protime=np.log(pbc["protime"]), albumin=np.log(pbc["albumin"]))
+    pbc = pbc.assign(
+        event=pbc["status"] == 2,
+        bili=np.log(pbc["bili"]),
+        protime=np.log(pbc["protime"]),
+        albumin=np.log(pbc["albumin"]),
+    )
     test = proportional_hazards_test(cox_regression(pbc, ["age", "edema", "bili", "protime", "albumin"], time="time"))
     assert test["p_value"].tolist() == pytest.approx(
-        [0.86189729844866969, 0.07571346674251522, 0.30809705988769592, 0.00233796595884019, 0.28023082850080233, 0.01760060485797424], rel=1e-9)
+        [
+            0.86189729844866969,
+            0.07571346674251522,
+            0.30809705988769592,
+            0.00233796595884019,
+            0.28023082850080233,
+            0.01760060485797424,
+        ],
+        rel=1e-9,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +123,13 @@ def test_start_stop_data_are_those_of_r(heart):
     r = oracle("O09_immortal_heart")
     fit = terms(intervals(heart, ["age", "year", "surgery", "transplant"]))
     for term, name in (("age", "age"), ("year", "year"), ("surgery", "surgery"), ("transplant", "transplant1")):
-        assert fit.loc[term, ["coef", "standard_error"]].tolist() == pytest.approx([r[f"tdc|{name}|coef"], r[f"tdc|{name}|se"]], rel=1e-6)
+        assert fit.loc[term, ["coef", "standard_error"]].tolist() == pytest.approx(
+            [r[f"tdc|{name}|coef"], r[f"tdc|{name}|se"]], rel=1e-6
+        )
     only = terms(intervals(heart, ["transplant"])).loc["transplant"]
-    assert (only["coef"], only["standard_error"]) == pytest.approx((r["tdc|transplant only|coef"], r["tdc|transplant only|se"]), rel=1e-6)
+    assert (only["coef"], only["standard_error"]) == pytest.approx(
+        (r["tdc|transplant only|coef"], r["tdc|transplant only|se"]), rel=1e-6
+    )
 
 
 def test_robust_errors_and_proportional_hazards_of_start_stop_data(heart):
@@ -99,21 +138,35 @@ def test_robust_errors_and_proportional_hazards_of_start_stop_data(heart):
     robust = [0.0138918929240804, 0.0730798592393635, 0.3582102023845864, 0.3168823490624889]
     assert fit.table["robust_standard_error"].tolist() == pytest.approx(robust, rel=1e-9)
     assert np.sqrt(np.diag(fit.covariance)) == pytest.approx(robust, rel=1e-9)
-    assert fit.table["upper"][0] == pytest.approx(math.exp(fit.table["coef"][0] + 1.959963984540054 * robust[0]), rel=1e-12)
+    assert fit.table["upper"][0] == pytest.approx(
+        math.exp(fit.table["coef"][0] + 1.959963984540054 * robust[0]), rel=1e-12
+    )
     assert (fit.patients, fit.concordance) == (103, pytest.approx(0.635760123921221, rel=1e-9))
     assert proportional_hazards_test(fit)["chi_squared"].tolist() == pytest.approx(
-        [0.8668747109155498, 1.7164144292079970, 0.0973950591168627, 0.2029343881527790, 3.4731022988457698], rel=1e-9)
+        [0.8668747109155498, 1.7164144292079970, 0.0973950591168627, 0.2029343881527790, 3.4731022988457698], rel=1e-9
+    )
 
 
 def test_weights_strata_and_clusters_together(heart):
     # coxph(Surv(start, stop, event) ~ age + transplant + strata(surgery), heart, weights = 1 + (id %% 3) / 2, cluster = id)
-    fit = intervals(heart.assign(weight=1 + heart["id"] % 3 / 2), ["age", "transplant"], strata="surgery", weights="weight", cluster="id")
+    fit = intervals(
+        heart.assign(weight=1 + heart["id"] % 3 / 2),
+        ["age", "transplant"],
+        strata="surgery",
+        weights="weight",
+        cluster="id",
+    )
     assert fit.table["coef"].tolist() == pytest.approx([0.0227035331547713, 0.1430973472363245], rel=1e-9)
-    assert fit.table["robust_standard_error"].tolist() == pytest.approx([0.014039859223832, 0.339296467824127], rel=1e-9)
+    assert fit.table["robust_standard_error"].tolist() == pytest.approx(
+        [0.014039859223832, 0.339296467824127], rel=1e-9
+    )
     assert fit.table["standard_error"].tolist() == pytest.approx([0.0109629355446506, 0.2519709228698693], rel=1e-9)
-    assert (fit.log_likelihood_null, fit.log_likelihood) == pytest.approx((-448.785630883654, -445.862705464497), rel=1e-12)
+    assert (fit.log_likelihood_null, fit.log_likelihood) == pytest.approx(
+        (-448.785630883654, -445.862705464497), rel=1e-12
+    )
     assert proportional_hazards_test(fit, "rank")["chi_squared"].tolist() == pytest.approx(
-        [3.727043191378301, 0.156667192358343, 4.413315410958327], rel=1e-9)  # cox.zph(transform = "rank")
+        [3.727043191378301, 0.156667192358343, 4.413315410958327], rel=1e-9
+    )  # cox.zph(transform = "rank")
 
 
 def test_heavy_ties_with_weights():
@@ -122,13 +175,21 @@ def test_heavy_ties_with_weights():
     lung = lung.assign(time_days=np.ceil(lung["time"] / 60), event=lung["status"] == 2, weight=1 + lung["inst"] % 3 / 2)
     fit = cox_regression(lung, ["age", "sex"], weights="weight", cluster="inst")
     assert fit.table["coef"].tolist() == pytest.approx([0.0200344807276691, -0.5671709120075095], rel=1e-9)
-    assert fit.table["robust_standard_error"].tolist() == pytest.approx([0.0077989772595829, 0.1569055561789095], rel=1e-9)
+    assert fit.table["robust_standard_error"].tolist() == pytest.approx(
+        [0.0077989772595829, 0.1569055561789095], rel=1e-9
+    )
     assert (fit.wald.chi_squared, fit.score.chi_squared, fit.concordance) == pytest.approx(
-        (24.3205125195373, 23.700884317687, 0.619165852241211), rel=1e-9)
+        (24.3205125195373, 23.700884317687, 0.619165852241211), rel=1e-9
+    )
     assert proportional_hazards_test(fit, "identity")["chi_squared"].tolist() == pytest.approx(
-        [0.175203641764254, 3.057497436073131, 3.240453889433027], rel=1e-9)
-    breslow = cox_regression(lung, ["age", "sex"], cluster="inst", ties="breslow")  # the same without weights, ties = "breslow"
-    assert breslow.table["robust_standard_error"].tolist() == pytest.approx([0.00687574928814576, 0.11931287445739847], rel=1e-9)
+        [0.175203641764254, 3.057497436073131, 3.240453889433027], rel=1e-9
+    )
+    breslow = cox_regression(
+        lung, ["age", "sex"], cluster="inst", ties="breslow"
+    )  # the same without weights, ties = "breslow"
+    assert breslow.table["robust_standard_error"].tolist() == pytest.approx(
+        [0.00687574928814576, 0.11931287445739847], rel=1e-9
+    )
 
 
 def test_cause_specific_hazards():
@@ -161,8 +222,16 @@ def test_a_second_opinion(rossi):
 def patients(heart):
     """One row per patient, as R's jasa: days to the end and to the transplant. heart counts the day of acceptance as day 1."""
     first = heart[heart["transplant"] == 1].set_index("id")["start"]
-    ends = heart.groupby("id").agg(time_days=("stop", "max"), event=("event", "max")).assign(transplant_day=first).reset_index()
-    return ends.assign(time_days=np.floor(ends["time_days"] - 1).clip(lower=0), transplant_day=np.floor(ends["transplant_day"] - 1).clip(lower=0))
+    ends = (
+        heart.groupby("id")
+        .agg(time_days=("stop", "max"), event=("event", "max"))
+        .assign(transplant_day=first)
+        .reset_index()
+    )
+    return ends.assign(
+        time_days=np.floor(ends["time_days"] - 1).clip(lower=0),
+        transplant_day=np.floor(ends["transplant_day"] - 1).clip(lower=0),
+    )
 
 
 def test_the_landmark_is_that_of_r(patients):
@@ -184,13 +253,32 @@ def test_an_exposure_by_what_came_later_is_not_what_the_landmark_or_intervals_gi
 
 def test_exposure_begins_before_the_events_of_its_day():
     courses = pd.DataFrame(
-        [("never", 5, True, None), ("on the day", 5, True, 5), ("before", 5, True, 4), ("after", 5, True, 6), ("day 0", 5, False, 0), ("at once", 0, True, 0)],
-        columns=["patient", "time_days", "event", "first_day"])
+        [
+            ("never", 5, True, None),
+            ("on the day", 5, True, 5),
+            ("before", 5, True, 4),
+            ("after", 5, True, 6),
+            ("day 0", 5, False, 0),
+            ("at once", 0, True, 0),
+        ],
+        columns=["patient", "time_days", "event", "first_day"],
+    )
     found = expand_time_dependent(courses, start_day="first_day")
-    assert list(zip(found["patient"], found["interval_start_days"], found["time_days"], found["event"], found["exposed"], strict=True)) == [
+    assert list(
+        zip(
+            found["patient"],
+            found["interval_start_days"],
+            found["time_days"],
+            found["event"],
+            found["exposed"],
+            strict=True,
+        )
+    ) == [
         ("never", -0.5, 5, True, 0),
-        ("on the day", -0.5, 4.5, False, 0), ("on the day", 4.5, 5, True, 1),
-        ("before", -0.5, 3.5, False, 0), ("before", 3.5, 5, True, 1),
+        ("on the day", -0.5, 4.5, False, 0),
+        ("on the day", 4.5, 5, True, 1),
+        ("before", -0.5, 3.5, False, 0),
+        ("before", 3.5, 5, True, 1),
         ("after", -0.5, 5, True, 0),
         ("day 0", -0.5, 5, False, 1),
         ("at once", -0.5, 0, True, 1),
@@ -198,7 +286,9 @@ def test_exposure_begins_before_the_events_of_its_day():
 
 
 def test_the_landmark_day_itself():
-    courses = pd.DataFrame({"time_days": [4, 5, 5, 9, 9], "event": [True, True, False, True, True], "first_day": [1, None, 5, 6, 2]})
+    courses = pd.DataFrame(
+        {"time_days": [4, 5, 5, 9, 9], "event": [True, True, False, True, True], "first_day": [1, None, 5, 6, 2]}
+    )
     found = landmark(courses, day=5, start_day="first_day")
     assert found["time_days"].tolist() == [0, 0, 4, 4] and found["event"].tolist() == [True, False, True, True]
     assert found["exposed"].tolist() == [0, 1, 0, 1]
@@ -209,7 +299,9 @@ def test_the_landmark_day_itself():
 
 def trial(**columns):
     chance = np.random.default_rng(7)
-    table = pd.DataFrame({"arm": np.arange(80) % 2, "age": chance.normal(50, 10, 80), "time_days": chance.integers(1, 91, 80)})
+    table = pd.DataFrame(
+        {"arm": np.arange(80) % 2, "age": chance.normal(50, 10, 80), "time_days": chance.integers(1, 91, 80)}
+    )
     return table.assign(event=chance.random(80) < 0.5).assign(**columns)
 
 
@@ -219,15 +311,21 @@ def test_an_arm_without_events_leaves_the_others_as_without_that_arm(ties):
     table["event"] &= table["arm"] == 0
     fit = cox_regression(table, ["arm", "age"], ties=ties)
     arm, age = fit.table.iloc[0], fit.table.iloc[1]
-    assert (arm["coef"], arm["hazard_ratio"]) == (-math.inf, 0) and arm[["standard_error", "lower", "upper", "p_value"]].isna().all()
+    assert (arm["coef"], arm["hazard_ratio"]) == (-math.inf, 0) and arm[
+        ["standard_error", "lower", "upper", "p_value"]
+    ].isna().all()
     assert arm["reason"] == "an arm without events: the estimate does not exist (monotone likelihood)"
     alone = cox_regression(table[table["arm"] == 0], ["age"], ties=ties)
-    assert age[["coef", "standard_error"]].tolist() == pytest.approx(alone.table.loc[0, ["coef", "standard_error"]].tolist(), rel=1e-9)
+    assert age[["coef", "standard_error"]].tolist() == pytest.approx(
+        alone.table.loc[0, ["coef", "standard_error"]].tolist(), rel=1e-9
+    )
     assert fit.log_likelihood == pytest.approx(alone.log_likelihood, rel=1e-12)
     assert fit.likelihood_ratio.df == 2 and fit.likelihood_ratio.p_value < 0.001 and math.isnan(fit.wald.chi_squared)
     if ties != "exact":
         test = proportional_hazards_test(fit, "identity")["chi_squared"]
-        assert math.isnan(test[0]) and test[1] == pytest.approx(proportional_hazards_test(alone, "identity")["chi_squared"][0], rel=1e-6)
+        assert math.isnan(test[0]) and test[1] == pytest.approx(
+            proportional_hazards_test(alone, "identity")["chi_squared"][0], rel=1e-6
+        )
 
 
 def test_all_events_after_exposure_is_an_arm_without_events_too():
@@ -248,9 +346,20 @@ def test_a_covariate_without_information_changes_nothing():
 
 
 def test_events_in_perfect_order_have_no_finite_estimate():
-    table = pd.DataFrame({"time_days": range(80, 0, -1), "event": True, "score": range(80), "age": np.random.default_rng(1).normal(size=80)})
+    table = pd.DataFrame(
+        {
+            "time_days": range(80, 0, -1),
+            "event": True,
+            "score": range(80),
+            "age": np.random.default_rng(1).normal(size=80),
+        }
+    )
     fit = cox_regression(table, ["score", "age"])
-    assert fit.table["coef"].isna().all() and fit.table["reason"].notna().all() and math.isnan(fit.likelihood_ratio.chi_squared)
+    assert (
+        fit.table["coef"].isna().all()
+        and fit.table["reason"].notna().all()
+        and math.isnan(fit.likelihood_ratio.chi_squared)
+    )
     assert cox_regression(table.iloc[:8], ["score"]).table["coef"][0] == math.inf
 
 
@@ -270,7 +379,10 @@ def test_one_patient_and_one_day_have_no_contrast():
 
 
 def test_the_unit_of_a_covariate_changes_only_its_unit():
-    fit, far = cox_regression(trial(), ["age", "arm"]), cox_regression(trial(age=trial()["age"] * 1e6 + 1e9), ["age", "arm"])
+    fit, far = (
+        cox_regression(trial(), ["age", "arm"]),
+        cox_regression(trial(age=trial()["age"] * 1e6 + 1e9), ["age", "arm"]),
+    )
     assert far.table["coef"].tolist() == pytest.approx([fit.table["coef"][0] / 1e6, fit.table["coef"][1]], rel=1e-6)
     assert far.score == pytest.approx(fit.score, rel=1e-6)
 
@@ -302,7 +414,9 @@ def test_impossible_data_are_refused(change, message):
     for column, value in change.items():
         table.loc[3, column] = value
     with pytest.raises(ValueError, match=message):
-        cox_regression(table, ["age"], weights="weight", strata="centre", start="from_day" if "from_day" in change else None)
+        cox_regression(
+            table, ["age"], weights="weight", strata="centre", start="from_day" if "from_day" in change else None
+        )
 
 
 def test_the_exact_likelihood_has_no_weights_clusters_or_test():

@@ -15,14 +15,19 @@ from pydantic import ValidationError
 from scipy.optimize import Bounds, LinearConstraint, milp
 from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
 
-from capla_etl.report import figures, protected
-from capla_etl.stats import agreement, disclosure, study, suppression
-from capla_etl.stats import outcomes as outcome_tables
-from capla_etl.stats.results import COLUMNS, cell, frame
-from capla_etl.stats.suppression import CountRules, Counts, suppress
+from capla_etl.disclosure import curves, profiles, protect, results, suppression
+from capla_etl.disclosure.curves import protect_curve
+from capla_etl.disclosure.results import protect_results
+from capla_etl.disclosure.suppression import CountRules, Counts, suppress
+from capla_etl.report import protected
+from capla_etl.report.figures import study_figures
+from capla_etl.tables import as_published, flow, table1, table5, table6, table7
+from capla_etl.tables import table2_to_4 as outcome_tables
+from capla_etl.tables.curves import response_incidence, response_incidence_curve, survival_curve, survival_table
+from capla_etl.tables.results import COLUMNS, cell, frame
 
 RULES = CountRules(suppress_below=10, round_to=5, possible_values_from=5, possible_unprinted_from=3)
-PROTECTED = disclosure.profile("protected")
+PROTECTED = profiles.profile("protected")
 
 
 class Attacker:
@@ -50,7 +55,12 @@ class Attacker:
         ends = []
         for sign in (1, -1):
             goal = sign * np.eye(len(self.names))[self.names.index(name)]
-            solved = milp(goal, integrality=np.ones(len(self.names)), bounds=self.bounds, constraints=LinearConstraint(self.matrix, 0, 0))
+            solved = milp(
+                goal,
+                integrality=np.ones(len(self.names)),
+                bounds=self.bounds,
+                constraints=LinearConstraint(self.matrix, 0, 0),
+            )
             assert solved.success, f"no true counts give these printed ones: {solved.message}"
             ends.append(round(sign * solved.fun))
         return tuple(ends)
@@ -65,7 +75,15 @@ class CurveAttacker:
 
     FAR = 5000
 
-    def __init__(self, patients: int, points: dict[int, float | None], at_risk: dict[int, int], curve: dict[int, int], weight: int, events: int | None) -> None:
+    def __init__(
+        self,
+        patients: int,
+        points: dict[int, float | None],
+        at_risk: dict[int, int],
+        curve: dict[int, int],
+        weight: int,
+        events: int | None,
+    ) -> None:
         """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn; ``events`` the printed number of all."""
         self.bounds, self.rules, self.zeros = {}, [], 0
         self._range("N", (max(10, patients - 2), patients + 2))
@@ -96,7 +114,11 @@ class CurveAttacker:
                 self._range(f"z{self.zeros}", (0, 1))
                 self._rule({f"c{day}": 1, f"c{shown}": -1, f"z{self.zeros}": -self.FAR}, -self.FAR, 9)
                 self._rule({f"c{last}": 1, f"c{day}": -1, f"z{self.zeros}": self.FAR}, -self.FAR, 9 + self.FAR)
-        self.counts = [f"c{day}" for day in points if points[day]] + [f"c{day}" for day in curve if curve[day]] + ["N", *(f"left{day}" for day in at_risk)]
+        self.counts = (
+            [f"c{day}" for day in points if points[day]]
+            + [f"c{day}" for day in curve if curve[day]]
+            + ["N", *(f"left{day}" for day in at_risk)]
+        )
 
     def _of(self, number: float | None) -> tuple[float, float]:
         if number is None or number == -1:
@@ -116,7 +138,12 @@ class CurveAttacker:
         limits = LinearConstraint(matrix, [low for _, low, _ in self.rules], [high for _, _, high in self.rules])
         bounds, ends = Bounds(*np.array(list(self.bounds.values()), float).T), []
         for sign in (1, -1):
-            solved = milp(sign * np.eye(len(names))[names.index(name)], integrality=np.ones(len(names)), bounds=bounds, constraints=limits)
+            solved = milp(
+                sign * np.eye(len(names))[names.index(name)],
+                integrality=np.ones(len(names)),
+                bounds=bounds,
+                constraints=limits,
+            )
             assert solved.success, f"no true counts give these printed ones: {solved.message}"
             ends.append(round(sign * solved.fun))
         return tuple(ends)
@@ -128,43 +155,55 @@ class CurveAttacker:
 @pytest.mark.parametrize("name", ["", "Protected", "public", "none"])
 def test_an_unknown_profile_is_an_error(name):
     with pytest.raises(ValueError, match="no profile"):
-        disclosure.apply(name, frame([]), {})
+        protect.apply(name, frame([]), {})
 
 
 def test_journal_shows_everything_as_computed():
     results = frame([cell("table1", "coma", "control", "count", 3, n=3, method="count")])
-    assert disclosure.apply("journal", results, {})[0] is results
+    assert protect.apply("journal", results, {})[0] is results
 
 
 @pytest.mark.parametrize(
     ("threshold", "looser"),
-    [("suppress_below", 9), ("round_to", 1), ("possible_values_from", 1), ("possible_unprinted_from", 1), ("quartiles_from_patients", 39),
-     ("curves_from_at_risk", 19), ("curve_step_days", 1), ("p_significant_digits", 6), ("smd_decimals", 5), ("another", 1)],
+    [
+        ("suppress_below", 9),
+        ("round_to", 1),
+        ("possible_values_from", 1),
+        ("possible_unprinted_from", 1),
+        ("quartiles_from_patients", 39),
+        ("curves_from_at_risk", 19),
+        ("curve_step_days", 1),
+        ("p_significant_digits", 6),
+        ("smd_decimals", 5),
+        ("another", 1),
+    ],
 )
 def test_thresholds_cannot_be_loosened_where_they_are_declared(threshold, looser):
     with pytest.raises(ValidationError):
-        disclosure.Protection(**(PROTECTED.protection.model_dump() | {threshold: looser}))
+        profiles.Protection(**(PROTECTED.protection.model_dump() | {threshold: looser}))
 
 
 def test_only_the_journal_profile_may_be_without_protection(tmp_path, monkeypatch):
     (tmp_path / "profiles.yml").write_text("protected: {protection: none, notice: ''}")
-    monkeypatch.setattr(disclosure, "PROFILES", tmp_path / "profiles.yml")
+    monkeypatch.setattr(profiles, "PROFILES", tmp_path / "profiles.yml")
     with pytest.raises(ValueError, match="only the profile journal"):
-        disclosure.profiles.__wrapped__()
+        profiles.profiles.__wrapped__()
 
 
 def test_nothing_switches_suppression_off():
     """No environment variable is read, and the functions that users reach take data and a profile's name, nothing else."""
-    for module in (disclosure, suppression, protected):
+    for module in (profiles, protect, results, curves, suppression, protected):
         assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
-    assert list(inspect.signature(disclosure.apply).parameters) == ["name", "results", "curves"]
+    assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves"]
     assert "profile" not in inspect.signature(protected.write_protected).parameters
 
 
 # ------------------------------------------------------------------------------------------------------------- single counts
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, None), (9, None), (10, 10), (12, 10), (13, 15), (17, 15), (18, 20)])
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, 0), (1, None), (9, None), (10, 10), (12, 10), (13, 15), (17, 15), (18, 20)]
+)
 def test_one_to_nine_are_suppressed_and_the_others_rounded(count, shown):
     assert suppress(Counts(shown={"n": count}), RULES) == {"n": shown}
 
@@ -198,19 +237,28 @@ def test_no_small_count_follows_in_random_tables(seed):
     """Rows by columns with both margins, many zeros and small counts."""
     draw = random.Random(seed)
     rows, columns = draw.randint(2, 4), draw.randint(2, 3)
-    true = {(r, c): draw.choice([0, 0, draw.randint(1, 9), draw.randint(1, 12), draw.randint(9, 14), draw.randint(10, 300)]) for r in range(rows) for c in range(columns)}
+    true = {
+        (r, c): draw.choice([0, 0, draw.randint(1, 9), draw.randint(1, 12), draw.randint(9, 14), draw.randint(10, 300)])
+        for r in range(rows)
+        for c in range(columns)
+    }
     shown = {f"{r} {c}": count for (r, c), count in true.items()}
     shown |= {f"row {r}": sum(true[r, c] for c in range(columns)) for r in range(rows)}
     shown |= {f"column {c}": sum(true[r, c] for r in range(rows)) for c in range(columns)}
     shown["all"] = sum(true.values())
-    sums = [(f"row {r}", [f"{r} {c}" for c in range(columns)]) for r in range(rows)] + [(f"column {c}", [f"{r} {c}" for r in range(rows)]) for c in range(columns)]
+    sums = [(f"row {r}", [f"{r} {c}" for c in range(columns)]) for r in range(rows)] + [
+        (f"column {c}", [f"{r} {c}" for r in range(rows)]) for c in range(columns)
+    ]
     sums += [("all", [f"row {r}" for r in range(rows)]), ("all", [f"column {c}" for c in range(columns)])]
     printed = suppress(Counts(shown=dict(shown), sums=[(whole, tuple(parts)) for whole, parts in sums]), RULES)
 
     small = {name for name, count in shown.items() if 0 < count < 10}
     assert all(printed[name] is None for name in small)
     assert all(printed[name] == 0 for name, count in shown.items() if count == 0)
-    assert all(printed[name] is None or printed[name] % 5 == 0 and abs(printed[name] - count) <= 2 for name, count in shown.items())
+    assert all(
+        printed[name] is None or printed[name] % 5 == 0 and abs(printed[name] - count) <= 2
+        for name, count in shown.items()
+    )
     # Where nothing but suppressed counts and zeros is left, the label alone ("or such a count would follow") is what he knows.
     something_printed = any(printed.values())
     attacker = Attacker(sums, printed, small if something_printed else set())
@@ -230,58 +278,114 @@ def _random_study(seed: int, size: int) -> tuple[pd.DataFrame, dict[str, pd.Data
     draw = random.Random(seed)
     lines, ends, said = [], [], []
     for _ in range(size):
-        group = draw.choice([EARLY, EARLY, EARLY, DELAYED, DELAYED | {"delay_reason": "rescue"}, {"timing": "unknown"}, CONTROL, CONTROL])
-        line = group | {name: draw.choices(["yes", "no", "unknown"], [3, 5, 1])[0] for name in ("coma", "first_episode", "rituximab", "corticosteroids")}
-        line |= {"age_years": draw.randint(18, 90), "french_severity_score": draw.choice([0, 1, 1, 2, 2, 3, 4]), "sex": draw.choice(["female", "female", "male"])}
+        group = draw.choice(
+            [
+                EARLY,
+                EARLY,
+                EARLY,
+                DELAYED,
+                DELAYED | {"delay_reason": "rescue"},
+                {"timing": "unknown"},
+                CONTROL,
+                CONTROL,
+            ]
+        )
+        line = group | {
+            name: draw.choices(["yes", "no", "unknown"], [3, 5, 1])[0]
+            for name in ("coma", "first_episode", "rituximab", "corticosteroids")
+        }
+        line |= {
+            "age_years": draw.randint(18, 90),
+            "french_severity_score": draw.choice([0, 1, 1, 2, 2, 3, 4]),
+            "sex": draw.choice(["female", "female", "male"]),
+        }
         dead = draw.random() < 0.12
         if dead:
-            line |= {"died": "yes", "death_day": draw.randint(1, 90), "death_cause": draw.choice(["iTTP", "iTTP", "iTTP", "cardiac", "infection", None])}
+            line |= {
+                "died": "yes",
+                "death_day": draw.randint(1, 90),
+                "death_cause": draw.choice(["iTTP", "iTTP", "iTTP", "cardiac", "infection", None]),
+            }
         elif draw.random() < 0.1:
             line |= {"last_seen_day": draw.randint(5, 89)}
         if draw.random() < 0.08:
-            lines.append(line | {"eligible": False, "exclusion_reason": draw.choice(["not_ittp", "under_18", "no_tpe"])})
+            lines.append(
+                line | {"eligible": False, "exclusion_reason": draw.choice(["not_ittp", "under_18", "no_tpe"])}
+            )
             continue
         responded = not dead and draw.random() < 0.93
         end = {
-            "response": "yes" if responded else "no", "response_day": draw.randint(1, 30) if responded else None, "failure": "no" if responded else "yes",
-            "died_by_day_90": "yes" if dead else "no", "refractory": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 0.5])[0],
-            "exacerbation": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 1])[0], "refractory_assessment_day": 6, "exacerbation_day": None,
-            "days_from_caplacizumab_to_response": draw.randint(0, 9) if responded and group.get("timing") in ("early", "delayed") else None,
+            "response": "yes" if responded else "no",
+            "response_day": draw.randint(1, 30) if responded else None,
+            "failure": "no" if responded else "yes",
+            "died_by_day_90": "yes" if dead else "no",
+            "refractory": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 0.5])[0],
+            "exacerbation": draw.choices(["yes", "no", "not_evaluable"], [2, 8, 1])[0],
+            "refractory_assessment_day": 6,
+            "exacerbation_day": None,
+            "days_from_caplacizumab_to_response": draw.randint(0, 9)
+            if responded and group.get("timing") in ("early", "delayed")
+            else None,
         }
         lines.append(line)
         ends.append({"patient_id": f"p{len(lines) - 1}"} | end)
-        said.append({
-            "patient_id": f"p{len(lines) - 1}", "response_day": draw.choice([end["response_day"], 7]),
-            **{name: draw.choices([end[name], "yes", "no", "unknown"], [20, 1, 1, 1])[0] for name in ("refractory", "exacerbation")},
-        })
+        said.append(
+            {
+                "patient_id": f"p{len(lines) - 1}",
+                "response_day": draw.choice([end["response_day"], 7]),
+                **{
+                    name: draw.choices([end[name], "yes", "no", "unknown"], [20, 1, 1, 1])[0]
+                    for name in ("refractory", "exacerbation")
+                },
+            }
+        )
     patient, outcome = patients(*lines), outcomes(*ends)
     kinds = ["major_bleeding", "crnm_bleeding", "minor_bleeding", "injection_site_reaction", "other"]
     assessed = pd.DataFrame(
-        [(p, kind, draw.choices(["yes", "no", "unknown"], [1, 9, 1])[0]) for p in outcome["patient_id"] for kind in kinds], columns=["patient_id", "kind", "occurred"]
+        [
+            (p, kind, draw.choices(["yes", "no", "unknown"], [1, 9, 1])[0])
+            for p in outcome["patient_id"]
+            for kind in kinds
+        ],
+        columns=["patient_id", "kind", "occurred"],
     )
-    events = assessed[assessed["occurred"] == "yes"].assign(site=lambda f: [draw.choice(["digestive tract", "intracranial", None]) for _ in range(len(f))])
-    results = pd.concat([
-        study.flow(patient, ledger(), quarantine("row", "cell")), study.table1(patient), outcome_tables.table2(patient, outcome, **FOLLOW_UP),
-        outcome_tables.table3(patient, outcome, **FOLLOW_UP),
-        outcome_tables.survival_table(patient, **FOLLOW_UP), outcome_tables.response_incidence(patient, outcome, **FOLLOW_UP), study.table5(patient, assessed, events),
-        study.table6(patient, **FOLLOW_UP), agreement.table7(patient, outcome, pd.DataFrame(said)),
-    ])
-    results = pd.concat([results, study.as_published(results)], ignore_index=True)
-    curves = {"survival_curve": outcome_tables.survival_curve(patient, **FOLLOW_UP), "response_incidence_curve": outcome_tables.response_incidence_curve(patient, outcome, **FOLLOW_UP)}
+    events = assessed[assessed["occurred"] == "yes"].assign(
+        site=lambda f: [draw.choice(["digestive tract", "intracranial", None]) for _ in range(len(f))]
+    )
+    results = pd.concat(
+        [
+            flow.flow(patient, ledger(), quarantine("row", "cell")),
+            table1.table1(patient),
+            outcome_tables.table2(patient, outcome, **FOLLOW_UP),
+            outcome_tables.table3(patient, outcome, **FOLLOW_UP),
+            survival_table(patient, **FOLLOW_UP),
+            response_incidence(patient, outcome, **FOLLOW_UP),
+            table5.table5(patient, assessed, events),
+            table6.table6(patient, **FOLLOW_UP),
+            table7.table7(patient, outcome, pd.DataFrame(said)),
+        ]
+    )
+    results = pd.concat([results, as_published.as_published(results)], ignore_index=True)
+    curves = {
+        "survival_curve": survival_curve(patient, **FOLLOW_UP),
+        "response_incidence_curve": response_incidence_curve(patient, outcome, **FOLLOW_UP),
+    }
     return results, curves
 
 
 def test_a_handful_of_patients_is_protected_too():
     """Zeros that had to go were taken for ones or more, and the search for what follows from them never ended."""
-    protected_results, _ = disclosure.apply("protected", *_random_study(4, 4))
+    protected_results, _ = protect.apply("protected", *_random_study(4, 4))
     assert not protected_results[["n", "n_assessed"]].apply(lambda counts: counts.between(1, 9)).any(axis=None)
 
 
-@pytest.fixture(scope="module", params=[(1, 60), (2, 150), (3, 400)], ids=["60 patients", "150 patients", "400 patients"])
+@pytest.fixture(
+    scope="module", params=[(1, 60), (2, 150), (3, 400)], ids=["60 patients", "150 patients", "400 patients"]
+)
 def both(request):
     """(as computed, protected, protected curves, curves) of one random study."""
     results, curves = _random_study(*request.param)
-    shown, shown_curves = disclosure.apply("protected", results, curves)
+    shown, shown_curves = protect.apply("protected", results, curves)
     return results, shown, shown_curves, curves
 
 
@@ -319,19 +423,25 @@ def test_no_caveat_counts_patients(both):
 def test_a_percentage_follows_from_the_printed_counts_alone(both):
     _, shown, _, _ = both
     percents = shown[(shown["statistic"] == "percent") & shown["n"].notna()]
-    assert np.allclose(percents["value"].astype(float), 100 * percents["n"].astype(float) / percents["n_assessed"].astype(float))
+    assert np.allclose(
+        percents["value"].astype(float), 100 * percents["n"].astype(float) / percents["n_assessed"].astype(float)
+    )
 
 
 def test_neither_those_with_nor_those_without_are_few(both):
     results, shown, _, _ = both
-    kept = shown[(shown["statistic"] == "percent") & shown["value"].notna()].merge(results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true"))
+    kept = shown[(shown["statistic"] == "percent") & shown["value"].notna()].merge(
+        results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true")
+    )
     without = (kept["n_assessed_true"] - kept["n_true"]).dropna()
     assert not without.between(1, 9).any() and not kept["n_true"].dropna().between(1, 9).any()
 
 
 def test_quartiles_need_forty_patients(both):
     results, shown, _, _ = both
-    kept = shown[shown["statistic"].isin(["median", "q1", "q3"]) & shown["value"].notna()].merge(results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true"))
+    kept = shown[shown["statistic"].isin(["median", "q1", "q3"]) & shown["value"].notna()].merge(
+        results, on=["table_id", "row", "group", "statistic"], suffixes=("", "_true")
+    )
     assert (kept["n_true"] >= 40).all()
 
 
@@ -343,16 +453,23 @@ def test_no_numbers_by_centre(both):
 @pytest.mark.parametrize("place", [("table99", "new", "all"), ("flow", "new", "all"), ("flow", "eligible", "FR01")])
 def test_what_the_profile_does_not_know_is_left_out(place):
     known, new = (cell(*where, "count", 50, n=50, method="count") for where in (("flow", "eligible", "all"), place))
-    shown, _ = disclosure.apply("protected", frame([known, new]), {})
+    shown, _ = protect.apply("protected", frame([known, new]), {})
     assert shown[["table_id", "row", "group"]].to_numpy().tolist() == [["flow", "eligible", "all"]]
 
 
 def test_the_published_table_shows_what_the_other_tables_show(both):
     _, shown, _, _ = both
     died = value(shown[shown["table_id"] == "table6"], "deaths", "caplacizumab", "count")
-    beside = value(shown[shown["table_id"] == "as_published"], "major_bleeding_intracranial", "caplacizumab", "computed")
+    beside = value(
+        shown[shown["table_id"] == "as_published"], "major_bleeding_intracranial", "caplacizumab", "computed"
+    )
     source = value(shown[shown["table_id"] == "table5"], "major_bleeding_intracranial", "caplacizumab", "count")
-    assert beside["value"] is source["value"] or beside["value"] == source["value"] or pd.isna(beside["value"]) and pd.isna(source["value"])
+    assert (
+        beside["value"] is source["value"]
+        or beside["value"] == source["value"]
+        or pd.isna(beside["value"])
+        and pd.isna(source["value"])
+    )
     table2 = value(shown[shown["table_id"] == "table2"], "died_by_day_90", "caplacizumab", "percent")
     assert pd.isna(died["value"]) <= pd.isna(table2["n"]) or pd.isna(table2["n"])
 
@@ -362,21 +479,39 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
     results, shown, _, _ = both
 
     def counts(frame_: pd.DataFrame) -> dict[str, float | None]:
-        kept = frame_[frame_["table_id"].isin(["flow", "table6", "table7"]) & frame_["statistic"].isin(["count", "percent"]) & frame_["group"].isin(
-            ["all", "caplacizumab", "control", "early", "delayed", "unknown"])]
-        found = {f"{line.table_id} {line.row} {line.group}": None if pd.isna(line.n) else int(line.n) for line in kept.itertuples()}
+        kept = frame_[
+            frame_["table_id"].isin(["flow", "table6", "table7"])
+            & frame_["statistic"].isin(["count", "percent"])
+            & frame_["group"].isin(["all", "caplacizumab", "control", "early", "delayed", "unknown"])
+        ]
+        found = {
+            f"{line.table_id} {line.row} {line.group}": None if pd.isna(line.n) else int(line.n)
+            for line in kept.itertuples()
+        }
         sizes = kept[(kept["table_id"] == "table7") & kept["row"].str.endswith("agreement")]
-        return found | {f"table7 N {line.row} {line.group}": None if pd.isna(line.n_assessed) else int(line.n_assessed) for line in sizes.itertuples()}
+        return found | {
+            f"table7 N {line.row} {line.group}": None if pd.isna(line.n_assessed) else int(line.n_assessed)
+            for line in sizes.itertuples()
+        }
 
     true, printed = counts(results), counts(shown)
     flow = {
-        "patient_records": ["excluded", "eligible"], "eligible": ["caplacizumab", "control", "group_unknown"], "caplacizumab": ["early", "delayed", "timing_unknown"],
-        "delayed": ["rescue", "slow_response"], "excluded": [row.split()[1] for row in true if row.startswith("flow excluded_")],
+        "patient_records": ["excluded", "eligible"],
+        "eligible": ["caplacizumab", "control", "group_unknown"],
+        "caplacizumab": ["early", "delayed", "timing_unknown"],
+        "delayed": ["rescue", "slow_response"],
+        "excluded": [row.split()[1] for row in true if row.startswith("flow excluded_")],
     }
     sums = [(f"flow {whole} all", [f"flow {part} all" for part in parts]) for whole, parts in flow.items()]
     causes = sorted({name.split()[1] for name in true if name.startswith("table6 cause_")})
-    sums += [(f"table6 deaths {g}", [f"table6 {c} {g}" for c in causes]) for g in ("caplacizumab", "early", "delayed", "unknown", "control")]
-    sums += [(f"table6 {row} caplacizumab", [f"table6 {row} {t}" for t in ("early", "delayed", "unknown")]) for row in ("deaths", *causes)]
+    sums += [
+        (f"table6 deaths {g}", [f"table6 {c} {g}" for c in causes])
+        for g in ("caplacizumab", "early", "delayed", "unknown", "control")
+    ]
+    sums += [
+        (f"table6 {row} caplacizumab", [f"table6 {row} {t}" for t in ("early", "delayed", "unknown")])
+        for row in ("deaths", *causes)
+    ]
     for outcome in ("refractory", "exacerbation"):
         four = [f"{outcome}_{name}" for name in ("both_yes", "derived_only", "reported_only", "both_no")]
         for g in ("all", "caplacizumab", "control"):
@@ -399,7 +534,10 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
 
 def test_curves_change_rarely_and_by_enough_patients(both):
     _, _, shown, curves = both
-    for name, columns in {"survival_curve": ["survival"], "response_incidence_curve": ["incidence", "death_incidence"]}.items():
+    for name, columns in {
+        "survival_curve": ["survival"],
+        "response_incidence_curve": ["incidence", "death_incidence"],
+    }.items():
         for group, own in shown[name].groupby("group"):
             true = curves[name][curves[name]["group"] == group].set_index("day")
             own = own.set_index("day")
@@ -410,10 +548,16 @@ def test_curves_change_rarely_and_by_enough_patients(both):
                 assert all(day % 5 == 0 for day in changed)
                 assert all(true["at_risk"][day] >= 20 for day in values.index if day % 5 == 0)
                 levels = [true[column][day] for day in (0, *changed)]
-                assert all(abs(after - before) * patients_at_start > 10 - 1e-6 for before, after in zip(levels, levels[1:], strict=False))
+                assert all(
+                    abs(after - before) * patients_at_start > 10 - 1e-6
+                    for before, after in zip(levels, levels[1:], strict=False)
+                )
 
 
-_OVER_TIME = {"survival": ("survival_day_", "survival_curve", "survival"), "response_incidence": ("response_by_day_", "response_incidence_curve", "incidence")}
+_OVER_TIME = {
+    "survival": ("survival_day_", "survival_curve", "survival"),
+    "response_incidence": ("response_by_day_", "response_incidence_curve", "incidence"),
+}
 
 
 def test_no_survival_or_incidence_has_an_interval(both):
@@ -422,10 +566,17 @@ def test_no_survival_or_incidence_has_an_interval(both):
     over_time = shown[shown["table_id"].isin(_OVER_TIME) | shown["row"].str.startswith("survival_3_months")]
     assert over_time[["lower", "upper", "p_value"]].isna().all(axis=None)
     estimates = over_time[over_time["statistic"].isin(["percent", "risk_difference"]) & over_time["value"].notna()]
-    assert len(estimates) and estimates["caveat"].str.startswith("interval withheld: it would narrow a rounded count").all()
+    assert (
+        len(estimates)
+        and estimates["caveat"].str.startswith("interval withheld: it would narrow a rounded count").all()
+    )
     assert not over_time["method"].str.contains("95 % CI").any()
     log_rank = shown[shown["method"].str.contains("log-rank")]
-    assert len(log_rank) and log_rank["value"].isna().all() and log_rank["caveat"].str.startswith(("withheld: ", "suppressed: ")).all()
+    assert (
+        len(log_rank)
+        and log_rank["value"].isna().all()
+        and log_rank["caveat"].str.startswith(("withheld: ", "suppressed: ")).all()
+    )
     for curve in shown_curves.values():
         assert curve[["lower", "upper"]].isna().all(axis=None)
 
@@ -438,7 +589,9 @@ def test_no_count_over_time_follows_from_all_points_together(both, table_id):
     alive = column == "survival"
     for group, own in shown[(shown["table_id"] == table_id) & shown["row"].str.startswith(prefix)].groupby("group"):
         lines = {(int(line.row.removeprefix(prefix)), line.statistic): line for line in own.itertuples()}
-        sizes = [line.n_assessed for line in lines.values() if line.statistic == "percent" and not pd.isna(line.n_assessed)]
+        sizes = [
+            line.n_assessed for line in lines.values() if line.statistic == "percent" and not pd.isna(line.n_assessed)
+        ]
         if not sizes:
             continue
         size = int(sizes[0])
@@ -446,17 +599,34 @@ def test_no_count_over_time_follows_from_all_points_together(both, table_id):
         def count(share: float, size: int = size) -> int:
             return round(size * ((1 - share) if alive else share))
 
-        points = {day: None if pd.isna(line.value) else count(line.value / 100) for (day, statistic), line in lines.items() if statistic == "percent"}
+        points = {
+            day: None if pd.isna(line.value) else count(line.value / 100)
+            for (day, statistic), line in lines.items()
+            if statistic == "percent"
+        }
         drawn = shown_curves[name][shown_curves[name]["group"] == group].set_index("day")
         fixed = [day for day in drawn.index if day % 5 == 0]
         curve = {day: count(drawn[column][day]) for day in fixed if not pd.isna(drawn[column][day])}
         at_risk = {day: int(drawn["at_risk"][day]) for day in fixed if not pd.isna(drawn["at_risk"][day])}
-        at_risk |= {day: int(line.value) for (day, statistic), line in lines.items() if statistic == "at_risk" and not pd.isna(line.value)}
+        at_risk |= {
+            day: int(line.value)
+            for (day, statistic), line in lines.items()
+            if statistic == "at_risk" and not pd.isna(line.value)
+        }
         true = curves[name][curves[name]["group"] == group].set_index("day")
         patients_at_start = true["at_risk"].iloc[0]
-        died = shown[(shown["table_id"] == "table2") & (shown["row"] == "died_by_day_90") & (shown["group"] == group) & (shown["statistic"] == "percent")]["n"]
+        died = shown[
+            (shown["table_id"] == "table2")
+            & (shown["row"] == "died_by_day_90")
+            & (shown["group"] == group)
+            & (shown["statistic"] == "percent")
+        ]["n"]
         events = int(died.iloc[0]) if alive and len(died) and not pd.isna(died.iloc[0]) else None
-        weight = int(patients_at_start * (1 - true["survival"].iloc[-1]) - true["deaths"].iloc[-1] + 1e-6) + 1 if alive else 1
+        weight = (
+            int(patients_at_start * (1 - true["survival"].iloc[-1]) - true["deaths"].iloc[-1] + 1e-6) + 1
+            if alive
+            else 1
+        )
         attacker = CurveAttacker(size, points, at_risk, curve, weight, events)
         for known in attacker.counts:
             low, high = attacker.possible(known)
@@ -468,12 +638,12 @@ def test_no_count_over_time_follows_from_all_points_together(both, table_id):
                 assert low <= int(patients_at_start * ((1 - share) if alive else share) + 1e-6) <= high
 
 
-@pytest.mark.parametrize("draw", [figures.survival_figure, figures.response_incidence_figure])
+@pytest.mark.parametrize("draw", [study_figures.survival_figure, study_figures.response_incidence_figure])
 def test_figures_are_drawn_without_bands(both, draw):
     _, _, shown_curves, curves = both
     name = draw.__name__.replace("figure", "curve")
     assert draw(curves[name]).axes[0].collections and not draw(shown_curves[name]).axes[0].collections
-    assert "Number at risk" in (text := figures.svg_text(draw(shown_curves[name]))) or "At risk" in text
+    assert "Number at risk" in (text := study_figures.svg_text(draw(shown_curves[name]))) or "At risk" in text
 
 
 def test_at_risk_is_rounded_and_never_small(both):
@@ -485,35 +655,42 @@ def test_at_risk_is_rounded_and_never_small(both):
 
 
 def _curve(events_on: list[int], size: int) -> pd.DataFrame:
-    return outcome_tables.survival_curve(patients(*({"death_day": day, "died": "yes"} for day in events_on), *({} for _ in range(size - len(events_on)))), **FOLLOW_UP)
+    return survival_curve(
+        patients(
+            *({"death_day": day, "died": "yes"} for day in events_on), *({} for _ in range(size - len(events_on)))
+        ),
+        **FOLLOW_UP,
+    )
 
 
 @pytest.mark.parametrize(("deaths", "last"), [(0, 1.0), (9, None), (10, 0.9)])
 def test_a_curve_of_nine_deaths_is_not_shown_and_of_none_is_flat(deaths, last):
-    shown = disclosure.protect_curve("survival_curve", _curve([12] * deaths, 100), PROTECTED.protection)
+    shown = protect_curve("survival_curve", _curve([12] * deaths, 100), PROTECTED.protection)
     end = shown["survival"].iloc[-1]
     assert pd.isna(end) if last is None else end == pytest.approx(last)
 
 
 def test_events_left_over_join_the_last_step():
     """Ten deaths by day 12, three more on day 31: one step of thirteen, on day 35."""
-    shown = disclosure.protect_curve("survival_curve", _curve([12] * 10 + [31] * 3, 100), PROTECTED.protection).set_index("day")["survival"]
+    shown = protect_curve("survival_curve", _curve([12] * 10 + [31] * 3, 100), PROTECTED.protection).set_index("day")[
+        "survival"
+    ]
     assert shown[34] == 1 and shown[35] == pytest.approx(0.85) and shown[90] == pytest.approx(0.85)
 
 
 def test_a_group_of_few_has_no_curve():
-    shown = disclosure.protect_curve("survival_curve", _curve([], 19), PROTECTED.protection)
+    shown = protect_curve("survival_curve", _curve([], 19), PROTECTED.protection)
     assert shown[["at_risk", "survival"]].isna().all(axis=None)
 
 
 def test_an_unknown_curve_is_an_error():
     with pytest.raises(ValueError, match="no rule"):
-        disclosure.protect_curve("another_curve", _curve([], 30), PROTECTED.protection)
+        protect_curve("another_curve", _curve([], 30), PROTECTED.protection)
 
 
 def test_a_statistic_without_a_rule_is_withheld():
     results = frame([cell("table1", "age_years", "control", "mean", 45.2, n=50, n_assessed=50, method="mean")])
-    shown = disclosure.protect_results(results, PROTECTED)
+    shown = protect_results(results, PROTECTED)
     assert shown["value"].isna().all() and shown["caveat"].iloc[0].startswith("withheld: ")
     assert list(shown.columns) == list(COLUMNS)
 
@@ -527,7 +704,11 @@ def test_published_files_hold_no_patient_and_no_small_count(study_run, built_war
     folder = study_run.warehouse / "outputs" / "protected"
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:
         ids = {row[0] for row in connection.execute("select patient_id from marts.patient").fetchall()}
-    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix in (".csv", ".html", ".svg", ".md")}
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in folder.iterdir()
+        if path.suffix in (".csv", ".html", ".svg", ".md")
+    }
     assert {"report_protected.html", "result.csv", "README.md", "survival.svg", "table7.csv"} <= set(texts)
     for name, text in texts.items():
         assert not ids & set(re.findall(r"[0-9a-f]{16}", text)), name
@@ -536,5 +717,9 @@ def test_published_files_hold_no_patient_and_no_small_count(study_run, built_war
     own = results[results["statistic"] != "published"]
     assert not own["n"].between(1, 9).any() and not own["n_assessed"].between(1, 9).any()
     page = texts["report_protected.html"]
-    assert "Synthetic data; agreement" in page and "Protected version: counts below 10" in page and "for members of the study only" not in page
+    assert (
+        "Synthetic data; agreement" in page
+        and "Protected version: counts below 10" in page
+        and "for members of the study only" not in page
+    )
     assert not re.search(r'<details class="insiders"|>By centre<', page)

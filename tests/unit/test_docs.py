@@ -28,7 +28,11 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
 
 def test_every_command_is_one_of_capla_and_every_target_one_of_make():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    commands = {word for line in re.findall(r"^(?:.*`)?capla .*$", text, re.MULTILINE) for word in re.findall(r"(?:^|`)capla ([a-z]+)", line)}
+    commands = {
+        word
+        for line in re.findall(r"^(?:.*`)?capla .*$", text, re.MULTILINE)
+        for word in re.findall(r"(?:^|`)capla ([a-z]+)", line)
+    }
     assert {"study", "sql", "centre"} <= commands <= set(cli.COMMANDS)
     targets = set(re.findall(r"`make (\w+)`|^make (\w+)", text, re.MULTILINE))
     declared = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
@@ -41,8 +45,25 @@ def test_every_page_is_listed_in_the_index():
         assert page.name == "README.md" or f"]({page.name})" in index, page.name
 
 
-@pytest.mark.parametrize("variable", sorted({name for path in (ROOT / "capla_etl").rglob("*.py") for name in re.findall(r'environ(?:\.get)?[\[(]"(CAPLA_\w+)"', path.read_text(encoding="utf-8"))}))
+@pytest.mark.parametrize(
+    "variable",
+    sorted(
+        {
+            name
+            for path in (ROOT / "capla_etl").rglob("*.py")
+            for name in re.findall(r'environ(?:\.get)?[\[(]"(CAPLA_\w+)"', path.read_text(encoding="utf-8"))
+        }
+    ),
+)
 def test_every_setting_is_documented(variable):
-    set_by_the_program = {"CAPLA_AS_OF", "CAPLA_RULE_SET", "CAPLA_PROFILE", "CAPLA_DAGSTER", "CAPLA_PAGES", "CAPLA_MAKE_STARTED", "CAPLA_BUILD_DATABASE"}
+    set_by_the_program = {
+        "CAPLA_AS_OF",
+        "CAPLA_RULE_SET",
+        "CAPLA_PROFILE",
+        "CAPLA_DAGSTER",
+        "CAPLA_PAGES",
+        "CAPLA_MAKE_STARTED",
+        "CAPLA_BUILD_DATABASE",
+    }
     if variable not in set_by_the_program:
         assert f"`{variable}" in (ROOT / "docs" / "AUTOMATION.md").read_text(encoding="utf-8")

@@ -70,8 +70,12 @@ def test_impossible_courses_are_refused(rows, message):
 
 def test_those_who_started_stand_for_those_who_did_not():
     # Without covariates, in 3 of 4 patients followed beyond day 1 the drug was started by then; 1 of 5 at risk starts on day 0, 2 of 4 on day 1.
-    table = courses(("a", 9, False, 0), ("b", 9, False, 1), ("c", 9, True, 1), ("d", 9, False, NEVER), ("e", 1, True, NEVER))
-    weights = emulation.censoring_weights(table, [], grace_days=1, horizon_days=9).set_index(["strategy", "patient_id", "day"])["weight"]
+    table = courses(
+        ("a", 9, False, 0), ("b", 9, False, 1), ("c", 9, True, 1), ("d", 9, False, NEVER), ("e", 1, True, NEVER)
+    )
+    weights = emulation.censoring_weights(table, [], grace_days=1, horizon_days=9).set_index(
+        ["strategy", "patient_id", "day"]
+    )["weight"]
     start, stay = weights["start"], weights["do_not_start"]
     assert (start["e"].tolist(), start["a"].loc[[0, 1]].tolist(), start["d"].tolist()) == ([1, 1], [1, 1], [1, 1])
     assert start["a"].loc[2:].to_numpy() == pytest.approx(np.full(8, 4 / 3))
@@ -89,10 +93,16 @@ def transplants():
     intervals = pd.read_csv(DATA / "heart.csv")
     last = intervals.groupby("id", as_index=False).last()
     operated = intervals[intervals["transplant"] == 1].set_index("id")["start"]
-    return pd.DataFrame({
-        "patient_id": last["id"], "time_days": np.ceil(last["stop"]), "event": last["event"] == 1, "start_day": np.ceil(last["id"].map(operated)),
-        "age": last["age"], "surgery": last["surgery"],
-    })
+    return pd.DataFrame(
+        {
+            "patient_id": last["id"],
+            "time_days": np.ceil(last["stop"]),
+            "event": last["event"] == 1,
+            "start_day": np.ceil(last["id"].map(operated)),
+            "age": last["age"],
+            "surgery": last["surgery"],
+        }
+    )
 
 
 # started: glm(I(start <= 30) ~ age + surgery, binomial, subset(d, time > 30)); staying: glm(st ~ factor(period) + age + surgery, binomial, person-days
@@ -106,7 +116,9 @@ def transplants():
     ],
 )
 def test_emulated_trial_is_that_of_r(transplants, percentile, survival, hazard_ratio):
-    trial = emulation.emulated_trial(transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=percentile)
+    trial = emulation.emulated_trial(
+        transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=percentile
+    )
     assert trial.strategies["survival"].tolist() == pytest.approx(survival, rel=1e-8)
     effects = trial.effects.set_index("effect")
     assert tuple(effects.loc["hazard_ratio", ["estimate", "lower", "upper"]]) == pytest.approx(hazard_ratio, rel=1e-7)
@@ -117,11 +129,21 @@ def test_emulated_trial_is_that_of_r(transplants, percentile, survival, hazard_r
 
 def test_what_the_weights_rest_on_is_that_of_r(transplants):
     # last weights of those who kept: length, max(w), sum(w)^2 / sum(w^2), quantile(w, .9)
-    trial = emulation.emulated_trial(transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=None)
-    assert trial.strategies["largest_weight"].tolist() == pytest.approx([3.60372274048005, 111.52048058158016], rel=1e-8)
-    assert trial.strategies["effective_patients"].tolist() == pytest.approx([47.96558739789234, 2.75941833433994], rel=1e-8)
-    truncated = emulation.emulated_trial(transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=90)
-    assert truncated.strategies["weight_limit"].tolist() == pytest.approx([2.93903436668146, 4.81671076108961], rel=1e-8)
+    trial = emulation.emulated_trial(
+        transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=None
+    )
+    assert trial.strategies["largest_weight"].tolist() == pytest.approx(
+        [3.60372274048005, 111.52048058158016], rel=1e-8
+    )
+    assert trial.strategies["effective_patients"].tolist() == pytest.approx(
+        [47.96558739789234, 2.75941833433994], rel=1e-8
+    )
+    truncated = emulation.emulated_trial(
+        transplants, ["age", "surgery"], grace_days=30, horizon_days=365, truncate_percentile=90
+    )
+    assert truncated.strategies["weight_limit"].tolist() == pytest.approx(
+        [2.93903436668146, 4.81671076108961], rel=1e-8
+    )
     on_day_30 = trial.curve[trial.curve["day"] == 30]
     assert on_day_30["survival"].tolist() == pytest.approx([0.775608159703302, 0.8027815385636521], rel=1e-8)
     assert on_day_30["at_risk"].tolist() == [80, 46]
@@ -129,10 +151,14 @@ def test_what_the_weights_rest_on_is_that_of_r(transplants):
 
 def test_the_chance_of_having_started_is_the_propensity_score(transplants):
     followed = transplants[transplants["time_days"] > 30]
-    scores = weighting.propensity_scores(followed.assign(started=followed["start_day"] <= 30), "started", ["age", "surgery"])
+    scores = weighting.propensity_scores(
+        followed.assign(started=followed["start_day"] <= 30), "started", ["age", "surgery"]
+    )
     weights = emulation.censoring_weights(transplants, ["age", "surgery"], grace_days=30, horizon_days=365)
     on_day_31 = weights[(weights["strategy"] == "start") & (weights["day"] == 31)].set_index("patient_id")["weight"]
-    assert on_day_31.to_numpy() == pytest.approx(1 / pd.Series(scores, index=followed["patient_id"])[on_day_31.index].to_numpy(), rel=1e-9)
+    assert on_day_31.to_numpy() == pytest.approx(
+        1 / pd.Series(scores, index=followed["patient_id"])[on_day_31.index].to_numpy(), rel=1e-9
+    )
 
 
 def test_the_bootstrap_repeats_itself_and_needs_a_seed(transplants):
@@ -154,11 +180,15 @@ def reasons(table, covariates=(), **options):
 def test_what_cannot_be_estimated_says_why():
     lived = [(str(number), 9, False, NEVER) for number in range(4)]
     trial, reason = reasons(courses(*lived, ("d", 5, True, NEVER)))
-    assert reason.str.startswith("not estimable: nobody still followed at the end of the grace period had started").all()
+    assert reason.str.startswith(
+        "not estimable: nobody still followed at the end of the grace period had started"
+    ).all()
     assert np.isnan(trial.strategies["survival"].iloc[0])
     assert trial.strategies["survival"].iloc[1] == pytest.approx(0.8)
 
-    trial, reason = reasons(courses(*[(str(number), 9, number == 1, 0) for number in range(4)]))  # everybody started on day 0
+    trial, reason = reasons(
+        courses(*[(str(number), 9, number == 1, 0) for number in range(4)])
+    )  # everybody started on day 0
     assert trial.strategies["survival"].iloc[0] == pytest.approx(0.75)
     assert np.isnan(trial.strategies["survival"].iloc[1])
     assert reason["survival_difference"].startswith("not estimable: nobody who kept to the strategy")
@@ -168,7 +198,9 @@ def test_what_cannot_be_estimated_says_why():
     assert reason["risk_ratio"].startswith("not estimable")
     assert reason["survival_difference"] == "no limits: no bootstrap"
 
-    with_era = courses(*lived, ("e", 9, False, 0), ("f", 9, True, 1), ("g", 9, True, NEVER)).assign(historic=[1, 1, 1, 1, 0, 0, 0])
+    with_era = courses(*lived, ("e", 9, False, 0), ("f", 9, True, 1), ("g", 9, True, NEVER)).assign(
+        historic=[1, 1, 1, 1, 0, 0, 0]
+    )
     trial, reason = reasons(with_era, ["historic"])  # those of the old days could not start
     assert reason.str.contains("separate").all()
     assert trial.strategies["survival"].isna().all()

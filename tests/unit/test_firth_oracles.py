@@ -16,7 +16,10 @@ COVARIATES = ["age", "oc", "vic", "vicl", "vis", "dia"]
 
 @pytest.fixture(scope="module")
 def r():
-    return {quantity["name"]: quantity["value"] for quantity in json.loads((ORACLES / "O06_firth_sex2.json").read_text())["quantities"]}
+    return {
+        quantity["name"]: quantity["value"]
+        for quantity in json.loads((ORACLES / "O06_firth_sex2.json").read_text())["quantities"]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +44,14 @@ def test_firth_logistic_is_logistf(r, sex2):
 def test_flac_is_that_of_logistf_and_predicts_the_observed_risk(r, sex2):
     found = flac_logistic(sex2, "case", COVARIATES, profile_of=["age"])
     coef = found.set_index("term")["coef"]
-    assert coef[["(Intercept)", "age"]].tolist() == pytest.approx([r["FLAC|(Intercept)|coef"], r["FLAC|age|coef"]], rel=1e-6)
-    assert found.attrs["mean_predicted"] == pytest.approx(r["FLAC|mean_predicted"], rel=1e-9) == pytest.approx(sex2["case"].mean(), rel=1e-9)
+    assert coef[["(Intercept)", "age"]].tolist() == pytest.approx(
+        [r["FLAC|(Intercept)|coef"], r["FLAC|age|coef"]], rel=1e-6
+    )
+    assert (
+        found.attrs["mean_predicted"]
+        == pytest.approx(r["FLAC|mean_predicted"], rel=1e-9)
+        == pytest.approx(sex2["case"].mean(), rel=1e-9)
+    )
     assert found["lower"].notna().tolist() == [term == "age" for term in found["term"]]
 
 
@@ -55,7 +64,10 @@ def two_by_two(events_1, patients_1, events_0, patients_0):
 def test_one_binary_covariate_is_half_a_patient_more_in_every_cell(table):
     # The saturated model: closed form (Haldane 1956)
     events_1, patients_1, events_0, patients_0 = table
-    log_odds = [math.log((events + 0.5) / (patients - events + 0.5)) for events, patients in ((events_0, patients_0), (events_1, patients_1))]
+    log_odds = [
+        math.log((events + 0.5) / (patients - events + 0.5))
+        for events, patients in ((events_0, patients_0), (events_1, patients_1))
+    ]
     found = firth_logistic(two_by_two(*table), "died", ["arm"])
     assert found["coef"].tolist() == pytest.approx([log_odds[0], log_odds[1] - log_odds[0]], abs=1e-9)
     assert (found["lower"] < found["odds_ratio"]).all() and (found["odds_ratio"] < found["upper"]).all()
@@ -67,35 +79,55 @@ def test_standardised_risks_of_one_binary_covariate():
     risks = standardised_risks(table, "died", "arm", [])
     assert 0 < risks.risk_exposed < risks.risk_unexposed
     assert (30 * risks.risk_exposed + 40 * risks.risk_unexposed) / 70 == pytest.approx(4 / 70, rel=1e-9)
-    assert (risks.difference, risks.ratio) == (risks.risk_exposed - risks.risk_unexposed, risks.risk_exposed / risks.risk_unexposed)
+    assert (risks.difference, risks.ratio) == (
+        risks.risk_exposed - risks.risk_unexposed,
+        risks.risk_exposed / risks.risk_unexposed,
+    )
 
 
 def test_firthmodels_agrees(sex2):
     from firthmodels import FirthCoxPH, FirthLogisticRegression
 
     logistic = FirthLogisticRegression(gtol=1e-7, xtol=1e-7, max_iter=100).fit(sex2[COVARIATES], sex2["case"])
-    assert firth_logistic(sex2, "case", COVARIATES, profile_of=[])["coef"].tolist() == pytest.approx([logistic.intercept_, *logistic.coef_], abs=1e-6)
+    assert firth_logistic(sex2, "case", COVARIATES, profile_of=[])["coef"].tolist() == pytest.approx(
+        [logistic.intercept_, *logistic.coef_], abs=1e-6
+    )
     courses = survival(60)
     cox = FirthCoxPH(gtol=1e-8, xtol=1e-8).fit(courses[["arm", "age"]], (courses["event"], courses["time_days"])).lrt()
     found = firth_cox(courses, ["arm", "age"])
     assert found["coef"].tolist() == pytest.approx(cox.coef_.tolist(), abs=1e-6)
     assert found["standard_error"].tolist() == pytest.approx(cox.bse_.tolist(), abs=1e-6)
     assert found["p_value"].tolist() == pytest.approx(cox.lrt_pvalues_.tolist(), abs=1e-6)
-    assert np.log(found[["lower", "upper"]].to_numpy()) == pytest.approx(cox.conf_int(method="pl", tol=1e-8, max_iter=100), abs=1e-6)
+    assert np.log(found[["lower", "upper"]].to_numpy()) == pytest.approx(
+        cox.conf_int(method="pl", tol=1e-8, max_iter=100), abs=1e-6
+    )
     assert found.attrs["penalised_log_likelihood"] == pytest.approx(cox.loglik_, abs=1e-9)
 
 
 def survival(patients):
     """Two arms with tied days, the exposed without events."""
     chance = np.random.default_rng(5)
-    table = pd.DataFrame({"arm": np.arange(patients) % 2, "age": chance.normal(50, 10, patients), "time_days": chance.integers(1, 20, patients)})
+    table = pd.DataFrame(
+        {
+            "arm": np.arange(patients) % 2,
+            "age": chance.normal(50, 10, patients),
+            "time_days": chance.integers(1, 20, patients),
+        }
+    )
     return table.assign(event=(chance.random(patients) < 0.5) & (table["arm"] == 0))
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 7])
 def test_pairs_in_which_the_exposed_one_always_dies(pairs):
     # Likelihood p^n with penalty sqrt(n p (1 - p)): p = (n + 1/2) / (n + 1), a hazard ratio of 2 n + 1; without events in an arm
-    table = pd.DataFrame({"pair": np.repeat(range(pairs), 2), "arm": [1, 0] * pairs, "event": [1, 0] * pairs, "time_days": [1, 2] * pairs})
+    table = pd.DataFrame(
+        {
+            "pair": np.repeat(range(pairs), 2),
+            "arm": [1, 0] * pairs,
+            "event": [1, 0] * pairs,
+            "time_days": [1, 2] * pairs,
+        }
+    )
     found = firth_cox(table, ["arm"], strata="pair").iloc[0]
     assert found["hazard_ratio"] == pytest.approx(2 * pairs + 1, rel=1e-9)
     p = (pairs + 0.5) / (pairs + 1)
@@ -104,7 +136,9 @@ def test_pairs_in_which_the_exposed_one_always_dies(pairs):
     def fall(ratio):
         return 2 * ((pairs + 0.5) * math.log(p / (ratio / (1 + ratio))) + 0.5 * math.log((1 - p) * (1 + ratio)))
 
-    assert (fall(found["lower"]), fall(found["upper"])) == pytest.approx((3.841458820694124, 3.841458820694124), rel=1e-8)
+    assert (fall(found["lower"]), fall(found["upper"])) == pytest.approx(
+        (3.841458820694124, 3.841458820694124), rel=1e-8
+    )
 
 
 @pytest.mark.parametrize("ties", ["breslow", "efron"])
@@ -143,7 +177,10 @@ def test_without_events_or_with_events_only_nothing_is_estimated(died, reason):
     table = two_by_two(1, 5, 1, 5).assign(died=died)
     for fit in (firth_logistic, flac_logistic):
         found = fit(table, "died", ["arm"])
-        assert found["reason"].tolist() == [reason] * 2 and found[["coef", "odds_ratio", "lower", "p_value"]].isna().all().all()
+        assert (
+            found["reason"].tolist() == [reason] * 2
+            and found[["coef", "odds_ratio", "lower", "p_value"]].isna().all().all()
+        )
     assert all(math.isnan(risk) for risk in standardised_risks(table, "died", "arm", []))
     assert firth_logistic(table.iloc[:0], "died", ["arm"])["reason"].tolist() == ["no event"] * 2
     assert firth_cox(survival(20).assign(event=False), ["arm"])["reason"].tolist() == ["no event"]
@@ -152,7 +189,11 @@ def test_without_events_or_with_events_only_nothing_is_estimated(died, reason):
 def test_a_covariate_without_information_changes_nothing():
     table = survival(60).assign(constant=1, double=lambda rows: rows["age"] * 2 - 3)
     reasons = [None, "no variation", None, "collinear with the covariates before it"]
-    for fit in (lambda names: firth_cox(table, names), lambda names: firth_logistic(table, "event", names), lambda names: flac_logistic(table, "event", names)):
+    for fit in (
+        lambda names: firth_cox(table, names),
+        lambda names: firth_logistic(table, "event", names),
+        lambda names: flac_logistic(table, "event", names),
+    ):
         found, without = fit(["arm", "constant", "age", "double"]), fit(["arm", "age"])
         assert found["reason"].tolist()[-4:] == reasons
         for column in ("coef", "lower", "upper", "p_value"):
@@ -177,7 +218,12 @@ def test_a_limit_is_where_the_highest_ridge_of_the_profile_has_fallen():
     best = penalised(found["coef"].to_numpy())
     upper = math.log(found["upper"][2])
     profile = max(
-        -minimize(lambda rest: -penalised(np.array([*rest, upper])), start, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}).fun
+        -minimize(
+            lambda rest: -penalised(np.array([*rest, upper])),
+            start,
+            method="Nelder-Mead",
+            options={"xatol": 1e-8, "fatol": 1e-10},
+        ).fun
         for start in ([-5, 0], [-5, 5], [-10, -5], [-2, 2], [-15, 5])
     )
     assert 2 * (best - profile) == pytest.approx(3.841458820694124, abs=1e-6)

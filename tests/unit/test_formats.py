@@ -13,7 +13,7 @@ import pyreadstat
 import pytest
 
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import load_centre
+from capla_etl.centres.submissions.load import load_centre
 
 DATA = Path(__file__).parent / "data" / "formats"
 LAB = """
@@ -28,7 +28,7 @@ labs:
 """
 
 
-def lab(file: str, format_: str, date_: str = ', date_format: iso', options: str = "") -> str:
+def lab(file: str, format_: str, date_: str = ", date_format: iso", options: str = "") -> str:
     return LAB.format(file=file, format=format_, date=date_, options=options or "decimal: .")
 
 
@@ -45,18 +45,34 @@ EXPECTED = [("A", "2020-01-11", 20.0), ("B", "2020-03-02", 55.5)]
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp932", "utf-8"])
 def test_text_in_any_encoding(centre, loaded, encoding):
-    centre.spec(lab("labs.txt", f'{{type: delimited, encoding: {encoding}, delimiter: "\\t"}}', options='ignored: {"備考": remark}'))
+    centre.spec(
+        lab(
+            "labs.txt",
+            f'{{type: delimited, encoding: {encoding}, delimiter: "\\t"}}',
+            options='ignored: {"備考": remark}',
+        )
+    )
     centre.write("labs.txt", "ID\tDAY\tPLT\t備考\nA\t2020-01-11\t20\t\nB\t2020-03-02\t55.5\t再検\n", encoding)
     load_centre("XX01")
     assert results(loaded) == EXPECTED
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16")[:-1], "byte 54 cannot be read as utf-16"),
-    ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16-be"), "not readable as delimited text"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16")[:-1], "byte 54 cannot be read as utf-16"),
+        ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16-be"), "not readable as delimited text"),
+    ],
+)
 def test_a_truncated_or_otherwise_ordered_utf_16_file_is_refused(centre, content, said):
-    centre.spec(lab("labs.txt", '{type: delimited, encoding: utf-16-le, delimiter: "\\t"}'.replace("utf-16-le", "utf-16" if "byte" in said else "utf-16-le")))
+    centre.spec(
+        lab(
+            "labs.txt",
+            '{type: delimited, encoding: utf-16-le, delimiter: "\\t"}'.replace(
+                "utf-16-le", "utf-16" if "byte" in said else "utf-16-le"
+            ),
+        )
+    )
     centre.write("labs.txt", content)
     with pytest.raises(CentreRefused, match=said):
         load_centre("XX01")
@@ -64,7 +80,14 @@ def test_a_truncated_or_otherwise_ordered_utf_16_file_is_refused(centre, content
 
 def test_full_width_signs_are_numerals_where_the_table_says_so_and_stay_as_sent_in_raw(centre, loaded):
     text = "ID,DAY,PLT\nＡ,２０２０年１月１１日,２０\nＢ,2020年3月2日,５５．５\n"
-    centre.spec(lab("labs.csv", "{type: delimited, encoding: cp932, delimiter: ','}", ', date_format: "%Y年%-m月%-d日"', "width: narrow"))
+    centre.spec(
+        lab(
+            "labs.csv",
+            "{type: delimited, encoding: cp932, delimiter: ','}",
+            ', date_format: "%Y年%-m月%-d日"',
+            "width: narrow",
+        )
+    )
     centre.write("labs.csv", text, "cp932")
     load_centre("XX01")
     assert results(loaded) == EXPECTED
@@ -83,7 +106,9 @@ FRAME = pd.DataFrame({"ID": ["A", "B"], "DAY": ["2020-01-11", "2020-03-02"], "PL
 
 def test_sas_transport(centre, loaded):
     frame = FRAME.assign(DAY=[date(2020, 1, 11), date(2020, 3, 2)])
-    pyreadstat.write_xport(frame, centre.submission / "labs.xpt", file_format_version=5, table_name="LB", variable_format={"DAY": "DATE9."})
+    pyreadstat.write_xport(
+        frame, centre.submission / "labs.xpt", file_format_version=5, table_name="LB", variable_format={"DAY": "DATE9."}
+    )
     centre.spec(lab("labs.xpt", "{type: sas_transport}", ", date_format: date_cell"))
     load_centre("XX01")
     assert results(loaded) == EXPECTED
@@ -113,7 +138,15 @@ def test_a_sas_data_set(centre, loaded):
     assert results(loaded) == EXPECTED
 
 
-@pytest.mark.parametrize(("file", "kind"), [("labs.xpt", "sas_transport"), ("labs.sas7bdat", "sas"), ("labs.parquet", "parquet"), ("labs.ods", "{type: ods, sheet: S}")])
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("labs.xpt", "sas_transport"),
+        ("labs.sas7bdat", "sas"),
+        ("labs.parquet", "parquet"),
+        ("labs.ods", "{type: ods, sheet: S}"),
+    ],
+)
 def test_a_file_that_is_not_what_it_is_called_is_refused(centre, file, kind):
     centre.spec(lab(file, kind if kind.startswith("{") else f"{{type: {kind}}}"))
     centre.write(file, "ID;DAY;PLT\n")
@@ -122,24 +155,35 @@ def test_a_file_that_is_not_what_it_is_called_is_refused(centre, file, kind):
 
 
 def test_parquet_with_typed_columns(centre, loaded):
-    table = pa.table({"ID": pa.array(["A", "B"]).dictionary_encode(), "DAY": pa.array([datetime(2020, 1, 11), datetime(2020, 3, 2)], pa.timestamp("ms")),
-                      "PLT": pa.array([20.0, 55.5], pa.float32()), "DOSE": pa.array([Decimal("0.10"), None], pa.decimal128(5, 2))})
+    table = pa.table(
+        {
+            "ID": pa.array(["A", "B"]).dictionary_encode(),
+            "DAY": pa.array([datetime(2020, 1, 11), datetime(2020, 3, 2)], pa.timestamp("ms")),
+            "PLT": pa.array([20.0, 55.5], pa.float32()),
+            "DOSE": pa.array([Decimal("0.10"), None], pa.decimal128(5, 2)),
+        }
+    )
     pq.write_table(table, centre.submission / "labs.parquet")
-    centre.spec(lab("labs.parquet", "{type: parquet}", ", date_format: date_cell", 'ignored: {DOSE: no study field}'))
+    centre.spec(lab("labs.parquet", "{type: parquet}", ", date_format: date_cell", "ignored: {DOSE: no study field}"))
     load_centre("XX01")
     assert results(loaded) == EXPECTED
     assert [r["DOSE"] for r in loaded("raw.xx01__labs")] == ["0.10", ""]
 
 
 def test_a_float_of_single_precision_is_its_shortest_number(centre, loaded):
-    pq.write_table(pa.table({"ID": ["A"], "DAY": ["2020-01-11"], "PLT": pa.array([20.1], pa.float32())}), centre.submission / "labs.parquet")
+    pq.write_table(
+        pa.table({"ID": ["A"], "DAY": ["2020-01-11"], "PLT": pa.array([20.1], pa.float32())}),
+        centre.submission / "labs.parquet",
+    )
     centre.spec(lab("labs.parquet", "{type: parquet}"))
     load_centre("XX01")
     assert results(loaded) == [("A", "2020-01-11", 20.1)]
 
 
 def test_a_nested_column_of_parquet_is_refused_by_name(centre):
-    pq.write_table(pa.table({"ID": ["A"], "DAY": ["2020-01-11"], "PLT": [[20, 30]]}), centre.submission / "labs.parquet")
+    pq.write_table(
+        pa.table({"ID": ["A"], "DAY": ["2020-01-11"], "PLT": [[20, 30]]}), centre.submission / "labs.parquet"
+    )
     centre.spec(lab("labs.parquet", "{type: parquet}"))
     with pytest.raises(CentreRefused, match="column 'PLT' is of type list"):
         load_centre("XX01")
@@ -148,13 +192,19 @@ def test_a_nested_column_of_parquet_is_refused_by_name(centre):
 def ods(cells: list[list[str]], sheet: str = "S") -> bytes:
     """A minimal ODS workbook of ready cells."""
     names = ["table", "office", "text"]
-    spaces = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in names) + ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    spaces = (
+        " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in names)
+        + ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    )
     rows = "".join(f"<table:table-row>{''.join(row)}</table:table-row>" for row in cells)
     body = f'<office:document-content {spaces} office:version="1.2"><office:body><office:spreadsheet><table:table table:name="{sheet}">{rows}</table:table></office:spreadsheet></office:body></office:document-content>'
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as parts:
         parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        parts.writestr("META-INF/manifest.xml", '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>')
+        parts.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
         parts.writestr("content.xml", body)
     return file.getvalue()
 
@@ -193,28 +243,45 @@ def test_a_sheet_of_an_ods_workbook_that_is_not_declared_is_refused(centre):
         load_centre("XX01")
 
 
-@pytest.mark.parametrize(("language", "format_", "first", "second"), [
-    ("en", "%-d %B %Y", "11 January 2020", "2 march 2020"),
-    ("en", "%-d-%b-%Y", "11-JAN-2020", "2-Mar-2020"),
-    ("en", "%b %-d, %y", "Jan 11, 20", "Mar. 2, 20"),
-    ("fr", "%-d %b %Y", "11 janv. 2020", "2 mars 2020"),
-    ("de", "%-d. %B %Y", "11. Jänner 2020", "2. März 2020"),
-    ("es", "%-d de %B de %Y", "11 de enero de 2020", "2 de marzo de 2020"),
-    ("it", "%-d %B %Y", "11 gennaio 2020", "2 marzo 2020"),
-    ("pt", "%-d de %B de %Y", "11 de janeiro de 2020", "2 de março de 2020"),
-    ("hu", "%Y. %b %-d.", "2020. jan. 11.", "2020. márc. 2."),
-    ("nl", "%-d %b %Y", "11 jan 2020", "2 mrt 2020"),
-])
+@pytest.mark.parametrize(
+    ("language", "format_", "first", "second"),
+    [
+        ("en", "%-d %B %Y", "11 January 2020", "2 march 2020"),
+        ("en", "%-d-%b-%Y", "11-JAN-2020", "2-Mar-2020"),
+        ("en", "%b %-d, %y", "Jan 11, 20", "Mar. 2, 20"),
+        ("fr", "%-d %b %Y", "11 janv. 2020", "2 mars 2020"),
+        ("de", "%-d. %B %Y", "11. Jänner 2020", "2. März 2020"),
+        ("es", "%-d de %B de %Y", "11 de enero de 2020", "2 de marzo de 2020"),
+        ("it", "%-d %B %Y", "11 gennaio 2020", "2 marzo 2020"),
+        ("pt", "%-d de %B de %Y", "11 de janeiro de 2020", "2 de março de 2020"),
+        ("hu", "%Y. %b %-d.", "2020. jan. 11.", "2020. márc. 2."),
+        ("nl", "%-d %b %Y", "11 jan 2020", "2 mrt 2020"),
+    ],
+)
 def test_dates_in_words(centre, loaded, language, format_, first, second):
-    centre.spec(lab("labs.txt", '{type: delimited, encoding: utf-8, delimiter: "|"}', f', date_format: "{format_}", date_language: {language}'))
+    centre.spec(
+        lab(
+            "labs.txt",
+            '{type: delimited, encoding: utf-8, delimiter: "|"}',
+            f', date_format: "{format_}", date_language: {language}',
+        )
+    )
     centre.write("labs.txt", f"ID|DAY|PLT\nA|{first}|20\nB|{second}|55.5\n")
     load_centre("XX01")
     assert results(loaded) == EXPECTED
 
 
-@pytest.mark.parametrize("text", ["31 February 2020", "11 Janvier 2020", "11 Jan 2020", "January 2020", "11 January 20"])
+@pytest.mark.parametrize(
+    "text", ["31 February 2020", "11 Janvier 2020", "11 Jan 2020", "January 2020", "11 January 20"]
+)
 def test_a_date_in_words_that_is_none_is_refused(centre, loaded, text):
-    centre.spec(lab("labs.txt", '{type: delimited, encoding: utf-8, delimiter: "|"}', ', date_format: "%-d %B %Y", date_language: en'))
+    centre.spec(
+        lab(
+            "labs.txt",
+            '{type: delimited, encoding: utf-8, delimiter: "|"}',
+            ', date_format: "%-d %B %Y", date_language: en',
+        )
+    )
     centre.write("labs.txt", f"ID|DAY|PLT\nA|{text}|20\nB|2 March 2020|55.5\n")
     load_centre("XX01")
     assert (results(loaded), refused(loaded)) == (EXPECTED[1:], [(2, "DAY", "not_a_date")])
@@ -257,12 +324,21 @@ def test_a_redcap_export_with_labels(centre, loaded):
     centre.write("labels.csv", REDCAP_ROWS)
     load_centre("XX01")
     assert results(loaded) == EXPECTED
-    assert [(r["centre_patient_id"], str(r["session_date"])) for r in loaded("harmonised.tpe_session")] == [("A", "2020-01-12"), ("B", "2020-03-02")]
-    assert [(r["centre_patient_id"], r["drug"], str(r["start_date"])) for r in loaded("harmonised.drug_course")] == [("A", "rituximab", "2020-01-12")]
+    assert [(r["centre_patient_id"], str(r["session_date"])) for r in loaded("harmonised.tpe_session")] == [
+        ("A", "2020-01-12"),
+        ("B", "2020-03-02"),
+    ]
+    assert [(r["centre_patient_id"], r["drug"], str(r["start_date"])) for r in loaded("harmonised.drug_course")] == [
+        ("A", "rituximab", "2020-01-12")
+    ]
 
 
 def test_a_label_that_is_there_twice_is_refused_where_nothing_is_said(centre):
-    centre.spec(REDCAP.replace(", duplicate_columns: numbered", "").replace("baseline form, read as the patient table", "baseline form"))
+    centre.spec(
+        REDCAP.replace(", duplicate_columns: numbered", "").replace(
+            "baseline form, read as the patient table", "baseline form"
+        )
+    )
     centre.write("labels.csv", REDCAP_ROWS)
     with pytest.raises(CentreRefused, match=r"columns \[4, 6, 7, 9\] of the header row have the same names"):
         load_centre("XX01")
@@ -291,13 +367,25 @@ pr:
 
 def test_sdtm_domains(centre, loaded):
     """ISO 8601 with or without a time; study day 1 is the day of the first exchange, there is no day 0, day -1 is the day before."""
-    lb = pd.DataFrame({"USUBJID": ["A", "A", "B", "A"], "LBTESTCD": ["PLAT", "PLAT", "PLAT", "CREAT"], "LBORRES": ["20", "30", "55.5", "80"],
-                       "LBDTC": ["2020-01-11T08:30", "2020-01", "2020-03-02", "2020-01-11"], "LBORRESU": "10^9/L", "LBSTRESN": [20.0, 30.0, 55.5, 80.0]})
+    lb = pd.DataFrame(
+        {
+            "USUBJID": ["A", "A", "B", "A"],
+            "LBTESTCD": ["PLAT", "PLAT", "PLAT", "CREAT"],
+            "LBORRES": ["20", "30", "55.5", "80"],
+            "LBDTC": ["2020-01-11T08:30", "2020-01", "2020-03-02", "2020-01-11"],
+            "LBORRESU": "10^9/L",
+            "LBSTRESN": [20.0, 30.0, 55.5, 80.0],
+        }
+    )
     pr = pd.DataFrame({"USUBJID": ["A"] * 4, "PRTRT": "PLASMA EXCHANGE", "PRSTDY": [1.0, 2.0, 0.0, -1.0]})
     pyreadstat.write_xport(lb, centre.submission / "lb.xpt", file_format_version=5)
     pyreadstat.write_xport(pr, centre.submission / "pr.xpt", file_format_version=5)
     centre.spec(SDTM)
     load_centre("XX01")
     assert results(loaded) == EXPECTED
-    assert [str(r["session_date"]) for r in loaded("harmonised.tpe_session")] == ["2020-01-10", "2020-01-11", "2020-01-09"]
+    assert [str(r["session_date"]) for r in loaded("harmonised.tpe_session")] == [
+        "2020-01-10",
+        "2020-01-11",
+        "2020-01-09",
+    ]
     assert refused(loaded) == [(2, "LBDTC", "not_a_date"), (3, "PRSTDY", "no_study_day_zero")]

@@ -4,7 +4,7 @@ from datetime import date
 
 from tiny_centre import PATIENT_ROWS, text
 
-from capla_etl.centres.load import load_centre
+from capla_etl.centres.submissions.load import load_centre
 
 LABS = """
 labs:
@@ -31,7 +31,10 @@ def _again(centre, day: str, labs: str, name: str = "labs.csv", patients: str = 
 
 
 def _counts(loaded) -> list[tuple]:
-    return [(r["result_date"].day, r["value"], r["source_file"], r["source_row"]) for r in sorted(loaded("harmonised.lab_result"), key=lambda r: r["result_date"])]
+    return [
+        (r["result_date"].day, r["value"], r["source_file"], r["source_row"])
+        for r in sorted(loaded("harmonised.lab_result"), key=lambda r: r["result_date"])
+    ]
 
 
 def test_a_full_resubmission_replaces_everything(centre, loaded):
@@ -53,10 +56,9 @@ def test_an_incremental_file_replaces_rows_by_key_and_keeps_the_others_where_the
         (14, 60.0, "labs.csv", 3),
         (2, 20.0, "2020-12-31/labs.csv", 4),
     ]
-    assert [(c["change"], c["row_key"]) for c in loaded("quality.submission_change") if c["column_name"] in ("", "plt")] == [
-        ("added", "A · 14/01/2020"),
-        ("changed", "A · 13/01/2020"),
-    ]
+    assert [
+        (c["change"], c["row_key"]) for c in loaded("quality.submission_change") if c["column_name"] in ("", "plt")
+    ] == [("added", "A · 14/01/2020"), ("changed", "A · 13/01/2020")]
     assert loaded("quality.withdrawn_patient") == []
     [ledger] = [row for row in loaded("quality.ledger") if row["file"] == "labs.csv"]
     assert (ledger["rows_received"], ledger["rows_loaded"]) == (4, 4)
@@ -86,7 +88,10 @@ def test_the_same_files_under_another_date_and_name_are_no_new_submission(centre
     centre.write("labs.csv", FIRST)
     _again(centre, "2021-01-31", FIRST, name="labs_final.csv")
     assert load_centre("XX01").submission == "2020-12-31"
-    history = {(row["submission"], row["file"]): (row["status"], row["first_seen_submission"]) for row in loaded("quality.submission_history")}
+    history = {
+        (row["submission"], row["file"]): (row["status"], row["first_seen_submission"])
+        for row in loaded("quality.submission_history")
+    }
     assert history[date(2021, 1, 31), "labs_final.csv"] == ("same content", date(2020, 12, 31))
     assert history[date(2020, 12, 31), "labs.csv"] == ("current", date(2020, 12, 31))
     assert loaded("quality.submission_change") == []
@@ -107,7 +112,10 @@ def test_changes_are_listed_by_key_and_column_and_values_only_of_study_fields(ce
     centre.write("labs.csv", FIRST)
     _again(centre, "2021-01-31", SECOND, patients=WITHOUT_B)
     load_centre("XX01")
-    changes = [(c["change"], c["row_key"], c["column_name"], c["value_before"], c["value_after"]) for c in loaded("quality.submission_change")]
+    changes = [
+        (c["change"], c["row_key"], c["column_name"], c["value_before"], c["value_after"])
+        for c in loaded("quality.submission_change")
+    ]
     assert sorted(changes, key=str) == [
         ("added", "A · 14/01/2020", "", None, None),
         ("changed", "A · 13/01/2020", "plt", "30", "31"),

@@ -16,7 +16,11 @@ ESTIMATES, ERRORS = [0.52, 0.61, 0.47, 0.66, 0.58], [0.21, 0.19, 0.24, 0.2, 0.22
 @pytest.mark.parametrize(
     ("complete_data_df", "df", "fraction_missing"),
     # mice 3.15: pool.scalar(e, se^2, n = complete_data_df + 1, k = 1)[c("df", "fmi")]
-    [(math.inf, 241.3922881298568, 0.1358567222889141), (95, 60.69484781675545, 0.1560843359141788), (12, 8.733413555615602, 0.2772380963168622)],
+    [
+        (math.inf, 241.3922881298568, 0.1358567222889141),
+        (95, 60.69484781675545, 0.1560843359141788),
+        (12, 8.733413555615602, 0.2772380963168622),
+    ],
 )
 def test_rubins_rules_are_those_of_mice(complete_data_df, df, fraction_missing):
     pooled = rubin(ESTIMATES, ERRORS, complete_data_df=complete_data_df)
@@ -32,8 +36,16 @@ def test_a_pooled_coefficient_has_the_interval_and_p_of_mice():
     errors = [1.758750230920878, 1.464125902967892, 1.641080235699147, 2.093575174750472, 1.401739474325578]
     pooled = rubin(estimates, errors, complete_data_df=22)
     assert pooled == pytest.approx(
-        (5.960000703090179, 1.815867555130538, 16.249960583357559, 2.115340278881788, 9.804661127298569, 0.004613761517363665,
-         0.2239574540249409, 0.1547094782516595),
+        (
+            5.960000703090179,
+            1.815867555130538,
+            16.249960583357559,
+            2.115340278881788,
+            9.804661127298569,
+            0.004613761517363665,
+            0.2239574540249409,
+            0.1547094782516595,
+        ),
         rel=1e-10,
     )
 
@@ -45,7 +57,11 @@ def test_nothing_missing_is_nothing_added():
 
 
 def test_what_cannot_be_pooled():
-    for alone in (rubin([0.5], [0.2]), rubin(ESTIMATES, ERRORS, complete_data_df=0), rubin([0.5, 0.6], [0.2, math.nan])):
+    for alone in (
+        rubin([0.5], [0.2]),
+        rubin(ESTIMATES, ERRORS, complete_data_df=0),
+        rubin([0.5, 0.6], [0.2, math.nan]),
+    ):
         assert np.isfinite(alone.estimate)
         assert np.isnan(alone[1:]).all()
     for estimates, errors in [([], []), ([1, 2], [1]), ([1, 2], [1, 0])]:
@@ -63,7 +79,10 @@ def patients(number: int = 800) -> pd.DataFrame:
     coma = pd.Series(generator.random(number) < 1 / (1 + np.exp(-2 * (severity - 1.5))), dtype="boolean")
     coma[generator.random(number) < 0.3] = pd.NA
     severity[generator.random(number) < 1 / (1 + np.exp(-0.2 * (age - 50)))] = np.nan
-    return pd.DataFrame({"age": age, "severity": severity, "coma": coma, "died": generator.random(number) < 0.1}, index=np.arange(number) + 100)
+    return pd.DataFrame(
+        {"age": age, "severity": severity, "coma": coma, "died": generator.random(number) < 0.1},
+        index=np.arange(number) + 100,
+    )
 
 
 def test_imputation_keeps_what_is_known_and_corrects_what_leaving_out_distorts():

@@ -10,8 +10,9 @@ import pytest
 from scipy.stats import binom
 
 from capla_etl.stats import weighting
-from capla_etl.stats.cox import cox_regression, expand_time_dependent, landmark
+from capla_etl.stats.cox import cox_regression
 from capla_etl.stats.emulation import emulated_trial
+from capla_etl.stats.exposure import expand_time_dependent, landmark
 from capla_etl.stats.proportions import newcombe_difference, wilson
 
 HORIZON_DAYS, GRACE_DAYS = 60, 10
@@ -31,12 +32,19 @@ def courses_of_a_useless_drug(generator, patients: int) -> pd.DataFrame:
     """Severe patients die sooner and are meant to get the drug sooner; it does nothing. Who dies before the day meant never gets it."""
     severe = generator.random(patients) < 0.5
     death_day = generator.geometric(np.where(severe, 0.03, 0.01)) - 1
-    meant_day = np.where(generator.random(patients) < 0.8, generator.geometric(np.where(severe, 0.08, 0.04)) - 1, np.inf)
+    meant_day = np.where(
+        generator.random(patients) < 0.8, generator.geometric(np.where(severe, 0.08, 0.04)) - 1, np.inf
+    )
     time_days = np.minimum(death_day, HORIZON_DAYS)
-    return pd.DataFrame({
-        "patient_id": np.arange(patients), "time_days": time_days, "event": death_day <= HORIZON_DAYS, "severe": severe.astype(int),
-        "start_day": np.where(meant_day <= time_days, meant_day, np.nan),
-    })
+    return pd.DataFrame(
+        {
+            "patient_id": np.arange(patients),
+            "time_days": time_days,
+            "event": death_day <= HORIZON_DAYS,
+            "severe": severe.astype(int),
+            "start_day": np.where(meant_day <= time_days, meant_day, np.nan),
+        }
+    )
 
 
 def log_hazard_ratio(table: pd.DataFrame, *others: str, **options) -> float:
@@ -50,18 +58,26 @@ def useless_drug():
     rows = []
     for _ in range(30):
         courses = courses_of_a_useless_drug(generator, 300)
-        trial = emulated_trial(courses, ["severe"], grace_days=GRACE_DAYS, horizon_days=HORIZON_DAYS, truncate_percentile=None)
+        trial = emulated_trial(
+            courses, ["severe"], grace_days=GRACE_DAYS, horizon_days=HORIZON_DAYS, truncate_percentile=None
+        )
         effects = trial.effects.set_index("effect")["estimate"]
-        rows.append({
-            "ever_treated": log_hazard_ratio(courses.assign(exposed=courses["start_day"].notna()), "severe"),
-            "landmark": log_hazard_ratio(landmark(courses, day=GRACE_DAYS, start_day="start_day"), "severe"),
-            "time_dependent": log_hazard_ratio(expand_time_dependent(courses, start_day="start_day"), "severe", start="interval_start_days"),
-            "emulated": np.log(effects["hazard_ratio"]),
-            "emulated_difference": effects["survival_difference"],
-            "emulated_unadjusted": np.log(
-                emulated_trial(courses, [], grace_days=GRACE_DAYS, horizon_days=HORIZON_DAYS).effects.set_index("effect").loc["hazard_ratio", "estimate"]
-            ),
-        })
+        rows.append(
+            {
+                "ever_treated": log_hazard_ratio(courses.assign(exposed=courses["start_day"].notna()), "severe"),
+                "landmark": log_hazard_ratio(landmark(courses, day=GRACE_DAYS, start_day="start_day"), "severe"),
+                "time_dependent": log_hazard_ratio(
+                    expand_time_dependent(courses, start_day="start_day"), "severe", start="interval_start_days"
+                ),
+                "emulated": np.log(effects["hazard_ratio"]),
+                "emulated_difference": effects["survival_difference"],
+                "emulated_unadjusted": np.log(
+                    emulated_trial(courses, [], grace_days=GRACE_DAYS, horizon_days=HORIZON_DAYS)
+                    .effects.set_index("effect")
+                    .loc["hazard_ratio", "estimate"]
+                ),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -86,14 +102,25 @@ def confounded_patients(generator, patients: int) -> pd.DataFrame:
     score = 1 / (1 + np.exp(1.5 - 1.5 * severe - 1.5 * age))
     exposed = generator.random(patients) < score
     risk = 0.2 + 0.25 * severe + 0.3 * age - exposed * (0.05 + 0.1 * severe)
-    return pd.DataFrame({"severe": severe.astype(int), "age": age, "score": score, "exposed": exposed, "died": generator.random(patients) < risk})
+    return pd.DataFrame(
+        {
+            "severe": severe.astype(int),
+            "age": age,
+            "score": score,
+            "exposed": exposed,
+            "died": generator.random(patients) < risk,
+        }
+    )
 
 
 def true_difference(estimand: str) -> float:
     """Mean effect over the patients whom the estimand is about: everybody, weighted by 1 (ate), score (att) or score (1 - score)."""
     age = (np.arange(10_000) + 0.5) / 10_000
     score = {severe: 1 / (1 + np.exp(1.5 - 1.5 * severe - 1.5 * age)) for severe in (0, 1)}
-    share = {severe: {"ate": np.ones_like(age), "att": p, "overlap": p * (1 - p)}[estimand].mean() for severe, p in score.items()}
+    share = {
+        severe: {"ate": np.ones_like(age), "att": p, "overlap": p * (1 - p)}[estimand].mean()
+        for severe, p in score.items()
+    }
     return -0.05 - 0.1 * share[1] / (share[0] + share[1])
 
 
@@ -105,12 +132,19 @@ def differences():
     for _ in range(40):
         patients = confounded_patients(generator, 600)
         scores = weighting.propensity_scores(patients, "exposed", ["severe", "age"])
-        weights = {name: weighting.inverse_probability_weights(scores, patients["exposed"], estimand=name) for name in weighting.ESTIMANDS}
+        weights = {
+            name: weighting.inverse_probability_weights(scores, patients["exposed"], estimand=name)
+            for name in weighting.ESTIMANDS
+        }
         weights["unweighted"] = np.ones(len(patients))
-        rows.append({
-            name: weighting.weighted_risks(patients["died"], patients["exposed"], weight).set_index("quantity").loc["difference", "estimate"]
-            for name, weight in weights.items()
-        })
+        rows.append(
+            {
+                name: weighting.weighted_risks(patients["died"], patients["exposed"], weight)
+                .set_index("quantity")
+                .loc["difference", "estimate"]
+                for name, weight in weights.items()
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -150,6 +184,10 @@ def test_intervals_of_the_weighted_risk_difference_cover_the_truth():
     for _ in range(300):
         patients = confounded_patients(generator, 500)
         weights = weighting.inverse_probability_weights(patients["score"], patients["exposed"])
-        row = weighting.weighted_risks(patients["died"], patients["exposed"], weights).set_index("quantity").loc["difference"]
+        row = (
+            weighting.weighted_risks(patients["died"], patients["exposed"], weights)
+            .set_index("quantity")
+            .loc["difference"]
+        )
         covered.append(row["lower"] <= true_difference("ate") <= row["upper"])
     assert is_nominal(covered)

@@ -2,9 +2,9 @@
 
 import re
 
-from capla_etl import outcome_definitions, paths
-from capla_etl.outcome_definitions import OUTCOMES, definitions, model_descriptions
-from capla_etl.outcomes_document import document
+from capla_etl import paths
+from capla_etl.protocol.definitions import OUTCOMES, definitions, model_descriptions, parameters
+from capla_etl.protocol.document import document
 
 
 def test_the_document_is_what_the_models_say_now():
@@ -29,9 +29,9 @@ def test_another_threshold_is_another_version(monkeypatch):
         return re.search(r"Version `(\w{12})`", text)[1]
 
     before = document()
-    declared = outcome_definitions.parameters()
+    declared = parameters()
     changed = type(declared["recovery_adamts13_from_percent"])("recovery_adamts13_from_percent", 25, "PROTOCOL 3.10")
-    monkeypatch.setattr(outcome_definitions, "parameters", lambda: declared | {changed.name: changed})
+    monkeypatch.setattr("capla_etl.protocol.definitions.parameters", lambda: declared | {changed.name: changed})
     after = document()
     assert "| `recovery_adamts13_from_percent` | 25 |" in after
     assert version(before) != version(after)

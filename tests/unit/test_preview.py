@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from capla_etl.assets.preview import profile
+from capla_etl.defs.preview import profile
 
 
 @pytest.fixture
@@ -17,8 +17,13 @@ def shown():
                 case when i < 20 then 'yes' when i < 30 then 'no' when i < 39 then 'unknown' end as answer_of_codes,
                 'free text ' || (i % 5) as five_texts, i as number, null::integer as never_known, i < 7 as flag
             from range(40) r(i)""")
-        columns = connection.execute("select column_name, data_type from duckdb_columns() where table_name = 't' order by column_index").fetchall()
-        yield {column: (known, holds) for column, known, holds in profile(connection, "marts.t", columns).itertuples(index=False)}
+        columns = connection.execute(
+            "select column_name, data_type from duckdb_columns() where table_name = 't' order by column_index"
+        ).fetchall()
+        yield {
+            column: (known, holds)
+            for column, known, holds in profile(connection, "marts.t", columns).itertuples(index=False)
+        }
 
 
 def test_codes_are_counted_and_what_is_missing_is_no_code(shown):

@@ -13,10 +13,19 @@ import pytest
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.free_text import KINDS, withhold
-from capla_etl.centres.load import assemble, load_centre
-from capla_etl.centres.pseudonym import DEMONSTRATION_KEY, KeyRefused, birth_date_linkage_sql, key_file, patient_id_sql, patient_key, use_key
-from capla_etl.centres.spec import load_spec
+from capla_etl.centres.harmonising.pseudonym import (
+    DEMONSTRATION_KEY,
+    KeyRefused,
+    birth_date_linkage_sql,
+    key_file,
+    patient_id_sql,
+    patient_key,
+    use_key,
+)
+from capla_etl.centres.reading.free_text import KINDS, withhold
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.submissions.assemble import assemble
+from capla_etl.centres.submissions.load import load_centre
 
 OWN_KEY = bytes(range(32))
 
@@ -106,7 +115,9 @@ def test_the_demonstration_key_is_refused_for_data_that_are_not_synthetic(centre
         (OWN_KEY.hex(), 0o666, "chmod 600"),
     ],
 )
-def test_a_key_that_is_short_no_key_or_open_to_all_is_refused_without_being_shown(centre, key_in_file, text, mode, said):
+def test_a_key_that_is_short_no_key_or_open_to_all_is_refused_without_being_shown(
+    centre, key_in_file, text, mode, said
+):
     path = key_in_file(text, mode)
     message = _refused()
     assert said in message and str(path) in message
@@ -167,7 +178,9 @@ def test_the_hash_is_hmac_sha_256_for_keys_of_any_length(length):
     key = os.urandom(length)
     con = duckdb.connect()
     use_key(con, key)
-    pseudonym, linkage = con.execute(f"select {patient_id_sql(repr('FR01'), repr('N° 1'))}, {birth_date_linkage_sql('date ' + repr('1970-02-01'))}").fetchone()
+    pseudonym, linkage = con.execute(
+        f"select {patient_id_sql(repr('FR01'), repr('N° 1'))}, {birth_date_linkage_sql('date ' + repr('1970-02-01'))}"
+    ).fetchone()
     assert pseudonym == hmac.new(key, "FR01|N° 1".encode(), hashlib.sha256).hexdigest()[:16]
     assert linkage == hmac.new(key, b"birth_date|1970-02-01", hashlib.sha256).hexdigest()[:16]
 
@@ -201,7 +214,9 @@ SESSIONS = """
 def test_the_age_is_in_completed_years_at_the_first_exchange(centre, loaded, born, stated, first_session, age):
     centre.spec(SESSIONS)
     centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\nA;x;F;{born};{stated};;01/06/2020")
-    centre.write("pex.csv", f"id;date\nA;{first_session or '05/05/2020'}\n" if first_session else "id;date\nZ;05/05/2020")
+    centre.write(
+        "pex.csv", f"id;date\nA;{first_session or '05/05/2020'}\n" if first_session else "id;date\nZ;05/05/2020"
+    )
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
     assert patient["age_years_at_first_tpe"] == age
@@ -211,7 +226,8 @@ def test_the_age_is_in_completed_years_at_the_first_exchange(centre, loaded, bor
 
 def test_where_only_the_age_is_sent_it_is_the_age_as_stated(centre, loaded):
     fields = "{sex: {column: sex, vocabulary: {F: female}}, birth_year: {column: born}, age_years_reported: {column: age, unit: years}, first_tpe_date: tpe}"
-    centre.spec(patients=f"""
+    centre.spec(
+        patients=f"""
   patients:
     file: patients.csv
     format: {{type: delimited, encoding: utf-8, delimiter: ";"}}
@@ -220,13 +236,19 @@ def test_where_only_the_age_is_sent_it_is_the_age_as_stated(centre, loaded):
     records:
       - table: patient
         fields: {fields}
-""")
+"""
+    )
     centre.write("patients.csv", "id;sex;born;age;tpe\nA;F;1970;49;01/03/2020\nB;F;1066;50;01/03/2020")
     load_centre("XX01")
     patients = {p["centre_patient_id"]: p for p in loaded("harmonised.patient")}
-    assert {k: (p["age_years_at_first_tpe"], p["birth_date_linkage"]) for k, p in patients.items()} == {"A": (49, None), "B": (50, None)}
+    assert {k: (p["age_years_at_first_tpe"], p["birth_date_linkage"]) for k, p in patients.items()} == {
+        "A": (49, None),
+        "B": (50, None),
+    }
     assert [row["born"] for row in loaded("raw.xx01__patients")] == ["(withheld: birth year)"] * 2
-    assert [(q["raw_value"], q["rule"]) for q in loaded("quality.quarantine")] == [("(withheld: birth year)", "out_of_range")]
+    assert [(q["raw_value"], q["rule"]) for q in loaded("quality.quarantine")] == [
+        ("(withheld: birth year)", "out_of_range")
+    ]
 
 
 def test_equal_birth_dates_have_equal_linkage_and_no_table_of_a_load_holds_one(centre, loaded):
@@ -239,16 +261,23 @@ def test_equal_birth_dates_have_equal_linkage_and_no_table_of_a_load_holds_one(c
     load_centre("XX01")
     linkage = {p["centre_patient_id"]: p["birth_date_linkage"] for p in loaded("harmonised.patient")}
     assert linkage["A"] == linkage["B"] != linkage["C"] and linkage["D"] is linkage["E"] is None
-    assert {row["id"]: row["born"] for row in loaded("raw.xx01__patients")} == dict.fromkeys("ABCD", "(withheld: birth date)") | {"E": ""}
+    assert {row["id"]: row["born"] for row in loaded("raw.xx01__patients")} == dict.fromkeys(
+        "ABCD", "(withheld: birth date)"
+    ) | {"E": ""}
     [refused] = loaded("quality.quarantine")
-    assert (refused["column_name"], refused["raw_value"], refused["rule"]) == ("born", "(withheld: birth date)", "not_a_date")
+    assert (refused["column_name"], refused["raw_value"], refused["rule"]) == (
+        "born",
+        "(withheld: birth date)",
+        "not_a_date",
+    )
     for path in (paths.centre_loads() / "XX01").glob("*.parquet"):
         rows = str(loaded(path.stem))
         assert not any(text in rows for text in ("1970", "1971")), path.name
 
 
 def test_an_age_or_a_linkage_cannot_be_read_from_a_file(centre):
-    centre.spec(patients="""
+    centre.spec(
+        patients="""
   patients:
     file: patients.csv
     format: {type: delimited, encoding: utf-8, delimiter: ";"}
@@ -256,7 +285,8 @@ def test_an_age_or_a_linkage_cannot_be_read_from_a_file(centre):
     records:
       - table: patient
         fields: {birth_date_linkage: name}
-""")
+"""
+    )
     with pytest.raises(CentreRefused, match="birth_date_linkage: unknown field"):
         load_spec(centre.folder / "centre.yml")
 
@@ -336,7 +366,15 @@ EVENTS_WITH_TEXT = """
 def test_a_text_is_withheld_exactly_when_it_could_identify(centre, text, kinds):
     centre.spec(patients=WITH_TEXT)
     spec = load_spec(centre.folder / "centre.yml")
-    row = {"id": "A", "name": "Dupont Anne-Marie", "phone": "0600000001", "born": "01/02/1970", "tpe": "10/01/2020", "remark": text, "other": ""}
+    row = {
+        "id": "A",
+        "name": "Dupont Anne-Marie",
+        "phone": "0600000001",
+        "born": "01/02/1970",
+        "tpe": "10/01/2020",
+        "remark": text,
+        "other": "",
+    }
     empty = dict.fromkeys(row, "") | {"id": "B", "name": "Autre", "born": "03/04/1980"}
     rows = pa.table({c: [row[c], empty[c]] for c in row} | {"source_row": pa.array([2, 3], pa.int64())})
     scanned, counts = withhold(spec, {"patients": rows})
@@ -344,7 +382,9 @@ def test_a_text_is_withheld_exactly_when_it_could_identify(centre, text, kinds):
     assert scanned["patients"]["remark"].to_pylist() == [f"(withheld: {', '.join(found)})" if kinds else text, ""]
     assert scanned["patients"].drop_columns(["remark"]).equals(rows.drop_columns(["remark"]))
     [counted] = counts["patients"]
-    assert {c: n for c, n in counted.items() if n} == {"column_name": "remark", "texts": 1} | ({"withheld": 1} if kinds else {}) | {KINDS[k]: 1 for k in found}
+    assert {c: n for c, n in counted.items() if n} == {"column_name": "remark", "texts": 1} | (
+        {"withheld": 1} if kinds else {}
+    ) | {KINDS[k]: 1 for k in found}
 
 
 def test_texts_of_every_file_are_held_against_what_identifies_the_same_patient(centre, loaded):
@@ -353,14 +393,26 @@ def test_texts_of_every_file_are_held_against_what_identifies_the_same_patient(c
         "patients.csv",
         "id;name;phone;born;tpe;remark;other\nA;Dupont;0600000001;01/02/1970;10/01/2020;calm;\nB;Martin;0600000002;03/04/1980;11/01/2020;;\n;Sans;;;;Sans numéro;",
     )
-    centre.write("events.csv", "id;date;what\nA;12/01/2020;Dupont fell\nA;13/01/2020;in Saint-Martin\nB;14/01/2020;epistaxis\nB;15/01/2020;since 1980\nZ;;Dupont")
+    centre.write(
+        "events.csv",
+        "id;date;what\nA;12/01/2020;Dupont fell\nA;13/01/2020;in Saint-Martin\nB;14/01/2020;epistaxis\nB;15/01/2020;since 1980\nZ;;Dupont",
+    )
     load_centre("XX01")
     remarks = [row["remark"] for row in loaded("raw.xx01__patients")]
     assert remarks == ["calm", "", "(withheld: identifying value)"]
     events = [row["what"] for row in loaded("raw.xx01__events")]
-    assert events == ["(withheld: identifying value)", "in Saint-Martin", "epistaxis", "(withheld: birth date)", "Dupont"]
+    assert events == [
+        "(withheld: identifying value)",
+        "in Saint-Martin",
+        "epistaxis",
+        "(withheld: birth date)",
+        "Dupont",
+    ]
     scan = {row["column_name"]: row for row in loaded("quality.free_text_scan")}
-    assert {c: (r["texts"], r["withheld"], r["identifying_values"], r["birth_dates"]) for c, r in scan.items()} == {"remark": (2, 1, 1, 0), "what": (5, 2, 1, 1)}
+    assert {c: (r["texts"], r["withheld"], r["identifying_values"], r["birth_dates"]) for c, r in scan.items()} == {
+        "remark": (2, 1, 1, 0),
+        "what": (5, 2, 1, 1),
+    }
     assert scan["what"]["file"] == "events.csv" and scan["what"]["submission"] == date(2020, 12, 31)
 
 

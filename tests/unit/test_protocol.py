@@ -2,7 +2,7 @@
 
 import pytest
 
-from capla_etl.protocol import parameter, parameters
+from capla_etl.protocol.parameters import parameter, parameters
 
 
 def test_every_parameter_names_its_source():

@@ -6,25 +6,37 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from capla_etl.centres.corrections import Answer, Answered, AnswersRefused, declare
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import load_centre
-from capla_etl.centres.read import read_submission
-from capla_etl.centres.spec import load_spec
-from capla_etl.quality.queries import COLUMNS, KINDS, field_columns, first_seen, with_answers
-from capla_etl.quality.workbook import HEADINGS, read_answers, workbook_bytes
+from capla_etl.centres.harmonising.corrections import Answered
+from capla_etl.centres.reading.read import read_submission
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.submissions.load import load_centre
+from capla_etl.queries.answers import Answer, AnswersRefused, declare
+from capla_etl.queries.questions import COLUMNS, KINDS, field_columns, first_seen, with_answers
+from capla_etl.queries.workbook import HEADINGS, read_answers, workbook_bytes
 
 ASKED = {
     "query_id": "Q-1", "centre_id": "XX01", "patient_id": "p", "centre_patient_id": "A", "category": "refused_value", "kind": "out_of_range",
     "file": "labs.csv", "sheet": "", "row_number": 2, "row_numbers": "2", "occurrences": 1, "column_name": "count", "found": "=HYPERLINK(1)", "question": "Which?",
 }  # fmt: skip
-CORRECTED = {"Answer": "corrected", "Correct value": "12", "Reason": "typing error", "Confirmed by": "Dr A", "Date": "2021-01-05"}
+CORRECTED = {
+    "Answer": "corrected",
+    "Correct value": "12",
+    "Reason": "typing error",
+    "Confirmed by": "Dr A",
+    "Date": "2021-01-05",
+}
 ACCEPTED = {"Answer": "accepted as is", "Confirmed by": "Dr A", "Date": "2021-01-05"}
 
 
 def _queries(*changes: dict) -> pd.DataFrame:
     derived = pd.DataFrame([ASKED | change for change in changes or [{}]])
-    return with_answers(derived, {}, pd.DataFrame(columns=["centre_id", "centre_patient_id", "patient_id"]), dict.fromkeys(derived["query_id"], date(2020, 12, 31)))
+    return with_answers(
+        derived,
+        {},
+        pd.DataFrame(columns=["centre_id", "centre_patient_id", "patient_id"]),
+        dict.fromkeys(derived["query_id"], date(2020, 12, 31)),
+    )
 
 
 @pytest.fixture
@@ -46,13 +58,21 @@ def answer(tmp_path):
 
 def test_a_cell_sent_is_text_and_never_a_formula(tmp_path):
     path = tmp_path / "XX01.xlsx"
-    path.write_bytes(workbook_bytes("XX01", _queries(*({"query_id": f"Q-{i}", "found": f"{c}1+1\x01"} for i, c in enumerate("=+-@"))), date(2020, 12, 31)))
+    path.write_bytes(
+        workbook_bytes(
+            "XX01",
+            _queries(*({"query_id": f"Q-{i}", "found": f"{c}1+1\x01"} for i, c in enumerate("=+-@"))),
+            date(2020, 12, 31),
+        )
+    )
     found = [row[HEADINGS.index("Found")] for row in openpyxl.load_workbook(path)["Queries"].iter_rows(min_row=2)]
     assert [(cell.data_type, cell.quotePrefix, cell.number_format) for cell in found] == [("s", True, "@")] * 4
 
 
 def test_the_same_questions_give_the_same_bytes():
-    assert workbook_bytes("XX01", _queries(), date(2020, 12, 31)) == workbook_bytes("XX01", _queries(), date(2020, 12, 31))
+    assert workbook_bytes("XX01", _queries(), date(2020, 12, 31)) == workbook_bytes(
+        "XX01", _queries(), date(2020, 12, 31)
+    )
 
 
 def test_only_the_answers_of_open_questions_can_be_filled_in(tmp_path):
@@ -73,7 +93,13 @@ def test_a_blank_answer_is_open(answer):
 
 def test_an_answer_is_read(answer):
     (read,) = answer(CORRECTED)
-    assert (read.row, read.query_id, read.answer, read.corrected_value, read.confirmed_on) == (2, "Q-1", "corrected", "12", date(2021, 1, 5))
+    assert (read.row, read.query_id, read.answer, read.corrected_value, read.confirmed_on) == (
+        2,
+        "Q-1",
+        "corrected",
+        "12",
+        date(2021, 1, 5),
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,10 +149,28 @@ def test_another_file_is_no_workbook(tmp_path):
     ],
 )
 def test_an_answered_question_that_is_no_longer_asked_keeps_no_data_of_who_left(change, applied, kept):
-    said = {"query": "Q-2", "status": "accepted", "category": "refused_value", "kind": "not_a_date", "patient": "A", "found": "found then"}
-    said |= {"question": "When?", "first_seen": date(2020, 12, 31), "answered_by": "Dr A", "answered_on": date(2021, 1, 5)}
+    said = {
+        "query": "Q-2",
+        "status": "accepted",
+        "category": "refused_value",
+        "kind": "not_a_date",
+        "patient": "A",
+        "found": "found then",
+    }
+    said |= {
+        "question": "When?",
+        "first_seen": date(2020, 12, 31),
+        "answered_by": "Dr A",
+        "answered_on": date(2021, 1, 5),
+    }
     patients = pd.DataFrame([{"centre_id": "XX01", "centre_patient_id": "A", "patient_id": "p"}])
-    table = with_answers(pd.DataFrame([ASKED]), {"XX01": [Answered(**said | change)]}, patients, {"Q-1": date(2020, 12, 31)}, frozenset(applied))
+    table = with_answers(
+        pd.DataFrame([ASKED]),
+        {"XX01": [Answered(**said | change)]},
+        patients,
+        {"Q-1": date(2020, 12, 31)},
+        frozenset(applied),
+    )
     assert list(table.loc[table["query_id"] == "Q-2", ["status", "found"]].itertuples(index=False, name=None)) == kept
 
 
@@ -180,7 +224,13 @@ def test_a_correction_is_applied_and_recorded(labs, loaded):
     assert [r["value"] for r in loaded("harmonised.lab_result")] == [20, 31]
     assert [r["count"] for r in loaded("raw.xx01__labs")] == ["20", "31000"]
     (kept,) = loaded("quality.correction")
-    assert (kept["file"], kept["row_number"], kept["column_name"], kept["raw_value"], kept["corrected_value"]) == ("labs.csv", 3, "count", "31000", "31")
+    assert (kept["file"], kept["row_number"], kept["column_name"], kept["raw_value"], kept["corrected_value"]) == (
+        "labs.csv",
+        3,
+        "count",
+        "31000",
+        "31",
+    )
     assert before.content_hash != after.content_hash
 
 
@@ -202,7 +252,9 @@ def test_a_correction_fails_once_the_source_shows_something_else(labs, rows, sai
 
 
 def test_a_correction_of_an_identifying_column_is_refused(labs):
-    (labs.folder / "corrections.yml").write_text(CORRECTION.replace("table: labs", "table: patients").replace("column: count", "column: name"), encoding="utf-8")
+    (labs.folder / "corrections.yml").write_text(
+        CORRECTION.replace("table: labs", "table: patients").replace("column: count", "column: name"), encoding="utf-8"
+    )
     with pytest.raises(CentreRefused, match="cannot be corrected"):
         load_centre("XX01")
 
@@ -256,7 +308,11 @@ def test_a_row_that_only_the_cell_itself_tells_apart_is_corrected_while_all_its_
     labs.write("labs.csv", "id;day;count\nA;12/01/2020;20\nA;12/01/2020;31000")
     assert "\n  rows: 2\n" in declared()
     load_centre("XX01")
-    for rows in ("A;12/01/2020;31000", "A;12/01/2020;31000\nA;12/01/2020;20\nA;12/01/2020;21", "A;12/01/2020;31000\nA;12/01/2020;31000"):
+    for rows in (
+        "A;12/01/2020;31000",
+        "A;12/01/2020;31000\nA;12/01/2020;20\nA;12/01/2020;21",
+        "A;12/01/2020;31000\nA;12/01/2020;31000",
+    ):
         labs.write("labs.csv", "id;day;count\n" + rows)
         with pytest.raises(CentreRefused, match="the correction of query Q-1 cannot be applied"):
             load_centre("XX01")
@@ -277,4 +333,7 @@ def test_a_row_of_an_earlier_submission_is_looked_for_in_that_one(centre):
     days = [(date(2020, 6, 30), old), (date(2020, 12, 31), read_submission(spec, centre.submission))]
     asked = [{"query_id": "Q-1", "file": "2020-06-30/labs.csv"}, {"query_id": "Q-2", "file": "labs.csv"}]
     derived = pd.DataFrame([ASKED | a for a in asked])
-    assert first_seen(derived, field_columns([spec]), spec, days) == {"Q-1": date(2020, 6, 30), "Q-2": date(2020, 12, 31)}
+    assert first_seen(derived, field_columns([spec]), spec, days) == {
+        "Q-1": date(2020, 6, 30),
+        "Q-2": date(2020, 12, 31),
+    }

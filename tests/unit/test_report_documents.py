@@ -8,15 +8,24 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from capla_etl.protocol import Parameter
-from capla_etl.report.beneath import Edition, abbreviations, closing_notes, is_text, number_and_name, one_line, panels, used_in
-from capla_etl.report.documents import write_documents
-from capla_etl.report.latex import escaped, latex_text
-from capla_etl.report.strobe import ANCHORS, ITEMS, MANUSCRIPT, strobe_items
-from capla_etl.report.tables import Cell, PrintedTable, Row
-from capla_etl.report.xlsx import sheet_names, xlsx_bytes
-from capla_etl.stats.labels import ADVERSE_EVENTS, ANALYSES, EFFECT_CAVEAT, GROUPS, STATISTICS, SYNTHETIC, TABLES
-from capla_etl.zip_bytes import same_bytes
+from capla_etl.office import same_bytes
+from capla_etl.protocol.parameters import Parameter
+from capla_etl.report.documents.latex import escaped, latex_text
+from capla_etl.report.documents.write import write_documents
+from capla_etl.report.documents.xlsx import sheet_names, xlsx_bytes
+from capla_etl.report.layout import (
+    Edition,
+    abbreviations,
+    closing_notes,
+    is_text,
+    number_and_name,
+    one_line,
+    panels,
+    used_in,
+)
+from capla_etl.report.page.strobe import ANCHORS, ITEMS, MANUSCRIPT, strobe_items
+from capla_etl.report.printed_tables import Cell, PrintedTable, Row
+from capla_etl.tables.labels import ADVERSE_EVENTS, ANALYSES, EFFECT_CAVEAT, GROUPS, STATISTICS, SYNTHETIC, TABLES
 
 OUTCOMES = PrintedTable(
     table_id="own_outcomes",
@@ -27,7 +36,11 @@ OUTCOMES = PrintedTable(
         (
             "",
             [
-                Row("Platelets, 10⁹/L & <LDH> × ULN", [Cell("13 (9–19)", "n 495"), Cell("−3.0", "−4.0 to −3.0"), Cell("<\u00a00.0001")], marks="a,b"),
+                Row(
+                    "Platelets, 10⁹/L & <LDH> × ULN",
+                    [Cell("13 (9–19)", "n 495"), Cell("−3.0", "−4.0 to −3.0"), Cell("<\u00a00.0001")],
+                    marks="a,b",
+                ),
                 Row("=Severe", [Cell("15.0 %", "74/494"), Cell("[c]"), Cell("–")], marks="b", indented=True),
             ],
         )
@@ -37,23 +50,54 @@ OUTCOMES = PrintedTable(
     effects=True,
 )
 SECTIONED = PrintedTable(
-    table_id="own_sections", title="As published, beside computed", note="", columns=[Cell("Group"), Cell("Published")],
-    sections=[("Drugs & others", [Row("Rituximab", [Cell("Control"), Cell("71 %")])]), ("Deaths", [Row("Death", [Cell("Early start"), Cell("–")])])],
+    table_id="own_sections",
+    title="As published, beside computed",
+    note="",
+    columns=[Cell("Group"), Cell("Published")],
+    sections=[
+        ("Drugs & others", [Row("Rituximab", [Cell("Control"), Cell("71 %")])]),
+        ("Deaths", [Row("Death", [Cell("Early start"), Cell("–")])]),
+    ],
 )
 COMPARED = PrintedTable(
-    table_id="own_compared", title="Table 3. By start", note="",
-    columns=[Cell("Control", "N 4"), Cell("Early", "N 3"), Cell("Early & control: Difference", "95 % CI"), Cell("Early & control: p"), Cell("Both: p")],
-    sections=[("", [Row("Refractory", [Cell("18.0 %"), Cell("1.1 %"), Cell("−16.9 pp", "−20.6 to −13.6"), Cell("0.010"), Cell("0.5")]),
-                    Row("First dose", [Cell("–"), Cell("2"), Cell(""), Cell(""), Cell("")])])],
+    table_id="own_compared",
+    title="Table 3. By start",
+    note="",
+    columns=[
+        Cell("Control", "N 4"),
+        Cell("Early", "N 3"),
+        Cell("Early & control: Difference", "95 % CI"),
+        Cell("Early & control: p"),
+        Cell("Both: p"),
+    ],
+    sections=[
+        (
+            "",
+            [
+                Row(
+                    "Refractory",
+                    [Cell("18.0 %"), Cell("1.1 %"), Cell("−16.9 pp", "−20.6 to −13.6"), Cell("0.010"), Cell("0.5")],
+                ),
+                Row("First dose", [Cell("–"), Cell("2"), Cell(""), Cell(""), Cell("")]),
+            ],
+        )
+    ],
 )
 EDITION = Edition(
     date(2023, 6, 30),
-    {"follow_up_days": Parameter("follow_up_days", 90, "PROTOCOL 3.7"), "landmark_days": Parameter("landmark_days", [3, 4], "PROTOCOL 4")},
+    {
+        "follow_up_days": Parameter("follow_up_days", 90, "PROTOCOL 3.7"),
+        "landmark_days": Parameter("landmark_days", [3, 4], "PROTOCOL 4"),
+    },
 )
 RESULTS = pd.DataFrame(
     {
-        "table_id": ["table2"] * 2, "row": ["refractory", "=1+1"], "statistic": ["percent"] * 2, "value": [18.0161943319838, None],
-        "n": pd.array([89, None], dtype="Int32"), "caveat": [None, "not estimable: nobody"],
+        "table_id": ["table2"] * 2,
+        "row": ["refractory", "=1+1"],
+        "statistic": ["percent"] * 2,
+        "value": [18.0161943319838, None],
+        "n": pd.array([89, None], dtype="Int32"),
+        "caveat": [None, "not estimable: nobody"],
     }
 )
 # One red point.
@@ -88,7 +132,13 @@ def workbook(written):
 
 def test_the_same_tables_give_the_same_files(written, tmp_path):
     again = write_documents([OUTCOMES, SECTIONED], RESULTS, ["Text: 10⁹/L."], tmp_path, EDITION, {"Survival": PNG})
-    assert list(written) == ["tables.docx", "tables.xlsx", "tables.tex", "html/own_outcomes.html", "html/own_sections.html"]
+    assert list(written) == [
+        "tables.docx",
+        "tables.xlsx",
+        "tables.tex",
+        "html/own_outcomes.html",
+        "html/own_sections.html",
+    ]
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written.values()]
 
 
@@ -130,9 +180,18 @@ def test_every_document_says_that_the_data_are_synthetic_and_the_comparison_obse
 
 
 def test_notes_beneath_a_table_name_its_parameters_and_who_was_not_assessed():
-    survival = PrintedTable("survival", "Survival by day", "", [Cell("Control")], [("", [])], not_assessed=["Coma: Control 2 of 495"])
-    assert closing_notes(survival, EDITION) == ["Not assessed: Coma: Control 2 of 495.", "Parameters as used: follow_up_days 90.", SYNTHETIC]
-    assert [(p.name, users) for p, users in used_in([survival], EDITION)] == [("follow_up_days", "Survival by day"), ("landmark_days", "")]
+    survival = PrintedTable(
+        "survival", "Survival by day", "", [Cell("Control")], [("", [])], not_assessed=["Coma: Control 2 of 495"]
+    )
+    assert closing_notes(survival, EDITION) == [
+        "Not assessed: Coma: Control 2 of 495.",
+        "Parameters as used: follow_up_days 90.",
+        SYNTHETIC,
+    ]
+    assert [(p.name, users) for p, users in used_in([survival], EDITION)] == [
+        ("follow_up_days", "Survival by day"),
+        ("landmark_days", ""),
+    ]
 
 
 def test_a_parameter_that_a_table_needs_and_the_edition_has_not_is_an_error():
@@ -156,9 +215,14 @@ def test_a_column_of_words_is_told_from_one_of_numbers():
     assert is_text(OUTCOMES) == [False, False, False]
 
 
-@pytest.mark.parametrize(("cell", "line"), [
-    (Cell("15.0 %", "74/494"), "15.0 % (74/494)"), (Cell("5 (3–8)", "n 927"), "5 (3–8); n 927"), (Cell("0.05"), "0.05"),
-])
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        (Cell("15.0 %", "74/494"), "15.0 % (74/494)"),
+        (Cell("5 (3–8)", "n 927"), "5 (3–8); n 927"),
+        (Cell("0.05"), "0.05"),
+    ],
+)
 def test_small_print_goes_beside_the_number(cell, line):
     assert one_line(cell) == line
 
@@ -185,7 +249,9 @@ def test_word_rows_are_not_split_and_the_first_is_repeated_on_every_page(documen
 
     for table in document.tables:
         assert all(row._tr.trPr.find(qn("w:cantSplit")) is not None for row in table.rows)
-        assert [row._tr.trPr.find(qn("w:tblHeader")) is not None for row in table.rows] == [True] + [False] * (len(table.rows) - 1)
+        assert [row._tr.trPr.find(qn("w:tblHeader")) is not None for row in table.rows] == [True] + [False] * (
+            len(table.rows) - 1
+        )
 
 
 def test_word_tables_have_three_rules_and_no_vertical_line(document):
@@ -199,7 +265,10 @@ def test_word_captions_keep_the_number_of_the_table_for_cross_references(documen
 
     captions = [paragraph for paragraph in document.paragraphs if paragraph.style.name == "Caption"]
     assert ["".join(text.text for text in caption._p.iter(qn("w:t"))) for caption in captions] == [
-        "Table 2. Outcomes", "As published, beside computed", "Survival", "Definitions and parameters as used",
+        "Table 2. Outcomes",
+        "As published, beside computed",
+        "Survival",
+        "Definitions and parameters as used",
     ]
     assert r"SEQ Table \* ARABIC \r 2" in captions[0]._p.xml
     assert [bool(caption.paragraph_format.page_break_before) for caption in captions] == [False, True, False, True]
@@ -207,8 +276,14 @@ def test_word_captions_keep_the_number_of_the_table_for_cross_references(documen
 
 def test_word_footnote_letters_are_superscript_and_rows_indented(document):
     label = document.tables[0].rows[1].cells[0].paragraphs[0]
-    assert [(run.text, run.font.superscript) for run in label.runs] == [("Platelets, 10⁹/L & <LDH> × ULN", None), ("a,b", True)]
-    assert [row.cells[0].paragraphs[0].paragraph_format.left_indent.pt for row in document.tables[0].rows[1:]] == [0, 10]
+    assert [(run.text, run.font.superscript) for run in label.runs] == [
+        ("Platelets, 10⁹/L & <LDH> × ULN", None),
+        ("a,b", True),
+    ]
+    assert [row.cells[0].paragraphs[0].paragraph_format.left_indent.pt for row in document.tables[0].rows[1:]] == [
+        0,
+        10,
+    ]
 
 
 def test_word_tables_are_on_landscape_pages_after_the_methods(document):
@@ -220,10 +295,13 @@ def test_word_tables_are_on_landscape_pages_after_the_methods(document):
 def test_a_word_table_of_many_columns_still_fits_the_page():
     from docx import Document
 
-    from capla_etl.report.docx import docx_bytes
+    from capla_etl.report.documents.docx import docx_bytes
 
     wide = PrintedTable(
-        "wide", "Wide", "", [Cell(f"Group {n}", "N 1") for n in range(14)],
+        "wide",
+        "Wide",
+        "",
+        [Cell(f"Group {n}", "N 1") for n in range(14)],
         [("", [Row("A rather long label", [Cell("45.0 (35.0–56.8)", "n 781 of 942")] * 14)])],
     )
     document = Document(io.BytesIO(docx_bytes([wide], [], Edition(date(2023, 6, 30)))))
@@ -248,9 +326,17 @@ def test_what_columns_share_stands_once_above_them_in_every_document(tmp_path):
     assert rows[0] == ["", "", "", "Early & control", "Early & control", "Both"]
     assert rows[1] == ["", "Control\nN 4", "Early\nN 3", "Difference\n95 % CI", "p", "p"]
     sheet = load_workbook(xlsx)["Table 3"]
-    assert [sheet["D3"].value, sheet["D4"].value, sheet["E4"].value, sheet.freeze_panes] == ["Early & control", "Difference\n95 % CI", "p", "B5"]
+    assert [sheet["D3"].value, sheet["D4"].value, sheet["E4"].value, sheet.freeze_panes] == [
+        "Early & control",
+        "Difference\n95 % CI",
+        "p",
+        "B5",
+    ]
     assert "D3:E3" in {str(merged) for merged in sheet.merged_cells.ranges}
-    heads = r"\multicolumn{2}{c}{\bfseries Early \& control} & \multicolumn{1}{c}{\bfseries Both}\\", r"\cmidrule(lr){4-5}\cmidrule(lr){6-6}"
+    heads = (
+        r"\multicolumn{2}{c}{\bfseries Early \& control} & \multicolumn{1}{c}{\bfseries Both}\\",
+        r"\cmidrule(lr){4-5}\cmidrule(lr){6-6}",
+    )
     assert "\n".join(heads) in tex.read_text()
     html = page.read_text()
     assert "Early &amp; control" in html and 'colspan="2"' in html
@@ -268,7 +354,14 @@ def test_excel_has_a_sheet_for_each_table_one_to_read_first_and_the_numbers(work
 
 def test_excel_prints_text_and_holds_the_numbers_behind_it_unrounded(workbook):
     assert workbook["Table 2"]["B5"].value == "15.0 % (74/494)"
-    assert [cell.value for cell in workbook["results"][2]] == ["table2", "refractory", "percent", 18.0161943319838, 89, None]
+    assert [cell.value for cell in workbook["results"][2]] == [
+        "table2",
+        "refractory",
+        "percent",
+        18.0161943319838,
+        89,
+        None,
+    ]
     assert [cell.value for cell in workbook["Parameters"][2]] == ["follow_up_days", 90, "PROTOCOL 3.7", None]
     assert workbook["Parameters"]["B3"].value == "3, 4"
 
@@ -282,7 +375,12 @@ def test_excel_never_takes_a_text_for_a_formula(workbook):
 def test_sheet_names_are_short_unique_and_without_forbidden_characters():
     long = "Cumulative incidence of clinical response by day"
     assert sheet_names(["Table 2. Outcomes", "Table 2. Again", long, long, "a/b: [c]", "results"]) == [
-        "Table 2", "Table 2 2", "Cumulative incidence of", "Cumulative incidence of 2", "a b   c", "results 2",
+        "Table 2",
+        "Table 2 2",
+        "Cumulative incidence of",
+        "Cumulative incidence of 2",
+        "a b   c",
+        "results 2",
     ]
 
 
@@ -293,19 +391,25 @@ def test_an_empty_result_still_gives_a_workbook():
 # ---------------------------------------------------------------- LaTeX
 
 
-@pytest.mark.parametrize(("text", "latex"), [
-    ("5 % & 1_a #1 $x", r"5 \% \& 1\_a \#1 \$x"),
-    (r"a\b {c} ~ ^", r"a\textbackslash{}b \{c\} \textasciitilde{} \textasciicircum{}"),
-    ("10⁹/L", r"10\textsuperscript{9}/L"),
-    ("−3.0 ± 1 × 2 ≥ 5 µmol", r"\ensuremath{-}3.0 \ensuremath{\pm} 1 \ensuremath{\times} 2 \ensuremath{\geq} 5 \textmu{}mol"),
-    ("9–19", "9--19"),
-    ("a--b", "a-{}-b"),
-    ("a---b–c", "a-{}-{}-b--c"),
-    ("<\u00a00.0001", r"\textless{}~0.0001"),
-    ("12\u202f345", r"12\,345"),
-    ("[c]", "{[}c{]}"),
-    ("Übel, naïve, Łódź", "Übel, naïve, Łódź"),
-])
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("5 % & 1_a #1 $x", r"5 \% \& 1\_a \#1 \$x"),
+        (r"a\b {c} ~ ^", r"a\textbackslash{}b \{c\} \textasciitilde{} \textasciicircum{}"),
+        ("10⁹/L", r"10\textsuperscript{9}/L"),
+        (
+            "−3.0 ± 1 × 2 ≥ 5 µmol",
+            r"\ensuremath{-}3.0 \ensuremath{\pm} 1 \ensuremath{\times} 2 \ensuremath{\geq} 5 \textmu{}mol",
+        ),
+        ("9–19", "9--19"),
+        ("a--b", "a-{}-b"),
+        ("a---b–c", "a-{}-{}-b--c"),
+        ("<\u00a00.0001", r"\textless{}~0.0001"),
+        ("12\u202f345", r"12\,345"),
+        ("[c]", "{[}c{]}"),
+        ("Übel, naïve, Łódź", "Übel, naïve, Łódź"),
+    ],
+)
 def test_text_is_escaped_for_latex(text, latex):
     assert escaped(text) == latex
 
@@ -320,7 +424,14 @@ def test_every_label_of_the_study_can_be_set_in_latex():
         for printed in (text.title, text.note, *text.rows.values()):
             escaped(printed)
     described = [analysis.description for analysis in ANALYSES.values()]
-    for printed in (*GROUPS.values(), *STATISTICS.values(), *ADVERSE_EVENTS.values(), *described, EFFECT_CAVEAT, SYNTHETIC):
+    for printed in (
+        *GROUPS.values(),
+        *STATISTICS.values(),
+        *ADVERSE_EVENTS.values(),
+        *described,
+        EFFECT_CAVEAT,
+        SYNTHETIC,
+    ):
         escaped(printed)
 
 
@@ -333,7 +444,9 @@ def test_latex_tables_have_rules_caption_and_the_numbers_as_printed(written):
     for command in ("toprule", "midrule", "bottomrule", "endhead"):
         assert text.count(rf"\{command}") >= 3
     body = re.sub(r"\\[{}]", "", text)
-    assert body.count("{") == body.count("}") and text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 3
+    assert (
+        body.count("{") == body.count("}") and text.count(r"\begin{longtable}") == text.count(r"\end{longtable}") == 3
+    )
 
 
 def test_latex_without_methods_and_parameters_has_tables_only():
@@ -378,7 +491,9 @@ def test_a_strobe_item_pointing_nowhere_is_refused():
 
 def test_an_unknown_key_or_a_missing_item_of_the_checklist_is_refused(tmp_path):
     path = tmp_path / "strobe.yml"
-    path.write_text('- {item: "1a", section: Title, recommendation: x, where: for the manuscript, answer: x, page: "3"}\n')
+    path.write_text(
+        '- {item: "1a", section: Title, recommendation: x, where: for the manuscript, answer: x, page: "3"}\n'
+    )
     with pytest.raises(ValueError, match="item 1a: unknown key 'page'"):
         strobe_items(path=path)
     path.write_text('- {item: "1a", section: Title, recommendation: x, where: for the manuscript, answer: ""}\n')

@@ -8,11 +8,11 @@ import pytest
 from study_frames import CONTROL, EARLY, patients
 
 from capla_etl.quality.centre_quality import MEANINGS
-from capla_etl.report import figures
-from capla_etl.report.courses import courses
-from capla_etl.report.html import _behind, _completeness, _json
+from capla_etl.report.figures import study_figures
+from capla_etl.report.page.courses import courses
+from capla_etl.report.page.page import _behind, _completeness, _json
 from capla_etl.report.protected import write_protected
-from capla_etl.stats import outcomes as outcome_tables
+from capla_etl.tables import curves
 
 THRESHOLDS = {"platelets": 150, "ldh": 1.5, "adamts13": [10, 20]}
 
@@ -23,13 +23,29 @@ def _status(**rows: tuple) -> pd.DataFrame:
 
 
 def test_only_centres_that_are_behind_are_named_and_where_they_stay():
-    behind = _behind(_status(AT01=("current", "2023-06-30", "2023-06-30", ""), FR01=("refused", "2023-06-30", "2023-09-15", "column missing"), XX01=("not_loaded", None, "2023-06-30", "no spec")))
-    assert [(b["centre"], b["submission"], b["received"]) for b in behind] == [("FR01", "2023-06-30", "2023-09-15"), ("XX01", "", "2023-06-30")]
+    behind = _behind(
+        _status(
+            AT01=("current", "2023-06-30", "2023-06-30", ""),
+            FR01=("refused", "2023-06-30", "2023-09-15", "column missing"),
+            XX01=("not_loaded", None, "2023-06-30", "no spec"),
+        )
+    )
+    assert [(b["centre"], b["submission"], b["received"]) for b in behind] == [
+        ("FR01", "2023-06-30", "2023-09-15"),
+        ("XX01", "", "2023-06-30"),
+    ]
     assert "last good one" in behind[0]["means"]
 
 
 def test_completeness_keeps_its_own_denominators():
-    row = dict.fromkeys(MEANINGS, 0) | {"centre_id": "AT01", "data_cut_off": "2023-06-30", "eligible": 40, "ldh_day0_n": 39, "caplacizumab": 20, "adverse_events_assessed_n": 10}
+    row = dict.fromkeys(MEANINGS, 0) | {
+        "centre_id": "AT01",
+        "data_cut_off": "2023-06-30",
+        "eligible": 40,
+        "ldh_day0_n": 39,
+        "caplacizumab": 20,
+        "adverse_events_assessed_n": 10,
+    }
     (line,) = _completeness(pd.DataFrame([row]))
     assert line["shares"][1] == ("98 %", "39/40")
     assert line["shares"][-1] == ("50 %", "10/20"), "of those under caplacizumab"
@@ -37,15 +53,42 @@ def test_completeness_keeps_its_own_denominators():
 
 @pytest.fixture
 def patient() -> pd.DataFrame:
-    return patients(EARLY, CONTROL | {"eligible": False, "exclusion_reason": "no_tpe", "death_day": 9, "died": "yes"}).assign(centre_patient_id=["A-1", "A-2"])
+    return patients(
+        EARLY, CONTROL | {"eligible": False, "exclusion_reason": "no_tpe", "death_day": 9, "died": "yes"}
+    ).assign(centre_patient_id=["A-1", "A-2"])
 
 
 def _course(patient: pd.DataFrame) -> dict:
     first, second = patient["patient_id"]
-    series = pd.DataFrame({"patient_id": [first, first, second], "day": [4, -1, 0], "platelets_10e9_per_l": [160.0, None, 12.0], "ldh_x_uln": [None, 2.25, None],
-                           "adamts13_comparator": [None, "<", None], "adamts13_percent": [None, 5.0, None], "tpe_sessions": [2, 0, None]})
-    drugs = pd.DataFrame({"patient_id": [first, first, first], "course_number": [1, 2, 1], "drug": ["caplacizumab", "caplacizumab", "rituximab"], "start_day": [0, 40, 1], "end_day": [30, None, 1]})
-    events = pd.DataFrame({"patient_id": [first, first], "event_type": ["exacerbation", "response"], "day": [None, 4], "status": ["no", "yes"], "evidence": [None, "platelets day 4: 160"]})
+    series = pd.DataFrame(
+        {
+            "patient_id": [first, first, second],
+            "day": [4, -1, 0],
+            "platelets_10e9_per_l": [160.0, None, 12.0],
+            "ldh_x_uln": [None, 2.25, None],
+            "adamts13_comparator": [None, "<", None],
+            "adamts13_percent": [None, 5.0, None],
+            "tpe_sessions": [2, 0, None],
+        }
+    )
+    drugs = pd.DataFrame(
+        {
+            "patient_id": [first, first, first],
+            "course_number": [1, 2, 1],
+            "drug": ["caplacizumab", "caplacizumab", "rituximab"],
+            "start_day": [0, 40, 1],
+            "end_day": [30, None, 1],
+        }
+    )
+    events = pd.DataFrame(
+        {
+            "patient_id": [first, first],
+            "event_type": ["exacerbation", "response"],
+            "day": [None, 4],
+            "status": ["no", "yes"],
+            "evidence": [None, "platelets day 4: 160"],
+        }
+    )
     return courses(patient, series, drugs, events, THRESHOLDS)
 
 
@@ -65,8 +108,8 @@ def test_no_text_of_the_data_can_end_the_script_that_holds_it():
 
 
 def test_the_values_at_the_pointer_are_those_that_the_curve_was_drawn_from(patient):
-    curve = outcome_tables.survival_curve(patient.assign(eligible=True, exclusion_reason=None), follow_up_days=90)
-    said = figures.hover_data({"survival_curve": curve}, {})["survival"]
+    curve = curves.survival_curve(patient.assign(eligible=True, exclusion_reason=None), follow_up_days=90)
+    said = study_figures.hover_data({"survival_curve": curve}, {})["survival"]
     assert [g["name"] for g in said["groups"]] == ["Caplacizumab", "Control"]
     control = {row[0]: row[1:] for row in said["groups"][1]["rows"]}
     own = curve[curve["group"] == "control"].set_index("day")
@@ -77,10 +120,12 @@ def test_the_values_at_the_pointer_are_those_that_the_curve_was_drawn_from(patie
 @pytest.mark.parametrize("groups", [2, 3])
 def test_the_pointer_finds_the_axes_where_they_are_drawn(patient, groups):
     """The day axis of the drawn figure lies where the page's script looks for it."""
-    figure, curves, _ = figures._canvas(groups, "y", 90)
+    figure, curves, _ = study_figures._canvas(groups, "y", 90)
     box = curves.get_position()
-    assert (box.x0, box.x1, 1 - box.y1, 1 - box.y0) == pytest.approx((figures._AXIS_LEFT, figures._AXIS_RIGHT, 1 - figures._TOP, figures._curves_end(groups)))
-    assert curves.get_xlim()[1] == pytest.approx(90 * figures._AXIS_SPARE)
+    assert (box.x0, box.x1, 1 - box.y1, 1 - box.y0) == pytest.approx(
+        (study_figures._AXIS_LEFT, study_figures._AXIS_RIGHT, 1 - study_figures._TOP, study_figures._curves_end(groups))
+    )
+    assert curves.get_xlim()[1] == pytest.approx(90 * study_figures._AXIS_SPARE)
     assert figure.get_figwidth() > 0
 
 
@@ -89,16 +134,33 @@ def test_the_protected_page_has_no_course_no_search_and_no_number_of_a_centre(bu
 
     with duckdb.connect(str(built_warehouse), read_only=True) as con:
         results, survival, response, submission, status, checks, ids = (
-            con.execute(query).df() for query in ("from study.result", "from study.survival_curve", "from study.response_incidence_curve", "from harmonised.submission", "from quality.centre_status",
-                                                  "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1",
-                                                  "select patient_id, centre_patient_id from marts.patient"))
+            con.execute(query).df()
+            for query in (
+                "from study.result",
+                "from study.survival_curve",
+                "from study.response_incidence_curve",
+                "from harmonised.submission",
+                "from quality.centre_status",
+                "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1",
+                "select patient_id, centre_patient_id from marts.patient",
+            )
+        )
     status.loc[0, ["status", "problem"]] = ["refused", "patients.csv, row 12: found 'x'"]
-    write_protected(results, {"survival_curve": survival, "response_incidence_curve": response}, submission, status, checks, tmp_path)
+    write_protected(
+        results,
+        {"survival_curve": survival, "response_incidence_curve": response},
+        submission,
+        status,
+        checks,
+        tmp_path,
+    )
     page = (tmp_path / "report_protected.html").read_text(encoding="utf-8")
     assert 'id="courses"' not in page and 'id="course-search"' not in page.split("<script>")[0]
     assert not [i for i in ids["patient_id"] if i in page]
     assert "Completeness and timeliness" not in page
-    assert f"The newest submission of {status.loc[0, 'centre_id']} is not in this report" in page and "row 12" not in page
+    assert (
+        f"The newest submission of {status.loc[0, 'centre_id']} is not in this report" in page and "row 12" not in page
+    )
 
 
 def test_the_page_of_the_study_group_holds_every_patient_and_says_for_whom_it_is(study_run, built_warehouse):
@@ -108,6 +170,13 @@ def test_the_page_of_the_study_group_holds_every_patient_and_says_for_whom_it_is
     held = json.loads(re.search(r'<script type="application/json" id="courses">(.*?)</script>', page, re.DOTALL)[1])
     with duckdb.connect(str(built_warehouse), read_only=True) as con:
         assert len(held["patients"]) == con.execute("select count(*) from marts.patient").fetchone()[0]
-        assert sum(p["days"].count(";") + 1 for p in held["patients"] if p["days"]) == con.execute("select count(*) from marts.daily_series").fetchone()[0]
-    assert "For members of the study only." in page and "What moved" in page and "Completeness and timeliness by centre" in page
+        assert (
+            sum(p["days"].count(";") + 1 for p in held["patients"] if p["days"])
+            == con.execute("select count(*) from marts.daily_series").fetchone()[0]
+        )
+    assert (
+        "For members of the study only." in page
+        and "What moved" in page
+        and "Completeness and timeliness by centre" in page
+    )
     assert len(page) < 3_500_000

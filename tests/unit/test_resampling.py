@@ -26,7 +26,11 @@ def by_patients(courses, statistic, replicates, seed):
     generator = np.random.default_rng(seed)
     groups = [members for _, members in courses.groupby("group", sort=False)]
     return np.array(
-        [statistic(pd.concat([own.iloc[generator.integers(0, len(own), len(own))] for own in groups])) for _ in range(replicates)], dtype=float
+        [
+            statistic(pd.concat([own.iloc[generator.integers(0, len(own), len(own))] for own in groups]))
+            for _ in range(replicates)
+        ],
+        dtype=float,
     )
 
 
@@ -64,7 +68,9 @@ def test_drawing_cells_is_drawing_patients(by_cells, end, statistic, whole):
     assert result.estimate == pytest.approx(statistic(courses), rel=1e-12)
     # Simulation error of 200 plain replicates: 1 / sqrt(2 x 200) = 5 % of the standard error, 2.7 / sqrt(200) = 0.19 of it in a limit.
     assert result.standard_error == pytest.approx(plain.std(ddof=1), rel=0.15)
-    assert [result.lower, result.upper] == pytest.approx(np.quantile(plain, [0.025, 0.975]).tolist(), abs=0.57 * result.standard_error)
+    assert [result.lower, result.upper] == pytest.approx(
+        np.quantile(plain, [0.025, 0.975]).tolist(), abs=0.57 * result.standard_error
+    )
 
 
 def test_estimates_are_those_of_the_estimators():
@@ -83,7 +89,9 @@ def test_estimates_are_those_of_the_estimators():
 
 def test_without_censoring_replicates_are_binomial():
     # Survival to day 30 of n patients followed to day 90 is a mean of n yes and no: variance p (1 - p) / n.
-    courses = pd.DataFrame({"group": "a", "time_days": [10] * 12 + [50] * 8 + [90] * 20, "event": [True] * 12 + [False] * 28})
+    courses = pd.DataFrame(
+        {"group": "a", "time_days": [10] * 12 + [50] * 8 + [90] * 20, "event": [True] * 12 + [False] * 28}
+    )
     row = resampling.bootstrap_survival(courses, [30], replicates=20000, seed=5).loc[0]
     assert row["estimate"] == pytest.approx(0.7, rel=1e-12)
     assert row["standard_error"] == pytest.approx(np.sqrt(0.7 * 0.3 / 40), rel=0.02)
@@ -96,7 +104,9 @@ def test_ninety_five_percent_intervals_hold_the_truth_about_that_often():
     truth = np.exp(-90 / 300) - np.exp(-90 / 120)
     inside = 0
     for seed in range(200):
-        result = resampling.bootstrap_survival_difference(simulated(300, seed=1000 + seed), 90, replicates=300, seed=seed)
+        result = resampling.bootstrap_survival_difference(
+            simulated(300, seed=1000 + seed), 90, replicates=300, seed=seed
+        )
         inside += result.lower <= truth <= result.upper
     assert 0.91 <= inside / 200 <= 0.985
 
@@ -107,7 +117,9 @@ def test_the_seed_decides_and_the_order_of_rows_does_not():
     assert once == resampling.bootstrap_survival_difference(courses, 60, replicates=200, seed=7)
     assert once != resampling.bootstrap_survival_difference(courses, 60, replicates=200, seed=8)
     turned = resampling.bootstrap_survival_difference(courses[::-1], 60, replicates=200, seed=7)  # b comes first now
-    assert (turned.estimate, turned.lower, turned.upper) == pytest.approx((-once.estimate, -once.upper, -once.lower), rel=1e-9)
+    assert (turned.estimate, turned.lower, turned.upper) == pytest.approx(
+        (-once.estimate, -once.upper, -once.lower), rel=1e-9
+    )
 
 
 def courses(*rows):
@@ -119,20 +131,26 @@ def test_many_replicates_come_in_portions_of_the_same_kind(monkeypatch):
     whole = resampling.bootstrap_survival_difference(table, 60, replicates=2000, seed=1)
     monkeypatch.setattr(resampling, "CELLS_AT_ONCE", 5000)
     portions = resampling.bootstrap_survival_difference(table, 60, replicates=2000, seed=1)
-    assert portions.estimate == whole.estimate and portions.standard_error == pytest.approx(whole.standard_error, rel=0.1)
+    assert portions.estimate == whole.estimate and portions.standard_error == pytest.approx(
+        whole.standard_error, rel=0.1
+    )
 
 
 def test_no_interval_is_made_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        curve = resampling.bootstrap_survival(courses(("a", 10, False), ("a", 20, False)), [5, 20, 21], replicates=50, seed=1)
+        curve = resampling.bootstrap_survival(
+            courses(("a", 10, False), ("a", 20, False)), [5, 20, 21], replicates=50, seed=1
+        )
         assert curve["estimate"].tolist()[:2] == [1, 1] and np.isnan(curve["estimate"][2])
         assert curve[["lower", "upper"]].isna().all().all()
         assert not len(resampling.bootstrap_survival(courses(), [1], seed=1))
         one_arm = courses(("a", 1, True), ("a", 2, False))
         assert np.isnan(resampling.bootstrap_survival_difference(one_arm, 1, seed=1)).all()
         short = courses(("a", 1, True), ("a", 5, True), ("b", 1, True), ("b", 5, False))
-        assert np.isnan(resampling.bootstrap_restricted_mean_difference(short, 10, replicates=50, seed=1)).all()  # b ends at day 5, some alive
+        assert np.isnan(
+            resampling.bootstrap_restricted_mean_difference(short, 10, replicates=50, seed=1)
+        ).all()  # b ends at day 5, some alive
         ended = short.assign(event=True)
         assert resampling.bootstrap_restricted_mean_difference(ended, 10, replicates=50, seed=1).estimate == 0
 

@@ -28,7 +28,9 @@ ORACLE = {quantity["name"]: quantity["value"] for quantity in QUANTITIES}
 def test_e_values_are_those_of_r(name, ratio, scale, rare):
     """evalues.RR, evalues.OR and evalues.HR of EValue 4.1.4; the first two published: 7.26 and 3.00 (VanderWeele and Ding 2017)."""
     limit = ORACLE[f"{name}|lower"] or ORACLE[f"{name}|upper"]
-    assert sensitivity.e_value(*ratio, scale=scale, rare=rare) == pytest.approx((ORACLE[f"{name}|point"], limit), rel=1e-6)
+    assert sensitivity.e_value(*ratio, scale=scale, rare=rare) == pytest.approx(
+        (ORACLE[f"{name}|point"], limit), rel=1e-6
+    )
 
 
 def test_an_interval_that_includes_1_needs_no_confounder():
@@ -41,7 +43,10 @@ def test_an_interval_that_includes_1_needs_no_confounder():
 
 def test_e_values_at_the_edge():
     assert sensitivity.e_value(0, 0, 0.5) == (math.inf, pytest.approx(2 + math.sqrt(2), rel=1e-12))
-    assert sensitivity.e_value(math.inf, 2, math.inf, scale="hr") == (math.inf, pytest.approx(sensitivity.e_value(2, 2, 2, scale="hr").point))
+    assert sensitivity.e_value(math.inf, 2, math.inf, scale="hr") == (
+        math.inf,
+        pytest.approx(sensitivity.e_value(2, 2, 2, scale="hr").point),
+    )
     assert all(map(math.isnan, sensitivity.e_value(math.nan, math.nan, math.nan)))
     point, limit = sensitivity.e_value(2, math.nan, math.nan)
     assert point > 3
@@ -57,15 +62,32 @@ def test_every_outcome_of_the_lost_has_a_row():
     table = sensitivity.tipping_point(13, 920, 22, 33, 480, 15)
     assert len(table) == 23 * 16
     nobody, everybody = table.iloc[0], table.iloc[-1]
-    assert list(nobody[["lost_events_1", "lost_events_0", "events_1", "patients_1", "events_0", "patients_0"]]) == [0, 0, 13, 942, 33, 495]
+    assert list(nobody[["lost_events_1", "lost_events_0", "events_1", "patients_1", "events_0", "patients_0"]]) == [
+        0,
+        0,
+        13,
+        942,
+        33,
+        495,
+    ]
     assert list(everybody[["events_1", "events_0"]]) == [35, 48]
-    assert nobody["p_value"] == pytest.approx(2.41082903327788e-07, rel=1e-9)  # fisher.test(matrix(c(13, 929, 33, 462), 2))
-    assert (nobody["difference_lower"], nobody["difference_upper"]) == pytest.approx((-0.0789795160404094, -0.0317213900102239), rel=1e-9)
-    assert (nobody["ratio_lower"], nobody["ratio_upper"]) == pytest.approx((0.111026385270317, 0.385655231599473), rel=1e-6)
+    assert nobody["p_value"] == pytest.approx(
+        2.41082903327788e-07, rel=1e-9
+    )  # fisher.test(matrix(c(13, 929, 33, 462), 2))
+    assert (nobody["difference_lower"], nobody["difference_upper"]) == pytest.approx(
+        (-0.0789795160404094, -0.0317213900102239), rel=1e-9
+    )
+    assert (nobody["ratio_lower"], nobody["ratio_upper"]) == pytest.approx(
+        (0.111026385270317, 0.385655231599473), rel=1e-6
+    )
     worst = table.query("lost_events_1 == 22 and lost_events_0 == 0").iloc[0]
-    assert tuple(worst[["events_1", "patients_1", "events_0", "patients_0"]]) == sensitivity.worst_case(13, 920, 22, 33, 480, 15)
+    assert tuple(worst[["events_1", "patients_1", "events_0", "patients_0"]]) == sensitivity.worst_case(
+        13, 920, 22, 33, 480, 15
+    )
     best = table.query("lost_events_1 == 0 and lost_events_0 == 15").iloc[0]
-    assert tuple(best[["events_1", "patients_1", "events_0", "patients_0"]]) == sensitivity.best_case(13, 920, 22, 33, 480, 15)
+    assert tuple(best[["events_1", "patients_1", "events_0", "patients_0"]]) == sensitivity.best_case(
+        13, 920, 22, 33, 480, 15
+    )
 
 
 def test_the_tipping_point_is_the_first_row_that_is_not_significant():
@@ -78,7 +100,12 @@ def test_the_tipping_point_is_the_first_row_that_is_not_significant():
 
 
 def test_impossible_numbers_lost_are_refused():
-    for function in (sensitivity.tipping_point, sensitivity.smallest_tipping_point, sensitivity.worst_case, sensitivity.best_case):
+    for function in (
+        sensitivity.tipping_point,
+        sensitivity.smallest_tipping_point,
+        sensitivity.worst_case,
+        sensitivity.best_case,
+    ):
         with pytest.raises(ValueError, match="lost cannot be negative"):
             function(1, 5, -1, 2, 5, 0)
         with pytest.raises(ValueError, match="found 6 of 5"):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capla_etl.stats import baseline, competing_risks, contingency, proportions, survival
+from capla_etl.stats import competing_risks, contingency, distributions, proportions, survival
 
 DATA = Path(__file__).parent / "data"
 
@@ -17,7 +17,9 @@ DATA = Path(__file__).parent / "data"
 @pytest.fixture(scope="module")
 def lung():
     table = pd.read_csv(DATA / "lung.csv")
-    return pd.DataFrame({"group": table["sex"].astype(str), "time_days": table["time_days"], "event": table["died"] == 1})
+    return pd.DataFrame(
+        {"group": table["sex"].astype(str), "time_days": table["time_days"], "event": table["died"] == 1}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def test_kaplan_meier_is_that_of_r(lung, sex, day, at_risk, estimate, lower, upp
 
 def test_log_rank_is_that_of_r(lung):
     # survdiff(Surv(time, status == 2) ~ sex, lung)
-    assert survival.log_rank(lung) == (pytest.approx(10.3267419548856, rel=1e-9), pytest.approx(0.00131116452035549, rel=1e-9))
+    assert survival.log_rank(lung) == (
+        pytest.approx(10.3267419548856, rel=1e-9),
+        pytest.approx(0.00131116452035549, rel=1e-9),
+    )
 
 
 def courses(*rows):
@@ -110,10 +115,24 @@ def test_without_censoring_incidence_is_the_plain_proportion():
 @pytest.mark.parametrize(
     ("table", "newcombe", "fisher", "ratio"),
     [
-        ((56, 70, 48, 80), (0.2, 0.0524314724023649, 0.333872654036906), 0.0125211297492092, (4 / 3, 1.07662642276319, 1.65124851126639)),
-        ((9, 10, 3, 10), (0.6, 0.170522723934503, 0.809017973535488), 0.0197666110978804, (3, 1.13835035744767, 7.90617751478479)),
-        ((13, 942, 33, 495), (13 / 942 - 33 / 495, -0.0789795160404094, -0.0317213900102239), 2.41082903327788e-07,
-         (0.207006369426752, 0.109973752150448, 0.389653314043719)),
+        (
+            (56, 70, 48, 80),
+            (0.2, 0.0524314724023649, 0.333872654036906),
+            0.0125211297492092,
+            (4 / 3, 1.07662642276319, 1.65124851126639),
+        ),
+        (
+            (9, 10, 3, 10),
+            (0.6, 0.170522723934503, 0.809017973535488),
+            0.0197666110978804,
+            (3, 1.13835035744767, 7.90617751478479),
+        ),
+        (
+            (13, 942, 33, 495),
+            (13 / 942 - 33 / 495, -0.0789795160404094, -0.0317213900102239),
+            2.41082903327788e-07,
+            (0.207006369426752, 0.109973752150448, 0.389653314043719),
+        ),
         ((0, 10, 0, 20), (0, -0.161125158052819, 0.277532799862889), 1, None),
         ((10, 10, 0, 20), (1, 0.679086037141915, 1), 3.32833916042312e-08, None),
     ],
@@ -134,7 +153,11 @@ def test_a_ratio_without_events_is_not_estimable():
 # prop.test(correct = FALSE)
 @pytest.mark.parametrize(
     ("events", "patients", "lower", "upper"),
-    [(929, 942, 0.976532380230381, 0.99191744976766), (0, 35, 0, 0.098900992324404), (19, 864, 0.0141227722053365, 0.0340904796454708)],
+    [
+        (929, 942, 0.976532380230381, 0.99191744976766),
+        (0, 35, 0, 0.098900992324404),
+        (19, 864, 0.0141227722053365, 0.0340904796454708),
+    ],
 )
 def test_wilson_is_that_of_r(events, patients, lower, upper):
     assert proportions.wilson(events, patients) == pytest.approx((lower, upper), rel=1e-9, abs=1e-12)
@@ -150,30 +173,39 @@ def test_nobody_assessed_gives_no_interval_and_more_events_than_patients_are_ref
 @pytest.mark.parametrize(
     ("column", "first", "second", "p_value", "smd"),
     [
-        ("age", (51.9315537303217, 42.9801505817933, 58.9048596851472), (48.1108829568789, 41.4332648870637, 55.8042436687201),
-         0.0196215503203841, 0.270261925849016),
+        (
+            "age",
+            (51.9315537303217, 42.9801505817933, 58.9048596851472),
+            (48.1108829568789, 41.4332648870637, 55.8042436687201),
+            0.0196215503203841,
+            0.270261925849016,
+        ),
         ("bili", (1.4, 0.8, 3.2), (1.3, 0.725, 3.6), 0.841684600775689, 0.171090565133216),
         ("trig", (106, 84.5, 146), (113, 84.5, 155), 0.369804339352374, 0.0170615337260201),
     ],
 )
 def test_numbers_are_described_as_in_r(pbc, column, first, second, p_value, smd):
     one, two = (group[column] for group in pbc)
-    assert baseline.median_iqr(one) == pytest.approx(first, rel=1e-9)
-    assert baseline.median_iqr(two) == pytest.approx(second, rel=1e-9)
-    assert baseline.mann_whitney(one, two) == pytest.approx(p_value, rel=1e-9)
-    assert baseline.smd_continuous(one, two) == pytest.approx(smd, rel=1e-9)
+    assert distributions.median_iqr(one) == pytest.approx(first, rel=1e-9)
+    assert distributions.median_iqr(two) == pytest.approx(second, rel=1e-9)
+    assert distributions.mann_whitney(one, two) == pytest.approx(p_value, rel=1e-9)
+    assert distributions.smd_continuous(one, two) == pytest.approx(smd, rel=1e-9)
 
 
 # tableone::ExtractSmd; chisq.test(correct = FALSE)
 @pytest.mark.parametrize(
     ("column", "smd", "p_value"),
-    [("sex", 0.111411611567387, None), ("hepato", 0.206994134978139, None), ("edema", 0.0581165880042839, 0.87681948921913),
-     ("stage", 0.246008341004092, 0.201296291082872)],
+    [
+        ("sex", 0.111411611567387, None),
+        ("hepato", 0.206994134978139, None),
+        ("edema", 0.0581165880042839, 0.87681948921913),
+        ("stage", 0.246008341004092, 0.201296291082872),
+    ],
 )
 def test_levels_are_compared_as_in_r(pbc, column, smd, p_value):
     levels = sorted(pbc[0][column].unique())
     counts = [[int((group[column] == level).sum()) for level in levels] for group in pbc]
-    assert baseline.smd_categorical(*counts) == pytest.approx(smd, rel=1e-9)
+    assert distributions.smd_categorical(*counts) == pytest.approx(smd, rel=1e-9)
     if p_value:
         assert contingency.chi_squared(counts) == pytest.approx(p_value, rel=1e-9)
 
@@ -181,16 +213,16 @@ def test_levels_are_compared_as_in_r(pbc, column, smd, p_value):
 def test_hodges_lehmann_is_the_median_of_all_differences():
     one, two = np.array([3, 4, 4, 6, 9, 2]), np.array([5, 7, 8, 8, 12])
     differences = np.sort(np.subtract.outer(one, two).ravel())
-    shift, lower, upper = baseline.hodges_lehmann(one, two)
+    shift, lower, upper = distributions.hodges_lehmann(one, two)
     assert shift == np.median(differences)
     assert lower in differences and upper in differences and lower < shift < upper
-    assert baseline.hodges_lehmann(two, one) == (-shift, -upper, -lower)
+    assert distributions.hodges_lehmann(two, one) == (-shift, -upper, -lower)
 
 
 def test_missing_values_are_left_out_and_nothing_is_made_of_nothing():
-    assert baseline.median_iqr([1, None, 3]) == (2, 1.5, 2.5)
-    assert np.isnan(baseline.median_iqr([None])).all()
-    assert np.isnan(baseline.mann_whitney([], [1]))
-    assert np.isnan(baseline.hodges_lehmann([], [1])).all()
-    assert np.isnan(baseline.smd_continuous([1], [1, 2]))
-    assert np.isnan(baseline.smd_categorical([0, 0], [1, 2]))
+    assert distributions.median_iqr([1, None, 3]) == (2, 1.5, 2.5)
+    assert np.isnan(distributions.median_iqr([None])).all()
+    assert np.isnan(distributions.mann_whitney([], [1]))
+    assert np.isnan(distributions.hodges_lehmann([], [1])).all()
+    assert np.isnan(distributions.smd_continuous([1], [1, 2]))
+    assert np.isnan(distributions.smd_categorical([0, 0], [1, 2]))

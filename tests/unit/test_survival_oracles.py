@@ -12,7 +12,9 @@ import pytest
 from capla_etl.stats import survival
 
 ORACLES = Path(__file__).parent / "oracles"
-QUANTITIES = {item["name"]: item["value"] for item in json.loads((ORACLES / "O01_km_lung.json").read_text())["quantities"]}
+QUANTITIES = {
+    item["name"]: item["value"] for item in json.loads((ORACLES / "O01_km_lung.json").read_text())["quantities"]
+}
 
 
 @cache
@@ -32,7 +34,13 @@ def answer(name):
     if where == "logrank":
         counts = of_group(survival.log_rank_counts(lung()), "sex=1")
         test = survival.log_rank(lung())
-        return {"chisq": test[0], "p": test[1], "O1": counts["observed"], "E1": counts["expected"], "V11": counts["variance"]}[rest[0]]
+        return {
+            "chisq": test[0],
+            "p": test[1],
+            "O1": counts["observed"],
+            "E1": counts["expected"],
+            "V11": counts["variance"],
+        }[rest[0]]
     if where == "peto-peto":
         return survival.log_rank(lung(), rho=1).chi_squared
     if where == "stratified_logrank_inst":
@@ -40,7 +48,9 @@ def answer(name):
     if where in ("rmst365", "rmtl365"):
         row = survival.restricted_mean_difference(lung(first_sex=2), 365).set_index("measure")
         measure = "rmtl_ratio" if where == "rmtl365" else {"diff": "difference"}.get(rest[0], rest[0])
-        return row.loc[measure, {"lower": "lower", "upper": "upper", "p": "p_value"}[rest[1]] if rest[1:] else "estimate"]
+        return row.loc[
+            measure, {"lower": "lower", "upper": "upper", "p": "p_value"}[rest[1]] if rest[1:] else "estimate"
+        ]
     what, *rest = rest
     interval = rest[1] if len(rest) == 2 else "log-log"
     if what == "rmst365":
@@ -63,10 +73,16 @@ def test_four_groups_are_compared_as_in_r():
     assert survival.log_rank(courses) == pytest.approx((21.962131682476, 6.64253535580017e-05), rel=1e-9)
     counts = survival.log_rank_counts(courses).set_index("group").sort_index()
     assert counts["observed"].tolist() == [37, 82, 44, 1]
-    assert counts["expected"].tolist() == pytest.approx([54.152697018922929, 83.527564575081882, 26.147353065330211, 0.172385340664962], rel=1e-9)
-    assert counts["variance"].tolist() == pytest.approx([35.827693706450184, 40.724110213953530, 21.756760171649987, 0.171065631678365], rel=1e-9)
+    assert counts["expected"].tolist() == pytest.approx(
+        [54.152697018922929, 83.527564575081882, 26.147353065330211, 0.172385340664962], rel=1e-9
+    )
+    assert counts["variance"].tolist() == pytest.approx(
+        [35.827693706450184, 40.724110213953530, 21.756760171649987, 0.171065631678365], rel=1e-9
+    )
     # survdiff(Surv(time, status == 2) ~ ph.ecog + strata(sex), lung, rho = 0.5)
-    assert survival.log_rank(courses, strata="sex", rho=0.5) == pytest.approx((24.0056916194546, 2.49117241062312e-05), rel=1e-9)
+    assert survival.log_rank(courses, strata="sex", rho=0.5) == pytest.approx(
+        (24.0056916194546, 2.49117241062312e-05), rel=1e-9
+    )
 
 
 def test_a_weighted_curve_has_the_robust_error_of_r_and_counts_patients():
@@ -80,9 +96,14 @@ def test_a_weighted_curve_has_the_robust_error_of_r_and_counts_patients():
         (0.933782062943424, 0.0262720137830713, 0.857939473481726, 0.969829656335118),
         (0.526455021120022, 0.0603971820545491, 0.402168805947679, 0.636411700465145),
     ]
-    assert curve[["survival", "standard_error", "lower", "upper"]].to_numpy() == pytest.approx(np.array(expected), rel=1e-9)
+    assert curve[["survival", "standard_error", "lower", "upper"]].to_numpy() == pytest.approx(
+        np.array(expected), rel=1e-9
+    )
     # summary(survfit(...))$table
-    assert survival.median_survival(weighted)[["median", "lower", "upper"]].to_numpy().tolist() == [[269, 207, 303], [426, 345, 524]]
+    assert survival.median_survival(weighted)[["median", "lower", "upper"]].to_numpy().tolist() == [
+        [269, 207, 303],
+        [426, 345, 524],
+    ]
 
 
 def test_equal_weights_change_nothing():
@@ -112,8 +133,15 @@ def test_a_curve_that_rests_at_one_half_has_its_median_in_the_middle():
     table = survival.median_survival(courses(("a", 1, True), ("a", 2, True), ("a", 3, True), ("a", 4, True)))
     assert table.loc[0, ["patients", "events", "median"]].tolist() == [4, 4, 2.5]
     # at one half to the end of follow-up: the first day there
-    assert survival.median_survival(courses(("a", 1, True), ("a", 2, True), ("a", 3, False), ("a", 4, False))).loc[0, "median"] == 2
-    assert np.isnan(survival.median_survival(courses(("a", 1, True), ("a", 2, False), ("a", 3, False))).loc[0, "median"])
+    assert (
+        survival.median_survival(courses(("a", 1, True), ("a", 2, True), ("a", 3, False), ("a", 4, False))).loc[
+            0, "median"
+        ]
+        == 2
+    )
+    assert np.isnan(
+        survival.median_survival(courses(("a", 1, True), ("a", 2, False), ("a", 3, False))).loc[0, "median"]
+    )
 
 
 def test_a_mean_needs_follow_up_to_the_horizon_or_nobody_left():
@@ -130,7 +158,10 @@ def test_without_a_death_a_mean_is_the_horizon_and_has_no_limits():
     assert survival.restricted_mean(table, 10)["rmst"].tolist() == [10, 10]
     rows = survival.restricted_mean_difference(table, 10).set_index("measure")
     assert rows["estimate"].tolist()[:2] == [0, 1] and np.isnan(rows.loc["rmtl_ratio", "estimate"])
-    assert rows[["lower", "upper", "p_value"]].isna().all().all() and (rows["reason"] == "no event before the horizon").all()
+    assert (
+        rows[["lower", "upper", "p_value"]].isna().all().all()
+        and (rows["reason"] == "no event before the horizon").all()
+    )
 
 
 def test_limits_are_none_without_a_death_and_once_nobody_is_left():
@@ -174,8 +205,13 @@ def test_little_data_give_little_and_no_warning(table, comparable):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"time_days": -1}, "not negative"), ({"time_days": np.inf}, "finite"), ({"event": None}, "event must be given"), ({"event": 2}, "true or false"),
-        ({"group": None}, "group must be given"), ({"weight": -1}, "weight"), ({"weight": None}, "weight"),
+        ({"time_days": -1}, "not negative"),
+        ({"time_days": np.inf}, "finite"),
+        ({"event": None}, "event must be given"),
+        ({"event": 2}, "true or false"),
+        ({"group": None}, "group must be given"),
+        ({"weight": -1}, "weight"),
+        ({"weight": None}, "weight"),
     ],
 )
 def test_impossible_courses_are_refused(wrong, message):

@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.load import load_centre
-from capla_etl.centres.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
+from capla_etl.centres.harmonising.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
+from capla_etl.centres.submissions.load import load_centre
 
 LABS = """
 labs:
@@ -143,7 +143,9 @@ def test_a_refused_optional_cell_leaves_the_record_unknown_there_and_is_not_take
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
     assert (patient["died"], patient["death_date"]) == ("yes", None)
-    assert [(q["column_name"], q["rule"], q["scope"]) for q in loaded("quality.quarantine")] == [("dead", "not_a_date", "cell")]
+    assert [(q["column_name"], q["rule"], q["scope"]) for q in loaded("quality.quarantine")] == [
+        ("dead", "not_a_date", "cell")
+    ]
 
 
 DRUGS = """
@@ -164,7 +166,12 @@ drugs:
     [
         ("10/01/2020", "20/01/2020", (date(2020, 1, 10), date(2020, 1, 20)), []),
         ("", "20/01/2020", (None, date(2020, 1, 20)), []),  # start not recorded: the course is there all the same
-        ("soon", "20/01/2020", (None, date(2020, 1, 20)), ["not_a_date"]),  # an unreadable start must not make a control of the patient
+        (
+            "soon",
+            "20/01/2020",
+            (None, date(2020, 1, 20)),
+            ["not_a_date"],
+        ),  # an unreadable start must not make a control of the patient
         ("10/01/2020", "09/01/2020", (date(2020, 1, 10), None), ["end_before_start"]),
     ],
 )
@@ -198,7 +205,10 @@ def test_a_run_from_to_is_one_session_a_day_inclusive(centre, loaded, start, end
 
 def test_a_run_over_days_that_have_an_exchange_is_refused(centre, loaded):
     centre.spec(DRUGS)
-    centre.write("drugs.csv", "id;from;to;rituximab_days;tpe_from;tpe_to\nA;;;;30/01/2020;02/02/2020\nA;;;;02/02/2020;04/02/2020\nB;;;;02/03/2020;03/03/2020")
+    centre.write(
+        "drugs.csv",
+        "id;from;to;rituximab_days;tpe_from;tpe_to\nA;;;;30/01/2020;02/02/2020\nA;;;;02/02/2020;04/02/2020\nB;;;;02/03/2020;03/03/2020",
+    )
     load_centre("XX01")
     assert [s["session_date"].day for s in loaded("harmonised.tpe_session")] == [30, 31, 1, 2, 2, 3]
     assert [(q["row_number"], q["rule"]) for q in loaded("quality.quarantine")] == [(3, "run_overlaps")]
@@ -219,13 +229,19 @@ def test_a_name_that_slipped_into_another_column_is_kept_nowhere(centre, loaded)
     centre.write("patients.csv", "id;name;sex;born;tpe;dead;seen\nA;;F;01/02/1970;10/01/2020;;Secret Person 0612345678")
     centre.spec()
     load_centre("XX01")
-    assert [(q["column_name"], q["raw_value"]) for q in loaded("quality.quarantine")] == [("seen", "(withheld: may identify)")]
+    assert [(q["column_name"], q["raw_value"]) for q in loaded("quality.quarantine")] == [
+        ("seen", "(withheld: may identify)")
+    ]
     assert [row["seen"] for row in loaded("raw.xx01__patients")] == ["(withheld: may identify)"]
 
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("X", "found 'X' in 1 row(s)"), ("Secret Person", "found a text of 13 characters (not quoted"), ("f", "found 'f' in 1 row(s)")],
+    [
+        ("X", "found 'X' in 1 row(s)"),
+        ("Secret Person", "found a text of 13 characters (not quoted"),
+        ("f", "found 'f' in 1 row(s)"),
+    ],
 )
 def test_an_unknown_word_beside_identifying_columns_is_quoted_only_where_it_is_no_name(centre, word, said):
     centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\nA;F;{word};01/02/1970;10/01/2020;;20/01/2020")
@@ -266,7 +282,8 @@ def test_every_row_is_loaded_duplicate_quarantined_or_ignored(centre, loaded):
 
 def test_a_second_row_for_a_patient_is_refused_and_the_first_kept(centre, loaded):
     centre.write(
-        "patients.csv", "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020"
+        "patients.csv",
+        "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020",
     )
     centre.spec()
     load_centre("XX01")

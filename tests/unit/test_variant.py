@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from capla_etl import cli, paths
-from capla_etl.resources import Study
-from capla_etl.variant import JOURNAL, PROTECTED, Variant
+from capla_etl.defs.resources import Study
+from capla_etl.releases.variant import JOURNAL, PROTECTED, Variant
 
 
 def test_the_study_itself_has_no_folder_of_its_own():
@@ -22,11 +22,14 @@ def test_every_setting_is_in_the_name_of_the_folder():
     assert variant.warehouse == paths.warehouse() / "variants" / "as-of-2023-09-14_rules-tpe2017_protected"
 
 
-@pytest.mark.parametrize(("settings", "said"), [
-    (("2023-02-29", "", JOURNAL), "expected a day of the calendar as YYYY-MM-DD"),
-    (("", "tpe2018", JOURNAL), "expected one of adamts13_plasma_window, iwg2021"),
-    (("", "", "public"), "expected one of journal, protected"),
-])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("2023-02-29", "", JOURNAL), "expected a day of the calendar as YYYY-MM-DD"),
+        (("", "tpe2018", JOURNAL), "expected one of adamts13_plasma_window, iwg2021"),
+        (("", "", "public"), "expected one of journal, protected"),
+    ],
+)
 def test_what_does_not_exist_is_refused_with_what_there_is(settings, said):
     with pytest.raises(ValueError, match=said):
         Variant.of(*settings)

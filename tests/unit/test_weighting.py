@@ -24,7 +24,12 @@ NAN = float("nan")
 def pbc():
     patients = pd.read_csv(DATA / "pbc.csv")
     patients = patients[patients["trt"].notna()].reset_index(drop=True)
-    return patients.assign(female=(patients["sex"] == "f").astype(int), died=patients["status"] == 2, time_days=patients["time"], event=patients["status"] == 2)
+    return patients.assign(
+        female=(patients["sex"] == "f").astype(int),
+        died=patients["status"] == 2,
+        time_days=patients["time"],
+        event=patients["status"] == 2,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,10 @@ def scores(pbc):
 
 @pytest.fixture(scope="module")
 def weights(pbc, scores):
-    return {estimand: weighting.inverse_probability_weights(scores, pbc["hepato"], estimand=estimand) for estimand in weighting.ESTIMANDS}
+    return {
+        estimand: weighting.inverse_probability_weights(scores, pbc["hepato"], estimand=estimand)
+        for estimand in weighting.ESTIMANDS
+    }
 
 
 def approx(*numbers, rel=1e-9):
@@ -49,7 +57,9 @@ def test_scores_are_those_of_r(scores):
 
 def test_redundant_and_far_away_covariates_change_no_score(pbc, scores):
     more = pbc.assign(again=2 * pbc["age"] + pbc["bili"], constant=1, year=2018 + pbc["bili"] / 1000)
-    assert weighting.propensity_scores(more, "hepato", [*COVARIATES, "again", "constant", "year"]) == pytest.approx(scores, rel=1e-7)
+    assert weighting.propensity_scores(more, "hepato", [*COVARIATES, "again", "constant", "year"]) == pytest.approx(
+        scores, rel=1e-7
+    )
 
 
 def test_without_covariates_the_score_is_the_share_of_the_exposed(pbc):
@@ -64,7 +74,9 @@ def test_without_covariates_the_score_is_the_share_of_the_exposed(pbc):
         ("overlap", 131.027062164106, 0.988405329725793, 129.638581431052, 136.488443015078),
     ],
 )
-def test_weights_and_effective_sample_sizes_are_those_of_r(pbc, scores, weights, estimand, total, largest, effective_1, effective_0):
+def test_weights_and_effective_sample_sizes_are_those_of_r(
+    pbc, scores, weights, estimand, total, largest, effective_1, effective_0
+):
     table = weighting.positivity(scores, pbc["hepato"], weights[estimand]).set_index("group")
     assert (weights[estimand].sum(), table.loc["all", "largest_weight"]) == approx(total, largest)
     assert tuple(table.loc[["exposed", "unexposed"], "effective_patients"]) == approx(effective_1, effective_0)
@@ -77,7 +89,9 @@ def test_stabilised_weights_average_about_one_and_truncation_holds_both_ends(pbc
     assert (stabilised.sum(), stabilised.max()) == approx(366.494347768608, 42.0175369939806)
     # pmin(pmax(w, quantile(w, .01)), quantile(w, .99))
     truncated = weighting.inverse_probability_weights(scores, pbc["hepato"], truncate_percentiles=(1, 99))
-    assert (truncated.sum(), truncated.min(), truncated.max()) == approx(602.825280886582, 1.02501801300679, 7.18611675546070)
+    assert (truncated.sum(), truncated.min(), truncated.max()) == approx(
+        602.825280886582, 1.02501801300679, 7.18611675546070
+    )
 
 
 def test_overlap_weights_balance_the_means_exactly(pbc, weights):
@@ -90,12 +104,16 @@ def test_balance_is_that_of_r(pbc, weights):
     # svymean(~age, d), svyvar(~age, d) in each group: |m1 - m0| / sqrt((v1 + v0) / 2); of 0/1: v = m (1 - m)
     table = weighting.balance(pbc, "hepato", COVARIATES, weights["ate"]).set_index("covariate")
     assert tuple(table.loc["age"].iloc[1:7]) == approx(
-        50.7950547570157, 49.2021146294895, 0.150658277877192, 50.1900617939918, 53.3876562189831, 0.29046623797366)
+        50.7950547570157, 49.2021146294895, 0.150658277877192, 50.1900617939918, 53.3876562189831, 0.29046623797366
+    )
     assert tuple(table.loc["bili", ["smd_before", "smd_after"]]) == approx(0.635851153254647, 0.682968242419118)
     assert tuple(table.loc["female"].iloc[1:7]) == approx(
-        86.875, 90.1315789473684, 0.102226071876389, 88.491174743575, 91.8789984522656, 0.114055242718688)
+        86.875, 90.1315789473684, 0.102226071876389, 88.491174743575, 91.8789984522656, 0.114055242718688
+    )
     assert table["measure"].tolist() == ["mean", "mean", "mean", "percent"]
-    assert tuple(table.loc["age", ["effective_exposed", "effective_unexposed"]]) == approx(141.1596962603467, 16.8909306109754)
+    assert tuple(table.loc["age", ["effective_exposed", "effective_unexposed"]]) == approx(
+        141.1596962603467, 16.8909306109754
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,18 +124,52 @@ def test_balance_is_that_of_r(pbc, weights):
         ("ate", "risk_unexposed", 0.539030732255729, 0.113010180483517, 0.322528458751125, 0.741745103516232, NAN),
         ("overlap", "risk_exposed", 0.435548181093938, 0.0429550374444245, 0.353354228601224, 0.521443939779197, NAN),
         # m <- svyglm(died ~ hepato, d); coef(m), SE(m), confint(m)
-        ("ate", "difference", -0.0708849988207183, 0.1204401085437568, -0.307868488058401, 0.166098490416964, 0.5565919005999413),
-        ("att", "difference", -0.150266697902353, 0.117722508332362, -0.381902912148039, 0.0813695163433327, 0.202752496181669),
-        ("overlap", "difference", 0.1383926150680703, 0.0600781098045326, 0.0201801669025147, 0.256605063233626, 0.0219096175518870),
+        (
+            "ate",
+            "difference",
+            -0.0708849988207183,
+            0.1204401085437568,
+            -0.307868488058401,
+            0.166098490416964,
+            0.5565919005999413,
+        ),
+        (
+            "att",
+            "difference",
+            -0.150266697902353,
+            0.117722508332362,
+            -0.381902912148039,
+            0.0813695163433327,
+            0.202752496181669,
+        ),
+        (
+            "overlap",
+            "difference",
+            0.1383926150680703,
+            0.0600781098045326,
+            0.0201801669025147,
+            0.256605063233626,
+            0.0219096175518870,
+        ),
         # q <- svyglm(died ~ hepato, d, family = quasipoisson(log)); exp(coef(q)), SE(q), exp(confint(q))
         ("ate", "ratio", 0.868495440858482, 0.227748456490972, 0.55481460507116, 1.35952500871030, 0.536322872903242),
-        ("overlap", "ratio", 1.46572445382895, 0.172355075414799, 1.04416326938129, 2.05748299863599, 0.0272529763709253),
+        (
+            "overlap",
+            "ratio",
+            1.46572445382895,
+            0.172355075414799,
+            1.04416326938129,
+            2.05748299863599,
+            0.0272529763709253,
+        ),
     ],
 )
 def test_weighted_risks_are_those_of_r(pbc, weights, estimand, quantity, estimate, error, lower, upper, p_value):
     found = weighting.weighted_risks(pbc["died"], pbc["hepato"], weights[estimand]).set_index("quantity").loc[quantity]
     # R stops its fits at a relative change of 1e-8 of the deviance.
-    assert tuple(found[["estimate", "standard_error", "lower", "upper", "p_value"]]) == approx(estimate, error, lower, upper, p_value, rel=1e-7)
+    assert tuple(found[["estimate", "standard_error", "lower", "upper", "p_value"]]) == approx(
+        estimate, error, lower, upper, p_value, rel=1e-7
+    )
     assert found["reason"] is None
 
 
@@ -126,9 +178,12 @@ def test_weighted_survival_is_that_of_r(pbc, weights):
     courses = pbc.assign(group=pbc["hepato"].map({1: "enlarged", 0: "normal"}))
     curve = weighting.weighted_survival(courses, weights["ate"], [365, 1826]).set_index(["group", "day"])
     columns = ["weight_at_risk", "survival", "standard_error", "lower", "upper"]
-    assert tuple(curve.loc[("normal", 365), columns]) == approx(318.2029010006776, 0.738844390209626, 0.1550200672307410, 0.307987803563857, 0.925162628771820)
+    assert tuple(curve.loc[("normal", 365), columns]) == approx(
+        318.2029010006776, 0.738844390209626, 0.1550200672307410, 0.307987803563857, 0.925162628771820
+    )
     assert tuple(curve.loc[("enlarged", 1826), columns]) == approx(
-        144.7414552286013, 0.663446158191625, 0.0390023948435711, 0.580808504453842, 0.733556692609088)
+        144.7414552286013, 0.663446158191625, 0.0390023948435711, 0.580808504453842, 0.733556692609088
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,12 @@ class TinyCentre:
     def spec(self, tables: str = "", head: str = HEAD, patients: str = PATIENTS) -> None:
         """Write centre.yml: the patient table and ``tables`` (YAML, indented by two)."""
         (self.folder / "centre.yml").write_text(
-            head.strip() + "\ntables:" + patients.rstrip() + "\n" + textwrap.indent(textwrap.dedent(tables).strip("\n"), "  ") + "\n",
+            head.strip()
+            + "\ntables:"
+            + patients.rstrip()
+            + "\n"
+            + textwrap.indent(textwrap.dedent(tables).strip("\n"), "  ")
+            + "\n",
             encoding="utf-8",
         )
 

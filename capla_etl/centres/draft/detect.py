@@ -13,11 +13,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from capla_etl.centres import formats
 from capla_etl.centres.draft.words import words
-from capla_etl.centres.formats import FileTable, Unreadable
-from capla_etl.centres.formats.json_lines import JsonFile
-from capla_etl.centres.spec import Delimited, Format, JsonLines, Parquet, Sas, SasTransport, Spss, Stata, Workbook
+from capla_etl.centres.reading import formats
+from capla_etl.centres.reading.formats import FileTable, Unreadable
+from capla_etl.centres.reading.formats.json_lines import JsonFile
+from capla_etl.centres.spec.grammar import (
+    Delimited,
+    Format,
+    JsonLines,
+    Parquet,
+    Sas,
+    SasTransport,
+    Spss,
+    Stata,
+    Workbook,
+)
 
 #: First bytes of the formats that have them.
 _MAGIC: list[tuple[bytes, Format]] = [
@@ -71,7 +81,15 @@ def _detect(name: str, content: bytes) -> list[Found]:
         raise Unreadable("the file is empty.")
     for magic, declared in _MAGIC:
         if content.startswith(magic):
-            return [Found(name, Path(name).stem, declared, formats.read(content, declared), [f"{declared.type} by its first bytes"])]
+            return [
+                Found(
+                    name,
+                    Path(name).stem,
+                    declared,
+                    formats.read(content, declared),
+                    [f"{declared.type} by its first bytes"],
+                )
+            ]
     if content[:3] in _OLD_STATA:
         declared = Stata(type="stata")
         return [Found(name, Path(name).stem, declared, formats.read(content, declared), ["Stata by its first bytes"])]
@@ -83,7 +101,9 @@ def _detect(name: str, content: bytes) -> list[Found]:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise Unreadable("not a whole gzip file; ask the centre to send it again.") from error
     if content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Unreadable("a file of Excel 2003 or older (.xls), or of another old Office program; ask the centre for .xlsx.")
+        raise Unreadable(
+            "a file of Excel 2003 or older (.xls), or of another old Office program; ask the centre for .xlsx."
+        )
     if _is_json_lines(content):
         return _json(name, content)
     return _delimited(name, content, content, None)
@@ -153,7 +173,13 @@ def _delimited(name: str, content: bytes, text: bytes, compression: str | None) 
     numbered = {"duplicate_columns": "numbered"} if _has_twice(decoded, delimiter, header_row) else {}
     footer = _footer(decoded, delimiter)
     declared = Delimited(
-        type="delimited", encoding=encoding, delimiter=delimiter, header_row=header_row, compression=compression, footer_starts_with=footer, **numbered
+        type="delimited",
+        encoding=encoding,
+        delimiter=delimiter,
+        header_row=header_row,
+        compression=compression,
+        footer_starts_with=footer,
+        **numbered,
     )
     table = formats.read(content, declared)
     certain += [f"delimiter {delimiter!r}: every row has as many cells", f"header in row {header_row}"]
@@ -188,14 +214,27 @@ def _unmarked(content: bytes) -> tuple[str, list[str], list[str]]:
     if not texts:
         raise Unreadable(f"no known encoding reads the text (tried UTF-8, UTF-16, {', '.join(_ENCODINGS)}).")
     known = {encoding: _known_words(text) for encoding, text in texts.items()}
-    best = max(texts, key=lambda e: (known[e], likeliest is not None and texts[e] == str(likeliest).removeprefix("\ufeff"), -_ENCODINGS.index(e)))
+    best = max(
+        texts,
+        key=lambda e: (
+            known[e],
+            likeliest is not None and texts[e] == str(likeliest).removeprefix("\ufeff"),
+            -_ENCODINGS.index(e),
+        ),
+    )
     others = {encoding: known[encoding] for encoding, text in texts.items() if text != texts[best]}
     if not others:
         return best, [f"{best}: no other known encoding reads the text"], []
     if max(others.values()) < known[best]:
         return best, [f"{best}: words of the header are known in it that are none in {', '.join(others)}"], []
     characters = sorted({c for c in texts[best] if not c.isascii()})[:8]
-    return best, [], [f"encoding {best}: {', '.join(others)} read the text too; see that {' '.join(characters)} are what the centre wrote"]
+    return (
+        best,
+        [],
+        [
+            f"encoding {best}: {', '.join(others)} read the text too; see that {' '.join(characters)} are what the centre wrote"
+        ],
+    )
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:
@@ -207,8 +246,20 @@ def _decoded(content: bytes, encoding: str) -> str | None:
 
 def _known_words(text: str) -> int:
     """How many cells of the first rows are headers that are known."""
-    cells = {cell.strip() for delimiter in _DELIMITERS for line in text.splitlines()[:_TITLE_ROWS] for cell in line.split(delimiter)}
-    return sum(any((m := words().match(group, cell)) and m.whole for group in ("fields", "roles", "identifying", "event_columns", "drug_columns")) or words().is_free_text(cell) for cell in cells)
+    cells = {
+        cell.strip()
+        for delimiter in _DELIMITERS
+        for line in text.splitlines()[:_TITLE_ROWS]
+        for cell in line.split(delimiter)
+    }
+    return sum(
+        any(
+            (m := words().match(group, cell)) and m.whole
+            for group in ("fields", "roles", "identifying", "event_columns", "drug_columns")
+        )
+        or words().is_free_text(cell)
+        for cell in cells
+    )
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:

@@ -15,7 +15,7 @@ from capla_etl.centres.draft.profile import column_of
 from capla_etl.centres.draft.recognise import recognise
 from capla_etl.centres.draft.text import spec_text
 from capla_etl.centres.draft.words import normal, words
-from capla_etl.centres.spec import TO_DECIDE, JsonLines, Workbook
+from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
@@ -54,7 +54,13 @@ class Draft:
                     "format": t.found.format.model_dump(exclude_defaults=True),
                     "key": t.key,
                     "columns": {
-                        c.name: {"rows": c.rows, "filled": c.filled, "distinct": len(c.texts), "missing_codes": c.missing, "identifying": c.name in t.forbidden}
+                        c.name: {
+                            "rows": c.rows,
+                            "filled": c.filled,
+                            "distinct": len(c.texts),
+                            "missing_codes": c.missing,
+                            "identifying": c.name in t.forbidden,
+                        }
                         for c in t.columns.values()
                     },
                     "fields": sorted({name for record in t.records for name in record.fields}),
@@ -86,7 +92,9 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
     _share_keys(tables)
     for table in tables:
         recognise(table)
-    code = centre_id or next((p.name for p in (folder, folder.parent) if re.fullmatch(r"[A-Z]{2}\d{2}", p.name)), TO_DECIDE)
+    code = centre_id or next(
+        (p.name for p in (folder, folder.parent) if re.fullmatch(r"[A-Z]{2}\d{2}", p.name)), TO_DECIDE
+    )
     text = spec_text(code, tables, unreadable, [f.name for f in files])
     draft = Draft(text, [], tables, unreadable)
     return Draft(text, _summary(draft), tables, unreadable)
@@ -99,7 +107,11 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
         raise FileNotFoundError(f"{path}: no such file or folder.")
     dated = sorted(p for p in path.iterdir() if p.is_dir() and _DATED.fullmatch(p.name))
     folder = dated[-1] if dated else path
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "~$")) and p.suffix not in (".yml", ".md"))
+    files = sorted(
+        p
+        for p in folder.iterdir()
+        if p.is_file() and not p.name.startswith((".", "~$")) and p.suffix not in (".yml", ".md")
+    )
     if not files:
         raise FileNotFoundError(f"{folder}: no files in it.")
     return folder, files
@@ -114,7 +126,11 @@ def _table(found: Found) -> TableDraft:
         footers = {text for text in cells[first][-3:] if words().is_footer(text)}
         if footers:
             found.format = found.format.model_copy(update={"footer_starts_with": sorted(footers)})
-    keep = [i for i in range(found.table.rows.num_rows) if any(cells[n][i].strip() for n in cells) and not (first and cells[first][i].strip() in footers)]
+    keep = [
+        i
+        for i in range(found.table.rows.num_rows)
+        if any(cells[n][i].strip() for n in cells) and not (first and cells[first][i].strip() in footers)
+    ]
     groups: dict[str, list[str]] = {}
     for name in cells:
         if match := _NUMBERED.match(name):
@@ -130,7 +146,10 @@ def _table(found: Found) -> TableDraft:
     table = TableDraft("", found, columns)
     if any(_WIDE.search(text) for c in columns.values() for text in list(c.texts)[:200]):
         table.options["width"] = ("narrow", "full-width digits or letters are in the cells")
-        columns = {n: column_of(n, [_narrow(t) for t, k in c.texts.items() for _ in range(k)] + [""] * (c.rows - c.filled)) for n, c in columns.items()}
+        columns = {
+            n: column_of(n, [_narrow(t) for t, k in c.texts.items() for _ in range(k)] + [""] * (c.rows - c.filled))
+            for n, c in columns.items()
+        }
         table.columns = columns
     return table
 
@@ -162,7 +181,11 @@ def _share_keys(tables: list[TableDraft]) -> None:
     """The patient's key of each table: by its header, and by holding the same patients as the others."""
     candidates = []
     for table in tables:
-        named = [(m.whole, m.letters, c) for c in table.columns.values() if (m := words().match("roles", c.name)) and m.name == "key" and c.filled]
+        named = [
+            (m.whole, m.letters, c)
+            for c in table.columns.values()
+            if (m := words().match("roles", c.name)) and m.name == "key" and c.filled
+        ]
         for whole, _, column in sorted(named, key=lambda x: (-x[0], -x[1])):
             if whole or column.unique:
                 candidates.append((table, column))
@@ -175,7 +198,11 @@ def _share_keys(tables: list[TableDraft]) -> None:
         if own is not None:
             elsewhere = sum(shared[text] > 1 for text in own.texts)
             table.key = own.name
-            table.key_note = f"certain: its values are those of {elsewhere} patients of other files" if elsewhere else "GUESS: by its name; see that it is the patient's number"
+            table.key_note = (
+                f"certain: its values are those of {elsewhere} patients of other files"
+                if elsewhere
+                else "GUESS: by its name; see that it is the patient's number"
+            )
             continue
         best = max(table.columns.values(), key=lambda c: sum(text in shared for text in c.texts), default=None)
         if best is not None and sum(text in shared for text in best.texts) > len(best.texts) / 2:
@@ -191,8 +218,13 @@ def _summary(draft: Draft) -> list[str]:
     lines = []
     for t in draft.tables:
         what = Counter(r.table for r in t.records)
-        said = ", ".join(f"{name} ({count} records)" if count > 1 else name for name, count in what.items()) or "nothing recognised"
-        lines.append(f"{t.found.file} {t.found.label!r}: {t.found.format.type}, {t.found.table.rows.num_rows} rows, {len(t.found.table.header)} columns: {said}")
+        said = (
+            ", ".join(f"{name} ({count} records)" if count > 1 else name for name, count in what.items())
+            or "nothing recognised"
+        )
+        lines.append(
+            f"{t.found.file} {t.found.label!r}: {t.found.format.type}, {t.found.table.rows.num_rows} rows, {len(t.found.table.header)} columns: {said}"
+        )
         lines += [f"  identifying, forbidden: {', '.join(t.forbidden)}"] if t.forbidden else []
     lines += [f"NOT READ {problem}" for problem in draft.unreadable]
     return [*lines, f"{draft.to_decide} lines are left to decide: look for {TO_DECIDE} in the draft."]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from capla_etl.centres.draft.detect import Found
 from capla_etl.centres.draft.profile import Column
-from capla_etl.centres.spec import TO_DECIDE
+from capla_etl.centres.spec.grammar import TO_DECIDE
 
 
 @dataclass

@@ -96,7 +96,9 @@ class Column:
     def decimal(self) -> tuple[str | None, str]:
         """The decimal mark that is proven, and how: one with other than three digits after it cannot part thousands."""
         marks = {mark: [t for t in self.values if re.search(rf"\d\{mark}\d", t)] for mark in ".,"}
-        proven = {mark for mark, texts in marks.items() if any(not re.search(rf"\d\{mark}\d{{3}}(?!\d)", t) for t in texts)}
+        proven = {
+            mark for mark, texts in marks.items() if any(not re.search(rf"\d\{mark}\d{{3}}(?!\d)", t) for t in texts)
+        }
         if len(proven) == 1:
             return proven.pop(), "digits after it are not in threes"
         if not any(marks.values()):
@@ -148,14 +150,20 @@ def _date_order(values: Counter) -> DateOrder | None:
         return None
     if _all_are(texts, _YEAR_MONTH_DAY):
         return DateOrder(["%Y年%-m月%-d日"], "year, month and day are named")
-    if _all_are(texts, _ISO_TIME) or (any(_ISO_TIME.fullmatch(t) for t in texts) and _all_are(texts, re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?"))):
+    if _all_are(texts, _ISO_TIME) or (
+        any(_ISO_TIME.fullmatch(t) for t in texts) and _all_are(texts, re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?"))
+    ):
         return DateOrder(["iso8601"], "ISO 8601 with a time of day")
     if worded := _in_words(texts):
         return worded
     matches = [m for t in texts if (m := _DATE.fullmatch(t))]
     serials = [t for t in texts if re.fullmatch(r"[34]\d{4}", t)]
     months = [t for t in texts if re.fullmatch(r"\d{2}[./-]\d{4}|\d{4}[./-]\d{2}", t)]
-    if sum(values[m[0]] for m in matches) < MOSTLY * sum(n for t, n in values.items() if t not in serials and t not in months) or not matches:
+    if (
+        sum(values[m[0]] for m in matches)
+        < MOSTLY * sum(n for t, n in values.items() if t not in serials and t not in months)
+        or not matches
+    ):
         return None
     shapes: dict[tuple, list[re.Match]] = {}
     for match in matches:
@@ -185,10 +193,20 @@ def _in_words(texts: list[str]) -> DateOrder | None:
             for text in texts:
                 if hit := re.fullmatch(rf"(.*?)({names})(\.?)(.*)", text.lower()):
                     around = [hit[1], hit[3] if token == "%B" else "", hit[4]]
-                    fits[_DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[0]) + token + around[1] + _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[2])] += 1
+                    fits[
+                        _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[0])
+                        + token
+                        + around[1]
+                        + _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[2])
+                    ] += 1
             if fits:
                 shape, count = fits.most_common(1)[0]
-                if count >= MOSTLY * len(texts) and shape.count("%-d") == 1 and "%Y" in shape and (best is None or count > best[0]):
+                if (
+                    count >= MOSTLY * len(texts)
+                    and shape.count("%-d") == 1
+                    and "%Y" in shape
+                    and (best is None or count > best[0])
+                ):
                     best = (count, shape, language)
     return DateOrder([best[1]], f"the month is in words ({best[2]})", language=best[2]) if best else None
 
@@ -214,7 +232,11 @@ def _by_numbers(matches: list[re.Match]) -> DateOrder:
     if len(fits) > 1:
         return DateOrder([], f"{' or '.join(fits)}: every date can be read each way", list(fits.values()))
     (name,) = fits
-    return DateOrder([fits[name]], f"{name}: in no other order are they days of the calendar" + (f" ({faults} of them are none in any)" if faults else ""))
+    return DateOrder(
+        [fits[name]],
+        f"{name}: in no other order are they days of the calendar"
+        + (f" ({faults} of them are none in any)" if faults else ""),
+    )
 
 
 def _is_day(day: str, month: str, year: str) -> bool:

@@ -11,8 +11,8 @@ from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
 from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
 from capla_etl.centres.draft.words import normal, words
-from capla_etl.centres.free_text import identifiers_in
-from capla_etl.centres.spec import TO_DECIDE
+from capla_etl.centres.reading.free_text import identifiers_in
+from capla_etl.centres.spec.grammar import TO_DECIDE
 
 _END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
 #: The field that holds a result of each analyte.
@@ -30,14 +30,21 @@ def recognise(table: TableDraft) -> None:
         _section(table, kind, columns)
     decimal_and_dates(table)
     for column in table.columns.values():
-        if column.name in table.used or column.name in table.forbidden or column.name in table.free_text or column.name in table.ignored:
+        if (
+            column.name in table.used
+            or column.name in table.forbidden
+            or column.name in table.free_text
+            or column.name in table.ignored
+        ):
             continue
         if column.filled == 0:
             table.ignored[column.name] = "empty in every row"
         elif len(column.texts) == 1 and column.filled == column.rows:
             table.ignored[column.name] = "the same in every row"
         else:
-            table.ignored[column.name] = f"{TO_DECIDE}: not recognised ({_kind_in_words(column)}); a study field, or why it is none"
+            table.ignored[column.name] = (
+                f"{TO_DECIDE}: not recognised ({_kind_in_words(column)}); a study field, or why it is none"
+            )
 
 
 def _set_apart(table: TableDraft) -> None:
@@ -46,7 +53,9 @@ def _set_apart(table: TableDraft) -> None:
         if column.name == table.key:
             continue
         identifying = words().match("identifying", column.name)
-        is_code = column.is_vocabulary and any(words().code(v, t) for v in ("drug", "analyte", "adverse_event_kind", "exchange") for t in column.values)
+        is_code = column.is_vocabulary and any(
+            words().code(v, t) for v in ("drug", "analyte", "adverse_event_kind", "exchange") for t in column.values
+        )
         if identifying and identifying.whole and not is_code:
             table.forbidden[column.name] = identifying.name
         elif words().is_free_text(column.name):
@@ -68,7 +77,14 @@ def _is_text(column: Column) -> bool:
 
 def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
     """The rows of a table by kind, where a column tells kinds apart (REDCap's repeating instruments); else all of them."""
-    column = next((c for c in table.columns.values() if (m := words().match("roles", c.name)) and m.name == "instrument" and m.whole), None)
+    column = next(
+        (
+            c
+            for c in table.columns.values()
+            if (m := words().match("roles", c.name)) and m.name == "instrument" and m.whole
+        ),
+        None,
+    )
     if column is None:
         return [(None, table.columns)]
     table.used.add(column.name)
@@ -92,11 +108,22 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
 
 def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) -> None:
     """Every record that rows of one kind hold."""
-    free = {n: c for n, c in columns.items() if n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored}
+    free = {
+        n: c
+        for n, c in columns.items()
+        if n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored
+    }
     key = columns.get(table.key)
-    is_patient = bool(key) and len(key.texts) == key.filled and sum(_patient_field(c) is not None for c in free.values() if c.filled) >= 3
+    is_patient = (
+        bool(key)
+        and len(key.texts) == key.filled
+        and sum(_patient_field(c) is not None for c in free.values() if c.filled) >= 3
+    )
     before = len(table.records)
-    everything, free = free, {n: c for n, c in free.items() if c.filled}  # an empty column can be a field of the patient, nothing else
+    everything, free = (
+        free,
+        {n: c for n, c in free.items() if c.filled},
+    )  # an empty column can be a field of the patient, nothing else
     if kind is None and not is_patient:
         _long_results(table, free)
         _procedures(table, free)
@@ -118,28 +145,53 @@ def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
 
 def _by_role(table: TableDraft, columns: dict[str, Column], role: str, fits=lambda column: True) -> Column | None:
     """The column whose header says a role most clearly, among those whose cells fit."""
-    named = [(m.whole, m.letters, c) for c in _unused(table, columns) if (m := words().match("roles", c.name)) and m.name == role and fits(c)]
+    named = [
+        (m.whole, m.letters, c)
+        for c in _unused(table, columns)
+        if (m := words().match("roles", c.name)) and m.name == role and fits(c)
+    ]
     return max(named, key=lambda x: x[:2])[2] if named else None
 
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
     """The date or study day of a row."""
-    if column := _by_role(table, columns, "date", lambda c: c.dates is not None) or next((c for c in _unused(table, columns) if c.dates), None):
-        return Entry({"column": column.name}, f"certain: {column.dates.why}" if not column.dates.either else column.dates.why), column
+    if column := _by_role(table, columns, "date", lambda c: c.dates is not None) or next(
+        (c for c in _unused(table, columns) if c.dates), None
+    ):
+        return Entry(
+            {"column": column.name}, f"certain: {column.dates.why}" if not column.dates.either else column.dates.why
+        ), column
     if column := _by_role(table, columns, "study_day", lambda c: c.is_whole_number):
         is_sdtm = column.name.upper().endswith("DY") and "0" not in column.texts
         source = {"column": column.name, "study_day": TO_DECIDE}
-        zero = "there is no day 0, as in SDTM" if is_sdtm else "day 0 is there" if "0" in column.texts else "no day 0 in the cells"
+        zero = (
+            "there is no day 0, as in SDTM"
+            if is_sdtm
+            else "day 0 is there"
+            if "0" in column.texts
+            else "no day 0 in the cells"
+        )
         return Entry(source, f"days, not dates; {zero}: sdtm (day 1 is the first exchange) or true (day 0 is)"), column
     return None
 
 
 def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row a result: a column says what was measured; or the table's name does."""
-    kind = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("analyte", t) is not None for t in c.values) >= 1 and not c.is_number), None)
+    kind = next(
+        (
+            c
+            for c in _unused(table, columns)
+            if c.is_vocabulary
+            and sum(words().code("analyte", t) is not None for t in c.values) >= 1
+            and not c.is_number
+        ),
+        None,
+    )
     result = _by_role(table, columns, "result", lambda c: c.is_number)
     day = _day(table, columns)
-    label = words().code("analyte", table.found.label) or (m.name if (m := words().match("fields", table.found.label)) else None)
+    label = words().code("analyte", table.found.label) or (
+        m.name if (m := words().match("fields", table.found.label)) else None
+    )
     analyte = next((a for a, f in _ANALYTES.items() if label in (a, f)), None)
     if result is None or day is None or (kind is None and analyte is None):
         return
@@ -158,17 +210,37 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     for code in analytes:
         own = _rows_of(table, kind, analytes[code]) if kind else None
         name = _ANALYTES[code]
-        source, note = number_source(study.fields()[name], result if own is None else column_of(result.name, own[result.name]), table)
+        source, note = number_source(
+            study.fields()[name], result if own is None else column_of(result.name, own[result.name]), table
+        )
         if unit is not None:
             texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
             accepted = list(study.fields()[name].units)
-            source["unit"] = {"column": unit.name, "codes": {text: words().unit(text, accepted) or TO_DECIDE for text in sorted(texts)}}
+            source["unit"] = {
+                "column": unit.name,
+                "codes": {text: words().unit(text, accepted) or TO_DECIDE for text in sorted(texts)},
+            }
             note = "certain: the unit is in the row"
         if uln is not None and code == "ldh":
             source["uln"] = {"column": uln.name}
         if comparator is not None and code == "adamts13":
-            source["comparator"] = {"column": comparator.name, "codes": {"": "", **{sign: {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}.get(sign, sign) for sign in sorted(comparator.texts)}}}
-        table.records.append(RecordDraft("lab_result", {"result_date": day[0], name: Entry(_with_limit(source, name), note)}, code if kind else None))
+            source["comparator"] = {
+                "column": comparator.name,
+                "codes": {
+                    "": "",
+                    **{
+                        sign: {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}.get(sign, sign)
+                        for sign in sorted(comparator.texts)
+                    },
+                },
+            }
+        table.records.append(
+            RecordDraft(
+                "lab_result",
+                {"result_date": day[0], name: Entry(_with_limit(source, name), note)},
+                code if kind else None,
+            )
+        )
     table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
 
 
@@ -193,14 +265,26 @@ def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
     if kind is None:
         return
     exchanges = [t for t in kind.texts if words().code("exchange", t)]
-    table.kinds = (kind.name, {"exchange": exchanges}, {t: f"{TO_DECIDE}: not recognised" for t in kind.texts if t not in exchanges})
+    table.kinds = (
+        kind.name,
+        {"exchange": exchanges},
+        {t: f"{TO_DECIDE}: not recognised" for t in kind.texts if t not in exchanges},
+    )
     table.used.add(kind.name)
-    if (day := _by_role(table, columns, "exchange_date", lambda c: c.dates is not None) or next((c for c in _unused(table, columns) if c.dates), None)) is not None:
+    if (
+        day := _by_role(table, columns, "exchange_date", lambda c: c.dates is not None)
+        or next((c for c in _unused(table, columns) if c.dates), None)
+    ) is not None:
         fields = {"session_date": Entry({"column": day.name}, f"certain: {day.dates.why}")} | _volume(table, columns)
         table.records.append(RecordDraft("tpe_session", fields, "exchange"))
         table.used.add(day.name)
     elif (day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number)) is not None:
-        fields = {"session_date": Entry({"column": day.name, "study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")}
+        fields = {
+            "session_date": Entry(
+                {"column": day.name, "study_day": TO_DECIDE},
+                "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)",
+            )
+        }
         table.records.append(RecordDraft("tpe_session", fields | _volume(table, columns), "exchange"))
         table.used.add(day.name)
 
@@ -215,17 +299,28 @@ def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
 
 def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row a course or dose of a drug."""
-    drug = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("drug", t) is not None for t in c.values) >= 1 and not c.is_number), None)
+    drug = next(
+        (
+            c
+            for c in _unused(table, columns)
+            if c.is_vocabulary and sum(words().code("drug", t) is not None for t in c.values) >= 1 and not c.is_number
+        ),
+        None,
+    )
     drug = drug or _by_role(table, columns, "drug", lambda c: c.is_vocabulary and c.is_whole_number)
     if drug is None:
         return
-    start = _by_role(table, columns, "start", lambda c: c.dates is not None) or _by_role(table, columns, "date", lambda c: c.dates is not None)
+    start = _by_role(table, columns, "start", lambda c: c.dates is not None) or _by_role(
+        table, columns, "date", lambda c: c.dates is not None
+    )
     end = _by_role(table, columns, "end", lambda c: c.dates is not None)
     if start is None:
         return
     fields = {"drug": coded(study.fields()["drug"], drug, "drug"), "start_date": Entry({"column": start.name}, "")}
     if end is not None:
-        fields["end_date"] = Entry({"column": end.name}, "GUESS: the last day of the course, inclusive; see the codebook")
+        fields["end_date"] = Entry(
+            {"column": end.name}, "GUESS: the last day of the course, inclusive; see the codebook"
+        )
     table.records.append(RecordDraft("drug_course", fields))
     if unit := _by_role(table, columns, "unit"):
         table.ignored[unit.name] = "unit of the dose; not a study field"
@@ -234,13 +329,33 @@ def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
 
 def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row an adverse event."""
-    kind = next((c for c in _unused(table, columns) if c.is_vocabulary and sum(words().code("adverse_event_kind", t) is not None for t in c.values) >= 2 and not c.is_number), None)
-    kind = kind or _by_role(table, columns, "event_kind", lambda c: words().match("roles", c.name).whole and c.is_vocabulary and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)))
+    kind = next(
+        (
+            c
+            for c in _unused(table, columns)
+            if c.is_vocabulary
+            and sum(words().code("adverse_event_kind", t) is not None for t in c.values) >= 2
+            and not c.is_number
+        ),
+        None,
+    )
+    kind = kind or _by_role(
+        table,
+        columns,
+        "event_kind",
+        lambda c: (
+            words().match("roles", c.name).whole
+            and c.is_vocabulary
+            and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values))
+        ),
+    )
     if kind is None:
         return
     fields = {"kind": coded(study.fields()["kind"], kind, "adverse_event_kind")}
     table.used.add(kind.name)
-    if day := _by_role(table, columns, "event_date", lambda c: c.dates is not None) or _by_role(table, columns, "date", lambda c: c.dates is not None):
+    if day := _by_role(table, columns, "event_date", lambda c: c.dates is not None) or _by_role(
+        table, columns, "date", lambda c: c.dates is not None
+    ):
         fields["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
         table.used.add(day.name)
     if site := _by_role(table, columns, "event_site"):
@@ -255,7 +370,14 @@ def _patient_field(column: Column) -> str | None:
     known = (*target.columns, *target.withheld)
     if "{k}" in column.name:
         return None
-    return next((m.name for m in words().matches("fields", column.name) if m.whole and m.name in known and _agrees(m.name, column)), None)
+    return next(
+        (
+            m.name
+            for m in words().matches("fields", column.name)
+            if m.whole and m.name in known and _agrees(m.name, column)
+        ),
+        None,
+    )
 
 
 def _agrees(name: str, column: Column) -> bool:
@@ -287,12 +409,16 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
         if not column.filled:
             vocabulary = {"vocabulary": "study"} if declared.codes else {}
             unit = {"unit": TO_DECIDE} if declared.units else {}
-            fields[name] = Entry({"column": column.name} | vocabulary | unit, "GUESS by its header: empty in every row so far")
+            fields[name] = Entry(
+                {"column": column.name} | vocabulary | unit, "GUESS by its header: empty in every row so far"
+            )
         elif declared.type == "date":
             source = {"column": column.name}
             if declared.partial and column.dates.partial:
                 source["partial_date_format"] = column.dates.partial
-            fields[name] = Entry(source, "certain: " + column.dates.why if not column.dates.either else column.dates.why)
+            fields[name] = Entry(
+                source, "certain: " + column.dates.why if not column.dates.either else column.dates.why
+            )
         elif declared.type in ("number", "integer"):
             source, note = number_source(declared, column, table)
             fields[name] = Entry(source, note)
@@ -300,7 +426,10 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
             vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
             fields[name] = coded(declared, column, vocabulary)
     if "died" not in fields and "death_date" in fields:
-        fields["died"] = Entry({"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}, 'no column says who lives: is a blank date "no", or unknown?')
+        fields["died"] = Entry(
+            {"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE},
+            'no column says who lives: is a blank date "no", or unknown?',
+        )
     table.records.append(RecordDraft("patient", fields))
 
 
@@ -314,13 +443,25 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
             continue
         table.used.add(column.name)
         if _END.search(normal(column.name)) and match.name in open_start:
-            open_start.pop(match.name).fields["end_date"] = Entry({"column": column.name}, "GUESS: the last day of the course, inclusive; see the codebook")
+            open_start.pop(match.name).fields["end_date"] = Entry(
+                {"column": column.name}, "GUESS: the last day of the course, inclusive; see the codebook"
+            )
             continue
         source = {"column": column.name} | ({"separator": separator} if separator else {})
         start = Entry(source, "")
-        if not column.dates and column_of(column.name, re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))).is_whole_number:
-            start = Entry(source | {"study_day": TO_DECIDE}, "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)")
-        record = RecordDraft("drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": start})
+        if (
+            not column.dates
+            and column_of(
+                column.name, re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
+            ).is_whole_number
+        ):
+            start = Entry(
+                source | {"study_day": TO_DECIDE},
+                "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)",
+            )
+        record = RecordDraft(
+            "drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": start}
+        )
         table.records.append(record)
         open_start[match.name] = record
 
@@ -332,7 +473,9 @@ def _separator(column: Column) -> str | None:
     for separator in ("; ", ";", ", ", " "):
         parts = Counter(part for text in column.values for part in text.split(separator) if part)
         several = column_of(column.name, list(parts.elements()))
-        if any(separator in text for text in column.values) and (several.dates or (several.is_whole_number and separator != " ") or _named_days(several)):
+        if any(separator in text for text in column.values) and (
+            several.dates or (several.is_whole_number and separator != " ") or _named_days(several)
+        ):
             return separator
     return None
 
@@ -347,18 +490,32 @@ def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
     for column in _unused(table, columns):
         match = words().match("event_columns", column.name)
         if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
-            fields = {"kind": Entry({"constant": match.name}, "certain: by its header"), "answer": coded(study.fields()["answer"], column, "assessment")}
+            fields = {
+                "kind": Entry({"constant": match.name}, "certain: by its header"),
+                "answer": coded(study.fields()["answer"], column, "assessment"),
+            }
             table.records.append(RecordDraft("adverse_event_assessment", fields))
             table.used.add(column.name)
 
 
 def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: bool) -> None:
     """One row a day with a column for each analyte, or numbered groups in the patient's row."""
-    measured = [(m.name, c) for c in _unused(table, columns) if (m := words().match("fields", c.name.replace("{k}", ""))) and m.name in _ANALYTES.values() and m.whole and c.is_number]
+    measured = [
+        (m.name, c)
+        for c in _unused(table, columns)
+        if (m := words().match("fields", c.name.replace("{k}", "")))
+        and m.name in _ANALYTES.values()
+        and m.whole
+        and c.is_number
+    ]
     measured = [(name, c) for name, c in measured if not is_patient or "{k}" in c.name]
     if not measured:
         return
-    days = [c for c in _unused(table, columns) if "{k}" in c.name and (c.dates or c.is_whole_number) and c not in [m for _, m in measured]]
+    days = [
+        c
+        for c in _unused(table, columns)
+        if "{k}" in c.name and (c.dates or c.is_whole_number) and c not in [m for _, m in measured]
+    ]
     shared = None if is_patient else _day(table, columns)
     used = []
     for name, column in measured:
@@ -377,7 +534,9 @@ def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: boo
         if name == "ldh_x_uln" and uln is not None:
             source["uln"] = {"column": uln.name}
             used.append(uln.name)
-        table.records.append(RecordDraft("lab_result", {"result_date": day, name: Entry(_with_limit(source, name), note)}))
+        table.records.append(
+            RecordDraft("lab_result", {"result_date": day, name: Entry(_with_limit(source, name), note)})
+        )
         used.append(column.name)
     table.used |= {*used, *([shared[1].name] if shared else [])}
 
@@ -395,22 +554,39 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         return
     dated = _by_role(table, columns, "exchange_date", lambda c: c.dates is not None or _separator(c) is not None)
     label = f"{kind or ''} {table.found.label}"
-    if dated is None and not is_patient and not any(r.table != "tpe_session" and r.rows == kind for r in table.records) and words().match("roles", label):
+    if (
+        dated is None
+        and not is_patient
+        and not any(r.table != "tpe_session" and r.rows == kind for r in table.records)
+        and words().match("roles", label)
+    ):
         match = words().match("roles", label)
-        dated = next((c for c in _unused(table, columns) if c.dates), None) if match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip()) else None
+        dated = (
+            next((c for c in _unused(table, columns) if c.dates), None)
+            if match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip())
+            else None
+        )
     if dated is not None:
         separator = _separator(dated)
         source = {"column": dated.name} | ({"separator": separator} if separator else {})
         table.used.add(dated.name)
-        table.records.append(RecordDraft("tpe_session", {"session_date": Entry(source, "")} | _volume(table, columns), kind))
+        table.records.append(
+            RecordDraft("tpe_session", {"session_date": Entry(source, "")} | _volume(table, columns), kind)
+        )
         return
     mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
-    day = next((r.fields["result_date"] for r in table.records if r.table == "lab_result" and "result_date" in r.fields), None)
-    amount = _by_role(table, columns, "exchange_volume", lambda c: c.is_number) or _by_role(table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME)
+    day = next(
+        (r.fields["result_date"] for r in table.records if r.table == "lab_result" and "result_date" in r.fields), None
+    )
+    amount = _by_role(table, columns, "exchange_volume", lambda c: c.is_number) or _by_role(
+        table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME
+    )
     if amount is not None and mark is None and day is not None and not is_patient:
         table.used.add(amount.name)
         volume = Entry(*number_source(study.fields()["volume_ml"], amount, table))
-        table.records.append(RecordDraft("tpe_session", {"session_date": day, "volume_ml": volume}, kind, {"column": amount.name}))
+        table.records.append(
+            RecordDraft("tpe_session", {"session_date": day, "volume_ml": volume}, kind, {"column": amount.name})
+        )
         return
     if mark is not None and day is not None and not is_patient:
         table.used.add(mark.name)

@@ -10,7 +10,7 @@ from capla_etl import fields as study
 from capla_etl.centres.draft.parts import Entry, TableDraft
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
-from capla_etl.centres.spec import TO_DECIDE, Delimited, JsonLines
+from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
 
 
 def number_source(declared: study.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
@@ -20,7 +20,14 @@ def number_source(declared: study.Field, column: Column, table: TableDraft) -> t
     if declared.units:
         written = without_unit(column.name.replace("_{k}", ""))[1]
         unit = words().unit(written, list(declared.units)) if written else None
-        in_words = next((word for word in normal(column.name).split() if set(declared.units) <= {"days", "years"} and words().unit(word, list(declared.units))), None)
+        in_words = next(
+            (
+                word
+                for word in normal(column.name).split()
+                if set(declared.units) <= {"days", "years"} and words().unit(word, list(declared.units))
+            ),
+            None,
+        )
         if unit or in_words:
             source["unit"] = unit or next(iter(declared.units))
             notes.append(f"certain: {written or in_words!r} in the header")
@@ -45,7 +52,11 @@ def _units_that_fit(declared: study.Field, column: Column) -> str:
         return f"one of {', '.join(declared.units)}"
     numbers = column.numbers(column.decimal()[0] or ".")
     low, high = declared.range
-    fits = [u for u, factor in declared.units.items() if numbers and sum(low <= n * factor <= high for n in numbers) >= 0.95 * len(numbers)]
+    fits = [
+        u
+        for u, factor in declared.units.items()
+        if numbers and sum(low <= n * factor <= high for n in numbers) >= 0.95 * len(numbers)
+    ]
     between = f"the numbers go from {min(numbers):g} to {max(numbers):g}" if numbers else "no numbers"
     return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(declared.units)}"
 
@@ -57,7 +68,10 @@ def coded(declared: study.Field, column: Column, vocabulary: str | None) -> Entr
         if declared.codes and set(texts) <= set(declared.codes):
             return Entry({"column": column.name, "vocabulary": "study"}, "certain: the study's own words")
         if not column.is_vocabulary:
-            return Entry({"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}}, f"{len(texts)} different words: map each onto one of {', '.join(declared.codes)}")
+            return Entry(
+                {"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}},
+                f"{len(texts)} different words: map each onto one of {', '.join(declared.codes)}",
+            )
     mapped = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
     if vocabulary is None:
         mapped = {text: text if text in declared.codes else TO_DECIDE for text in texts}
@@ -69,33 +83,53 @@ def coded(declared: study.Field, column: Column, vocabulary: str | None) -> Entr
     if bare:
         return Entry(source, f"numbers mean what the codebook says: one of {', '.join(declared.codes)}")
     unknown = [t for t, code in mapped.items() if code == TO_DECIDE]
-    return Entry(source, f"words not known: map them onto one of {', '.join(declared.codes)}" if unknown else "certain: words of the language")
+    return Entry(
+        source,
+        f"words not known: map them onto one of {', '.join(declared.codes)}"
+        if unknown
+        else "certain: words of the language",
+    )
 
 
 def decimal_and_dates(table: TableDraft) -> None:
     """The table's decimal mark and date format, and what differs from them column by column."""
     entries = [(name, e) for r in table.records for name, e in r.fields.items() if "column" in e.source]
-    numbers = {e.source["column"] for name, e in entries if study.fields().get(name) and study.fields()[name].type in ("number", "integer")}
+    numbers = {
+        e.source["column"]
+        for name, e in entries
+        if study.fields().get(name) and study.fields()[name].type in ("number", "integer")
+    }
     proven = {c: table.columns[c].decimal() for c in sorted(numbers) if c in table.columns}
     marks = Counter(mark for mark, _ in proven.values() if mark)
     if marks:
         commonest = marks.most_common(1)[0][0]
-        table.options["decimal"] = (commonest, "certain: " + next(why for mark, why in proven.values() if mark == commonest))
+        table.options["decimal"] = (
+            commonest,
+            "certain: " + next(why for mark, why in proven.values() if mark == commonest),
+        )
         for _, entry in entries:
             mark = proven.get(entry.source["column"], (None, ""))[0]
             if mark and mark != commonest:
                 entry.source["decimal"] = mark
     elif any("either" in why or "both" in why for _, why in proven.values()):
-        table.options["decimal"] = (TO_DECIDE, next(why for _, why in proven.values() if "either" in why or "both" in why))
+        table.options["decimal"] = (
+            TO_DECIDE,
+            next(why for _, why in proven.values() if "either" in why or "both" in why),
+        )
     dates = {}
     for name, entry in entries:
         declared = study.fields().get(name)
         if declared and declared.type == "date" and "study_day" not in entry.source:
             dates[entry.source["column"]] = _order_of(table, entry.source)
-    formats = Counter(tuple(_named(table, order)) for order in dates.values() if order and order.formats and not order.either)
+    formats = Counter(
+        tuple(_named(table, order)) for order in dates.values() if order and order.formats and not order.either
+    )
     if formats:
         commonest = list(formats.most_common(1)[0][0])
-        table.options["date_format"] = (commonest[0] if len(commonest) == 1 else commonest, "certain: " + next(o.why for o in dates.values() if o and _named(table, o) == commonest))
+        table.options["date_format"] = (
+            commonest[0] if len(commonest) == 1 else commonest,
+            "certain: " + next(o.why for o in dates.values() if o and _named(table, o) == commonest),
+        )
     language = next((o.language for o in dates.values() if o and o.language), None)
     if language:
         table.options["date_language"] = (language, "certain: by the names of the months")
@@ -116,7 +150,13 @@ def decimal_and_dates(table: TableDraft) -> None:
 def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
     column = table.columns[source["column"]]
     if "separator" in source:
-        parts = Counter(part.strip() for text, n in column.values.items() for part in text.split(source["separator"].strip() or " ") for _ in range(n) if part.strip())
+        parts = Counter(
+            part.strip()
+            for text, n in column.values.items()
+            for part in text.split(source["separator"].strip() or " ")
+            for _ in range(n)
+            if part.strip()
+        )
         return column_of(column.name, list(parts.elements())).dates
     return column.dates
 

@@ -14,7 +14,9 @@ _FILE = Path(__file__).with_name("words.yml")
 def normal(text: str) -> str:
     """Small letters, no accents, one blank for every other sign; words of camelCase apart; full-width signs plain."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", text))
-    plain = "".join(c for c in unicodedata.normalize("NFKD", apart.casefold()) if not unicodedata.combining(c) or ord(c) > 0x3000)
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", apart.casefold()) if not unicodedata.combining(c) or ord(c) > 0x3000
+    )
     return re.sub(r"[^0-9a-zぁ-ヿ一-龯ー]+", " ", unicodedata.normalize("NFKC", plain)).strip()
 
 
@@ -37,7 +39,11 @@ class Words:
         }
         self._free_text = [re.compile(pattern) for pattern in declared["free_text"]]
         self._codes = {
-            vocabulary: [(code, re.compile(re.escape(pattern) if len(pattern) == 1 else pattern)) for code, patterns in codes.items() for pattern in patterns]
+            vocabulary: [
+                (code, re.compile(re.escape(pattern) if len(pattern) == 1 else pattern))
+                for code, patterns in codes.items()
+                for pattern in patterns
+            ]
             for vocabulary, codes in ((v, c if isinstance(c, dict) else {v: c}) for v, c in declared["codes"].items())
         }
         self._units = {unit: {_unit_form(text) for text in [unit, *texts]} for unit, texts in declared["units"].items()}
@@ -106,7 +112,11 @@ def without_unit(header: str) -> tuple[str, str]:
     """A header and the unit in it: "PLT (G/L)", "LDH [U/L]", "HGB_G_DL", "hemoglobin_g_per_L"."""
     if bracket := re.fullmatch(r"(.+?)\s*[(\[（]([^()\[\]（）]+)[)\]）]\s*", header):
         return bracket[1], bracket[2]
-    if tail := re.fullmatch(r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|u|ui|iu|k)|pct|percent)(?:(?:_per_|_|/)(?:d?l|ml|ul))?|x_?(?:uln|lsn|n))", header, re.IGNORECASE):
+    if tail := re.fullmatch(
+        r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|u|ui|iu|k)|pct|percent)(?:(?:_per_|_|/)(?:d?l|ml|ul))?|x_?(?:uln|lsn|n))",
+        header,
+        re.IGNORECASE,
+    ):
         unit = tail[2].replace("_per_", "/").replace("_", "/")
         return tail[1], "x ULN" if unit.casefold().startswith("x") else unit
     return header, ""

@@ -34,10 +34,15 @@ def source(loads: Path, new_centre: str) -> dict[str, pd.DataFrame]:
         new_centre: JP01 or NL01.
     """
     folder = loads / COPIED_FROM[new_centre]
-    frames = {name: pq.read_table(folder / f"harmonised.{name}.parquet").to_pandas(date_as_object=True) for name in TABLES}
+    frames = {
+        name: pq.read_table(folder / f"harmonised.{name}.parquet").to_pandas(date_as_object=True) for name in TABLES
+    }
     chosen = sorted(frames["patient"]["centre_patient_id"])[:PATIENTS]
     numbers = {patient: f"{new_centre}-{i:03}" for i, patient in enumerate(chosen, start=1)}
-    return {name: f[f["centre_patient_id"].isin(chosen)].assign(number=f["centre_patient_id"].map(numbers)) for name, f in frames.items()}
+    return {
+        name: f[f["centre_patient_id"].isin(chosen)].assign(number=f["centre_patient_id"].map(numbers))
+        for name, f in frames.items()
+    }
 
 
 def write(new_centre: str, courses: dict[str, pd.DataFrame], data_raw: Path) -> Path:
@@ -87,18 +92,45 @@ def _japan(courses: dict[str, pd.DataFrame], folder: Path) -> None:
     (folder / "患者.csv").write_text("\r\n".join(lines) + "\r\n", encoding="cp932", newline="")
     named = {"platelets": ("血小板", "10^9/L"), "ldh": ("LDH", "xULN"), "adamts13": ("ADAMTS13活性", "%")}
     rows = [["検査結果（合成データ）"], ["患者番号", "検査日", "検査項目", "結果", "単位"]]
-    rows += [[r.number, r.result_date, named[r.analyte][0], f"{r.comparator}{_number(r.value)}" if _text(r.comparator) else r.value, named[r.analyte][1]] for r in courses["lab_result"].itertuples()]
+    rows += [
+        [
+            r.number,
+            r.result_date,
+            named[r.analyte][0],
+            f"{r.comparator}{_number(r.value)}" if _text(r.comparator) else r.value,
+            named[r.analyte][1],
+        ]
+        for r in courses["lab_result"].itertuples()
+    ]
     _ods(rows, "検査", folder / "検査.ods")
     exchanges = courses["tpe_session"]
     volumes = pa.array([None if v != v else round(v) for v in exchanges["volume_ml"]], pa.int32())
-    table = pa.table({"患者番号": exchanges["number"].tolist(), "血漿交換日": pa.array(exchanges["session_date"].tolist(), pa.date32()), "置換量": volumes})
+    table = pa.table(
+        {
+            "患者番号": exchanges["number"].tolist(),
+            "血漿交換日": pa.array(exchanges["session_date"].tolist(), pa.date32()),
+            "置換量": volumes,
+        }
+    )
     pq.write_table(table, folder / "血漿交換.parquet")
     drugs = {"caplacizumab": "カプラシズマブ", "rituximab": "リツキシマブ", "corticosteroid": "プレドニゾロン"}
-    lines = ["患者番号\t薬剤名\t開始日\t終了日", *("\t".join([d.number, drugs[d.drug], _kanji(d.start_date), _kanji(d.end_date)]) for d in courses["drug_course"].itertuples())]
+    lines = [
+        "患者番号\t薬剤名\t開始日\t終了日",
+        *(
+            "\t".join([d.number, drugs[d.drug], _kanji(d.start_date), _kanji(d.end_date)])
+            for d in courses["drug_course"].itertuples()
+        ),
+    ]
     (folder / "投薬.txt").write_text("\n".join(lines) + "\n", encoding="utf-16")
     lines = ["患者番号\t事象\t評価\t発現日\t部位"]
-    lines += ["\t".join([e.number, e.kind, "発生", _kanji(e.event_date), _text(e.site)]) for e in courses["adverse_event"].itertuples()]
-    lines += ["\t".join([a.number, a.kind, _ANSWER[a.answer], "", ""]) for a in courses["adverse_event_assessment"].itertuples()]
+    lines += [
+        "\t".join([e.number, e.kind, "発生", _kanji(e.event_date), _text(e.site)])
+        for e in courses["adverse_event"].itertuples()
+    ]
+    lines += [
+        "\t".join([a.number, a.kind, _ANSWER[a.answer], "", ""])
+        for a in courses["adverse_event_assessment"].itertuples()
+    ]
     (folder / "有害事象.txt").write_text("\n".join(lines) + "\n", encoding="utf-16")
 
 
@@ -117,7 +149,10 @@ def _ods(rows: list[list], sheet: str, path: Path) -> None:
     content = f'<office:document-content {spaces} office:version="1.2"><office:body><office:spreadsheet><table:table table:name="{sheet}">{body}</table:table></office:spreadsheet></office:body></office:document-content>'
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
         parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        parts.writestr("META-INF/manifest.xml", '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>')
+        parts.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
         parts.writestr("content.xml", content)
 
 
@@ -141,15 +176,55 @@ def _netherlands(courses: dict[str, pd.DataFrame], folder: Path) -> None:
     def study_day(day: date, first: date) -> float:
         return float((day - first).days + (1 if day >= first else 0))
 
-    pr = pd.DataFrame([{"USUBJID": s.number, "PRTRT": "PLASMA EXCHANGE", "PRSTDY": study_day(s.session_date, day_0[s.number]), "PRDOSE": s.volume_ml} for s in courses["tpe_session"].itertuples()])
+    pr = pd.DataFrame(
+        [
+            {
+                "USUBJID": s.number,
+                "PRTRT": "PLASMA EXCHANGE",
+                "PRSTDY": study_day(s.session_date, day_0[s.number]),
+                "PRDOSE": s.volume_ml,
+            }
+            for s in courses["tpe_session"].itertuples()
+        ]
+    )
     names = {"caplacizumab": "CAPLACIZUMAB", "rituximab": "RITUXIMAB", "corticosteroid": "PREDNISOLONE"}
-    cm = pd.DataFrame([{"USUBJID": d.number, "CMTRT": names[d.drug], "CMSTDTC": _text(d.start_date), "CMENDTC": _text(d.end_date)} for d in courses["drug_course"].itertuples()])
+    cm = pd.DataFrame(
+        [
+            {"USUBJID": d.number, "CMTRT": names[d.drug], "CMSTDTC": _text(d.start_date), "CMENDTC": _text(d.end_date)}
+            for d in courses["drug_course"].itertuples()
+        ]
+    )
     for name, frame in {"dm": dm, "lb": lb, "pr": pr, "cm": cm}.items():
         pyreadstat.write_xport(frame, folder / f"{name}.xpt", file_format_version=5, table_name=name.upper())
-    months = ["januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december"]
+    months = [
+        "januari",
+        "februari",
+        "maart",
+        "april",
+        "mei",
+        "juni",
+        "juli",
+        "augustus",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ]
     said = {"yes": "ja", "no": "nee", "not_assessed": "niet beoordeeld"}
     lines = ["Patiënt;Soort;Beoordeling;Datum;Plaats"]
-    lines += [";".join([e.number, e.kind, "opgetreden", _text(e.event_date, lambda d: f"{d.day} {months[d.month - 1]} {d.year}"), _text(e.site)]) for e in courses["adverse_event"].itertuples()]
-    lines += [";".join([a.number, a.kind, said[a.answer], "", ""]) for a in courses["adverse_event_assessment"].itertuples()]
+    lines += [
+        ";".join(
+            [
+                e.number,
+                e.kind,
+                "opgetreden",
+                _text(e.event_date, lambda d: f"{d.day} {months[d.month - 1]} {d.year}"),
+                _text(e.site),
+            ]
+        )
+        for e in courses["adverse_event"].itertuples()
+    ]
+    lines += [
+        ";".join([a.number, a.kind, said[a.answer], "", ""]) for a in courses["adverse_event_assessment"].itertuples()
+    ]
     (folder / "bijwerkingen.csv").write_text("\n".join(lines) + "\n", encoding="utf-16")
-

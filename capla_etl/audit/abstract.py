@@ -1,0 +1,699 @@
+"""Can the published figures all be true together? Pure arithmetic on what the abstract prints (PROTOCOL section 5), of the kind of the GRIM test.
+
+A printed number is a rounded one: it stands for all numbers that are printed like it. Both ends of that interval belong to it, because half-up and half-to-even
+rounding, and programs that round binary fractions, differ on exact halves. How many decimals were printed is read off the number; a trailing zero that the
+abstract dropped ("1 %" for 1.0 %) would narrow what is implied, so that the wider reading is taken.
+
+The figures are in ``published``. Computed numbers do not belong here: what the data give is set beside the abstract in table ``as_published``, and the study's
+own tables are held against themselves in ``audit``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from capla_etl.stats.contingency import fisher
+from capla_etl.tables.as_published import FIGURES, PublishedFigure
+from capla_etl.tables.labels import ADVERSE_EVENTS
+from capla_etl.tables.population import ARMS
+
+_NORMAL = NormalDist()
+_Z = _NORMAL.inv_cdf(0.975)
+
+
+# ------------------------------------------------------------------------------------------------------------ printed numbers
+
+
+def printed_decimals(number: float) -> int:
+    """Decimals of a number as it is printed shortest: 1 for 98.6, 0 for 23."""
+    return max(-Decimal(str(number)).normalize().as_tuple().exponent, 0)
+
+
+def printed_range(number: float, decimals: int) -> tuple[Fraction, Fraction]:
+    """The numbers that are printed like this one, both ends included.
+
+    Args:
+        number: as printed.
+        decimals: decimals that it was printed with.
+
+    Returns:
+        (lowest, highest), exact.
+
+    Raises:
+        ValueError: negative decimals, or a number with more decimals than it is said to be printed with.
+    """
+    exact = Fraction(str(number))
+    if decimals < 0 or (exact * 10**decimals).denominator != 1:
+        raise ValueError(f"{number} is not printed with {decimals} decimals")
+    half = Fraction(1, 2 * 10**decimals)
+    return exact - half, exact + half
+
+
+def _whole_numbers(lowest: Fraction, highest: Fraction) -> range:
+    return range(math.ceil(lowest), math.floor(highest) + 1)
+
+
+def implied_numerators(percent: float, decimals: int, denominator: int) -> range:
+    """Numbers of patients that are printed as this percentage of the denominator.
+
+    Args:
+        percent: as printed, 0 to 100.
+        decimals: decimals that it was printed with.
+        denominator: patients.
+
+    Returns:
+        The whole numbers n, 0 to the denominator, with 100 n / denominator in ``printed_range``; empty where there is none.
+
+    Raises:
+        ValueError: a percentage outside 0 to 100, no patients, or as ``printed_range``.
+
+    Source:
+        The GRIM test for percentages: Brown and Heathers, Soc Psychol Personal Sci 2017;8:363.
+    """
+    _check_percent(percent)
+    if denominator < 1:
+        raise ValueError(f"a percentage needs at least one patient, found {denominator}")
+    lowest, highest = printed_range(percent, decimals)
+    return _whole_numbers(
+        max(lowest * denominator / 100, Fraction(0)), min(highest * denominator / 100, Fraction(denominator))
+    )
+
+
+def implied_denominators(events: int, percent: float, decimals: int, at_most: int) -> range:
+    """Numbers of patients of whom so many events are printed as this percentage.
+
+    Args:
+        events: patients with the event.
+        percent: as printed, 0 to 100.
+        decimals: decimals that it was printed with.
+        at_most: patients that there are.
+
+    Returns:
+        The whole numbers N, from the events (at least 1) to ``at_most``, with 100 events / N in ``printed_range``; empty where there is none.
+
+    Raises:
+        ValueError: a percentage outside 0 to 100, negative events, or as ``printed_range``.
+
+    Source:
+        As ``implied_numerators``, solved for N.
+    """
+    _check_percent(percent)
+    if events < 0:
+        raise ValueError(f"events must not be negative, found {events}")
+    lowest, highest = printed_range(percent, decimals)
+    if events == 0:
+        return range(1, at_most + 1) if lowest <= 0 else range(0)
+    fewest = max(Fraction(100 * events) / highest, Fraction(events))
+    return _whole_numbers(
+        fewest, Fraction(at_most) if lowest <= 0 else min(Fraction(100 * events) / lowest, Fraction(at_most))
+    )
+
+
+def _check_percent(percent: float) -> None:
+    if not 0 <= percent <= 100:
+        raise ValueError(f"a percentage must lie between 0 and 100, found {percent}")
+
+
+def grim_mean(mean: float, decimals: int, count: int, *, items: int = 1) -> bool:
+    """Whether a mean of whole numbers can be printed like this.
+
+    Args:
+        mean: as printed.
+        decimals: decimals that it was printed with.
+        count: values that it is the mean of.
+        items: whole numbers that each value is itself the mean of (items of a questionnaire).
+
+    Returns:
+        Whether some whole total, divided by ``count * items``, lies in ``printed_range``.
+
+    Raises:
+        ValueError: no value, or as ``printed_range``.
+
+    Source:
+        Brown and Heathers, Soc Psychol Personal Sci 2017;8:363 (GRIM).
+    """
+    if count < 1 or items < 1:
+        raise ValueError(f"a mean needs at least one value, found {count} of {items} items")
+    lowest, highest = printed_range(mean, decimals)
+    return len(_whole_numbers(lowest * count * items, highest * count * items)) > 0
+
+
+def grim_median(median: float, count: int, *, quartiles: tuple[float, float] | None = None) -> bool:
+    """Whether a median of whole numbers, with its quartiles, can be printed like this.
+
+    The median of an odd number of whole numbers is one of them; of an even number it can be halfway between two. A quartile lies between two neighbouring
+    values, by shares that depend on the count and on the definition: those of SAS, SPSS and R (Hyndman and Fan 2, 6, 7) are allowed.
+
+    Args:
+        median: as printed.
+        count: values.
+        quartiles: first and third, as printed.
+
+    Returns:
+        Whether each of the three is possible and they are in order. Each is looked at by itself: not every combination that passes is possible.
+
+    Raises:
+        ValueError: no value.
+
+    Source:
+        The reasoning of Brown and Heathers 2017, for order statistics; Hyndman and Fan 1996.
+    """
+    if count < 1:
+        raise ValueError(f"a median needs at least one value, found {count}")
+    if not _is_multiple(median, 1 if count % 2 else 2):
+        return False
+    if quartiles is None:
+        return True
+    q1, q3 = quartiles
+    one_value = count > 1 or q1 == median == q3
+    return one_value and q1 <= median <= q3 and all(_is_multiple(q, _quartile_parts(count)) for q in quartiles)
+
+
+def _quartile_parts(count: int) -> int:
+    """Into how many parts the definitions divide the step from one value to the next."""
+    shares = (Fraction(1, 2) if count % 4 == 0 else Fraction(0), Fraction(count + 1, 4), Fraction(count - 1, 4))
+    return math.lcm(*(share.denominator for share in shares))
+
+
+def _is_multiple(number: float, parts: int) -> bool:
+    lowest, highest = printed_range(number, printed_decimals(number))
+    return len(_whole_numbers(lowest * parts, highest * parts)) > 0
+
+
+# -------------------------------------------------------------------------------------------------------- ratios and intervals
+
+
+class RatioInterval(NamedTuple):
+    """What the limits of a ratio imply about its estimate: the geometric mean of the limits as printed, and the lowest and highest that rounding allows."""
+
+    implied: float
+    lowest: float
+    highest: float
+    consistent: bool
+
+
+def ratio_interval_consistency(estimate: float, lower: float, upper: float) -> RatioInterval:
+    """Whether a ratio is the geometric mean of its limits, as Wald limits on the log scale have it, within rounding.
+
+    Profile, exact and score limits are not symmetric on the log scale: a ratio that is not the geometric mean is no error by itself.
+
+    Args:
+        estimate, lower, upper: as printed.
+
+    Returns:
+        ``implied``, ``lowest``, ``highest`` (ratios) and ``consistent``: whether what rounding allows overlaps with what the estimate is printed like.
+
+    Raises:
+        ValueError: a limit that is not positive, or limits not in order.
+
+    Source:
+        Altman and Bland, BMJ 2011;343:d2304: the interval of a ratio is symmetric on the log scale.
+    """
+    _check_ratio(estimate, lower, upper)
+    (least_lower, most_lower), (least_upper, most_upper), (least, most) = (
+        printed_range(x, printed_decimals(x)) for x in (lower, upper, estimate)
+    )
+    lowest, highest = (
+        math.sqrt(max(one, 0) * two) for one, two in ((least_lower, least_upper), (most_lower, most_upper))
+    )
+    return RatioInterval(math.sqrt(lower * upper), lowest, highest, lowest <= most and highest >= least)
+
+
+def p_from_interval(estimate: float, lower: float, upper: float, *, ratio: bool = True) -> float:
+    """Two-sided p value that a 95 % interval implies.
+
+    Args:
+        estimate, lower, upper: a ratio with its limits, or a difference (``ratio=False``).
+
+    Returns:
+        p of the normal test whose standard error is the width of the interval (on the log scale for a ratio) over 2 x 1.96.
+
+    Raises:
+        ValueError: limits not in order; of a ratio, numbers that are not positive.
+
+    Source:
+        Altman and Bland, BMJ 2011;343:d2304; the normal tail itself instead of their formula that approximates it.
+    """
+    if ratio:
+        _check_ratio(estimate, lower, upper)
+        estimate, lower, upper = map(math.log, (estimate, lower, upper))
+    elif not lower < upper:
+        raise ValueError(f"limits must be in order, found {lower} to {upper}")
+    return math.erfc(abs(estimate) * 2 * _Z / (upper - lower) / math.sqrt(2))
+
+
+def _check_ratio(estimate: float, lower: float, upper: float) -> None:
+    if not (0 < lower < upper and estimate > 0):
+        raise ValueError(f"a ratio and its limits must be positive and in order, found {estimate} ({lower} to {upper})")
+
+
+def implied_events(
+    estimate: float, lower: float, upper: float, patients_1: int, patients_0: int, *, measure: str = "risk_ratio"
+) -> pd.DataFrame:
+    """Numbers of events in two groups whose ratio and Wald limits are printed like this.
+
+    Args:
+        estimate, lower, upper: a risk ratio or odds ratio (group 1 over group 0) with its 95 % limits, as printed.
+        patients_1, patients_0: patients per group.
+        measure: "risk_ratio" (Katz limits) or "odds_ratio" (Woolf limits).
+
+    Returns:
+        One row per possible pair: ``events_1``, ``events_0``; none where no whole numbers give these figures.
+
+    Raises:
+        ValueError: an unknown measure, no patients, or numbers that are no ratio with its limits.
+
+    Source:
+        Katz 1978; Woolf 1955; every pair is tried.
+    """
+    _check_ratio(estimate, lower, upper)
+    if min(patients_1, patients_0) < 1 or measure not in ("risk_ratio", "odds_ratio"):
+        raise ValueError(
+            f"expected patients in both groups and a risk_ratio or odds_ratio, found {patients_1}, {patients_0}, {measure}"
+        )
+    events_1, events_0 = (
+        np.arange(1, patients_1)[:, None].astype(float),
+        np.arange(1, patients_0)[None, :].astype(float),
+    )
+    if measure == "risk_ratio":
+        log_ratio = np.log(events_1 / patients_1) - np.log(events_0 / patients_0)
+        error = np.sqrt(1 / events_1 - 1 / patients_1 + 1 / events_0 - 1 / patients_0)
+    else:
+        without_1, without_0 = patients_1 - events_1, patients_0 - events_0
+        log_ratio = np.log(events_1 / without_1) - np.log(events_0 / without_0)
+        error = np.sqrt(1 / events_1 + 1 / without_1 + 1 / events_0 + 1 / without_0)
+    fits = np.ones(log_ratio.shape, dtype=bool)
+    for number, computed in ((estimate, log_ratio), (lower, log_ratio - _Z * error), (upper, log_ratio + _Z * error)):
+        least, most = map(float, printed_range(number, printed_decimals(number)))
+        fits &= (np.exp(computed) >= least) & (np.exp(computed) <= most)
+    found_1, found_0 = np.nonzero(fits)
+    return pd.DataFrame({"events_1": found_1 + 1, "events_0": found_0 + 1})
+
+
+# --------------------------------------------------------------------------------------------------------------- the abstract
+
+CONSISTENT, INCONSISTENT = "consistent", "not consistent"
+UNEXPLAINED, UNCHECKABLE = "needs an explanation", "cannot be checked"
+VERDICTS = (CONSISTENT, INCONSISTENT, UNEXPLAINED, UNCHECKABLE)
+
+Key = tuple[str, str]
+
+
+class _Relation(NamedTuple):
+    relation: str
+    figures: tuple[Key, ...]
+    implied: str
+    verdict: str
+    explanation: str
+
+
+class _Abstract:
+    """The published figures by row and group."""
+
+    def __init__(self, figures: tuple[PublishedFigure, ...]) -> None:
+        self.figures = {(figure.row, figure.group): figure for figure in figures}
+
+    def __call__(self, row: str, group: str = "caplacizumab") -> float:
+        return self.figures[row, group].value
+
+    def count(self, row: str, group: str = "caplacizumab") -> int:
+        """A printed number of patients."""
+        return int(self(row, group))
+
+    def numerators(self, row: str, group: str, denominator: int) -> range:
+        """The patients whom a printed percentage implies."""
+        return implied_numerators(self(row, group), printed_decimals(self(row, group)), denominator)
+
+    def deaths(self, arm: str) -> range:
+        """Deaths that the printed survival implies when nobody was lost; the last of them is the most that it allows in any case."""
+        alive, patients = self("survival_3_months", arm), self.count("patients", arm)
+        survivors = implied_numerators(alive, printed_decimals(alive), patients)
+        return range(patients - survivors[-1], patients - survivors[0] + 1) if survivors else range(0)
+
+    def printed(self, keys: tuple[Key, ...]) -> str:
+        """The figures as published."""
+        return "; ".join(_as_printed(self.figures[key]) for key in keys)
+
+
+def _as_printed(figure: PublishedFigure) -> str:
+    qualifier = "< " if figure.bound else "about " if figure.about else ""
+    unit = {"%": " %", "days": " days"}.get(figure.unit, "")
+    group = "" if figure.group == "difference" else f" ({figure.group.replace('_', ' ')})"
+    return f"{figure.label.removeprefix('… ')}{group} {qualifier}{figure.value:g}{unit}"
+
+
+def _span(numbers: range) -> str:
+    return "none" if not numbers else f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def check_abstract(figures: tuple[PublishedFigure, ...] = FIGURES) -> pd.DataFrame:
+    """Which published figures can be true together, and which numbers of patients they imply.
+
+    Args:
+        figures: the published figures.
+
+    Returns:
+        One row per relation: ``relation`` (a sentence), ``printed`` (as published), ``implied`` (numerators, denominators, counts), ``verdict``
+        ('consistent'; 'not consistent': arithmetic forbids it; 'needs an explanation': possible, but only for a reason that the abstract does not give;
+        'cannot be checked': what it would be checked against is not printed), ``explanation``, ``figures`` (which were used: row/group).
+
+    Raises:
+        ValueError: a figure that cannot be what it says, such as a percentage above 100.
+        KeyError: a figure of the abstract is missing.
+
+    Source:
+        Brown and Heathers 2017 (GRIM); Altman and Bland 2011; PROTOCOL section 5.
+    """
+    abstract = _Abstract(figures)
+    relations = [
+        relation
+        for part in (_groups, _deaths, _failure, _course, _times, _adverse_events)
+        for relation in part(abstract)
+    ]
+    return pd.DataFrame(
+        [
+            (
+                one.relation,
+                abstract.printed(one.figures),
+                one.implied,
+                one.verdict,
+                one.explanation,
+                "; ".join("/".join(key) for key in one.figures),
+            )
+            for one in relations
+        ],
+        columns=["relation", "printed", "implied", "verdict", "explanation", "figures"],
+    )
+
+
+def _part_of(parts: int, whole: int) -> str:
+    """Disjoint parts of a whole: they may leave somebody out, but not have more."""
+    return CONSISTENT if parts == whole else UNEXPLAINED if parts < whole else INCONSISTENT
+
+
+def _groups(abstract: _Abstract) -> Iterator[_Relation]:
+    patients, early, delayed = (abstract.count("patients", group) for group in ("caplacizumab", "early", "delayed"))
+    yield _Relation(
+        "Early and delayed starters are the patients given caplacizumab.",
+        (("patients", "caplacizumab"), ("patients", "early"), ("patients", "delayed")),
+        f"{early} + {delayed} = {early + delayed} of {patients}; {patients - early - delayed} in neither",
+        _part_of(early + delayed, patients),
+        "Together they are all patients."
+        if early + delayed == patients
+        else "The others have no recorded start, presumably; the abstract does not say so.",
+    )
+    rescue, slow = abstract.count("patients", "rescue"), abstract.count("patients", "slow_response")
+    yield _Relation(
+        "Rescue and slow response are all delayed starts.",
+        (("patients", "delayed"), ("patients", "rescue"), ("patients", "slow_response")),
+        f"{rescue} + {slow} = {rescue + slow} of {delayed}",
+        _part_of(rescue + slow, delayed),
+        "Every delayed start is one or the other, and none is both.",
+    )
+    for drug in ("corticosteroids", "rituximab"):
+        given = {arm: abstract.numerators(drug, arm, abstract.count("patients", arm)) for arm in ARMS}
+        yield _Relation(
+            f"The percentages given {drug} are those of whole patients.",
+            tuple((drug, arm) for arm in ARMS),
+            "; ".join(
+                f"{arm}: {_span(numbers)} of {abstract.count('patients', arm)}" for arm, numbers in given.items()
+            ),
+            CONSISTENT if all(given.values()) else UNEXPLAINED,
+            "If it is known of every patient; the abstract prints no denominators.",
+        )
+
+
+def _deaths(abstract: _Abstract) -> Iterator[_Relation]:
+    deaths = {arm: abstract.deaths(arm) for arm in ARMS}
+    for arm, numbers in deaths.items():
+        yield _Relation(
+            f"Survival under {arm} is that of whole patients."
+            if arm == ARMS[0]
+            else "Survival of controls is that of whole patients.",
+            (("patients", arm), ("survival_3_months", arm)),
+            f"{_span(numbers)} deaths of {abstract.count('patients', arm)}",
+            CONSISTENT if numbers else UNEXPLAINED,
+            "If everybody was followed for 3 months. Where some were lost, each death weighs more in a Kaplan-Meier estimate: there can be fewer, never more.",
+        )
+    bound = abstract("survival_3_months_p", "difference")
+    p_values = [
+        fisher(one, abstract.count("patients", ARMS[0]), two, abstract.count("patients", ARMS[1]))
+        for one, two in itertools.product(*deaths.values())
+    ]
+    yield _Relation(
+        "The p value of survival fits the deaths.",
+        (("survival_3_months_p", "difference"), *(("survival_3_months", arm) for arm in ARMS)),
+        f"Fisher's p at most {max(p_values):.1g}" if p_values else "no deaths to compare",
+        CONSISTENT if p_values and max(p_values) < bound else UNEXPLAINED,
+        "The abstract does not name its test; a log-rank test of so few deaths is near Fisher's.",
+    )
+    early = abstract.numerators("died_by_day_90", "early", abstract.count("patients", "early"))
+    most = deaths[ARMS[0]][-1] if deaths[ARMS[0]] else 0
+    yield _Relation(
+        "Early starters who died are among all who died under caplacizumab.",
+        (("died_by_day_90", "early"), ("patients", "early"), ("survival_3_months", ARMS[0])),
+        f"{_span(early)} of {abstract.count('patients', 'early')} early starters, of at most {most} deaths",
+        CONSISTENT if early and early[0] <= most else UNEXPLAINED,
+        "Printed without decimals the percentage leaves a range; the other deaths are of delayed starters and of those whose start was not recorded.",
+    )
+    yield from _days_of_death(abstract, deaths[ARMS[0]])
+
+
+_QUARTILES = ("median", "q1", "q3")
+
+
+def _quartile_keys(row: str, group: str) -> tuple[Key, ...]:
+    return tuple((f"{row}_{statistic}", group) for statistic in _QUARTILES)
+
+
+def _possible_quartiles(abstract: _Abstract, row: str, group: str, counts: range) -> list[int]:
+    """The counts for which the printed median and quartiles of whole days are possible."""
+    median, q1, q3 = (abstract(*key) for key in _quartile_keys(row, group))
+    return [count for count in counts if count and grim_median(median, count, quartiles=(q1, q3))]
+
+
+def _days_of_death(abstract: _Abstract, deaths: range) -> Iterator[_Relation]:
+    possible = _possible_quartiles(abstract, "death_day", ARMS[0], deaths)
+    fewer = _possible_quartiles(abstract, "death_day", ARMS[0], range(1, deaths[0])) if deaths else []
+    reason = (
+        ""
+        if possible
+        else (
+            " So a death has no day, or is not among those of 3 months; or somebody was lost, and fewer died than survival alone says; or days were not whole."
+        )
+    )
+    yield _Relation(
+        "The median day of death is possible for the number of deaths.",
+        (*_quartile_keys("death_day", ARMS[0]), ("survival_3_months", ARMS[0])),
+        f"{_span(deaths)} deaths; in whole days the median is possible for "
+        + (
+            ", ".join(map(str, possible))
+            or f"none of these numbers, but for {fewer[-1] if fewer else 'no smaller one'}"
+        ),
+        CONSISTENT if possible else UNEXPLAINED,
+        f"A median halfway between two whole days needs an even number of days of death.{reason}",
+    )
+    yield _Relation(
+        "Days of death are counted from the first plasma exchange, or from the first dose.",
+        _quartile_keys("days_from_first_dose", ARMS[0]),
+        "",
+        UNCHECKABLE,
+        "The abstract does not say from which day it counts.",
+    )
+
+
+_FAILURE = tuple(
+    (row, "difference") for row in ("failure_risk_ratio", "failure_risk_ratio_lower", "failure_risk_ratio_upper")
+)
+
+
+def _failure(abstract: _Abstract) -> Iterator[_Relation]:
+    ratio, lower, upper = (abstract(*key) for key in _FAILURE)
+    found = ratio_interval_consistency(ratio, lower, upper)
+    yield _Relation(
+        "The ratio of failures lies in the middle of its limits on the log scale.",
+        _FAILURE,
+        f"limits imply {found.implied:.3f}; rounding allows {found.lowest:.3f} to {found.highest:.3f}",
+        CONSISTENT if found.consistent else UNEXPLAINED,
+        "Wald limits are symmetric on the log scale; profile and exact limits need not be.",
+    )
+    p, bound = p_from_interval(ratio, lower, upper), abstract("failure_p", "difference")
+    yield _Relation(
+        "The p value of failures fits the limits.",
+        (*_FAILURE, ("failure_p", "difference")),
+        f"p {p:.1g}",
+        CONSISTENT if p < bound else UNEXPLAINED,
+        "From the width of the interval as printed (Altman and Bland).",
+    )
+    patients = [abstract.count("patients", arm) for arm in ARMS]
+    pairs = implied_events(ratio, lower, upper, *patients)
+    fewest = [deaths[0] if (deaths := abstract.deaths(arm)) else 0 for arm in ARMS]
+    with_deaths = pairs[(pairs["events_1"] >= fewest[0]) & (pairs["events_0"] >= fewest[1])]
+    yield _Relation(
+        "The ratio of failures leaves room for the deaths, which are failures where they came before a response.",
+        (*_FAILURE, *(("patients", arm) for arm in ARMS), *(("survival_3_months", arm) for arm in ARMS)),
+        f"as a risk ratio of all patients: {_pairs(pairs)}; with {fewest[0]} and {fewest[1]} deaths among them: {_pairs(with_deaths)}",
+        CONSISTENT if len(with_deaths) else UNEXPLAINED,
+        "If every death came before a response, failures are at least as many as deaths. The abstract names neither the kind of ratio nor how many failed.",
+    )
+
+
+def _pairs(pairs: pd.DataFrame) -> str:
+    if pairs.empty:
+        return "no whole numbers"
+    one, two = (range(pairs[column].min(), pairs[column].max() + 1) for column in ("events_1", "events_0"))
+    return f"{_span(one)} against {_span(two)} failures"
+
+
+def _course(abstract: _Abstract) -> Iterator[_Relation]:
+    early, patients = abstract.count("patients", "early"), abstract.count("patients", "caplacizumab")
+    implied = {row: abstract.numerators(row, "early", early) for row in ("refractory", "exacerbation")}
+    for row, numbers in implied.items():
+        yield _Relation(
+            f"The percentage of early starters with {'an exacerbation' if row == 'exacerbation' else 'refractory disease'} is that of whole patients.",
+            ((row, "early"), ("patients", "early")),
+            f"{_span(numbers)} of {early}",
+            CONSISTENT if numbers else UNEXPLAINED,
+            "If it was assessed in all early starters.",
+        )
+    after_stop, most = (
+        abstract.count("exacerbation_after_stop_undetectable"),
+        implied["exacerbation"][-1] if implied["exacerbation"] else 0,
+    )
+    others = max(after_stop - most, 0)
+    yield _Relation(
+        "Exacerbations after stopping are among all exacerbations.",
+        (
+            ("exacerbation_after_stop_undetectable", "caplacizumab"),
+            ("exacerbation", "early"),
+            ("patients", "early"),
+            ("patients", "caplacizumab"),
+        ),
+        f"{after_stop} after stopping, at most {most} of them in early starters: at least {others} in the other {patients - early} patients",
+        CONSISTENT if others <= patients - early else INCONSISTENT,
+        "More exacerbated after stopping than early starters exacerbated at all, so that some began late, or their start was not recorded."
+        if others
+        else "All of them can have been early starters.",
+    )
+
+
+def _times(abstract: _Abstract) -> Iterator[_Relation]:
+    rows = {"early": "response_day", "delayed": "days_from_caplacizumab_to_response"}
+    for group, row in rows.items():
+        patients = abstract.count("patients", group)
+        possible = _possible_quartiles(abstract, row, group, range(max(patients - 1, 1), patients + 1))
+        yield _Relation(
+            f"The median and quartiles of the {group} starters' time to response are possible in whole days.",
+            (*_quartile_keys(row, group), ("patients", group)),
+            f"possible for {'an even or odd' if len(possible) == 2 else 'one kind of' if possible else 'no'} number of responders",
+            CONSISTENT if possible else UNEXPLAINED,
+            "The abstract does not print how many responded.",
+        )
+    medians, p = (
+        [abstract(f"{row}_median", group) for group, row in rows.items()],
+        abstract("time_to_response_p", "difference"),
+    )
+    alike = medians[0] == medians[1] and p >= 0.05
+    yield _Relation(
+        "The p value of the times to response fits their medians.",
+        (*(_quartile_keys(row, group)[0] for group, row in rows.items()), ("time_to_response_p", "difference")),
+        f"medians differ by {abs(medians[0] - medians[1]):g} days",
+        CONSISTENT if alike else UNCHECKABLE,
+        "Equal medians go with a large p value. The p value itself needs the patients' days: a rank test compares whole distributions."
+        if alike
+        else "A rank test compares whole distributions: their medians do not decide it.",
+    )
+    ratio = abstract("time_to_response_ratio", "difference")
+    low, high = (medians[0] / float(limit) for limit in reversed(printed_range(ratio, printed_decimals(ratio))))
+    yield _Relation(
+        "Early starters' time to response is about half of the controls' among survivors.",
+        (("time_to_response_ratio", "difference"), ("response_day_median", "early")),
+        f"a median of {low:.1f} to {high:.1f} days in controls",
+        UNCHECKABLE,
+        "The controls' median is not printed, nor the early survivors'.",
+    )
+    yield _Relation(
+        "The p value of ADAMTS13 recovery fits the days of recovery.",
+        (("adamts13_recovery_p", "difference"),),
+        "",
+        UNCHECKABLE,
+        "The abstract prints no days, percentages or ratio of recovery.",
+    )
+
+
+def _adverse_events(abstract: _Abstract) -> Iterator[_Relation]:
+    patients = abstract.count("patients")
+    kinds = [kind for kind in ADVERSE_EVENTS if (f"{kind}_patients", ARMS[0]) in abstract.figures]
+    denominators = {}
+    for kind in ("any_adverse_event", *kinds):
+        keys = tuple((f"{kind}_{what}", ARMS[0]) for what in ("patients", "percent"))
+        percent = abstract(*keys[1])
+        denominators[kind] = fits = implied_denominators(
+            abstract.count(*keys[0]), percent, printed_decimals(percent), patients
+        )
+        yield _Relation(
+            f"{abstract.figures[keys[0]].label}: number and percentage have all patients as their denominator.",
+            (*keys, ("patients", "caplacizumab")),
+            f"of {_span(fits)} patients",
+            CONSISTENT if patients in fits else UNEXPLAINED if fits else INCONSISTENT,
+            "The printed percentage is that of all patients."
+            if patients in fits
+            else "It is a percentage of fewer patients, presumably of those in whom it was assessed; the abstract does not print how many."
+            if fits
+            else "No number of patients up to all of them gives this percentage.",
+        )
+    apart = [
+        f"{one} and {two}"
+        for one, two in itertools.combinations(kinds, 2)
+        if not set(denominators[one]) & set(denominators[two])
+    ]
+    yield _Relation(
+        "The kinds of adverse events have one denominator.",
+        tuple((f"{kind}_{what}", ARMS[0]) for kind in kinds for what in ("patients", "percent")),
+        f"no denominator in common: {', '.join(apart).replace('_', ' ')}" if apart else "one in common for each two",
+        UNEXPLAINED if apart else CONSISTENT,
+        "Each kind was assessed in other patients, so that the percentages must not be added or compared without their denominators."
+        if apart
+        else "One number of patients can stand under all.",
+    )
+    counts = {kind: abstract.count(f"{kind}_patients") for kind in kinds}
+    any_event, total = abstract.count("any_adverse_event_patients"), sum(counts.values())
+    yield _Relation(
+        "Patients with any adverse event are those with one of the kinds.",
+        tuple((f"{kind}_patients", ARMS[0]) for kind in ("any_adverse_event", *kinds)),
+        f"{' + '.join(map(str, counts.values()))} = {total} for {any_event} patients"
+        + (f"; at least {any_event - total} with other events only" if any_event > total else ""),
+        INCONSISTENT if any_event < max(counts.values()) else UNEXPLAINED if any_event > total else CONSISTENT,
+        "Even if nobody had two kinds, these kinds do not make up all patients with an event: others had events of a kind that is not printed."
+        if any_event > total
+        else "Patients can have several kinds.",
+    )
+    sites = {
+        key: abstract.count(*key)
+        for key, figure in abstract.figures.items()
+        if figure.source[0] == "table5" and figure.source[3] == "count"
+    }
+    major, listed = abstract.count("major_bleeding_patients"), sum(sites.values())
+    yield _Relation(
+        "The sites of major bleeding are those of all patients with one.",
+        (("major_bleeding_patients", ARMS[0]), *sites),
+        f"{' + '.join(map(str, sites.values()))} = {listed} of {major}"
+        + (f"; at least {major - listed} elsewhere" if listed < major else ""),
+        INCONSISTENT
+        if any(number > major for number in sites.values())
+        else UNEXPLAINED
+        if listed < major
+        else CONSISTENT,
+        "Not all sites are listed, or not all are stated."
+        if listed < major
+        else "A patient can have bled at several sites.",
+    )

@@ -1,0 +1,263 @@
+"""Declared corrections of what a centre sent, and the answers that they come from: two YAML files beside the centre's spec.
+
+``corrections.yml`` is applied to the text of every load before it is harmonised. A correction is guarded by what it expects to find: it
+stops the centre once the source shows something else. ``answers.yml`` keeps every answered query as it was asked. Files as sent are never edited.
+
+What does not belong here: how queries are found (capla_etl.queries.questions) and the workbooks that centres answer in (capla_etl.queries.workbook).
+"""
+
+import hashlib
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
+from capla_etl.centres.spec.grammar import Spec, withheld_columns, withheld_note
+
+CORRECTIONS = "corrections.yml"
+ANSWERS = "answers.yml"
+
+
+#: Columns of ``quality.correction``.
+CORRECTION = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("file", pa.string()),
+        ("sheet", pa.string()),
+        ("row_number", pa.int64()),
+        ("column_name", pa.string()),
+        ("raw_value", pa.string()),
+        ("corrected_value", pa.string()),
+        ("reason", pa.string()),
+        ("confirmed_by", pa.string()),
+        ("confirmed_on", pa.date32()),
+        ("query_id", pa.string()),
+    ]
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Correction(_Strict):
+    """One cell that the centre corrected: the row that ``where`` identifies, what it shows, what it should be, why and who says so.
+
+    ``table`` is a table of the spec; ``where``, ``expected`` and ``corrected`` are text as in the file. It applies from ``submission`` on.
+    ``rows``: how many rows ``where`` identified when it was declared, only one of which showed ``expected``.
+    """
+
+    query: str
+    submission: date
+    table: str
+    where: dict[str, str] = Field(min_length=1)
+    rows: int = Field(default=1, ge=1)
+    column: str
+    expected: str
+    corrected: str
+    reason: str = Field(min_length=1)
+    confirmed_by: str = Field(min_length=1)
+    confirmed_on: date
+
+
+class Answered(_Strict):
+    """One query as it was asked, and the centre's answer."""
+
+    query: str
+    status: Literal["accepted", "corrected"]
+    category: str
+    kind: str
+    patient: str = ""
+    file: str = ""
+    sheet: str = ""
+    rows: str = ""
+    occurrences: int = 1
+    column: str = ""
+    found: str = ""
+    question: str
+    first_seen: date
+    corrected: str = ""
+    reason: str = ""
+    answered_by: str = Field(min_length=1)
+    answered_on: date
+
+
+def read_declared(folder: Path, name: str, model: type[BaseModel]) -> list:
+    """Entries of one of the two files; none where there is no file.
+
+    Raises:
+        CentreRefused: not YAML, or an entry with an unknown, missing or wrong key.
+    """
+    path = folder / name
+    if not path.is_file():
+        return []
+    label = f"{folder.name}/{name}"
+    try:
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or []
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CentreRefused(folder.name, [f"{label}: not readable as YAML."]) from error
+    if not isinstance(entries, list):
+        raise CentreRefused(folder.name, [f"{label}: expected a list of entries, each beginning with `- query:`."])
+    found, problems = [], []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            found.append(model.model_validate(entry))
+        except ValidationError as error:
+            keys = ", ".join(f"{'.'.join(map(str, e['loc'])) or 'the entry'} ({e['msg']})" for e in error.errors())
+            problems.append(f"{label}, entry {number}: {keys}; see docs/QUERIES.md.")
+    if problems:
+        raise CentreRefused(folder.name, problems)
+    return found
+
+
+def corrections(folder: Path) -> list[Correction]:
+    """Every correction that a centre has declared."""
+    return read_declared(folder, CORRECTIONS, Correction)
+
+
+def corrections_in_force(folder: Path, submission: date, as_of: date | None = None) -> list[Correction]:
+    """Corrections that apply to a submission; of an earlier state, those confirmed by then."""
+    return [c for c in corrections(folder) if c.submission <= submission and (as_of is None or c.confirmed_on <= as_of)]
+
+
+def answers(folder: Path, as_of: date | None = None) -> list[Answered]:
+    """Every query that a centre has answered; of an earlier state, those answered by then."""
+    return [a for a in read_declared(folder, ANSWERS, Answered) if as_of is None or a.answered_on <= as_of]
+
+
+def content_hash_with(content_hash: str, declared: list[Correction]) -> str:
+    """The hash of a submission's content, together with the corrections in force; without any, as it is."""
+    if not declared:
+        return content_hash
+    return hashlib.sha256("\n".join([content_hash, *(c.model_dump_json() for c in declared)]).encode()).hexdigest()
+
+
+def place(raw: RawTable, source_row: int) -> tuple[str, int]:
+    """File and row as the ledger and the quarantine name them: rows of an earlier submission with its folder."""
+    back, row = divmod(source_row, EARLIER_ROW)
+    return (f"{raw.earlier_submissions[back - 1]}/{raw.file}" if back else raw.file), row
+
+
+def _found(raw: RawTable | None, correction: Correction) -> tuple[int | None, str]:
+    """Index of the one row that a correction means, or what the source shows instead."""
+    if raw is None:
+        return None, f"the spec has no table {correction.table!r}. Name one of its tables, or remove the correction."
+    missing = [c for c in [*correction.where, correction.column] if c not in raw.rows.column_names or c == "source_row"]
+    if missing:
+        return (
+            None,
+            f"{raw.file} has no column {missing[0]!r} (identifying columns cannot be corrected). Remove the correction.",
+        )
+    mask = pa.array([True] * raw.rows.num_rows)
+    for column, text in correction.where.items():
+        mask = pc.and_(mask, pc.equal(raw.rows[column], text))
+    same_row = pc.indices_nonzero(mask).to_pylist()
+    values = raw.rows[correction.column].take(pa.array(same_row, pa.int64())).to_pylist()
+    where = f"{raw.file}, column {correction.column!r}"
+    if not same_row:
+        return (
+            None,
+            f"{where}: no row is identified by it any more (not found). If the source was fixed or the row withdrawn, remove the correction.",
+        )
+    exact = [index for index, value in zip(same_row, values, strict=True) if value == correction.expected]
+    if len(same_row) == correction.rows and len(exact) == 1:
+        return exact[0], ""
+    if len(same_row) > correction.rows or exact:
+        return None, (
+            f"{where}: {len(same_row)} rows are identified by it, {len(exact)} with the expected value; expected {correction.rows} and one. "
+            "Add columns to `where`, or remove the correction and ask the centre again."
+        )
+    if correction.corrected in values:
+        return (
+            None,
+            f"{where}: the source shows the corrected value already. The source was fixed: remove the correction.",
+        )
+    return (
+        None,
+        f"{where}: the source shows another value than the expected one. The source was fixed: remove the correction, or ask the centre again.",
+    )
+
+
+def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Spec) -> tuple[list[RawTable], pa.Table]:
+    """Put declared corrections into the text of a submission.
+
+    Args:
+        raws: tables as sent, forbidden columns left out.
+        declared: the corrections in force.
+        spec: the centre's spec.
+
+    Returns:
+        The tables with the corrected cells, and one row of ``quality.correction`` per correction. Each correction is judged by the tables as sent.
+
+    Raises:
+        CentreRefused: a correction does not find exactly one row that shows the value it expects; all such corrections at once.
+    """
+    by_name = {raw.name: raw for raw in raws}
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    applied, problems = [], []
+    for correction in declared:
+        raw = by_name.get(correction.table)
+        index, problem = _found(raw, correction)
+        if index is not None and index in cells.get((raw.name, correction.column), {}):
+            problem = f"{raw.file}, column {correction.column!r}: another correction changes the same cell. Remove one of them."
+        if problem:
+            problems.append(
+                f"{spec.centre.id}/{CORRECTIONS}: the correction of query {correction.query} cannot be applied: {problem}"
+            )
+            continue
+        cells.setdefault((raw.name, correction.column), {})[index] = correction.corrected
+        file, row = place(raw, raw.rows["source_row"][index].as_py())
+        withheld = withheld_columns(spec.tables[raw.name]).get(correction.column)
+        note = withheld_note(withheld) if withheld else ""
+        applied.append(
+            {
+                "centre_id": spec.centre.id,
+                "file": file,
+                "sheet": raw.sheet,
+                "row_number": row,
+                "column_name": correction.column,
+                "raw_value": note or correction.expected,
+                "corrected_value": note or correction.corrected,
+                "reason": correction.reason,
+                "confirmed_by": correction.confirmed_by,
+                "confirmed_on": correction.confirmed_on,
+                "query_id": correction.query,
+            }
+        )
+    if problems:
+        raise CentreRefused(spec.centre.id, problems)
+    for (name, column), changed in cells.items():
+        by_name[name] = replace(by_name[name], rows=_with_cells(by_name[name].rows, column, changed))
+    return [by_name[raw.name] for raw in raws], pa.Table.from_pylist(applied, schema=CORRECTION)
+
+
+def as_sent(table: pa.Table, applied: pa.Table) -> pa.Table:
+    """A table of schema ``raw`` with the cells that corrections changed as the centre sent them (birth dates withheld in both)."""
+    if not applied.num_rows:
+        return table
+    places = {
+        key: index
+        for index, key in enumerate(
+            zip(*(table[c].to_pylist() for c in ("source_file", "source_sheet", "source_row")), strict=True)
+        )
+    }
+    for row in applied.to_pylist():
+        index = places.get((row["file"], row["sheet"], row["row_number"]))
+        if index is not None and row["column_name"] in table.column_names:
+            table = _with_cells(table, row["column_name"], {index: row["raw_value"]})
+    return table
+
+
+def _with_cells(table: pa.Table, column: str, cells: dict[int, str]) -> pa.Table:
+    """A table with some cells of one text column replaced."""
+    values = table[column].to_pylist()
+    for index, value in cells.items():
+        values[index] = value
+    return table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))

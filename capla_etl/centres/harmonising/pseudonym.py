@@ -1,0 +1,195 @@
+"""Keyed hashes in place of identities: ``patient_id``, and a linkage value in place of the birth date; and where their key comes from.
+
+HMAC-SHA-256, its first 64 bits as hexadecimal text; computed by DuckDB over whole columns. The key reaches DuckDB as a variable, never as
+text of a statement, so that no error message or log can quote it.
+
+What does not belong here: what is withheld from which table (spec.py, harmonise.py) and the scan of free text (free_text.py).
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import duckdb
+
+from capla_etl import paths
+
+#: Key for the synthetic data of this repository; it protects nobody and is refused for any other data.
+DEMONSTRATION_KEY = b"capla_etl demonstration key: synthetic data only"
+#: A data folder with a file of this name declares that all it holds is synthetic.
+SYNTHETIC_MARK = "SYNTHETIC"
+KEY_FILE_VARIABLE, KEY_VARIABLE = "CAPLA_PATIENT_KEY_FILE", "CAPLA_PATIENT_KEY"
+SHORTEST_KEY_BYTES = 16
+_GENERATED_BYTES = 32
+_BLOCK_BYTES = 64
+_NEW_KEY = "(umask 077; openssl rand -hex 32 > FILE)"
+
+
+class KeyRefused(Exception):
+    """The key of the patient identifiers cannot be used; the message says what to do and never holds any of the key."""
+
+
+# ---------------------------------------------------------------- hashes
+
+
+def use_key(con: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """Give a connection the key that ``keyed_hash_sql`` uses.
+
+    Source:
+        RFC 2104: H(K xor opad, H(K xor ipad, message)); a key longer than a block is hashed first.
+    """
+    padded = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+    con.execute("set variable capla_inner_key = ?", [bytes(b ^ 0x36 for b in padded)])
+    con.execute("set variable capla_outer_key = ?", [bytes(b ^ 0x5C for b in padded)])
+
+
+def keyed_hash_sql(message_sql: str) -> str:
+    """SQL of the keyed hash of a text (UTF-8), on a connection that ``use_key`` has prepared; null where the text is null."""
+    inner = f"unhex(sha256(getvariable('capla_inner_key') || encode({message_sql})))"
+    return f"substr(sha256(getvariable('capla_outer_key') || {inner}), 1, 16)"
+
+
+def patient_id_sql(centre_id_sql: str, centre_patient_id_sql: str) -> str:
+    """SQL of the patient_id, the keyed hash of ``<centre>|<pseudonym>``; null where the pseudonym is null.
+
+    Args:
+        centre_id_sql: SQL expression of the centre's code.
+        centre_patient_id_sql: SQL expression of the centre's pseudonym, blanks around it removed.
+    """
+    return keyed_hash_sql(f"{centre_id_sql} || '|' || {centre_patient_id_sql}")
+
+
+def birth_date_linkage_sql(birth_date_sql: str) -> str:
+    """SQL of what stands for a birth date: equal for equal dates in all centres, and nothing else can be told from it without the key."""
+    return keyed_hash_sql(f"'birth_date|' || strftime({birth_date_sql}, '%Y-%m-%d')")
+
+
+def fingerprint(key: bytes) -> str:
+    """What tells whether two loads were made with the same key; the key cannot be found from it."""
+    return hmac.new(key, b"fingerprint of the key", hashlib.sha256).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- the key
+
+
+def is_synthetic() -> bool:
+    """Whether the data folder declares itself synthetic."""
+    return (paths.data_raw() / SYNTHETIC_MARK).is_file()
+
+
+def key_file() -> Path:
+    """The file that holds the key of real data: ``CAPLA_PATIENT_KEY_FILE``, else ``patient_id.key`` beside the data folder."""
+    declared = os.environ.get(KEY_FILE_VARIABLE)
+    return Path(declared).expanduser().resolve() if declared else paths.data_raw().parent / "patient_id.key"
+
+
+def patient_key() -> bytes:
+    """The key of the patient identifiers, from the first of these that there is.
+
+    1. The environment: ``CAPLA_PATIENT_KEY_FILE`` (a file) or ``CAPLA_PATIENT_KEY`` (hexadecimal).
+    2. The demonstration key, for a data folder that declares itself synthetic.
+    3. ``patient_id.key`` beside the data folder, generated on first use.
+
+    Raises:
+        KeyRefused: the key cannot be read, is short, others may read it, or it is the demonstration key and the data are not synthetic.
+    """
+    in_environment, in_file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
+    if in_environment and in_file:
+        raise KeyRefused(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set; expected one of them: unset the other.")
+    if in_environment:
+        key = _from_text(in_environment, KEY_VARIABLE)
+    elif in_file:
+        key = _from_file(key_file())
+    elif is_synthetic():
+        return DEMONSTRATION_KEY
+    else:
+        if not key_file().exists():
+            _generate(key_file())
+        key = _from_file(key_file())
+    if key == DEMONSTRATION_KEY and not is_synthetic():
+        raise KeyRefused(
+            "the demonstration key is public and protects nobody; it is for synthetic data only. "
+            f"Unset {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, and a key is generated; or make one: {_NEW_KEY}."
+        )
+    return key
+
+
+def _from_text(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        raise KeyRefused(f"{where} is no key: expected hexadecimal digits only. Make one: {_NEW_KEY}.") from None
+    if len(key) < SHORTEST_KEY_BYTES:
+        raise KeyRefused(
+            f"the key in {where} has {len(key)} bytes; expected at least {SHORTEST_KEY_BYTES}. Make one: {_NEW_KEY}."
+        )
+    return key
+
+
+def _from_file(path: Path) -> bytes:
+    _check_place(path)
+    try:
+        mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise KeyRefused(
+            f"there is no key file {path}. Correct {KEY_FILE_VARIABLE}, or make a key there: {_NEW_KEY}."
+        ) from None
+    except UnicodeDecodeError:
+        raise KeyRefused(
+            f"the key file {path} is no key: expected hexadecimal digits only. Make one: {_NEW_KEY}."
+        ) from None
+    except OSError as error:
+        raise KeyRefused(
+            f"the key file {path} cannot be read ({error.strerror}). Give it to the user who runs the pipeline."
+        ) from None
+    if mode & 0o007:
+        raise KeyRefused(
+            f"the key file {path} is open to every user of this machine. Close it (chmod 600), and consider whether it was read."
+        )
+    return _from_text(text, f"the key file {path}")
+
+
+def _check_place(path: Path) -> None:
+    """A key is kept neither under version control nor beside what it protects."""
+    if paths.warehouse() in path.parents:
+        raise KeyRefused(
+            f"the key file {path} is inside the warehouse folder, which others are given. Keep it elsewhere: {KEY_FILE_VARIABLE}."
+        )
+    if paths.ROOT in path.parents or any((parent / ".git").exists() for parent in path.parents):
+        raise KeyRefused(
+            f"the key file {path} is in a folder under version control. Keep it elsewhere: make it there with {_NEW_KEY} "
+            f"and set {KEY_FILE_VARIABLE} to it."
+        )
+
+
+def _generate(path: Path) -> None:
+    """A new key in a file that only its owner may read; a key that another process wrote meanwhile is kept."""
+    _check_place(path)
+    if any(paths.centre_loads().glob("*/load.json")):
+        raise KeyRefused(
+            f"there is no key file {path}, but {paths.centre_loads()} holds loads made with another key: a new key would give every patient "
+            f"another patient_id. Put the key back or set {KEY_FILE_VARIABLE} to it; for other data choose another CAPLA_WAREHOUSE."
+        )
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(_GENERATED_BYTES) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise KeyRefused(
+            f"no key can be written to {path} ({error.strerror}). Make one elsewhere with {_NEW_KEY} and set {KEY_FILE_VARIABLE}."
+        ) from None
+    sys.stderr.write(
+        f"A key for patient_id was generated: {path}. Keep a copy in a safe place; without it no patient_id can be made again.\n"
+    )

@@ -1,0 +1,1 @@
+"""A centre's files as text tables, exactly as sent. What a text means is in ``harmonising``."""

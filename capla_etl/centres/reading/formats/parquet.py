@@ -1,0 +1,37 @@
+"""Parquet: columns of plain types as text; nothing nested."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable
+from capla_etl.centres.reading.formats.typed_cells import cell_texts, check_unique
+
+
+def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
+    """Every column as text.
+
+    Raises:
+        Unreadable: no Parquet file, or a nested or binary column.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Unreadable("not a whole Parquet file; ask the centre to send it again.") from error
+    header = table.column_names
+    check_unique(header)
+    arrays = [cell_texts(_values(table.column(name), name), name, decimals.of(name)) for name in header]
+    numbers = pa.array(range(1, table.num_rows + 1), pa.int64())
+    return FileTable(header, pa.table([*arrays, numbers], names=[*header, "source_row"]))
+
+
+def _values(column: pa.ChunkedArray, name: str) -> list:
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise Unreadable(f"column {name!r} is of type {column.type}; expected text, numbers, dates or truth values.")
+    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
+        # the shortest text of the number as stored: 0.1, not 0.10000000149
+        kind = np.float32 if pa.types.is_float32(column.type) else np.float16
+        return [None if value is None else float(str(kind(value))) for value in column.to_pylist()]
+    return column.to_pylist()

@@ -1,0 +1,197 @@
+"""Free text: scanned for what could identify a patient, before anything is kept. A text with a hit is withheld, and counted.
+
+Looked for: telephone numbers, e-mail addresses, links, spreadsheet formulas, long numbers (insurance, record), a stated date of birth; and of
+the same patient the birth date as sent anywhere in the submission and the values of the forbidden columns. A hit too many costs a text that
+the study does not use; a hit too few a patient's privacy: in doubt a text is withheld. A name that no forbidden column holds is not recognised.
+
+What does not belong here: reading files (read.py). Free text is mapped to no study field, so it reaches no mart.
+"""
+
+import duckdb
+import pyarrow as pa
+
+from capla_etl.centres.reading.cell_text import narrowed
+from capla_etl.centres.spec.dates import day_sql
+from capla_etl.centres.spec.grammar import Spec, Table, withheld_columns
+from capla_etl.sql import identifier, quote
+
+#: Kind of identifier -> its column in ``quality.free_text_scan``.
+KINDS = {
+    "telephone number": "telephone_numbers",
+    "e-mail address": "email_addresses",
+    "birth date": "birth_dates",
+    "identifying value": "identifying_values",
+    "link": "links",
+    "formula": "formulas",
+    "long number": "long_numbers",
+}
+
+#: Schema of ``quality.free_text_scan``: one row per column of free text; a text with identifiers of two kinds counts in both.
+SCAN = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("submission", pa.date32()),
+        ("file", pa.string()),
+        ("sheet", pa.string()),
+        ("column_name", pa.string()),
+    ]
+    + [(c, pa.int64()) for c in ("texts", "withheld", *KINDS.values())]
+)
+
+_DATES = (
+    r"(^|[^0-9./-])([0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{4}|[0-9]{2})|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2})[.]?($|[^0-9.])"
+)
+_TELEPHONE = [
+    r"(\+|\b00)[1-9][0-9]{0,2}([ ./()-]*[0-9]){6,13}",  # international
+    r"\b0[0-9]?([ ./()-]{0,2}[0-9]){8,12}",  # with the national prefix
+    r"\(?\b[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}\b",  # North America, Italy
+    r"\(?\b[0-9]{2}\)?[ .-]?9?[0-9]{4}[ .-][0-9]{4}\b",  # Brazil
+    r"\b[6-9][0-9]{2}([ .-][0-9]{3}){2}\b|\b[6-9][0-9]{2}([ .-][0-9]{2}){3}\b",  # Spain
+    r"\b(tel|telephone|telefon[a-z]*|phone|mobile|portable|handy|cell|celular|movil|fax|whatsapp)\b\W{0,5}[a-z]{0,10}\W{0,3}[0-9]{2}",
+]
+_STATED_BIRTH = (
+    r"\b(nee? (le|en)|date de naissance|geb|geboren|geburtsdatum|born|dob|d\.o\.b|date of birth|nat[oa] il|data di nascita|nacid[oa]|nascid[oa]"
+    r"|nascimento|nacimiento|szul|szuletett)\b[^0-9]{0,15}[0-9]{1,4}"
+)
+#: Kind -> condition on ``plain`` (lower case, without accents) or ``undated`` (the same without dates).
+_PATTERNS = {
+    "telephone number": " or ".join(f"regexp_matches(undated, {quote(pattern)})" for pattern in _TELEPHONE),
+    "e-mail address": r"regexp_matches(plain, '\S@\S')",
+    "link": r"regexp_matches(plain, '\b[a-z]{3,6}://|\bwww\.|\bmailto:')",
+    "formula": r"regexp_matches(plain, '^\s*([=@]|[-+]\s*[a-z]+\()')",
+    "long number": "regexp_matches(plain, '[0-9]{7,}')",
+}
+_WORDS = r"trim(regexp_replace(strip_accents(lower({})), '[^\p{{L}}\p{{N}}]+', ' ', 'g'))"
+#: The numbers of a text without leading zeros, a stroke around each: '/1/2/1970/'.
+_NUMBERS = "regexp_replace('/' || regexp_replace({}, '[^0-9]+', '/', 'g') || '/', '/+0*', '/', 'g')"
+_DIGITS = "regexp_replace({}, '[^0-9]+', '', 'g')"
+#: Shorter parts of a name are too often words of their own.
+_SHORTEST_NAME = 3
+_SHORTEST_NUMBER = 6
+
+
+def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Table], dict[str, list[dict]]]:
+    """Scan every column that the spec declares as free text.
+
+    Args:
+        spec: the centre's spec.
+        tables: table of the spec -> its rows as sent, forbidden columns still there, with ``source_row``.
+
+    Returns:
+        The tables with a note in place of each text withheld, and per table the counts of its columns (columns of ``SCAN`` from
+        ``column_name`` on).
+    """
+    scanned, counts = dict(tables), {}
+    if not any(spec.tables[name].free_text for name in tables):
+        return scanned, counts
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("create table known (patient varchar, kind varchar, word_form varchar, digit_form varchar)")
+    for name, rows in tables.items():
+        con.register(name, rows)
+        for source in _identities(name, spec.tables[name]):
+            con.execute(f"insert into known {source}")
+    for name, rows in tables.items():
+        for column in spec.tables[name].free_text:
+            notes, counted = _scan(con, name, spec.tables[name], column)
+            scanned[name] = scanned[name].set_column(rows.column_names.index(column), column, notes)
+            counts.setdefault(name, []).append(counted)
+    return scanned, counts
+
+
+def identifiers_in(texts: list[str]) -> set[str]:
+    """Kinds of identifiers that some of these texts hold by their form alone (telephone numbers, e-mail addresses, links, long numbers)."""
+    con = duckdb.connect(config={"threads": 1})
+    con.register("arrived", pa.table({"sent": pa.array(texts, pa.string())}))
+    con.execute(
+        f"create temp table texts as select *, regexp_replace(plain, {quote(_DATES)}, ' # ', 'g') as undated from (select strip_accents(lower(sent)) as plain from arrived)"
+    )
+    return {
+        kind
+        for kind, condition in _PATTERNS.items()
+        if con.execute(f"select count(*) from texts where {condition}").fetchone()[0]
+    }
+
+
+def _patient(name: str, table: Table) -> str:
+    """SQL of whom a row is about; a row without a patient is only about itself."""
+    return f"coalesce(nullif(trim({identifier(table.key)}), ''), {quote(name)} || ' ' || source_row)"
+
+
+def _identities(name: str, table: Table) -> list[str]:
+    """SELECTs of what identifies a patient, in the forms that a text is compared with."""
+    found = []
+    for column in table.forbidden:
+        value = identifier(column)
+        parts = f"select {_patient(name, table)} as patient, {_WORDS.format(value)} as whole, {_DIGITS.format(value)} as digits from {name}"
+        words = f"list_concat([whole], list_filter(string_split(whole, ' '), w -> length(w) >= {_SHORTEST_NAME}))"
+        number = f"case when length(ltrim(digits, '0')) >= {_SHORTEST_NUMBER} then ltrim(digits, '0') end"
+        found.append(
+            f"select distinct patient, 'identifying value', unnest({words}), {number} from ({parts}) where whole <> ''"
+        )
+    births = {c: field for c, field in withheld_columns(table).items() if c not in table.forbidden}
+    for column, field in births.items():
+        value = f"nullif(trim({identifier(column)}), '')"
+        if field == "birth_year":
+            written = [value]
+        else:
+            sources = [s for r in table.records for n, s in r.fields.items() if n == field and s.column == column]
+            read = [
+                (f, s.date_language or table.date_language) for s in sources for f in s.date_format or table.date_format
+            ]
+            years, days = ("%Y", "%y"), ("%-d/%-m/{}", "%-m/%-d/{}", "{}/%-m/%-d", "%d%m{}", "%m%d{}", "{}%m%d")
+            shapes = ["%Y", *(day.format(year) for day in days for year in years)]
+            cell = narrowed(table, value)
+            written = [
+                f"strftime({day_sql(cell, [f], language)}, {quote(shape)})" for shape in shapes for f, language in read
+            ]
+        forms = "[" + ", ".join(_NUMBERS.format(text) for text in written) + "]"
+        found.append(
+            f"select distinct {_patient(name, table)}, 'birth date', null, unnest({forms}) from {name} where {value} is not null"
+        )
+    return [f"select * from ({source}) t(patient, kind, word_form, digit_form)" for source in found]
+
+
+def _scan(con: duckdb.DuckDBPyConnection, name: str, table: Table, column: str) -> tuple[pa.Array, dict]:
+    """The column with notes in place of texts withheld, and its counts."""
+    con.execute(
+        f"""create or replace temp table texts as
+        select *, regexp_replace(plain, {quote(_DATES)}, ' # ', 'g') as undated,
+               ' ' || {_WORDS.format("sent")} || ' ' as words, {_DIGITS.format("sent")} as digits,
+               {_NUMBERS.format("sent")} as numbers
+        from (
+            select source_row, {_patient(name, table)} as patient, {identifier(column)} as sent,
+                   strip_accents(lower({identifier(column)})) as plain
+            from {name} where trim({identifier(column)}) <> ''
+        )"""
+    )
+    hits = [
+        f"select source_row, {quote(kind)} as kind from texts where {condition}"
+        for kind, condition in _PATTERNS.items()
+    ]
+    hits.append(f"select source_row, 'birth date' from texts where regexp_matches(plain, {quote(_STATED_BIRTH)})")
+    # a longer word also with an ending: names are declined
+    same = f"contains(words, ' ' || word_form || case when length(word_form) > {_SHORTEST_NAME} then '' else ' ' end) or contains(digits, digit_form)"
+    hits.append(
+        f"""select source_row, kind from texts join known using (patient)
+        where kind = 'identifying value' and ({same}) or kind = 'birth date' and contains(numbers, digit_form)"""
+    )
+    con.execute(f"create or replace temp table hit as select distinct * from ({' union all '.join(hits)})")
+    order = "case kind " + " ".join(f"when {quote(kind)} then {i}" for i, kind in enumerate(KINDS)) + " end"
+    notes = dict(
+        con.execute(
+            f"select source_row, '(withheld: ' || string_agg(kind, ', ' order by {order}) || ')' from hit group by 1"
+        ).fetchall()
+    )
+    kept = [
+        notes.get(row, text)
+        for row, text in con.execute(f"select source_row, {identifier(column)} from {name}").fetchall()
+    ]
+    totals = con.execute("select (select count(*) from texts), (select count(distinct source_row) from hit)").fetchone()
+    by_kind = dict(con.execute("select kind, count(*) from hit group by 1").fetchall())
+    counts = {
+        "column_name": column,
+        "texts": totals[0],
+        "withheld": totals[1],
+        **{c: by_kind.get(kind, 0) for kind, c in KINDS.items()},
+    }
+    return pa.array(kept, pa.string()), counts

@@ -1,0 +1,266 @@
+"""What a centre declares in its ``centre.yml``: files, formats, columns, units, vocabularies. Declarative and strictly validated.
+
+A spec has no conditions, loops or expressions. Every column of every file is used, ignored with a reason, or forbidden (identifying);
+an unknown key, field, unit, code or date format is an error that names file, key, found and expected.
+
+What does not belong here: reading files (read.py) or turning them into study fields (harmonise.py).
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from capla_etl import fields as study
+
+#: Stands in a draft for what its author must decide; no spec is accepted that still says it.
+TO_DECIDE = "TO_DECIDE"
+#: Fields of a record that are not columns of a harmonised table but tell how to read one.
+AUXILIARY_FIELDS = {"transferred_from"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Delimited(_Strict):
+    """Delimited text; ``compression: gzip`` for .gz files."""
+
+    type: Literal["delimited"]
+    encoding: str
+    delimiter: str = Field(min_length=1, max_length=1)
+    header_row: int = Field(default=1, ge=1)
+    compression: Literal["gzip"] | None = None
+    duplicate_columns: Literal["refused", "numbered"] = "refused"
+    footer_starts_with: list[str] = []
+
+
+class Workbook(_Strict):
+    """One sheet of an XLSX or ODS workbook. Date cells are read as ISO text, numbers as their shortest decimal text."""
+
+    type: Literal["xlsx", "ods"]
+    sheet: str
+    header_row: int = Field(default=1, ge=1)
+    footer_starts_with: list[str] = []
+
+
+class Stata(_Strict):
+    """Stata file; labelled values are read as their labels."""
+
+    type: Literal["stata"]
+
+
+class Spss(_Strict):
+    """SPSS file; labelled values are read as their labels, user-missing codes must be declared under ``missing``."""
+
+    type: Literal["spss"]
+
+
+class SasTransport(_Strict):
+    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent."""
+
+    type: Literal["sas_transport"]
+
+
+class Sas(_Strict):
+    """SAS data set (sas7bdat)."""
+
+    type: Literal["sas"]
+
+
+class Parquet(_Strict):
+    """Parquet file with columns of plain types."""
+
+    type: Literal["parquet"]
+
+
+class JsonLines(_Strict):
+    """One JSON object a line; ``list`` names a list inside it (dotted path), else the object's own values are the columns."""
+
+    type: Literal["json_lines"]
+    list: str | None = None
+
+
+Format = Annotated[
+    Delimited | Workbook | Stata | Spss | SasTransport | Sas | Parquet | JsonLines, Field(discriminator="type")
+]
+#: The types of formats, by which a problem's place in the spec is cleaned.
+FORMAT_TYPES = ("delimited", "xlsx", "ods", "stata", "spss", "sas_transport", "sas", "parquet", "json_lines")
+
+
+class CodedColumn(_Strict):
+    """A column that states a unit or a comparator row by row, and what its words mean."""
+
+    column: str
+    codes: dict[str, str]
+
+
+class Limit(_Strict):
+    """The laboratory's upper limit of normal: a column of the file or one value for all."""
+
+    column: str | None = None
+    constant: str | None = None
+
+
+class Source(_Strict):
+    """Where one study field comes from and how its text is to be read."""
+
+    column: str | None = None
+    constant: str | None = None
+    unit: str | CodedColumn | None = None
+    uln: Limit | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " "] | None = None
+    date_format: list[str] | None = None
+    partial_date_format: str | None = None
+    date_language: str | None = None
+    study_day: bool | Literal["sdtm"] = False
+    separator: str | None = None
+    run_to: str | None = None
+    vocabulary: str | dict[str, str] | None = None
+    missing: list[str] = []
+    stands_for: dict[str, str] = {}
+    comparator: CodedColumn | None = None
+    centres: dict[str, str] | None = None
+    filled: str | None = None
+    blank: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _column_alone(cls, value: Any) -> Any:
+        """A bare text is the column's name; a single date format may be written without a list."""
+        if isinstance(value, str):
+            return {"column": value}
+        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
+            return {**value, "date_format": [value["date_format"]]}
+        return value
+
+
+class Present(_Strict):
+    """When a row holds this record: the column is filled in, or holds one of the words for yes (else one of those for no)."""
+
+    column: str
+    yes: list[str] | None = None
+    no: list[str] = []
+
+
+class Record(_Strict):
+    """How the rows of a file become records of one harmonised table."""
+
+    table: str
+    rows: str | None = None
+    present: Present | None = None
+    fields: dict[str, Source]
+
+
+class RowKinds(_Strict):
+    """Rows of different kinds in one file, told apart by one column (a repeating instrument, a kind of test)."""
+
+    column: str
+    kinds: dict[str, list[str]]
+    otherwise: str | None = None
+    ignored: dict[str, str] = {}
+
+
+class Table(_Strict):
+    """One file, sheet or nested list, and the records that its rows hold."""
+
+    file: str
+    format: Format
+    key: str
+    row_key: list[str] = []
+    incremental: bool = False
+    decimal: Literal[".", ","] = "."
+    date_format: list[str] = []
+    date_language: str | None = None
+    width: Literal["as_sent", "narrow"] = "as_sent"
+    row_kinds: RowKinds | None = None
+    ignored: dict[str, str] = {}
+    free_text: dict[str, str] = {}
+    forbidden: dict[str, str] = {}
+    records: list[Record] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_date_format(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
+            return {**value, "date_format": [value["date_format"]]}
+        return value
+
+
+class Centre(_Strict):
+    """Who the centre is. Its code stands in names of files, rows and columns: two letters and two digits."""
+
+    id: str = Field(pattern=r"^[A-Z]{2}\d{2}$")
+    name: str
+    country: str
+    submits_every_days: int | None = Field(default=None, ge=1)
+
+
+class Lists(_Strict):
+    """What it means when a patient has no row in a list: ``none`` (the list is complete) or ``unknown``."""
+
+    tpe_session: Literal["none", "unknown"]
+    drug_course: Literal["none", "unknown"]
+    adverse_event: Literal["none", "unknown"]
+
+
+class Spec(_Strict):
+    """A centre's whole spec."""
+
+    centre: Centre
+    lists: Lists
+    missing: list[str] = []
+    vocabularies: dict[str, dict[str, str]] = {}
+    ignored_files: dict[str, str] = {}
+    ignored_sheets: dict[str, str] = {}
+    tables: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], Table] = Field(min_length=1)
+
+
+def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
+    """Columns of a repeated group: number -> column, for every column of the header that matches ``plt_{k}``."""
+    pattern = re.compile(re.escape(template).replace(re.escape("{k}"), r"([1-9]\d*)"))
+    return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
+
+
+def source_columns(source: Source) -> list[str]:
+    """Every column of the file that one source reads."""
+    named = [
+        source.column,
+        source.run_to,
+        source.uln and source.uln.column,
+        source.comparator and source.comparator.column,
+    ]
+    if isinstance(source.unit, CodedColumn):
+        named.append(source.unit.column)
+    return [c for c in named if c]
+
+
+def withheld_columns(table: Table) -> dict[str, str]:
+    """Column -> study field, for columns that are read and judged but whose values are kept nowhere (dates of birth)."""
+    withheld = study.tables()["patient"].withheld
+    return {
+        c: name
+        for record in table.records
+        for name, source in record.fields.items()
+        if name in withheld
+        for c in source_columns(source)
+    }
+
+
+def withheld_note(field: str) -> str:
+    """What stands for a value of such a field where it was sent."""
+    return f"(withheld: {field.replace('_', ' ')})"
+
+
+def used_columns(table: Table) -> list[str]:
+    """Every column (or repeated group) that a table's spec mentions, forbidden ones excepted."""
+    used = [table.key, *table.row_key, *table.ignored, *table.free_text]
+    if table.row_kinds:
+        used.append(table.row_kinds.column)
+    for record in table.records:
+        if record.present:
+            used.append(record.present.column)
+        for source in record.fields.values():
+            used.extend(source_columns(source))
+    return list(dict.fromkeys(used))

@@ -1,0 +1,1 @@
+"""A centre's submissions: what arrived, where each centre stands, judged, loaded, assembled."""

@@ -1,0 +1,270 @@
+"""Submissions over time: which one is current, what each contained, what changed from one to the next, who left.
+
+A submission is known by its content, not by its name or time: one with the same files as the one before it is no new submission.
+Of a patient who left, nothing is kept but that they left.
+
+What does not belong here: what moved in outcomes and study numbers because of it (capla_etl.releases.compare).
+"""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
+from capla_etl.centres.spec.grammar import Spec, Table, source_columns, withheld_columns
+from capla_etl.sql import identifier, quote, texts
+
+#: Schemas of the tables that a load keeps about its submissions.
+CHANGE = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("submission", pa.date32()),
+        ("previous_submission", pa.date32()),
+        ("file", pa.string()),
+        ("sheet", pa.string()),
+        ("change", pa.string()),
+        ("centre_patient_id", pa.string()),
+        ("row_key", pa.string()),
+        ("column_name", pa.string()),
+        ("value_before", pa.string()),
+        ("value_after", pa.string()),
+        ("study_field", pa.string()),
+    ]
+)
+WITHDRAWN = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("submission", pa.date32()),
+        ("centre_patient_id", pa.string()),
+        ("rows_removed", pa.int64()),
+    ]
+)
+HISTORY = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("submission", pa.date32()),
+        ("status", pa.string()),
+        ("file", pa.string()),
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("first_seen_submission", pa.date32()),
+    ]
+)
+
+
+def file_hashes(submission: Path) -> dict[str, str]:
+    """File name -> SHA-256 of its content."""
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(submission.iterdir()) if p.is_file()}
+
+
+def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
+    """Submissions up to a date, oldest first, without those whose files are the same as the ones before them."""
+    kept: list[Path] = []
+    last: list[str] | None = None
+    for submission in submissions(centre_folder, as_of):
+        content = sorted(file_hashes(submission).values())
+        if content != last:
+            kept.append(submission)
+        last = content
+    return kept
+
+
+def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
+    """One row per file received: its content, and the submission in which that content came first."""
+    distinct = [p.name for p in distinct_submissions(centre_folder, as_of)]
+    first_seen: dict[str, date] = {}
+    rows = []
+    for submission in submissions(centre_folder, as_of):
+        day = date.fromisoformat(submission.name)
+        status = (
+            "same content"
+            if submission.name not in distinct
+            else "current"
+            if submission.name == distinct[-1]
+            else "superseded"
+        )
+        for name, sha in file_hashes(submission).items():
+            rows.append(
+                {
+                    "centre_id": centre_folder.name,
+                    "submission": day,
+                    "status": status,
+                    "file": name,
+                    "sha256": sha,
+                    "bytes": (submission / name).stat().st_size,
+                    "first_seen_submission": first_seen.setdefault(sha, day),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=HISTORY)
+
+
+def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> list[RawTable]:
+    """The current submission; tables declared ``incremental`` hold the rows of earlier submissions too, unless sent again.
+
+    Raises:
+        CentreRefused: a submission cannot be read as the spec says.
+    """
+    distinct = distinct_submissions(centre_folder, as_of)
+    if not distinct:
+        current_submission(centre_folder, as_of)
+    raws = read_submission(spec, distinct[-1])
+    incremental = [raw for raw in raws if spec.tables[raw.name].incremental]
+    if not incremental:
+        return raws
+    for back, submission in enumerate(reversed(distinct[:-1]), start=1):
+        earlier = {raw.name: raw for raw in read_submission(spec, submission)}
+        for raw in incremental:
+            _add_earlier_rows(raw, earlier[raw.name], spec.tables[raw.name].row_key, back)
+            raw.earlier_submissions.append(submission.name)
+    patients = _patients(spec, raws)
+    for raw in incremental:
+        _leave_out_others(raw, spec.tables[raw.name].key, patients)
+    return raws
+
+
+def _leave_out_others(raw: RawTable, key: str, patients: set[str]) -> None:
+    """Rows of earlier submissions of patients who are in the study no more go with them."""
+    theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[key]), pa.array(sorted(patients), pa.string()))
+    raw.rows = raw.rows.filter(pc.or_(pc.less(raw.rows["source_row"], EARLIER_ROW), theirs))
+
+
+def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back: int) -> None:
+    """Rows of an earlier submission whose key was not sent again, numbered so that they stay apart from the later ones."""
+    con = duckdb.connect(config={"threads": 1})
+    con.register("later", raw.rows)
+    con.register("earlier", earlier.rows)
+    key = ", ".join(f"trim({identifier(c)})" for c in row_key)
+    columns = ", ".join(identifier(c) for c in raw.rows.column_names if c != "source_row")
+    raw.rows = con.execute(
+        f"""select {columns}, source_row from later
+        union all
+        select {columns}, source_row + {back * EARLIER_ROW} from earlier where ({key}) not in (select ({key}) from later)
+        order by source_row"""
+    ).to_arrow_table()
+
+
+def _study_columns(table: Table, header: list[str]) -> dict[str, str]:
+    """Column -> study fields that it is read into; none for columns whose values are not shown (ignored ones, dates of birth)."""
+    read_into: dict[str, list[str]] = {c: [] for c in header}
+    for record in table.records:
+        for name, source in record.fields.items():
+            for column in source_columns(source):
+                if column in read_into and name not in read_into[column]:
+                    read_into[column].append(name)
+    return {c: "" if c in withheld_columns(table) else ", ".join(names) for c, names in read_into.items()}
+
+
+def _row_key(table: Table) -> list[str]:
+    """Columns that say which row is which: declared, else the patient for one row a patient, else the whole row."""
+    if table.row_key:
+        return table.row_key
+    return [table.key] if any(r.table == "patient" for r in table.records) and not table.row_kinds else []
+
+
+def compare(
+    spec: Spec, before: list[RawTable], after: list[RawTable], days: tuple[date, date]
+) -> tuple[pa.Table, pa.Table]:
+    """What changed from one submission to the next, as sent, and who left.
+
+    Args:
+        spec: the centre's spec.
+        before, after: the two submissions, forbidden columns left out.
+        days: dates of the two submissions.
+
+    Returns:
+        The changes, one row per row added or removed and per column changed, and one row per patient who left. Rows of patients who left
+        are no changes; values of removed rows, and of columns that are no study field, are not kept.
+    """
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("create macro clean(t) as coalesce(trim(t), '')")
+    raws = {"before": {r.name: r for r in before}, "after": {r.name: r for r in after}}
+    patients = {side: _patients(spec, list(tables.values())) for side, tables in raws.items()}
+    left = sorted(patients["before"] - patients["after"])
+    con.execute(
+        "create table changes (file varchar, sheet varchar, change varchar, patient varchar, row_key varchar, column_name varchar, value_before varchar, value_after varchar, study_field varchar)"
+    )
+    removed_of = dict.fromkeys(left, 0)
+    for name, table in spec.tables.items():
+        if name in raws["before"] and name in raws["after"]:
+            _compare_table(con, table, raws["before"][name], raws["after"][name], removed_of)
+    head = (
+        f"{quote(spec.centre.id)} as centre_id, date '{days[1]}' as submission, date '{days[0]}' as previous_submission"
+    )
+    changes = con.execute(
+        f"""select {head}, file, sheet, change, patient as centre_patient_id, row_key, column_name, value_before, value_after, study_field
+        from changes where patient not in {texts(left) if left else "('')"} order by all"""
+    ).to_arrow_table()
+    gone = [
+        {"centre_id": spec.centre.id, "submission": days[1], "centre_patient_id": p, "rows_removed": n}
+        for p, n in removed_of.items()
+    ]
+    return changes.cast(CHANGE), pa.Table.from_pylist(gone, schema=WITHDRAWN)
+
+
+def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
+    """The patients of a submission: keys of the rows that hold a patient record."""
+    found: set[str] = set()
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("create macro clean(t) as coalesce(trim(t), '')")
+    for raw in raws:
+        table = spec.tables[raw.name]
+        kinds = [r.rows for r in table.records if r.table == "patient"]
+        if not kinds:
+            continue
+        con.register("arrived", raw.rows)
+        where = ""
+        if table.row_kinds:
+            words = [w for kind in kinds for w in table.row_kinds.kinds[kind]]
+            where = f"where clean({identifier(table.row_kinds.column)}) in {texts(words)}"
+        found |= {
+            p
+            for (p,) in con.execute(f"select distinct clean({identifier(table.key)}) from arrived {where}").fetchall()
+            if p
+        }
+        con.unregister("arrived")
+    return found
+
+
+def _compare_table(
+    con: duckdb.DuckDBPyConnection, table: Table, before: RawTable, after: RawTable, removed_of: dict[str, int]
+) -> None:
+    """Rows of one file matched by their key (and their order among equal keys), cells compared column by column."""
+    columns = [c for c in after.rows.column_names if c != "source_row" and c in before.rows.column_names]
+    shown = _study_columns(table, columns)
+    declared = _row_key(table)
+    key = declared or [table.key, *(c for c in columns if shown[c] and c != table.key)]
+    for side, raw in (("before", before), ("after", after)):
+        con.register("arrived", raw.rows)
+        cells = ", ".join(f"clean({identifier(c)}) as {identifier(c)}" for c in columns)
+        keyed = ", ".join(identifier(c) for c in key)
+        label = " || ' · ' || ".join(identifier(c) for c in key)
+        said = label if declared else f"{identifier(table.key)} || ' · a row of ' || {quote(raw.file)}"
+        con.execute(
+            f"""create or replace temp table side_{side} as
+            select *, {label} as capla_key, {said} as capla_label, row_number() over (partition by {keyed} order by {", ".join(identifier(c) for c in columns)}) as capla_copy
+            from (select {cells} from arrived)"""
+        )
+        con.unregister("arrived")
+    patient = identifier(table.key)
+    place = f"{quote(after.file)}, {quote(after.sheet)}"
+    for side, other, change in (("after", "before", "added"), ("before", "after", "removed")):
+        rows = f"side_{side} s where not exists (select 1 from side_{other} o where o.capla_key = s.capla_key and o.capla_copy = s.capla_copy)"
+        con.execute(
+            f"insert into changes select {place}, '{change}', s.{patient}, s.capla_label, '', null, null, '' from {rows}"
+        )
+        if change == "removed":
+            for gone, count in con.execute(f"select s.{patient}, count(*) from {rows} group by 1").fetchall():
+                if gone in removed_of:
+                    removed_of[gone] += count
+    for column in (c for c in columns if c not in key):
+        name = identifier(column)
+        values = f"b.{name}, a.{name}" if shown[column] else "null, null"
+        con.execute(
+            f"""insert into changes
+            select {place}, 'changed', a.{patient}, a.capla_label, {quote(column)}, {values}, {quote(shown[column])}
+            from side_after a join side_before b using (capla_key, capla_copy) where a.{name} <> b.{name}"""
+        )

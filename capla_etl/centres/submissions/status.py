@@ -1,0 +1,310 @@
+"""Where each centre stands: its last good load, what has been received since, and why a newer submission is not in the study.
+
+A submission that is refused never takes its centre's place from it: the last good load stays, and with it a copy of the spec and the answers that
+it was made by. That the load is not the newest submission is said wherever the centre is shown.
+
+What does not belong here: reading and judging a submission (load.py), and deciding when to load (arrivals.py).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from capla_etl import paths
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS
+from capla_etl.centres.reading.read import submissions
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.spec.grammar import Centre, Spec
+from capla_etl.centres.submissions.history import distinct_submissions, file_hashes
+
+SPEC = "centre.yml"
+RECEIPT = "load.json"
+#: Files beside the dated folders that decide, with them, what a load is.
+BESIDE = (SPEC, CORRECTIONS, ANSWERS)
+
+#: What a centre can be, and what it means.
+STATUSES = {
+    "current": "the newest submission is in the study",
+    "waiting": "something newer was received and not looked at yet",
+    "refused": "the newest submission was refused; the study has the last good one",
+    "missing": "the centre's folder is gone; the study has the last good submission",
+    "not_loaded": "no submission of the centre is in the study",
+    "not_described": "files were received that no spec describes; none of them is in the study",
+}
+
+#: Columns of ``quality.centre_status``.
+COLUMNS = pa.schema(
+    [
+        ("centre_id", pa.string()),
+        ("name", pa.string()),
+        ("country", pa.string()),
+        ("status", pa.string()),
+        ("submission", pa.date32()),
+        ("received_submission", pa.date32()),
+        ("problem", pa.string()),
+    ]
+)
+MEANINGS = {
+    "name": "The centre's name.",
+    "country": "Its country.",
+    "status": "; ".join(f"{status}: {meaning}" for status, meaning in STATUSES.items()) + ".",
+    "submission": "The submission that the study holds; null: none.",
+    "received_submission": "The newest submission in the centre's folder; null: none.",
+    "problem": "Why the newest submission is not in the study, one problem a line; empty where it is.",
+}
+
+
+@dataclass(frozen=True)
+class GoodLoad:
+    """A centre's last good load.
+
+    ``folder`` holds its Parquet files, and the spec and the answers that it was made by. ``received``: fingerprint of all that it was made from.
+    """
+
+    centre_id: str
+    submission: date
+    folder: Path
+    received: str
+
+    @property
+    def sent_to(self) -> Path:
+        """The centre's own folder, with its submissions as sent; it may be gone."""
+        return paths.data_raw() / self.centre_id
+
+    @property
+    def spec(self) -> Spec:
+        """The spec that the load was made by."""
+        return load_spec(self.folder / SPEC)
+
+
+@dataclass(frozen=True)
+class CentreStatus:
+    """One centre: ``status`` is one of ``STATUSES``; ``received`` is the newest dated folder, ``submission`` the one in the study."""
+
+    centre_id: str
+    name: str | None
+    country: str | None
+    status: str
+    submission: date | None
+    received: date | None
+    problems: list[str]
+    submits_every_days: int | None
+
+
+def centre_ids() -> list[str]:
+    """Centres with a folder and a spec, in order of their codes; of an earlier state those that had submitted by then."""
+    folders = sorted(p.parent for p in paths.data_raw().glob(f"*/{SPEC}"))
+    return [f.name for f in folders if paths.as_of() is None or submissions(f, paths.as_of())]
+
+
+def received(folder: Path) -> str:
+    """Fingerprint of all that decides a centre's load: its distinct submissions by date and content, spec, corrections, answers.
+
+    The names of files do not count: the same content under another name is nothing new.
+
+    Raises:
+        OSError: a file went away while it was read.
+    """
+    digest = hashlib.sha256()
+    try:
+        dated = distinct_submissions(folder, paths.as_of())
+    except (
+        CentreRefused
+    ) as refused:  # a folder named like a date that is none: the same problem is the same fingerprint
+        dated = []
+        digest.update(str(refused).encode())
+    for submission in dated:
+        digest.update(" ".join([submission.name, *sorted(file_hashes(submission).values())]).encode())
+    for name in BESIDE:
+        path = folder / name
+        digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"-")
+    return digest.hexdigest()
+
+
+def good_loads() -> dict[str, GoodLoad]:
+    """Every centre's last good load, in order of their codes; of an earlier state those that had submitted by then.
+
+    Raises:
+        CentreRefused: a load was made by an earlier version of this program, or for another day: together they would be no state of the study.
+    """
+    found, stale = {}, []
+    for receipt in sorted(paths.centre_loads().glob(f"[!.]*/{RECEIPT}")):
+        content = json.loads(receipt.read_text(encoding="utf-8"))
+        centre_id = receipt.parent.name
+        if "received" not in content or content["as_of"] != _as_of():
+            stale.append(centre_id)
+            continue
+        found[centre_id] = GoodLoad(
+            centre_id, date.fromisoformat(content["submission"]), receipt.parent, content["received"]
+        )
+    if stale:
+        problem = "loaded by an earlier version or as of another day: load every centre again (`capla study`)."
+        raise CentreRefused(", ".join(stale), [problem])
+    return found
+
+
+def _as_of() -> str | None:
+    return paths.as_of().isoformat() if paths.as_of() else None
+
+
+def receipt_of(centre_id: str, received_: str, submission: date) -> dict:
+    """What a load's receipt says of where it came from."""
+    return {"centre_id": centre_id, "submission": submission.isoformat(), "received": received_, "as_of": _as_of()}
+
+
+def _refusal(centre_id: str) -> Path:
+    return paths.centre_loads() / f"{centre_id}.refused.json"
+
+
+def record_refusal(centre_id: str, received_: str, problems: list[str]) -> None:
+    """Keep that what was received last is refused, and why; the last good load is not touched."""
+    path = _refusal(centre_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(
+        json.dumps({"received": received_, "problems": problems}, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    fresh.replace(path)
+
+
+def forget_refusal(centre_id: str) -> None:
+    """What was received last is loaded."""
+    _refusal(centre_id).unlink(missing_ok=True)
+
+
+def _recorded_refusal(centre_id: str) -> dict | None:
+    path = _refusal(centre_id)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def judged(centre_id: str) -> set[str]:
+    """Fingerprints of what was already loaded or refused: whoever asks for them again gets the same answer."""
+    refusal = _recorded_refusal(centre_id)
+    receipt = paths.centre_loads() / centre_id / RECEIPT
+    loaded = json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else {}
+    return (
+        {refusal["received"]}
+        if refusal
+        else {loaded["received"]}
+        if loaded.get("as_of") == _as_of() and "received" in loaded
+        else set()
+    )
+
+
+def centre_status() -> list[CentreStatus]:
+    """Every centre that has a folder with a spec or with submissions, or a load, in order of their codes.
+
+    Raises:
+        CentreRefused: loads do not belong together (see ``good_loads``).
+    """
+    loads = good_loads()
+    return [
+        _status(centre_id, loads.get(centre_id)) for centre_id in sorted({*centre_ids(), *loads, *_not_described()})
+    ]
+
+
+def _not_described() -> list[str]:
+    """Folders with submissions and without a spec."""
+    folders = [f for f in paths.data_raw().iterdir() if f.is_dir() and not (f / SPEC).is_file()]
+    return [f.name for f in folders if _newest(f)]
+
+
+def status_of(centre_id: str) -> CentreStatus:
+    """Where one centre stands."""
+    return _status(centre_id, good_loads().get(centre_id))
+
+
+def refuse_unreachable(centre_id: str, error: OSError) -> CentreStatus:
+    """A centre whose files cannot be reached stays at its last good load; where it stands now."""
+    folder = paths.data_raw() / centre_id
+    if folder.is_dir():
+        what = f" {Path(error.filename).name!r}" if isinstance(error.filename, str) else ""
+        record_refusal(
+            centre_id,
+            "",
+            [
+                f"{centre_id}: a file{what} cannot be read: {error.strerror or type(error).__name__}. Is it still being written, or the drive gone?"
+            ],
+        )
+    return status_of(centre_id)
+
+
+def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
+    folder = paths.data_raw() / centre_id
+    there = (folder / SPEC).is_file()
+    refusal = _recorded_refusal(centre_id) if there else None
+    problems = refusal["problems"] if refusal else []
+    if not there and load is None:
+        status, problems = (
+            "not_described",
+            [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"],
+        )
+    elif not there:
+        status, problems = (
+            "missing",
+            [
+                f"{folder}: the centre's folder or its {SPEC} is gone. Put it back, or withdraw the centre (docs/AUTOMATION.md)."
+            ],
+        )
+    elif load is None:
+        status = "not_loaded"
+    elif refusal:
+        status = "refused"
+    else:
+        status = "current" if load.received == _received_or_gone(folder) else "waiting"
+    centre = _who(folder, load)
+    return CentreStatus(
+        centre_id=centre_id,
+        name=centre and centre.name,
+        country=centre and centre.country,
+        status=status,
+        submission=load and load.submission,
+        received=_newest(folder) if there or load is None else None,
+        problems=problems,
+        submits_every_days=centre and centre.submits_every_days,
+    )
+
+
+def _received_or_gone(folder: Path) -> str:
+    try:
+        return received(folder)
+    except OSError:  # files come or go just now: what there is was not looked at
+        return ""
+
+
+def _who(folder: Path, load: GoodLoad | None) -> Centre | None:
+    """The centre by the spec in force, else by the new one where it can be read."""
+    try:
+        return load.spec.centre if load else load_spec(folder / SPEC).centre
+    except CentreRefused:
+        return None  # its problems are those of the refusal
+
+
+def _newest(folder: Path) -> date | None:
+    try:
+        dated = submissions(folder, paths.as_of())
+    except CentreRefused:
+        return None  # the same: a folder named like a date
+    return date.fromisoformat(dated[-1].name) if dated else None
+
+
+def status_table(statuses: list[CentreStatus]) -> pa.Table:
+    """``quality.centre_status``: one row per centre."""
+    rows = [
+        {
+            "centre_id": s.centre_id,
+            "name": s.name,
+            "country": s.country,
+            "status": s.status,
+            "submission": s.submission,
+            "received_submission": s.received,
+            "problem": "\n".join(s.problems),
+        }
+        for s in statuses
+    ]
+    return pa.Table.from_pylist(rows, schema=COLUMNS)

@@ -1,0 +1,81 @@
+"""Lineage as tables: the cells behind every deciding fact, the patients behind every printed number. What finds them is in ``capla_etl.explain`` and ``stats``."""
+
+import dagster as dg
+
+from capla_etl.centres.submissions.status import good_loads
+from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
+from capla_etl.defs.preview import markdown, table_metadata
+from capla_etl.defs.resources import WRITER_POOL, Warehouse
+from capla_etl.defs.tables import BIOSTATISTICS, write
+from capla_etl.explain.evidence_cells import evidence_cells
+from capla_etl.protocol.parameters import parameter
+from capla_etl.study_tables import read
+from capla_etl.tables.membership import result_patient
+
+MEANINGS = {
+    "cell_number": "Number of the cell within the record.",
+    "kind": "What was recorded, as in outcomes.outcome_evidence.",
+    "field": "Study field that is read from the cell; centre_patient_id: the cell names the patient; kind_of_row: it says what the row is.",
+    "raw_table": "Table of schema raw that holds the row as sent.",
+    "source_table": "Table of schema marts that holds the record; patient: the patient's own row.",
+    "source_number": "Number of the record there.",
+    "source_column": "Column of the file.",
+    "raw_text": "The cell as sent.",
+    "declared": "What the spec adds to the cell: its unit, the upper limit of normal.",
+    "table_id": "Study table.",
+    "row": "Row of the table.",
+    "group": "Group of patients.",
+    "counted": "numerator: one of n; denominator: one of N; value: one of the values of the median.",
+}
+MEMBERSHIP = {
+    "patient": "marts.patient",
+    "outcome": "outcomes.patient_outcome",
+    "daily_series": "marts.daily_series",
+    "adverse_event_assessed": "marts.adverse_event_assessed",
+    "adverse_event": "marts.adverse_event",
+    "table5": "study.table5",
+}
+
+
+@dg.asset(
+    key=["outcomes", "evidence_cell"],
+    deps=[
+        asset_key(relation)
+        for relation in ("outcomes.outcome_evidence", "marts.patient", "marts.drug_course", "harmonised.patient")
+    ],
+    group_name="outcomes",
+    kinds={"python", "duckdb"},
+    owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
+)
+def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One row per record that evidence names and cell of it: file, sheet, row, column and the text as sent. Synthetic data."""
+    specs = {centre_id: load.spec for centre_id, load in good_loads().items()}
+    with warehouse.connect() as connection:
+        write(connection, "outcomes.evidence_cell", evidence_cells(connection, specs))
+        return dg.MaterializeResult(metadata=table_metadata(connection, "outcomes.evidence_cell", MEANINGS))
+
+
+@dg.asset(
+    key=["study", "result_patient"],
+    deps=[asset_key(relation) for relation in MEMBERSHIP.values()],
+    group_name="study",
+    kinds={"python", "pandas", "duckdb"},
+    owners=BIOSTATISTICS,
+    pool=WRITER_POOL,
+)
+def patients_of_results(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One row per printed number and patient behind it: numerator, denominator, or value of a median. For insiders; part of no output. Synthetic data."""
+    with warehouse.connect() as connection:
+        members = result_patient(
+            **{argument: read(connection, relation) for argument, relation in MEMBERSHIP.items()},
+            follow_up_days=parameter("follow_up_days"),
+        )
+        write(connection, "study.result_patient", members)
+        counts = members.groupby(["table_id", "counted"]).size().rename("patients").reset_index()
+        return dg.MaterializeResult(
+            metadata=table_metadata(connection, "study.result_patient", MEANINGS) | {"preview": markdown(counts)}
+        )
+
+
+lineage_assets = [evidence_cell, patients_of_results]

@@ -1,0 +1,1 @@
+"""The protocol's parameters, the clinical definitions as written, and the document that clinicians sign."""

@@ -1,0 +1,1 @@
+"""States of the study: variants, publishing, freezing, comparing, rebuilding, fingerprints."""

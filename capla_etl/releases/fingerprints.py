@@ -1,0 +1,103 @@
+"""What a state of the study was made from: every file that counts on a day, by its content.
+
+Submissions, corrections and answers after the day are left out; specs and codebooks are as they are now.
+"""
+
+import hashlib
+from datetime import date
+
+import duckdb
+
+from capla_etl import paths
+from capla_etl.centres.harmonising.corrections import answers, corrections
+from capla_etl.centres.reading.read import submissions
+from capla_etl.centres.submissions.status import centre_ids
+
+
+def inputs_of(day: date) -> dict[str, dict[str, str]]:
+    """Centre -> what is read -> SHA-256: files of the submissions up to a day, the spec and the codebook, corrections and answers in force.
+
+    Args:
+        day: the last day that counts.
+    """
+    found = {}
+    for centre in centre_ids():
+        folder = paths.data_raw() / centre
+        sent = submissions(folder, day)
+        if not sent:
+            continue
+        files = sorted(p for p in [*folder.glob("*"), *(p for s in sent for p in s.rglob("*"))] if p.is_file())
+        read = {
+            p.relative_to(folder).as_posix(): p.read_bytes()
+            for p in files
+            if p.name not in ("corrections.yml", "answers.yml")
+        }
+        in_force = [c for c in corrections(folder) if c.confirmed_on <= day] + answers(folder, day)
+        if in_force:
+            read["corrections and answers"] = "\n".join(entry.model_dump_json() for entry in in_force).encode()
+        found[centre] = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
+    return found
+
+
+def last_day() -> date:
+    """The latest day of anything that counts: submissions, corrections, answers."""
+    folders = [paths.data_raw() / centre for centre in centre_ids()]
+    days = [date.fromisoformat(submissions(folder, paths.as_of())[-1].name) for folder in folders]
+    days += [c.confirmed_on for folder in folders for c in corrections(folder)]
+    days += [a.answered_on for folder in folders for a in answers(folder) if a.answered_on]
+    return max(day for day in days if paths.as_of() is None or day <= paths.as_of())
+
+
+#: What the numbers depend on: code, definitions, expectations, and the versions of every dependency.
+_RUN = [
+    "capla_etl",
+    "dbt_project/models",
+    "dbt_project/macros",
+    "dbt_project/dbt_project.yml",
+    "dbt_project/profiles.yml",
+    "expectations",
+    "requirements.lock",
+]
+
+
+_KINDS = {".py", ".sql", ".yml", ".lock", ".html", ".css", ".js", ".md"}
+
+
+def code_digest() -> str:
+    """SHA-256 over the names and contents of the files that a run uses."""
+    digest = hashlib.sha256()
+    for name in _RUN:
+        root = paths.ROOT / name
+        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix in _KINDS)
+        for path in files:
+            digest.update(path.relative_to(paths.ROOT).as_posix().encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+#: Schemas that the same inputs must always give again, byte for byte.
+REPRODUCIBLE = ("marts", "outcomes", "study")
+
+
+def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REPRODUCIBLE) -> dict[str, str]:
+    """``schema.table`` -> SHA-256 over column names, types and every row as text, in stored order.
+
+    Args:
+        con: connection to a warehouse.
+        schemas: the schemas to look at; their tables, no views.
+    """
+    tables = con.execute(
+        "select schema_name, table_name from duckdb_tables() where schema_name in (select unnest(?)) order by all",
+        [list(schemas)],
+    ).fetchall()
+    digests = {}
+    for schema, table in tables:
+        relation = f'{schema}."{table}"'
+        columns = con.execute(
+            "select column_name || ' ' || data_type from duckdb_columns() where schema_name = ? and table_name = ? order by column_index",
+            [schema, table],
+        )
+        header = ", ".join(c for (c,) in columns.fetchall())
+        query = f"select sha256(? || coalesce(string_agg(cast(t as varchar), chr(10) order by rowid), '')) from {relation} t"
+        digests[f"{schema}.{table}"] = con.execute(query, [header]).fetchone()[0]
+    return digests

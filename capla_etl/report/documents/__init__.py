@@ -1,0 +1,1 @@
+"""The printed tables as DOCX, XLSX, LaTeX and HTML."""

@@ -1,0 +1,462 @@
+"""The study report: one HTML page that needs nothing else and no network; its script adds values at the pointer and a search, and no number.
+
+Numbers come from ``study.result`` and the quality tables; nothing is estimated here. Layout is in ``templates/``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from capla_etl.centres.submissions.status import STATUSES
+from capla_etl.report.figures.study_figures import CAPTIONS
+from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
+from capla_etl.report.printed_tables import PrintedTable, printed_tables
+from capla_etl.report.sentences import immortal_time
+from capla_etl.tables.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
+
+TEMPLATES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the report shows.
+
+    Attributes:
+        results: ``study.result``.
+        figures: SVG text of the study's figures by name (``report.figures``); at least survival and response_incidence.
+        ledger, quarantine: ``quality.ledger``, ``quality.quarantine``.
+        submission: ``harmonised.submission``: centre_id, submission (data cut-off).
+        parameters: one row per protocol parameter: name, value, comment.
+        centres: one row per centre: centre_id, and optionally name, country.
+        checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
+        audit, consistency: ``study.audit``, ``study.consistency``; None leaves them out.
+        methods: paragraphs of the statistical methods (``report.methods``).
+        strobe: one row per STROBE item (``report.strobe``); None leaves it out.
+        deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
+        disagreements: the listing behind Table 7 (``study.disagreement``); None leaves it out.
+        notice: what a reader is told about the profile (``stats.disclosure``); empty for none.
+        centre_status: ``quality.centre_status``; centres whose newest submission is not in the study are named at the top.
+        centre_quality: ``quality.centre_quality``; None leaves it out.
+        definitions: the outcomes as their models define them (``outcome_definitions``); empty leaves them out.
+        moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts`` ((what, number) pairs) and
+            ``numbers`` (as ``worded_numbers`` gives them); None leaves it out.
+        hover: values at the pointer by figure (``figures.hover_data``).
+        courses: every patient's course (``report.courses``), for the study group only; None leaves it and its search out.
+    """
+
+    results: pd.DataFrame
+    figures: dict[str, str]
+    ledger: pd.DataFrame
+    quarantine: pd.DataFrame
+    submission: pd.DataFrame
+    parameters: pd.DataFrame
+    centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
+    checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
+    audit: pd.DataFrame | None = None
+    consistency: pd.DataFrame | None = None
+    methods: list[str] = field(default_factory=list)
+    strobe: pd.DataFrame | None = None
+    deaths: pd.DataFrame | None = None
+    disagreements: pd.DataFrame | None = None
+    notice: str = ""
+    centre_status: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(
+            columns=["centre_id", "name", "status", "submission", "received_submission", "problem"]
+        )
+    )
+    centre_quality: pd.DataFrame | None = None
+    definitions: list = field(default_factory=list)
+    moved: list[dict] | None = None
+    hover: dict = field(default_factory=dict)
+    courses: dict | None = None
+
+
+def write_report(inputs: ReportInputs, path: Path) -> Path:
+    """Writes the report to ``path`` (UTF-8 HTML); the same inputs give the same bytes.
+
+    Returns:
+        The path.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from capla_etl.report.page.flow_diagram import flow_svg
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    parameters = {
+        row.name: (str(row.value), row.comment)
+        for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)
+    }
+    tables = printed_tables(inputs.results)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    page = environment.get_template("report.html").render(
+        css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        behind=_behind(inputs.centre_status),
+        completeness=_completeness(inputs.centre_quality),
+        definitions=inputs.definitions,
+        moved=inputs.moved,
+        hover=_json(inputs.hover),
+        courses=None if inputs.courses is None else _json(inputs.courses),
+        synthetic=SYNTHETIC,
+        notice=inputs.notice,
+        effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
+        cut_offs=_cut_offs(inputs.submission),
+        cards=_cards(inputs),
+        flow=flow_svg(inputs.results),
+        tables=tables,
+        parameters_of={
+            table_id: [(name, *parameters[name]) for name in text.parameters if name in parameters]
+            for table_id, text in TABLES.items()
+        },
+        figures=_figures(inputs, tables),
+        survival_interval=_survival_interval(inputs.results),
+        immortal_time=immortal_time(inputs.results) if "table8" in tables else [],
+        audit=None if inputs.audit is None else inputs.audit.to_dict("records"),
+        consistency=None if inputs.consistency is None else inputs.consistency.to_dict("records"),
+        methods=inputs.methods,
+        strobe=None if inputs.strobe is None else inputs.strobe.to_dict("records"),
+        quality=_quality_by_centre(inputs),
+        centre_flow=_flow_by_centre(inputs),
+        rules=_top_rules(inputs.quarantine),
+        deaths=_death_rows(inputs.deaths),
+        disagreements=_disagreement_rows(inputs.disagreements),
+        parameters=[(name, *rest) for name, rest in parameters.items()],
+        checks=inputs.checks.to_dict("records"),
+        exclusions=EXCLUSIONS,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _json(content) -> str:
+    """JSON for a script element of the page: no text of it can end the element."""
+    return (
+        json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        .replace("<", "\\u003c")
+        .replace("&", "\\u0026")
+    )
+
+
+def _behind(status: pd.DataFrame) -> list[dict]:
+    """Centres whose newest submission is not in the study."""
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else str(pd.Timestamp(value).date())
+
+    return [
+        {
+            "centre": row.centre_id,
+            "means": STATUSES[row.status],
+            "submission": day(row.submission),
+            "received": day(row.received_submission),
+            "problem": row.problem,
+        }
+        for row in status.itertuples()
+        if row.status != "current"
+    ]
+
+
+def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
+    """One row per centre: what is there of what the study asks, and how timely."""
+    if quality is None:
+        return None
+
+    def share(n: int, of: int) -> tuple[str, str]:
+        return (f"{100 * n / of:.0f} %" if of else "", f"{n}/{of}")
+
+    return [
+        {
+            "centre": row.centre_id,
+            "shares": [
+                *(
+                    share(getattr(row, f"{name}_n"), row.eligible)
+                    for name in ("platelets_day0", "ldh_day0", "adamts13_presentation", "daily_counts", "outcome_known")
+                ),
+                share(row.adverse_events_assessed_n, row.caplacizumab),
+            ],
+            "work": [thousands(row.queries_open), thousands(row.queries_answered), thousands(row.corrections)],
+            "time": [
+                str(pd.Timestamp(row.data_cut_off).date()),
+                *(
+                    "" if pd.isna(v) else thousands(v)
+                    for v in (row.days_behind_newest_cut_off, row.days_from_last_record_to_cut_off)
+                ),
+            ],
+        }
+        for row in quality.itertuples()
+    ]
+
+
+def _survival_interval(results: pd.DataFrame) -> str:
+    """The scale of the survival band, from the method of the numbers that it goes with."""
+    methods = results.loc[results["table_id"] == "survival", "method"]
+    return next((method.partition("95 % CI ")[2] for method in methods if "95 % CI " in method), "")
+
+
+def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str, str]:
+    """The figures as SVG for use inside the page, by name."""
+    results = inputs.results
+    descriptions = {
+        "survival": _survival_description(results),
+        "response_incidence": _incidence_description(results, "response_incidence", "response"),
+        "adamts13_incidence": _incidence_description(results, "adamts13_incidence", "recovery")
+        if "adamts13_incidence" in tables
+        else "",
+        "forest": "A logarithmic axis that all rows share; the numbers are in the table beneath.",
+        "balance": "Absolute standardised mean difference of each covariate, unweighted and under both kinds of weights.",
+    }
+    return {name: _inline(name, svg, CAPTIONS[name], descriptions[name]) for name, svg in inputs.figures.items()}
+
+
+def _cut_offs(submission: pd.DataFrame) -> str:
+    dates = sorted({str(pd.Timestamp(day).date()) for day in submission["submission"]})
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}" if dates else "none"
+
+
+def _lines(results: pd.DataFrame, table_id: str) -> dict:
+    own = results[results["table_id"] == table_id]
+    return {(line.row, line.group, line.statistic): line for line in own.itertuples()}
+
+
+def _percent(line) -> str:
+    if pd.isna(line.value):
+        return "not shown" if without_value(line) == CONFIDENTIAL else "not estimable"
+    return f"{fixed(line.value, 1)}\u00a0%"
+
+
+def _cards(inputs: ReportInputs) -> list[dict[str, str]]:
+    """The first look: value, what it is, and what stands beside it."""
+    flow, outcomes = _lines(inputs.results, "flow"), _lines(inputs.results, "table2")
+    count = {row: float(line.value) for (row, group, _), line in flow.items() if group == "all"}
+    survival = {group: outcomes["survival_3_months", group, "percent"] for group in ("caplacizumab", "control")}
+    p = outcomes["survival_3_months", "difference", "p_value"].value
+    ratio = outcomes["failure", "difference", "risk_ratio"]
+    centres = inputs.submission["centre_id"].nunique()
+    days = {group: outcomes["response_day", group, "median"].value for group in ("caplacizumab", "control")}
+    refused = count["rows_quarantined"] + count["values_quarantined"]
+    cards = [
+        {
+            "label": "Eligible patients",
+            "value": thousands(count["eligible"]),
+            "detail": f"{thousands(count['caplacizumab'])} caplacizumab, {thousands(count['control'])} control; "
+            f"of {thousands(count['patient_records'])} records from {centres} centre{'' if centres == 1 else 's'}",
+        },
+        {
+            "label": "Survival at 3 months",
+            "value": _percent(survival["caplacizumab"]),
+            "detail": f"against {_percent(survival['control'])} in controls"
+            + ("" if pd.isna(p) else f"; log-rank p\u00a0{p_text(p)}"),
+        },
+        {
+            "label": "Failure to respond, risk ratio",
+            "value": "–" if pd.isna(ratio.value) else fixed(ratio.value, 2),
+            "detail": f"95 % CI {interval(ratio, 2)}" if interval(ratio, 2) else "no interval",
+        },
+        {
+            "label": "Median time to response",
+            "value": "–" if pd.isna(days["caplacizumab"]) else f"{fixed(days['caplacizumab'], 0)} days",
+            "detail": "no control"
+            if pd.isna(days["control"])
+            else f"against {fixed(days['control'], 0)} days in controls",
+        },
+        {
+            "label": "Quarantined",
+            "value": thousands(refused),
+            "detail": f"{thousands(count['rows_quarantined'])} rows, {thousands(count['values_quarantined'])} single values of accepted rows; "
+            f"beside {thousands(count['rows_duplicate'])} duplicate rows",
+        },
+    ]
+    if len(inputs.checks):
+        passed, warned, failed = (int(inputs.checks[name].sum()) for name in ("passed", "warned", "failed"))
+        cards.append(
+            {
+                "label": "Checks passed",
+                "value": f"{thousands(passed)} of {thousands(passed + warned + failed)}",
+                "detail": f"{warned} with a warning, {failed} failed",
+            }
+        )
+    return cards
+
+
+def _survival_description(results: pd.DataFrame) -> str:
+    lines = _lines(results, "table2")
+    parts = [
+        f"{GROUPS[group]} {_percent(lines['survival_3_months', group, 'percent'])}"
+        for group in ("caplacizumab", "control")
+    ]
+    return (
+        f"Kaplan-Meier curves from day 0. Alive at the end of follow-up: {', '.join(parts)}. Numbers at risk beneath."
+    )
+
+
+def _incidence_description(results: pd.DataFrame, table_id: str, event: str) -> str:
+    own = results[
+        (results["table_id"] == table_id)
+        & results["row"].str.startswith(f"{event}_by_day_")
+        & (results["statistic"] == "percent")
+    ]
+    last = own.groupby("group", sort=False).last()
+    parts = [f"{GROUPS[group]} {_percent(line)}" for group, line in last.iterrows()]
+    return f"Aalen-Johansen curves from day 0, death competing. Incidence of {event} by the end of follow-up: {', '.join(parts)}."
+
+
+# The figures' colours, by the page's own, which follow light and dark.
+_PAGE_COLOURS = {
+    "#0b6e75": "var(--capla)",
+    "#b4531a": "var(--control)",
+    "#6a51a3": "var(--delayed)",
+    "#1c2a33": "var(--ink)",
+    "#5b6b76": "var(--muted)",
+    "#cfd8dd": "var(--rule)",
+}
+
+
+def _inline(name: str, svg: str, title: str, description: str) -> str:
+    """A figure's SVG for use inside the page: own ids, the page's colours, no global style, a title and a description."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = body.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    body = body.replace("'DejaVu Sans', sans-serif", "inherit")
+    for colour, variable in _PAGE_COLOURS.items():
+        body = body.replace(colour, variable)
+    head = f'<svg class="figure" role="img" aria-labelledby="{name}-title {name}-desc" '
+    body = re.sub(
+        r'<svg (.*?)width="[^"]*" height="[^"]*" ', lambda match: head + match.group(1), body, count=1, flags=re.DOTALL
+    )
+    texts = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return re.sub(r"(<svg[^>]*>)", lambda match: match.group(1) + texts, body, count=1)
+
+
+def _quality_by_centre(inputs: ReportInputs) -> list[dict]:
+    """One row per centre, the sum last: rows of its files, and what most often led to a refusal."""
+    flow = _lines(inputs.results, "flow")
+    cut_off = {row.centre_id: str(pd.Timestamp(row.submission).date()) for row in inputs.submission.itertuples()}
+    about = inputs.centres.set_index("centre_id").to_dict("index")
+    columns = (
+        "rows_received",
+        "rows_loaded",
+        "rows_duplicate",
+        "rows_quarantined",
+        "rows_ignored",
+        "values_quarantined",
+        "patient_records",
+    )
+    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
+    rows = []
+    for group in groups:
+        own = inputs.quarantine if group == "all" else inputs.quarantine[inputs.quarantine["centre_id"] == group]
+        top = sorted(own["rule"].value_counts().items(), key=lambda item: (-item[1], item[0]))[:2]
+        rows.append(
+            {
+                "centre": group if group != "all" else "All centres",
+                "about": ", ".join(
+                    str(about[group][key]) for key in ("name", "country") if key in about.get(group, {})
+                ),
+                "cut_off": cut_off.get(group, ""),
+                "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
+                "rules": ", ".join(f"{rule.replace('_', ' ')} ({number})" for rule, number in top),
+                "total": group == "all",
+            }
+        )
+    return rows
+
+
+def _flow_by_centre(inputs: ReportInputs) -> list[dict]:
+    """One row per centre, the sum last: records, each exclusion, groups."""
+    flow = _lines(inputs.results, "flow")
+    columns = (
+        "patient_records",
+        *(f"excluded_{reason}" for reason in EXCLUSIONS),
+        "eligible",
+        "caplacizumab",
+        "control",
+    )
+    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
+    return [
+        {
+            "centre": group if group != "all" else "All centres",
+            "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
+            "total": group == "all",
+        }
+        for group in groups
+    ]
+
+
+def _top_rules(quarantine: pd.DataFrame) -> list[dict]:
+    """Every rule that refused something: rows, single values and centres concerned, most frequent first."""
+    if not len(quarantine):
+        return []
+    grouped = quarantine.assign(is_row=quarantine["scope"] == "row").groupby("rule")
+    table = grouped.agg(
+        total=("rule", "size"), rows=("is_row", "sum"), centres=("centre_id", lambda ids: ", ".join(sorted(set(ids))))
+    )
+    table = table.reset_index().sort_values(["total", "rule"], ascending=[False, True])
+    return [
+        {
+            "rule": row.rule.replace("_", " "),
+            "rows": thousands(row.rows),
+            "values": thousands(row.total - row.rows),
+            "centres": row.centres,
+        }
+        for row in table.itertuples()
+    ]
+
+
+def _death_rows(deaths: pd.DataFrame | None) -> list[list[str]] | None:
+    if deaths is None:
+        return None
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else fixed(value, 0)
+
+    return [
+        [
+            row.patient_id,
+            GROUPS[row.treatment_group],
+            "" if pd.isna(row.timing) else GROUPS[row.timing],
+            day(row.death_day) + (" (month known)" if row.death_date_precision == "month" else ""),
+            day(row.days_from_first_dose),
+            "not stated" if pd.isna(row.death_cause) else row.death_cause,
+        ]
+        for row in deaths.itertuples()
+    ]
+
+
+def _disagreement_rows(disagreements: pd.DataFrame | None) -> list[list[str]] | None:
+    if disagreements is None:
+        return None
+
+    def day(value) -> str:
+        return "" if pd.isna(value) else fixed(value, 0)
+
+    return [
+        [
+            row.patient_id,
+            row.centre_id,
+            GROUPS[row.treatment_group],
+            row.outcome.replace("_", " "),
+            row.derived,
+            row.reported,
+            day(row.derived_day),
+            day(row.days_difference),
+        ]
+        for row in disagreements.itertuples()
+    ]

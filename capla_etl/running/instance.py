@@ -1,0 +1,70 @@
+"""The persistent Dagster instance, and the runs that a dead process left in it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from capla_etl import paths
+
+
+def dagster_home() -> Path:
+    """Folder of the persistent Dagster instance, with its settings: the UI shows the runs of the terminal too.
+
+    ``DAGSTER_HOME``; else beside the warehouse where that lies elsewhere (``CAPLA_WAREHOUSE``), since previews of tables are kept with the runs; else in
+    this project's folder.
+    """
+    beside = paths.warehouse() / "dagster_home" if os.environ.get("CAPLA_WAREHOUSE") else paths.ROOT / ".dagster_home"
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(beside)))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
+    return home
+
+
+def instance_at_home():
+    """The persistent Dagster instance."""
+    import dagster as dg
+
+    dagster_home()
+    return dg.DagsterInstance.get()
+
+
+#: Tag of a run that names the process it runs in.
+PROCESS_TAG = "capla/process"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+#: Dagster's daemon says that it is there every 30 seconds; so long after the last time it is not.
+_SILENT_SECONDS = 75
+
+
+def _served(instance) -> bool:
+    """Whether a Dagster daemon, and so a ``capla ui``, works on this instance."""
+    return any(
+        time.time() - heartbeat.timestamp < _SILENT_SECONDS for heartbeat in instance.get_daemon_heartbeats().values()
+    )
+
+
+def end_dead_runs(instance) -> None:
+    """Runs that were killed are ended, and give back the place of the one DuckDB writer: the next run would wait for it for ever.
+
+    A run of the terminal is dead when its process is; one of the UI, which the UI itself ends when its process dies, when there is no UI any more.
+    """
+    import dagster as dg
+
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
+        process = run.tags.get(PROCESS_TAG)
+        if not _alive(int(process)) if process else not _served(instance):
+            instance.report_run_failed(run, "The process of this run ended before the run did.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -1,0 +1,123 @@
+"""The job ``study`` in this process, from the centres' files to the published report."""
+
+import gc
+import os
+import time
+import warnings
+
+from capla_etl import paths
+from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
+from capla_etl.running.progress import STAGES, STARTED, Progress
+
+
+def _quiet() -> None:
+    """No telemetry, and no warnings of libraries about each other."""
+    from capla_etl.dbt_runner import QUIET
+
+    os.environ.update(QUIET)
+    warnings.simplefilter("ignore")
+
+
+def run_study(verbose: bool, progress: Progress) -> int:
+    """The job ``study`` in this process; 0 when all was built and published with every centre's newest submission, else 1."""
+    gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
+    progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
+    as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
+    _quiet()
+    import uuid
+
+    from capla_etl.centres.harmonising.pseudonym import is_synthetic
+
+    kind = " (synthetic data)" if is_synthetic() else ""
+    print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
+    from capla_etl.definitions import defs
+
+    job = defs.resolve_job_def("study")
+    progress.seconds["imports"] = time.monotonic() - STARTED
+    progress.line("imports", "ready")
+    run_id = str(uuid.uuid4())
+    with instance_at_home() as instance:
+        end_dead_runs(instance)
+        instance.add_event_listener(run_id, progress)
+        before = time.monotonic()
+        level = "DEBUG" if verbose else "CRITICAL"
+        run_config = {"loggers": {"console": {"config": {"log_level": level}}}}
+        tags = {PROCESS_TAG: str(os.getpid())}
+        result = job.execute_in_process(
+            run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False, tags=tags
+        )
+        running = time.monotonic() - before
+    steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
+    progress.seconds["orchestration"] = running - steps
+    progress.refused += _not_described()
+    _close(progress, result.success, len(job.nodes))
+    return 0 if result.success and not progress.refused else 1
+
+
+def _not_described() -> list[str]:
+    """Folders with files that no spec describes: they have no asset whose check could say so."""
+    from capla_etl.centres.submissions.status import STATUSES, centre_status
+
+    return [
+        f"{s.centre_id}: {STATUSES[s.status]}\n" + "\n".join(f"- {p}" for p in s.problems)
+        for s in centre_status()
+        if s.status == "not_described"
+    ]
+
+
+def _close(progress: Progress, success: bool, steps: int) -> None:
+    """The split of the wall time; then what is published and where, or what went wrong."""
+    total = progress.seconds["environment"] + time.monotonic() - STARTED
+    print(
+        "\nWall time      "
+        + ", ".join(f"{stage} {progress.seconds[stage]:.1f} s" for stage in STAGES)
+        + f"; total {total:.1f} s"
+    )
+    if success:
+        _print_published()
+        if progress.refused:
+            print(
+                f"\nPUBLISHED WITHOUT THE NEWEST SUBMISSION of {len(progress.refused)} centre(s); the others are up to date.\n\n"
+                + "\n\n".join(progress.refused)
+            )
+        return
+    print(
+        f"\nNOT PUBLISHED. Steps failed: {len(progress.failures)}; not run because of them: {steps - progress.started}."
+    )
+    print(
+        "The last published warehouse, tables and report are as they were.\n\n"
+        + "\n\n".join([*progress.failures, *progress.refused])
+    )
+
+
+def _print_published() -> None:
+    """What was published and where."""
+    if profile() == PROTECTED:
+        print(f"\nProtected      {paths.outputs() / PROTECTED}")
+        return
+    _print_rows()
+    places = {
+        "Warehouse": paths.published_database(),
+        "Tables": paths.outputs(),
+        "Report": paths.report(),
+        "Data Docs": paths.data_docs() / "index.html",
+        "dbt docs": paths.dbt_docs() / "index.html",
+    }
+    print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
+
+
+def _print_rows() -> None:
+    """Rows of every published table, by schema."""
+    import duckdb
+
+    with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
+        for schema in ("harmonised", "quality", "marts", "outcomes", "study"):
+            tables = connection.execute(
+                "select table_name from duckdb_tables() where schema_name = ? order by table_name", [schema]
+            ).fetchall()
+            counts = [
+                f"{name} {connection.execute(f'select count(*) from {schema}.{name}').fetchone()[0]:,}"
+                for (name,) in tables
+            ]
+            print(f"{schema:<14} " + " · ".join(counts))

@@ -1,0 +1,232 @@
+"""Survival, response and ADAMTS13 recovery over time: the curves, and their tables at the printed days."""
+
+import pandas as pd
+
+from capla_etl.stats import competing_risks, survival
+from capla_etl.stats.conventions import PROTOCOL, Conventions
+from capla_etl.tables import cells
+from capla_etl.tables.courses import first_event_courses, survival_courses
+from capla_etl.tables.groups import Groups, arms, timings
+from capla_etl.tables.labels import EFFECT_CAVEAT, TABLES
+from capla_etl.tables.population import eligible_outcomes, eligible_patients
+from capla_etl.tables.results import cell, frame, join_caveats
+
+# Printed days of the curves; the last one is the end of follow-up, whatever it is.
+SURVIVAL_DAYS = (0, 7, 15, 30, 45, 60, 75)
+
+
+RESPONSE_DAYS = (3, 5, 7, 10, 14, 30)
+
+
+ADAMTS13_DAYS = (7, 14, 21, 30, 45, 60)
+
+
+def kaplan_meier(conventions: Conventions) -> str:
+    return f"Kaplan-Meier; 95 % CI {conventions.survival}"
+
+
+def survival_cell(table_id: str, row: str, point, patients: int, caveat: str | None, conventions: Conventions) -> dict:
+    if pd.isna(point.survival):
+        caveat = join_caveats("not estimable: nobody observed that long", caveat)
+    elif pd.isna(point.lower):
+        caveat = join_caveats("no interval: nobody had died, or nobody was left", caveat)
+    return cell(
+        table_id,
+        row,
+        point.group,
+        "percent",
+        cells.known(100 * point.survival),
+        n_assessed=patients,
+        lower=cells.known(100 * point.lower),
+        upper=cells.known(100 * point.upper),
+        method=kaplan_meier(conventions),
+        caveat=caveat,
+    )
+
+
+def survival_curve(patient: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
+    """``study.survival_curve``: one row per group and day from 0 to the end of follow-up.
+
+    Returns:
+        group, day, at_risk (just before the day), deaths and censored (up to and including it), survival, lower, upper (fractions).
+    """
+    courses, _ = survival_courses(arms(eligible_patients(patient)), follow_up_days=follow_up_days)
+    return survival.kaplan_meier(courses, follow_up_days, interval=conventions.survival_interval)
+
+
+def survival_table(patient: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL) -> pd.DataFrame:
+    """Survival and numbers at risk at the printed days.
+
+    Returns:
+        Rows of table ``survival`` (``survival_day_30``: statistics percent and at_risk); groups caplacizumab, control.
+    """
+    courses, caveats = survival_courses(arms(eligible_patients(patient)), follow_up_days=follow_up_days)
+    patients = courses["group"].value_counts()
+    rows = []
+    for point in survival.survival_at(
+        courses, _printed_days(SURVIVAL_DAYS, follow_up_days), interval=conventions.survival_interval
+    ).itertuples():
+        row, number = f"survival_day_{point.day}", int(patients[point.group])
+        rows.append(survival_cell("survival", row, point, number, caveats[point.group], conventions))
+        rows.append(
+            cell(
+                "survival",
+                row,
+                point.group,
+                "at_risk",
+                point.at_risk,
+                n=point.at_risk,
+                n_assessed=number,
+                method="patients still observed just before the day",
+            )
+        )
+    return frame(rows)
+
+
+def _printed_days(days: tuple[int, ...], follow_up_days: int) -> list[int]:
+    return [day for day in days if day < follow_up_days] + [follow_up_days]
+
+
+def _responders_by_timing(patients: pd.DataFrame) -> Groups:
+    """Control, early, delayed; patients whose start was not recorded are in no group."""
+    return {
+        group: members for group, members in timings(patients).items() if group in TABLES["response_incidence"].groups
+    }
+
+
+def _incidence_curve(groups: Groups, event_day: str, follow_up_days: int, conventions: Conventions) -> pd.DataFrame:
+    courses, _ = first_event_courses(groups, event_day, follow_up_days=follow_up_days)
+    by = {"interval": conventions.survival_interval, "variance": conventions.incidence_variance}
+    curve = competing_risks.aalen_johansen(courses, list(range(follow_up_days + 1)), **by)
+    curve = curve.rename(columns={"competing_incidence": "death_incidence"})
+    return curve[["group", "day", "at_risk", "incidence", "lower", "upper", "death_incidence"]]
+
+
+def response_incidence_curve(
+    patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
+) -> pd.DataFrame:
+    """``study.response_incidence_curve``: one row per group (control, early, delayed) and day from 0 to the end of follow-up.
+
+    Returns:
+        group, day, at_risk (neither responded nor died, just before the day), incidence, lower, upper of response, death_incidence
+        (death without response); fractions.
+    """
+    return _incidence_curve(
+        _responders_by_timing(eligible_outcomes(patient, outcome)), "response_day", follow_up_days, conventions
+    )
+
+
+def adamts13_incidence_curve(
+    patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
+) -> pd.DataFrame:
+    """``study.adamts13_incidence_curve``: as ``response_incidence_curve``, of ADAMTS13 recovery; groups caplacizumab, control."""
+    return _incidence_curve(
+        arms(eligible_outcomes(patient, outcome)), "adamts13_recovery_day", follow_up_days, conventions
+    )
+
+
+def _incidence_table(
+    table_id: str,
+    groups: Groups,
+    event_day: str,
+    event: str,
+    days: list[int],
+    follow_up_days: int,
+    test: str,
+    by: Conventions,
+) -> pd.DataFrame:
+    """Incidence of an event at the printed days, of death without it at the last, and Gray's test between all groups on that day's row."""
+    courses, caveats = first_event_courses(groups, event_day, follow_up_days=follow_up_days)
+    patients = courses["group"].value_counts()
+    method = f"Aalen-Johansen from day 0, death without {event} competing; 95 % CI {by.survival}, {by.incidence_variance.replace('_', '-')} error"
+    rows = []
+    for point in competing_risks.aalen_johansen(
+        courses, days, interval=by.survival_interval, variance=by.incidence_variance
+    ).itertuples():
+        reason = "not estimable: nobody observed that long" if pd.isna(point.incidence) else None
+        common = {
+            "n_assessed": int(patients[point.group]),
+            "method": method,
+            "caveat": join_caveats(reason, caveats[point.group]),
+        }
+        rows.append(
+            cell(
+                table_id,
+                f"{event}_by_day_{point.day}",
+                point.group,
+                "percent",
+                cells.known(100 * point.incidence),
+                lower=cells.known(100 * point.lower),
+                upper=cells.known(100 * point.upper),
+                **common,
+            )
+        )
+        if point.day == follow_up_days:
+            rows.append(
+                cell(
+                    table_id,
+                    f"death_without_{event}_by_day_{point.day}",
+                    point.group,
+                    "percent",
+                    cells.known(100 * point.competing_incidence),
+                    **common,
+                )
+            )
+    gray, null = (competing_risks.gray_test(courses, variance=variance).p_value for variance in ("gray", "null"))
+    if pd.isna(gray) and not pd.isna(null):
+        test = f"{test}, with the hypergeometric variance: that of Gray is not positive when nearly all of a group have had the event"
+    rows.append(
+        cells.p_value(
+            table_id,
+            f"{event}_by_day_{follow_up_days}",
+            null if pd.isna(gray) else gray,
+            method=test,
+            reason="one group only, or no event",
+            caveat=EFFECT_CAVEAT,
+        )
+    )
+    return frame(rows)
+
+
+def response_incidence(
+    patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
+) -> pd.DataFrame:
+    """Cumulative incidence of clinical response, and of death without it, at the printed days.
+
+    Returns:
+        Rows of table ``response_incidence`` (``response_by_day_7``, ``death_without_response_by_day_90``); groups control, early, delayed, and
+        difference: Gray's test of the three curves.
+    """
+    groups = _responders_by_timing(eligible_outcomes(patient, outcome))
+    return _incidence_table(
+        "response_incidence",
+        groups,
+        "response_day",
+        "response",
+        _printed_days(RESPONSE_DAYS, follow_up_days),
+        follow_up_days,
+        "p: Gray's test of equal incidence in all three groups",
+        conventions,
+    )
+
+
+def adamts13_incidence(
+    patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
+) -> pd.DataFrame:
+    """Cumulative incidence of ADAMTS13 recovery, and of death without it, at the printed days.
+
+    Returns:
+        Rows of table ``adamts13_incidence`` (``recovery_by_day_30``, ``death_without_recovery_by_day_90``); groups caplacizumab, control, and
+        difference: Gray's test.
+    """
+    groups = arms(eligible_outcomes(patient, outcome))
+    return _incidence_table(
+        "adamts13_incidence",
+        groups,
+        "adamts13_recovery_day",
+        "recovery",
+        _printed_days(ADAMTS13_DAYS, follow_up_days),
+        follow_up_days,
+        "p: Gray's test of equal incidence",
+        conventions,
+    )

@@ -1,0 +1,1 @@
+"""Table 8: every rule variant beside every analysis."""

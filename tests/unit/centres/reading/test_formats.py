@@ -15,7 +15,7 @@ import pytest
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.load import load_centre
 
-DATA = Path(__file__).parent / "data" / "formats"
+DATA = Path(__file__).parent / "data"
 LAB = """
 labs:
   file: "{file}"

@@ -11,15 +11,8 @@ import pyarrow.compute as pc
 
 from capla_etl import fields as study
 from capla_etl.centres.reading.read import RawTable
-from capla_etl.centres.spec.grammar import (
-    NAMED_DATE_FORMATS,
-    CodedColumn,
-    Record,
-    Source,
-    Spec,
-    Table,
-    placeholder_columns,
-)
+from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS
+from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Table, placeholder_columns
 
 #: A person's name that no message, and of a file with identifying columns no table, may repeat.
 SECRET = "Secret Person"

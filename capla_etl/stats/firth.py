@@ -1,9 +1,9 @@
-"""Regression penalised as Firth proposed: finite estimates where groups have no events. Logistic, FLAC and Cox.
+"""Regression penalised as Firth proposed: finite estimates where groups have no events. Logistic and Cox.
 
 Unpenalised Cox regression is in ``cox``. Which covariates are adjusted for is not decided here.
 
-Solved here: firthmodels gives the same numbers, but on small samples its step halving often ends at rounding and leaves no p value; nor does
-it know Efron's ties, intervals of start-stop data or FLAC.
+Solved here: firthmodels gives the same numbers, but on small samples its step halving often ends at rounding and leaves no p
+value, and it does not know Efron's ties.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from capla_etl.stats.counts import NAN, Z_95
 from capla_etl.stats.cox import NO_EVENT, NO_VARIATION, identifiable, numeric_column, read_likelihood
 
-NAN = float("nan")
 INTERCEPT = "(Intercept)"
 ALL_EVENTS = "everybody has the event"
 NO_MAXIMUM = "no maximum of the penalised likelihood was found"
@@ -29,7 +29,7 @@ _CONVERGED = 1e-20  # expected gain in log-likelihood: a step of 1e-10 standard 
 
 
 class _Point(NamedTuple):
-    """A (penalised) log-likelihood, its gradient, the information without penalty, and the inverse of the covariance."""
+    """A penalised log-likelihood, its gradient, the information without penalty, and the inverse of the covariance."""
 
     value: float
     score: np.ndarray
@@ -41,7 +41,10 @@ _Objective = Callable[[np.ndarray], _Point | None]
 
 
 def _maximise(at: _Objective, beta: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, _Point] | None:
-    """Maximum over the free coefficients (None: not found): scoring, and where that is slow, Newton's method with a numerical second derivative."""
+    """Maximum over the free coefficients (None: not found).
+
+    By scoring, and where that is slow by Newton's method with a numerical second derivative.
+    """
     point, free = at(beta), np.flatnonzero(free)
     before = math.inf
     for _ in range(200):
@@ -63,11 +66,10 @@ def _maximise(at: _Objective, beta: np.ndarray, free: np.ndarray) -> tuple[np.nd
             if candidate is not None and candidate.value >= point.value - rounding:
                 beta, point = moved, candidate
                 break
-        if (
-            gain < 1e-16
-            and point.score[free] @ np.linalg.solve(point.information[np.ix_(free, free)], point.score[free]) >= gain
-        ):
-            return beta, point  # rounding: it gets no better
+        if gain < 1e-16:
+            curvature = point.information[np.ix_(free, free)]
+            if point.score[free] @ np.linalg.solve(curvature, point.score[free]) >= gain:
+                return beta, point  # rounding: it gets no better
     return None
 
 
@@ -78,10 +80,10 @@ def _second_derivative(at: _Objective, beta: np.ndarray, point: _Point, free: np
         size = 1e-5 / math.sqrt(point.information[j, j])
         moved = beta.copy()
         moved[j] += size
-        beside = at(moved)
-        if beside is None:
+        neighbour = at(moved)
+        if neighbour is None:
             return None
-        columns.append((beside.score[free] - point.score[free]) / size)
+        columns.append((neighbour.score[free] - point.score[free]) / size)
     second = np.column_stack(columns)
     return (second + second.T) / 2
 
@@ -96,13 +98,12 @@ def _along_the_profile(beta: np.ndarray, j: int, value: float, covariance: np.nd
 def _profile_limit(
     at: _Objective, beta: np.ndarray, best: float, j: int, covariance: np.ndarray, direction: int
 ) -> float:
-    """Where the profile of the likelihood in coefficient ``j`` has fallen by half the 95 % quantile of chi-squared; NaN where it is not found.
+    """Where the profile of the likelihood in coefficient ``j`` has fallen by half the 95 % quantile of chi-squared.
 
-    Newton's method on the signed root of twice the fall, which is nearly a straight line, kept within what is known to lie on either side.
+    NaN where it is not found. Newton's method on the signed root of twice the fall, which is nearly a straight line, kept
+    between the nearest points known to lie on either side.
     """
-    from scipy.special import ndtri
-
-    target, peak = float(ndtri(0.975)), beta
+    target, peak = Z_95, beta
     free, error = np.arange(len(beta)) != j, math.sqrt(covariance[j, j])
     inside, outside, value = beta[j], None, beta[j] + direction * target * error
     for _ in range(60):
@@ -121,12 +122,11 @@ def _profile_limit(
             # A profile that is nearly a parabola has one ridge: that costs no search for another.
             if abs(abs(value - peak[j]) / (target * error) - 1) < _PARABOLIC:
                 return float(value + direction * move)
-            higher = _higher(
-                at, [_along_the_profile(peak, j, value, covariance), np.where(free, peak, value)], free, point.value
-            )
+            starts = _along_the_profile(peak, j, value, covariance), np.where(free, peak, value)
+            higher = _higher(at, starts, free, point.value)
             if higher is None:
                 return float(value + direction * move)
-            # In small samples the profile can have a second, higher ridge: on along that one.
+            # In small samples the profile can have a second, higher ridge: continue along that one.
             beta, inside, outside, value = higher, value, None, value + direction * error / 10
             continue
         inside, outside = (value, outside) if root < target else (inside, value)
@@ -139,8 +139,8 @@ def _profile_limit(
     return NAN
 
 
-def _higher(at: _Objective, starts: list[np.ndarray], free: np.ndarray, value: float) -> np.ndarray | None:
-    """Coefficients with a higher likelihood than ``value``, found from one of the starts; None: there are none."""
+def _higher(at: _Objective, starts: tuple[np.ndarray, ...], free: np.ndarray, value: float) -> np.ndarray | None:
+    """Coefficients with a higher likelihood than ``value``, found from one of the starts; None: none found."""
     for start in starts:
         found = _maximise(at, start, free) if at(start) is not None else None
         if found is not None and found[1].value > value + 1e-8:
@@ -148,33 +148,32 @@ def _higher(at: _Objective, starts: list[np.ndarray], free: np.ndarray, value: f
     return None
 
 
-def _table(terms: list[str], reasons: list[str | None], effect: str) -> pd.DataFrame:
-    """The columns of all tables here, still without numbers."""
-    numbers = dict.fromkeys(["coef", "standard_error", effect, "lower", "upper", "p_value"], NAN)
-    return pd.DataFrame({"term": terms, **numbers, "reason": pd.Series(reasons, dtype=object)})
-
-
-def _fill(
-    table: pd.DataFrame, at: _Objective, scale: np.ndarray, profile_of: list[str] | None
-) -> tuple[np.ndarray, _Point] | None:
-    """Fits the terms without a reason and writes them into the table; ``scale`` is what their covariates were divided by.
-
-    Returns:
-        (coefficients of the scaled covariates, the likelihood there), or None where no maximum was found.
-    """
+def _fit(
+    terms: list[str],
+    reasons: list[str | None],
+    at: _Objective | None,
+    scale: np.ndarray,
+    profile_of: list[str],
+    ratio: str,
+) -> pd.DataFrame:
+    """The table of a model: fits the terms without a reason; ``scale`` is the divisor of each term's covariate."""
     from scipy.special import chdtrc
 
-    effect = table.columns[3]
+    numbers = dict.fromkeys(["coef", "standard_error", ratio, "lower", "upper", "p_value"], NAN)
+    table = pd.DataFrame({"term": terms, **numbers, "reason": pd.Series(reasons, dtype=object)})
     kept = np.flatnonzero(table["reason"].isna())
+    if at is None or not len(kept):
+        return table
     found = _maximise(at, np.zeros(len(kept)), np.ones(len(kept), dtype=bool))
     if found is None:
         table.loc[kept, "reason"] = NO_MAXIMUM
-        return None
+        return table
     beta, point = found
-    errors, covariance = np.sqrt(np.diag(np.linalg.inv(point.precision))), np.linalg.inv(point.information)
-    table.loc[kept, "coef"], table.loc[kept, "standard_error"] = beta / scale, errors / scale
+    scale, covariance = scale[kept], np.linalg.inv(point.information)
+    table.loc[kept, "coef"] = beta / scale
+    table.loc[kept, "standard_error"] = np.sqrt(np.diag(np.linalg.inv(point.precision))) / scale
     for j, row in enumerate(kept):
-        if profile_of is not None and table["term"][row] not in profile_of:
+        if terms[row] not in profile_of:
             continue
         others = np.arange(len(kept)) != j
         start = _along_the_profile(beta, j, 0.0, covariance)
@@ -183,91 +182,61 @@ def _fill(
             table.loc[row, "reason"] = NO_TEST
         else:
             table.loc[row, "p_value"] = float(chdtrc(1, max(2 * (point.value - without[1].value), 0.0)))
-        limits = np.array(
-            [_profile_limit(at, beta, point.value, j, covariance, direction) / scale[j] for direction in (-1, 1)]
-        )
+        limits = np.array([_profile_limit(at, beta, point.value, j, covariance, side) / scale[j] for side in (-1, 1)])
         table.loc[row, ["lower", "upper"]] = np.exp(np.minimum(limits, 700))
         if np.isnan(limits).any():
             table.loc[row, "reason"] = NO_LIMIT
-    table[effect] = np.exp(np.minimum(table["coef"], 700))
-    return beta, point
+    table[ratio] = np.exp(np.minimum(table["coef"], 700))
+    return table
 
 
-class _Design(NamedTuple):
-    """Covariates (with the intercept first; covariates x rows), what they were divided by, why one has no coefficient, and the outcome."""
-
-    x: np.ndarray
-    scale: np.ndarray
-    reasons: list[str | None]
-    y: np.ndarray
+def _log_determinant(information: np.ndarray) -> float | None:
+    """None where the information is not positive."""
+    sign, value = np.linalg.slogdet(information)
+    return value if sign > 0 and np.isfinite(value) else None
 
 
-def _design(data: pd.DataFrame, outcome: str, covariates: list[str]) -> _Design:
-    y = numeric_column(data, outcome, "outcome")
-    if not np.isin(y, (0, 1)).all():
-        raise ValueError(f"outcome {outcome} must be yes or no (True/False or 1/0)")
-    if len(set(covariates)) < len(covariates):
-        raise ValueError("each covariate must be given once")
-    x = np.array([np.ones(len(data)), *[numeric_column(data, name, "covariate") for name in covariates]])
-    if y.all() or not y.any():
-        reason = ALL_EVENTS if y.any() else NO_EVENT
-        return _Design(x, np.ones(len(x)), [reason] * len(x), y)
-    scale = np.sqrt((x**2).mean(axis=1))
-    x = x / np.where(scale > 0, scale, 1.0)[:, None]
-    return _Design(x, scale, _identifiable_beside_intercept(x), y)
-
-
-def _identifiable_beside_intercept(x: np.ndarray) -> list[str | None]:
-    reasons = identifiable(x @ x.T, float(x.shape[1]))
-    constant = np.ptp(x, axis=1) == 0
-    return [
-        reasons[0],
-        *[NO_VARIATION if one else reason for one, reason in zip(constant[1:], reasons[1:], strict=True)],
-    ]
-
-
-def _logistic(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float) -> _Objective:
-    """Weighted logistic log-likelihood plus ``penalty`` times the log determinant of the information."""
+def _logistic(x: np.ndarray, y: np.ndarray) -> _Objective:
+    """Logistic log-likelihood plus half the log determinant of the information; ``x`` is covariates x patients."""
     from scipy.special import expit
+
+    ones = np.ones(len(y))
 
     def at(beta: np.ndarray) -> _Point | None:
         eta = beta @ x
         if not np.isfinite(eta).all():
             return None
         mean = expit(eta)
-        variance = weight * mean * (1 - mean)
+        variance = mean * (1 - mean)
         information = (x * variance) @ x.T
-        sign, log_determinant = np.linalg.slogdet(information)
-        if sign <= 0 or not np.isfinite(log_determinant):
+        log_determinant = _log_determinant(information)
+        if log_determinant is None:
             return None
         leverage = variance * (x * (np.linalg.inv(information) @ x)).sum(axis=0)
-        value = weight @ (y * eta - np.logaddexp(0, eta)) + penalty * log_determinant
-        score = x @ (weight * (y - mean) + 2 * penalty * leverage * (0.5 - mean))
-        # The extra patients that the penalty stands for count in the errors, as in logistf; they have the weight of the leverage.
-        return _Point(
-            float(value), score, information, information + 2 * penalty * (x * (leverage * mean * (1 - mean))) @ x.T
-        )
+        value = ones @ (y * eta - np.logaddexp(0, eta)) + 0.5 * log_determinant
+        score = x @ (y - mean + leverage * (0.5 - mean))
+        # The penalty stands for extra patients with the weight of the leverage; they count in the errors, as in logistf.
+        precision = information + (x * (leverage * mean * (1 - mean))) @ x.T
+        return _Point(float(value), score, information, precision)
 
     return at
 
 
-def firth_logistic(
-    data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None
-) -> pd.DataFrame:
+def firth_logistic(data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str]) -> pd.DataFrame:
     """Logistic regression with Firth's penalty: finite where an arm has no events.
 
-    Its intercept is biased towards one half: for risks use ``flac_logistic``.
+    Its intercept is biased towards one half: not for predicted risks.
 
     Args:
         data: one row per patient.
         outcome: column of yes or no (bool or 0/1).
         covariates: numeric or boolean columns.
-        profile_of: terms whose limits and p values are wanted; the others get none (they cost most of the time). None: all.
+        profile_of: terms whose limits and p values are wanted; the others get none (they cost most of the time).
 
     Returns:
-        One row per term, "(Intercept)" first: ``term``, ``coef``, ``standard_error``, ``odds_ratio``, ``lower``, ``upper`` (of the odds ratio,
-        95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why there is no estimate or limit).
-        Nothing is estimated when nobody or everybody has the event. ``attrs["penalised_log_likelihood"]`` is that of the model.
+        One row per term, "(Intercept)" first: ``term``, ``coef``, ``standard_error``, ``odds_ratio``, ``lower``, ``upper`` (of
+        the odds ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why
+        there is no estimate or limit). Nothing is estimated when nobody or everybody has the event.
 
     Raises:
         ValueError: a missing value in any column used, or an outcome that is neither yes nor no.
@@ -275,165 +244,59 @@ def firth_logistic(
     Source:
         Firth, Biometrika 1993;80:27; Heinze and Schemper, Stat Med 2002;21:2409; as R ``logistf``.
     """
-    design = _design(data, outcome, covariates)
-    table = _table([INTERCEPT, *covariates], design.reasons, "odds_ratio")
-    table.attrs["penalised_log_likelihood"] = NAN
-    kept = np.array([reason is None for reason in design.reasons])
-    if kept.any():
-        fit = _fill(table, _logistic(design.x[kept], design.y, np.ones(len(data)), 0.5), design.scale[kept], profile_of)
-        if fit is not None:
-            table.attrs["penalised_log_likelihood"] = fit[1].value + float(np.log(design.scale[kept]).sum())
-    return table
+    y = numeric_column(data, outcome, "outcome", binary=True)
+    if len(set(covariates)) < len(covariates):
+        raise ValueError("each covariate must be given once")
+    x = np.array([np.ones(len(data)), *[numeric_column(data, name, "covariate") for name in covariates]])
+    terms = [INTERCEPT, *covariates]
+    if y.all() or not y.any():
+        reasons = [ALL_EVENTS if y.any() else NO_EVENT] * len(terms)
+        return _fit(terms, reasons, None, np.ones(len(terms)), profile_of, "odds_ratio")
+    scale = np.sqrt((x**2).mean(axis=1))
+    x = x / np.where(scale > 0, scale, 1.0)[:, None]
+    constant = np.ptp(x, axis=1) == 0
+    constant[0] = False
+    found = identifiable(x @ x.T, float(x.shape[1]))
+    reasons = [NO_VARIATION if same else reason for same, reason in zip(constant, found, strict=True)]
+    kept = np.array([reason is None for reason in reasons])
+    return _fit(terms, reasons, _logistic(x[kept], y), scale, profile_of, "odds_ratio")
 
 
-def flac_logistic(
-    data: pd.DataFrame, outcome: str, covariates: list[str], profile_of: list[str] | None = None
-) -> pd.DataFrame:
-    """Firth's logistic regression with an added covariate (FLAC): its mean predicted risk is the observed one.
-
-    Firth's penalty is the likelihood of extra patients, half of each kind, weighted by leverage. They are added to the data with an
-    indicator of their own, which takes up their higher risk, and the model is fitted by maximum likelihood.
-
-    Args:
-        data, outcome, covariates, profile_of: as ``firth_logistic``.
-
-    Returns:
-        As ``firth_logistic``, all of the augmented likelihood, its indicator left out. ``attrs["mean_predicted"]`` is the mean predicted risk.
-
-    Raises:
-        ValueError: as ``firth_logistic``.
-
-    Source:
-        Puhr, Heinze, Nold, Lusa and Geroldinger, Stat Med 2017;36:2302; as R logistf ``flac``.
-    """
-    table, risk = _flac(_design(data, outcome, covariates), [INTERCEPT, *covariates], profile_of)
-    table.attrs["mean_predicted"] = float(risk.mean()) if len(risk) else NAN
-    return table
-
-
-def _flac(design: _Design, terms: list[str], profile_of: list[str] | None) -> tuple[pd.DataFrame, np.ndarray]:
-    """The table of FLAC and the predicted risks; NaN without a fit."""
-    from scipy.special import expit
-
-    table = _table(terms, design.reasons, "odds_ratio")
-    kept = np.array([reason is None for reason in design.reasons])
-    risk = np.full(len(design.y), NAN)
-    if not kept.any():
-        return table, risk
-    x, y = design.x[kept], design.y
-    firth = table.copy()
-    fit = _fill(firth, _logistic(x, y, np.ones(len(y)), 0.5), design.scale[kept], profile_of=[])
-    if fit is None:
-        return firth, risk
-    mean = expit(fit[0] @ x)
-    half_leverage = mean * (1 - mean) * (x * np.linalg.solve(fit[1].information, x)).sum(axis=0) / 2
-    added = np.repeat([0.0, 1.0, 1.0], len(y))
-    augmented = _table([*terms, "added"], [*design.reasons, None], "odds_ratio")
-    objective = _logistic(
-        np.vstack([np.tile(x, 3), added]),
-        np.concatenate([y, y, 1 - y]),
-        np.concatenate([np.ones(len(y)), half_leverage, half_leverage]),
-        0.0,
-    )
-    wanted = terms if profile_of is None else profile_of
-    fit = _fill(augmented, objective, np.append(design.scale[kept], 1.0), wanted)
-    return augmented.iloc[:-1].copy(), risk if fit is None else expit(fit[0][:-1] @ x)
-
-
-class StandardisedRisks(NamedTuple):
-    """Mean risks if everybody were exposed, and if nobody were; NaN where they cannot be estimated."""
-
-    risk_exposed: float
-    risk_unexposed: float
-    difference: float
-    ratio: float
-
-
-def standardised_risks(data: pd.DataFrame, outcome: str, exposure: str, covariates: list[str]) -> StandardisedRisks:
-    """Risks standardised to the covariates of all patients (g-computation), from FLAC, because Firth's own risks are too near one half.
-
-    Args:
-        data, outcome, covariates: as ``firth_logistic``.
-        exposure: column of who was exposed (bool or 0/1).
-
-    Returns:
-        Fractions, 0 to 1, their difference and ratio; NaN where the exposure has no coefficient.
-
-    Raises:
-        ValueError: as ``firth_logistic``.
-
-    Source:
-        Hernan and Robins, Causal Inference: What If, chapter 13.
-    """
-    from scipy.special import expit
-
-    if not np.isin(numeric_column(data, exposure, "exposure"), (0, 1)).all():
-        raise ValueError(f"exposure {exposure} must be yes or no (True/False or 1/0)")
-    design = _design(data, outcome, [exposure, *covariates])
-    table, _ = _flac(design, [INTERCEPT, exposure, *covariates], profile_of=[])
-    coef = table["coef"].to_numpy() * design.scale
-    if np.isnan(coef[1]):
-        return StandardisedRisks(NAN, NAN, NAN, NAN)
-    rest = np.nansum(coef[:, None] * design.x, axis=0) - coef[1] * design.x[1]
-    exposed, unexposed = float(expit(rest + table["coef"][1]).mean()), float(expit(rest).mean())
-    return StandardisedRisks(exposed, unexposed, exposed - unexposed, exposed / unexposed)
-
-
-def firth_cox(
-    data: pd.DataFrame,
-    covariates: list[str],
-    *,
-    time: str = "time_days",
-    event: str = "event",
-    start: str | None = None,
-    strata: str | None = None,
-    ties: str = "breslow",
-    profile_of: list[str] | None = None,
-) -> pd.DataFrame:
+def firth_cox(data: pd.DataFrame, covariates: list[str], profile_of: list[str], *, ties: str = "efron") -> pd.DataFrame:
     """Cox regression with Firth's penalty: finite where an arm has no events.
 
     Args:
-        data, covariates, time, event, start, strata: as ``cox.cox_regression``.
-        ties: "breslow" (as coxphf) or "efron".
+        data, covariates, ties: as ``cox.cox_regression``; one row per patient.
         profile_of: as ``firth_logistic``.
 
     Returns:
-        One row per covariate: ``term``, ``coef``, ``standard_error``, ``hazard_ratio``, ``lower``, ``upper`` (of the hazard ratio, 95 %,
-        profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why there is no estimate).
-        ``attrs["penalised_log_likelihood"]`` is that of the model.
+        One row per covariate: ``term``, ``coef``, ``standard_error``, ``hazard_ratio``, ``lower``, ``upper`` (of the hazard
+        ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why there is
+        no estimate).
 
     Raises:
-        ValueError: as ``cox.cox_regression``; other ties.
+        ValueError: as ``cox.cox_regression``.
 
     Source:
-        Heinze and Schemper, Biometrics 2001;57:114; as R ``coxphf``.
+        Heinze and Schemper, Biometrics 2001;57:114; as R ``coxphf``, which has Breslow's ties only.
     """
-    if ties not in ("breslow", "efron"):
-        raise ValueError(f"ties must be breslow or efron, not {ties}")
     covariates = list(covariates)
-    likelihood, _ = read_likelihood(data, covariates, time, event, start, strata, None, ties)
+    likelihood = read_likelihood(data, covariates, ties)
     if likelihood is None:
-        reasons: list[str | None] = [NO_EVENT] * len(covariates)
-    else:
-        reasons = identifiable(likelihood.at(np.zeros(len(covariates))).information, float(likelihood.event.sum()))
-    table = _table(covariates, reasons, "hazard_ratio")
-    table.attrs["penalised_log_likelihood"] = NAN
-    kept = table.loc[table["reason"].isna(), "term"].tolist()
-    if not kept:
-        return table
-    likelihood, _ = read_likelihood(data, kept, time, event, start, strata, None, ties)
+        reasons = [NO_EVENT] * len(covariates)
+        return _fit(covariates, reasons, None, np.ones(len(covariates)), profile_of, "hazard_ratio")
+    reasons = identifiable(likelihood.at(np.zeros(len(covariates))).information, float(likelihood.event.sum()))
+    scale = likelihood.scale
+    kept = [name for name, reason in zip(covariates, reasons, strict=True) if reason is None]
+    if kept and len(kept) < len(covariates):
+        likelihood = read_likelihood(data, kept, ties)
 
     def at(beta: np.ndarray) -> _Point | None:
         point = likelihood.at(beta)
-        if point is None:
-            return None
-        sign, log_determinant = np.linalg.slogdet(point.information)
-        if sign <= 0 or not np.isfinite(log_determinant):
+        log_determinant = None if point is None else _log_determinant(point.information)
+        if log_determinant is None:
             return None
         score = point.score + likelihood.gradient_of_log_determinant(point) / 2
         return _Point(point.log_likelihood + log_determinant / 2, score, point.information, point.information)
 
-    fit = _fill(table, at, likelihood.scale, profile_of)
-    if fit is not None:
-        table.attrs["penalised_log_likelihood"] = fit[1].value + float(np.log(likelihood.scale).sum())
-    return table
+    return _fit(covariates, reasons, at, scale, profile_of, "hazard_ratio")

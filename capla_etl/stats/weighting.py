@@ -1,7 +1,7 @@
 """Inverse-probability weighting of two groups by the propensity score, the balance it reaches, and effects under weights.
 
-Which covariates confound, and who is compared with whom, is decided by the caller, who leaves out patients with a missing covariate.
-Weights that change over follow-up are in ``emulation``.
+Which covariates confound, and which groups are compared, is decided by the caller, who leaves out patients with a missing
+covariate. Weights that change over follow-up are in ``emulation``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from capla_etl.stats.counts import NAN
 from capla_etl.stats.distributions import smd_categorical, smd_continuous
-from capla_etl.stats.survival import survival_at
+from capla_etl.stats.survival import checked_weights, survival_at
 
-NAN = float("nan")
-ESTIMANDS = ("ate", "att", "overlap")
 ONE_GROUP = "not estimable: one of the groups has no patients"
 
 #: Scores outside these are counted as near-violations of positivity.
@@ -27,7 +26,7 @@ class NotEstimable(ValueError):
 
 
 class WeightedEffect(NamedTuple):
-    """An effect under weights; NaN and a ``reason`` where there is none. ``standard_error`` is that of the log of a ratio."""
+    """An effect under weights; NaN and a ``reason`` where there is none. The error is that of the log of a ratio."""
 
     estimate: float
     lower: float
@@ -38,7 +37,7 @@ class WeightedEffect(NamedTuple):
 
 
 def covariate_matrix(data: pd.DataFrame, covariates: list[str]) -> np.ndarray:
-    """The covariates as floats, one row per patient.
+    """Return the covariates as floats, one row per patient.
 
     Raises:
         ValueError: a covariate that is not numeric, or has a missing or infinite value; the message names it.
@@ -52,13 +51,14 @@ def covariate_matrix(data: pd.DataFrame, covariates: list[str]) -> np.ndarray:
 
 
 def standardised(covariates: np.ndarray) -> np.ndarray:
-    """Covariates at mean 0 and variance 1, without those that vary nowhere or follow from others: fitted probabilities stay the same.
+    """Covariates at mean 0 and variance 1, without redundant ones: fitted probabilities stay the same.
 
     Args:
         covariates: one row per patient.
 
     Returns:
-        One row per patient, at most as many columns. What is left of a column beside the others by less than 1e-7 is rounding, as in R ``lm``.
+        One row per patient, at most as many columns: none without variation, none that follows from others. A remainder below
+        1e-7 of a column counts as rounding, as in R ``lm``.
     """
     from scipy.linalg import qr
 
@@ -76,14 +76,15 @@ def standardised(covariates: np.ndarray) -> np.ndarray:
 
 
 def separated(design: np.ndarray, occurred: np.ndarray) -> bool:
-    """Whether some combination of the columns separates those with from those without the outcome, so that logistic regression has no solution.
+    """Whether a combination of the columns separates the outcomes, so that logistic regression has no solution.
 
     Args:
         design: one row per observation, the constant included.
         occurred: one bool per observation.
 
     Source:
-        Albert and Anderson 1984, complete and quasi-complete separation; the linear program of Konis 2007, as R detectseparation.
+        Albert and Anderson 1984, complete and quasi-complete separation; the linear program of Konis 2007, as R
+        detectseparation.
     """
     from scipy.optimize import linprog
 
@@ -102,22 +103,24 @@ def _binary(values, name: str) -> np.ndarray:
     return array == 1
 
 
-def _weights(weights, patients: int) -> np.ndarray:
-    array = np.asarray(weights, dtype=float)
-    if array.shape != (patients,):
-        raise ValueError(f"{patients} patients need as many weights, found {array.size}")
-    if not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError("weights must be given, finite and not negative")
-    return array
+def _scores(scores, exposed) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and exposure as arrays, checked."""
+    scores, exposed = np.asarray(scores, dtype=float), _binary(exposed, "exposed")
+    if scores.shape != exposed.shape:
+        raise ValueError(f"one score per patient is needed, found {scores.size} scores for {len(exposed)} patients")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("scores must be given and lie between 0 and 1")
+    return scores, exposed
 
 
 def propensity_scores(data: pd.DataFrame, exposure: str, covariates: list[str]) -> np.ndarray:
     """Probability of being exposed given the covariates: logistic regression with main effects.
 
     Args:
-        data: one row per patient: ``exposure`` (bool or 0/1) and the covariates (numeric; categories as 0/1 columns; none missing).
+        data: one row per patient: ``exposure`` (bool or 0/1) and the covariates (numeric; categories as 0/1 columns; none
+            missing).
         exposure: name of the column.
-        covariates: names of the columns; without any, everybody has the share of the exposed. Redundant ones change nothing.
+        covariates: names of the columns; without any, each score is the share of the exposed. Redundant ones change nothing.
 
     Returns:
         One score per patient, above 0 and below 1, in the order of ``data``.
@@ -141,70 +144,60 @@ def propensity_scores(data: pd.DataFrame, exposure: str, covariates: list[str]) 
         raise NotEstimable(
             "not estimable: the covariates separate the groups, so that some patients could only be in one of them"
         )
-    return np.asarray(
-        GLM(exposed.astype(float), design, family=families.Binomial()).fit(tol=1e-12, maxiter=100).fittedvalues
-    )
+    fit = GLM(exposed.astype(float), design, family=families.Binomial()).fit(tol=1e-12, maxiter=100)
+    return np.asarray(fit.fittedvalues)
 
 
-def inverse_probability_weights(
-    scores,
-    exposed,
-    *,
-    estimand: str = "ate",
-    stabilised: bool = False,
-    truncate_percentiles: tuple[float, float] | None = None,
-) -> np.ndarray:
-    """Weights that make the groups alike in what the scores are made of.
+def inverse_probability_weights(scores, exposed, *, truncate_percentile: float = 100) -> np.ndarray:
+    """Stabilised weights that make each group alike to all patients in the covariates of the score.
+
+    The share of the own group over its probability: they average about 1.
 
     Args:
         scores: probability of exposure, one per patient, 0 to 1.
         exposed: bool or 0/1, one per patient.
-        estimand: "ate" (everybody: 1/score, 1/(1 - score)), "att" (the exposed: 1, score/(1 - score)) or
-            "overlap" (those who could have been in either group: 1 - score, score).
-        stabilised: "ate" only: multiplied by the share of the own group, so that they average about 1.
-        truncate_percentiles: (lower, upper) percentiles of all weights to which the weights beyond are set.
+        truncate_percentile: weights above this percentile of all weights are set to it.
 
     Returns:
         One weight per patient.
 
     Raises:
         NotEstimable: a score of 0 or 1 that gives an infinite weight.
-        ValueError: a score missing or outside 0..1; an unknown estimand; stabilised weights other than "ate"; percentiles out of order.
+        ValueError: a score missing or outside 0..1; a percentile outside 0..100.
 
     Source:
-        Robins, Hernan and Brumback 2000 (ate, stabilised); Li, Morgan and Zaslavsky 2018 (overlap); Cole and Hernan 2008 (truncation).
+        Robins, Hernan and Brumback 2000; Cole and Hernan 2008 (truncation).
     """
-    scores, exposed = np.asarray(scores, dtype=float), _binary(exposed, "exposed")
-    if scores.shape != exposed.shape:
-        raise ValueError(f"{len(exposed)} patients need as many scores, found {scores.size}")
-    if not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError("scores must be given and lie between 0 and 1")
-    if estimand not in ESTIMANDS:
-        raise ValueError(f"estimand must be one of {', '.join(ESTIMANDS)}, found {estimand!r}")
-    if stabilised and estimand != "ate":
-        raise ValueError("only weights of the estimand ate are stabilised")
+    scores, exposed = _scores(scores, exposed)
     of_own_group = np.where(exposed, scores, 1 - scores)
-    if estimand == "overlap":
-        weights = 1 - of_own_group
-    else:
-        needs_inverse = np.full(len(scores), True) if estimand == "ate" else ~exposed
-        if (of_own_group[needs_inverse] == 0).any():
-            raise NotEstimable("not estimable: a patient is in a group with a score that rules it out")
-        numerator = np.ones(len(scores)) if estimand == "ate" else scores
-        weights = np.divide(numerator, of_own_group, out=np.ones(len(scores)), where=needs_inverse)
-    if stabilised:
-        share = exposed.mean() if len(exposed) else NAN
-        weights = weights * np.where(exposed, share, 1 - share)
-    if truncate_percentiles is not None and len(weights):
-        lower, upper = truncate_percentiles
-        if not 0 <= lower < upper <= 100:
-            raise ValueError(f"truncate_percentiles must be two ascending percentiles, found {truncate_percentiles}")
-        weights = np.clip(weights, *np.percentile(weights, [lower, upper]))
-    return weights
+    if (of_own_group == 0).any():
+        raise NotEstimable("not estimable: a patient is in a group with a score that rules it out")
+    share = exposed.mean() if len(exposed) else NAN
+    weights = 1 / of_own_group * np.where(exposed, share, 1 - share)
+    return np.minimum(weights, np.percentile(weights, truncate_percentile)) if len(weights) else weights
+
+
+def overlap_weights(scores, exposed) -> np.ndarray:
+    """Weights towards the patients who could have been in either group: the probability of the other group.
+
+    Args:
+        scores, exposed: as ``inverse_probability_weights``.
+
+    Returns:
+        One weight per patient.
+
+    Raises:
+        ValueError: a score missing or outside 0..1.
+
+    Source:
+        Li, Morgan and Zaslavsky 2018.
+    """
+    scores, exposed = _scores(scores, exposed)
+    return 1 - np.where(exposed, scores, 1 - scores)
 
 
 def effective_sample_size(weights) -> float:
-    """Patients who would carry as much information unweighted: (sum of weights)^2 / sum of squared weights. 0 without weight.
+    """Number of unweighted patients with as much information: (sum of weights)^2 / sum of squared weights; 0 without weight.
 
     Source:
         Kish 1965.
@@ -215,7 +208,7 @@ def effective_sample_size(weights) -> float:
 
 
 def positivity(scores, exposed, weights) -> pd.DataFrame:
-    """How far the weights lean on a few patients.
+    """How far the weights depend on a few patients.
 
     Args:
         scores, exposed, weights: one per patient.
@@ -227,21 +220,22 @@ def positivity(scores, exposed, weights) -> pd.DataFrame:
     Raises:
         ValueError: lengths that differ, or a missing value.
     """
-    exposed = _binary(exposed, "exposed")
-    weights, scores = _weights(weights, len(exposed)), np.asarray(scores, dtype=float)
-    if scores.shape != exposed.shape or np.isnan(scores).any():
-        raise ValueError("every patient needs a score")
+    scores, exposed = _scores(scores, exposed)
+    weights = checked_weights(weights, len(exposed))
     rows = []
     for group, members in (("exposed", exposed), ("unexposed", ~exposed), ("all", np.full(len(exposed), True))):
         own_scores, own_weights = scores[members], weights[members]
+        largest, lowest, highest = (
+            (own_weights.max(), own_scores.min(), own_scores.max()) if members.any() else (NAN, NAN, NAN)
+        )
         rows.append(
             {
                 "group": group,
                 "patients": int(members.sum()),
                 "effective_patients": effective_sample_size(own_weights),
-                "largest_weight": own_weights.max() if members.any() else NAN,
-                "lowest_score": own_scores.min() if members.any() else NAN,
-                "highest_score": own_scores.max() if members.any() else NAN,
+                "largest_weight": largest,
+                "lowest_score": lowest,
+                "highest_score": highest,
                 "scores_below_0_05": int((own_scores < LOW_SCORE).sum()),
                 "scores_above_0_95": int((own_scores > HIGH_SCORE).sum()),
             }
@@ -259,61 +253,42 @@ def balance(data: pd.DataFrame, exposure: str, covariates: list[str], weights) -
         weights: one per patient, >= 0.
 
     Returns:
-        One row per ``covariate``: ``measure`` ('percent' of a covariate of only 0 and 1, else 'mean'), its value in the exposed and unexposed
-        (``exposed_before``, ``unexposed_before``, ``exposed_after``, ``unexposed_after``), ``smd_before`` and ``smd_after`` (absolute
-        standardised mean difference), ``effective_exposed`` and ``effective_unexposed`` (patients, Kish; the same in every row).
-        NaN for a group without patients; no SMD without variation.
+        One row per ``covariate``: ``smd_before`` and ``smd_after`` (absolute standardised mean difference; of levels for a
+        covariate of only 0 and 1). NaN for a group without patients, or without variation.
 
     Raises:
-        ValueError: a covariate that is not numeric or has a missing value; an exposure that is missing or not 0/1; a weight that is missing or negative.
+        ValueError: a covariate that is not numeric or has a missing value; an exposure that is missing or not 0/1; a weight
+            that is missing or negative.
 
     Source:
         Austin and Stuart, Stat Med 2015;34:3661; as R tableone ``svyCreateTableOne``, where 0/1 covariates are factors.
     """
-    exposed, weights = _binary(data[exposure], exposure), _weights(weights, len(data))
-    columns = covariate_matrix(data, covariates)
+    exposed, weights = _binary(data[exposure], exposure), checked_weights(weights, len(data))
     rows = []
-    for name, values in zip(covariates, columns.T, strict=True):
-        is_binary = bool(np.isin(values, (0, 1)).all())
-        row = {"covariate": name, "measure": "percent" if is_binary else "mean"}
+    for name, values in zip(covariates, covariate_matrix(data, covariates).T, strict=True):
+        row = {"covariate": name}
         for when, weight in (("before", np.ones(len(data))), ("after", weights)):
             (values_1, weight_1), (values_0, weight_0) = (
                 (values[members], weight[members]) for members in (exposed, ~exposed)
             )
-            for group, own_values, own_weight in (("exposed", values_1, weight_1), ("unexposed", values_0, weight_0)):
-                mean = own_values @ own_weight / own_weight.sum() if own_weight.any() else NAN
-                row[f"{group}_{when}"] = 100 * mean if is_binary else mean
-            if is_binary:
+            if np.isin(values, (0, 1)).all():
                 counts = [
-                    [weight @ (values == level) for level in (0, 1)]
-                    for values, weight in ((values_1, weight_1), (values_0, weight_0))
+                    [own_weight @ (own == level) for level in (0, 1)]
+                    for own, own_weight in ((values_1, weight_1), (values_0, weight_0))
                 ]
                 row[f"smd_{when}"] = smd_categorical(*counts)
             else:
                 row[f"smd_{when}"] = smd_continuous(values_1, values_0, weights_1=weight_1, weights_0=weight_0)
         rows.append(row)
-    names = [
-        "covariate",
-        "measure",
-        "exposed_before",
-        "unexposed_before",
-        "smd_before",
-        "exposed_after",
-        "unexposed_after",
-        "smd_after",
-    ]
-    effective = {
-        "effective_exposed": effective_sample_size(weights[exposed]),
-        "effective_unexposed": effective_sample_size(weights[~exposed]),
-    }
-    return pd.DataFrame(rows, columns=names).assign(**effective)
+    return pd.DataFrame(rows, columns=["covariate", "smd_before", "smd_after"])
 
 
 def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
     """Risks in the weighted groups, their difference and ratio.
 
-    Each risk is the weighted mean of its group (Hajek). Errors are robust (sandwich) with the weights taken as known: for weights of an
-    estimated score that is conservative under "ate" (Lunceford and Davidian 2004), not so for certain under "att" and "overlap".
+    Each risk is the weighted mean of its group (Hajek). Errors are robust (sandwich) with the weights taken as known: for
+    inverse-probability weights of an estimated score that is conservative (Lunceford and Davidian 2004), for overlap weights
+    not necessarily.
 
     Args:
         outcome: bool or 0/1, one per patient, none missing.
@@ -321,101 +296,84 @@ def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
         weights: one per patient, >= 0.
 
     Returns:
-        One row per ``quantity`` ('risk_exposed', 'risk_unexposed', 'difference', 'ratio'; exposed against unexposed): ``estimate`` as a
-        fraction, ``standard_error`` (of the log ratio for 'ratio'), ``lower``, ``upper`` (95 %: logit of a risk, log of the ratio),
-        ``p_value`` (difference, ratio), ``reason`` where something is NaN. There are no limits where a group has no event or only events:
-        the sandwich would take its risk as certain.
+        One row per ``quantity`` ('risk_exposed', 'risk_unexposed', 'difference', 'ratio'; exposed against unexposed):
+        ``estimate`` as a fraction, ``standard_error`` (of the log ratio for 'ratio'), ``lower``, ``upper`` (95 %: logit of a
+        risk, log of the ratio), ``p_value`` (difference, ratio), ``reason`` where something is NaN. There are no limits where a
+        group has no event or only events: the sandwich would take its risk as certain.
 
     Raises:
         ValueError: lengths that differ, a missing outcome, a negative or missing weight.
 
     Source:
-        As R survey ``svymean``, ``svyciprop(method = "logit")``, ``svyglm`` (identity: difference, log: ratio) with t quantiles.
+        As R survey ``svymean``, ``svyciprop(method = "logit")``, ``svyglm`` (identity: difference, log: ratio) with t
+        quantiles.
     """
     from scipy.stats import t
 
-    exposed = _binary(exposed, "exposed")
-    outcome = _binary(outcome, "outcome")
-    weights = _weights(weights, len(exposed))
+    exposed, outcome = _binary(exposed, "exposed"), _binary(outcome, "outcome")
+    weights = checked_weights(weights, len(exposed))
     if len(outcome) != len(exposed):
-        raise ValueError(f"{len(exposed)} patients need as many outcomes, found {len(outcome)}")
-    patients = len(weights)
-    risk, influence, reason, rows = {}, {}, {}, []
+        raise ValueError(f"one outcome per patient is needed, found {len(outcome)} for {len(exposed)} patients")
+
+    def error_of(influence: np.ndarray) -> float:
+        """Standard error from the influence of each patient (sum 0), as R survey with patients as primary units."""
+        return float(np.sqrt(len(weights) / (len(weights) - 1) * (influence**2).sum()))
+
+    risks, influences, reasons, rows = [], [], [], []
     for group, members in (("exposed", exposed), ("unexposed", ~exposed)):
         own = weights * members
-        total = own.sum()
-        risk[group] = (own * outcome).sum() / total if total else NAN
-        influence[group] = own * (outcome - risk[group]) / total if total else np.full(patients, NAN)
-        counted = outcome[own > 0]
-        reason[group] = (
-            f"not estimable: {group} has no patients"
-            if not total
-            else (
-                f"no limits: {group} has no event"
-                if not counted.any()
-                else f"no limits: {group} has only events"
-                if counted.all()
-                else None
-            )
-        )
-        error = _error(influence[group]) if reason[group] is None else NAN
-        logit_error = error / (risk[group] * (1 - risk[group])) if reason[group] is None else NAN
-        odds = risk[group] / (1 - risk[group]) if reason[group] is None else NAN
-        quantile = t.ppf(0.975, len(counted) - 1) if len(counted) > 1 else NAN
-        lower, upper = (
-            float(limit / (1 + limit)) for limit in odds * np.exp(np.array([-1, 1]) * quantile * logit_error)
-        )
-        rows.append((f"risk_{group}", risk[group], error, lower, upper, NAN, reason[group]))
+        total, counted = own.sum(), outcome[own > 0]
+        risk, reason = ((own * outcome).sum() / total if total else NAN), None
+        influence = own * (outcome - risk) / total if total else np.full(len(weights), NAN)
+        error = lower = upper = NAN
+        if not total:
+            reason = f"not estimable: {group} has no patients"
+        elif counted.all() or not counted.any():
+            reason = f"no limits: {group} has {'only events' if counted.any() else 'no event'}"
+        else:
+            error, quantile = error_of(influence), t.ppf(0.975, len(counted) - 1) if len(counted) > 1 else NAN
+            factors = np.exp(np.array([-1, 1]) * quantile * (error / (risk * (1 - risk))))
+            lower, upper = (float(odds / (1 + odds)) for odds in risk / (1 - risk) * factors)
+        rows.append((f"risk_{group}", risk, error, lower, upper, NAN, reason))
+        for values, value in ((risks, risk), (influences, influence), (reasons, reason)):
+            values.append(value)
 
-    either = reason["exposed"] or reason["unexposed"]
-    freedom = int((weights > 0).sum()) - 2
-    error = _error(influence["exposed"] - influence["unexposed"]) if either is None else NAN
-    difference = risk["exposed"] - risk["unexposed"]
-    half_width = t.ppf(0.975, freedom) * error if either is None else NAN
-    p_value = float(2 * t.sf(abs(difference) / error, freedom)) if either is None else NAN
-    rows.append(("difference", difference, error, difference - half_width, difference + half_width, p_value, either))
-
-    ratio = risk["exposed"] / risk["unexposed"] if risk["unexposed"] > 0 else NAN
-    error = (
-        _error(influence["exposed"] / risk["exposed"] - influence["unexposed"] / risk["unexposed"])
-        if either is None
-        else NAN
-    )
-    factor = np.exp(t.ppf(0.975, freedom) * error) if either is None else NAN
-    p_value = float(2 * t.sf(abs(np.log(ratio)) / error, freedom)) if either is None else NAN
-    if risk["unexposed"] == 0:
-        either = "not estimable: unexposed has no event"
-    rows.append(("ratio", ratio, error, ratio / factor, ratio * factor, p_value, either))
+    (risk_1, risk_0), (influence_1, influence_0), either = risks, influences, reasons[0] or reasons[1]
+    difference, ratio = risk_1 - risk_0, risk_1 / risk_0 if risk_0 > 0 else NAN
+    if either:
+        rows.append(("difference", difference, *[NAN] * 4, either))
+        without_event = "not estimable: unexposed has no event"
+        rows.append(("ratio", ratio, *[NAN] * 4, without_event if risk_0 == 0 else either))
+    else:
+        freedom = int((weights > 0).sum()) - 2
+        quantile, error = t.ppf(0.975, freedom), error_of(influence_1 - influence_0)
+        half_width, p_value = quantile * error, float(2 * t.sf(abs(difference) / error, freedom))
+        rows.append(("difference", difference, error, difference - half_width, difference + half_width, p_value, None))
+        error = error_of(influence_1 / risk_1 - influence_0 / risk_0)
+        factor, p_value = np.exp(quantile * error), float(2 * t.sf(abs(np.log(ratio)) / error, freedom))
+        rows.append(("ratio", ratio, error, ratio / factor, ratio * factor, p_value, None))
     return pd.DataFrame(rows, columns=["quantity", "estimate", "standard_error", "lower", "upper", "p_value", "reason"])
-
-
-def _error(influence: np.ndarray) -> float:
-    """Standard error from the influence of each patient (sum 0), as R survey with patients as primary units."""
-    patients = len(influence)
-    return float(np.sqrt(patients / (patients - 1) * (influence**2).sum()))
 
 
 def weighted_survival(courses: pd.DataFrame, weights, days: list[int], *, interval: str = "log-log") -> pd.DataFrame:
     """Weighted Kaplan-Meier probability of being alive at fixed days, by group.
 
     Args:
-        courses: one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to death or censoring), ``event`` (bool).
+        courses, days, interval: as ``survival.survival_at``.
         weights: one per row of ``courses``, >= 0.
-        days: the time points, in days.
-        interval: as ``survival.survival_at``.
 
     Returns:
-        The columns of ``survival.survival_at``, the errors robust with the weights taken as known, and ``weight_at_risk``: the weights of
-        those at risk.
+        The columns of ``survival.survival_at``, the errors robust with the weights taken as known, and ``weight_at_risk``: the
+        sum of weights of those at risk.
 
     Raises:
-        ValueError: as ``survival.survival_at``; as many weights as patients are needed.
+        ValueError: as ``survival.survival_at``.
 
     Source:
         Xie and Liu 2005; as R ``survfit(weights =, robust = TRUE)``.
     """
-    weights = _weights(weights, len(courses))
-    curve = survival_at(courses.assign(weight=weights), days, interval=interval)
+    weights = checked_weights(weights, len(courses))
+    curve = survival_at(courses, days, interval=interval, weights=weights)
     time_days, group = courses["time_days"].to_numpy(float), courses["group"].to_numpy()
     curve["weight_at_risk"] = [
         float(weights[(group == row_group) & (time_days >= day)].sum())
@@ -424,34 +382,31 @@ def weighted_survival(courses: pd.DataFrame, weights, days: list[int], *, interv
     return curve
 
 
-def weighted_hazard_ratio(
-    data: pd.DataFrame, exposure: str, weights, *, cluster: str | None = "patient_id", ties: str = "efron"
-) -> WeightedEffect:
+def weighted_hazard_ratio(data: pd.DataFrame, exposure: str, weights, *, ties: str = "efron") -> WeightedEffect:
     """Marginal hazard ratio of the exposed against the unexposed: Cox regression on the exposure alone, weighted.
 
     Args:
-        data: one row per patient: ``time_days`` (>= 0), ``event`` (bool), ``exposure`` (bool or 0/1) and the column ``cluster``.
+        data: one row per patient: ``time_days`` (>= 0), ``event`` (bool) and ``exposure`` (bool or 0/1).
         exposure: name of the column.
         weights: one per patient, >= 0; patients without weight do not count.
-        cluster: column of what belongs together (the patient, or the centre); None: every row stands for itself.
-        ties: as ``cox.cox_regression``, "efron" or "breslow".
+        ties: as ``cox.cox_regression``.
 
     Returns:
         The hazard ratio with robust limits, the weights taken as known; its ``standard_error`` is that of the logarithm.
 
     Raises:
-        ValueError: as ``cox.cox_regression``; an exposure that is missing or not 0/1; as many weights as patients are needed.
+        ValueError: as ``cox.cox_regression``; an exposure that is missing or not 0/1; a missing or negative weight.
 
     Source:
-        Binder 1992; Lin and Wei 1989; as R ``coxph(weights =, cluster =, robust = TRUE)``.
+        Binder 1992; Lin and Wei 1989; as R ``coxph(weights =, robust = TRUE)``.
     """
     from capla_etl.stats.cox import cox_regression
 
-    exposed, weights = _binary(data[exposure], exposure), _weights(weights, len(data))
+    exposed, weights = _binary(data[exposure], exposure), checked_weights(weights, len(data))
     counted = weights > 0
     if not (exposed & counted).any() or not (~exposed & counted).any():
         return WeightedEffect(*[NAN] * 5, ONE_GROUP)
     rows = data.assign(**{exposure: exposed.astype(float)}, _weight=weights)[counted]
-    row = cox_regression(rows, [exposure], weights="_weight", cluster=cluster, ties=ties).table.iloc[0]
+    row = cox_regression(rows, [exposure], weights="_weight", ties=ties).table.iloc[0]
     numbers = row[["hazard_ratio", "lower", "upper", "p_value", "robust_standard_error"]].astype(float).tolist()
     return WeightedEffect(*numbers, row["reason"])

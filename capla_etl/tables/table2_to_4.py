@@ -345,9 +345,7 @@ class _OutcomeTable:
             )
         for name, pair in self.comparisons.items():
             own = pd.concat([courses[courses["group"] == group] for group in pair])
-            effect = (
-                survival.restricted_mean_difference(own, self.follow_up_days).set_index("measure").loc["difference"]
-            )
+            effect = survival.restricted_mean_difference(own, self.follow_up_days)
             key, difference = (self.table_id, row, name), f"difference of {method}"
             if pd.isna(effect["estimate"]):
                 lines.append(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pandas as pd
 
@@ -223,7 +222,7 @@ def clone_censor_weight(
         truncate_percentile=truncate_percentile,
         ties=ties,
     )
-    effect = trial.effects.set_index("effect").loc["hazard_ratio"]
+    effect = trial.hazard_ratio
     by_strategy = trial.strategies.set_index("strategy")
     counts = tuple(
         int(by_strategy.loc[strategy, column]) for strategy in emulation.STRATEGIES for column in ("deaths", "clones")
@@ -280,10 +279,10 @@ def exposure_weights(patients: pd.DataFrame, *, truncate_percentile: float) -> p
     """
     complete, _ = _complete(patients, COVARIATES)
     scores = weighting.propensity_scores(complete, EXPOSED, list(COVARIATES))
-    of = partial(weighting.inverse_probability_weights, scores, complete[EXPOSED])
+    exposed = complete[EXPOSED]
     weights = {
-        "iptw": of(estimand="ate", stabilised=True, truncate_percentiles=(0, truncate_percentile)),
-        "overlap": of(estimand="overlap"),
+        "iptw": weighting.inverse_probability_weights(scores, exposed, truncate_percentile=truncate_percentile),
+        "overlap": weighting.overlap_weights(scores, exposed),
     }
     return pd.DataFrame(weights, index=complete.index).reindex(patients.index)
 
@@ -368,7 +367,7 @@ def adjusted(outcome: Outcome, data: pd.DataFrame, *, ties: str) -> Effect:
     caveat = join_caveats(_one_group_countries(known, "they inform the covariates only"), caveat)
     data, columns = _with_countries(known, COVARIATES)
     if outcome.over_time:
-        table = firth.firth_cox(data, columns, time="time_days", event="event", ties=ties, profile_of=[EXPOSED])
+        table = firth.firth_cox(data, columns, profile_of=[EXPOSED], ties=ties)
         return _of_table(table, _counts(known), method, join_caveats(_cause_specific(data), caveat))
     term = firth.firth_logistic(data, "event", columns, profile_of=[EXPOSED]).set_index("term").loc[EXPOSED]
     return Effect(

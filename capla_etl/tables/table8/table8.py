@@ -271,7 +271,7 @@ def _e_value(row: str, effect: Effect) -> list[dict]:
             )
             for name in names
         ]
-    values = sensitivity.e_value(effect.value, effect.lower, effect.upper, scale="rr")
+    values = sensitivity.e_value(effect.value, effect.lower, effect.upper)
     caveat = join_caveats(
         "about confounding alone: it says nothing of immortal time or of another period of treatment", EFFECT_CAVEAT
     )

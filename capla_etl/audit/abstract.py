@@ -123,30 +123,6 @@ def _check_percent(percent: float) -> None:
         raise ValueError(f"a percentage must lie between 0 and 100, found {percent}")
 
 
-def grim_mean(mean: float, decimals: int, count: int, *, items: int = 1) -> bool:
-    """Whether a mean of whole numbers can be printed like this.
-
-    Args:
-        mean: as printed.
-        decimals: decimals that it was printed with.
-        count: values that it is the mean of.
-        items: whole numbers that each value is itself the mean of (items of a questionnaire).
-
-    Returns:
-        Whether some whole total, divided by ``count * items``, lies in ``printed_range``.
-
-    Raises:
-        ValueError: no value, or as ``printed_range``.
-
-    Source:
-        Brown and Heathers, Soc Psychol Personal Sci 2017;8:363 (GRIM).
-    """
-    if count < 1 or items < 1:
-        raise ValueError(f"a mean needs at least one value, found {count} of {items} items")
-    lowest, highest = printed_range(mean, decimals)
-    return len(_whole_numbers(lowest * count * items, highest * count * items)) > 0
-
-
 def grim_median(median: float, count: int, *, quartiles: tuple[float, float] | None = None) -> bool:
     """Whether a median of whole numbers, with its quartiles, can be printed like this.
 

@@ -1,6 +1,6 @@
-"""Which default of a statistic is meant where packages differ, so that a statistician can match another package's output.
+"""Defaults of statistics on which packages differ, so that a statistician can match the output of SAS or R.
 
-Only conventions on which SAS, R and this protocol really differ are here. What is estimated, and thresholds of the protocol, do not belong here.
+What is estimated, and thresholds of the protocol, do not belong here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ class Conventions:
     Attributes:
         name: as the parameter ``statistics_conventions`` gives it.
         quantile_type: definition of a quantile (Hyndman and Fan 1996): 7 is R's default, 2 that of SAS (PCTLDEF=5).
-        survival_interval: transformation of the Kaplan-Meier interval: "log-log", "log" or "plain".
-        proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with the continuity correction).
+        survival_interval: transformation of the Kaplan-Meier interval: "log-log" or "log".
+        proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with continuity correction).
         rank_correction: continuity correction of the Mann-Whitney test.
-        incidence_variance: variance of a cumulative incidence: "infinitesimal_jackknife" (R survival) or "aalen" (SAS, R cmprsk).
+        incidence_variance: of a cumulative incidence: "infinitesimal_jackknife" (R survival) or "aalen" (SAS, R cmprsk).
         ties: handling of tied event times in Cox regression: "efron" or "breslow".
     """
 
@@ -38,7 +38,7 @@ class Conventions:
     @property
     def survival(self) -> str:
         """The Kaplan-Meier interval, as a method text names it."""
-        return {"log-log": "log(-log)", "log": "log", "plain": "plain"}[self.survival_interval]
+        return {"log-log": "log(-log)", "log": "log"}[self.survival_interval]
 
 
 PROTOCOL = Conventions(
@@ -75,10 +75,10 @@ CONVENTIONS = {conventions.name: conventions for conventions in (PROTOCOL, R, SA
 
 
 def conventions(name: str) -> Conventions:
-    """The conventions of that name.
+    """Return the conventions of this name.
 
     Raises:
-        ValueError: there are none of that name.
+        ValueError: an unknown name.
     """
     if name not in CONVENTIONS:
         raise ValueError(f"statistics_conventions: found {name!r}; expected one of {', '.join(CONVENTIONS)}")

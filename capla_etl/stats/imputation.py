@@ -111,7 +111,7 @@ def impute(data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed
     """
     if imputations < 1:
         raise ValueError(f"at least one imputation is needed, found {imputations}")
-    values = np.array([_numbers(data[name]) for name in data.columns]).reshape(-1, len(data)).T.copy()
+    values = np.column_stack([np.empty((len(data), 0)), *[_numbers(data[name]) for name in data.columns]])
     missing = np.isnan(values)
     positions = [data.columns.get_loc(name) for name in columns]
     for position, name in enumerate(data.columns):

@@ -387,7 +387,7 @@ def restricted_mean(courses: pd.DataFrame, horizon_days: float) -> pd.DataFrame:
     steps = np.diff(np.concatenate([[0.0], curves.time_days[within], [horizon_days]]))
     survival = curves.survival[:, within]
     mean = steps[0] + survival @ steps[1:]
-    area = from_then_on(survival * steps[1:])  # under the curve from each time to the horizon
+    area = np.cumsum((survival * steps[1:])[:, ::-1], axis=1)[:, ::-1]  # under the curve from each time to the horizon
     error = np.sqrt((area**2 * curves.hazard[:, within]).sum(axis=1))
     # Observed at the horizon or later, or nobody left before it.
     known = (curves.observed & (curves.time_days >= horizon_days)).any(axis=1) | (survival == 0).any(axis=1)

@@ -68,34 +68,6 @@ def test_numerators_and_denominators_say_the_same():
 
 
 @pytest.mark.parametrize(
-    ("mean", "decimals", "count", "possible"),
-    [
-        # Brown and Heathers 2017: 28 values, 145/28 = 5.18 and 146/28 = 5.21, nothing between
-        (5.19, 2, 28, False),
-        (5.18, 2, 28, True),
-        (5.21, 2, 28, True),
-        # Their example in The Economist, 2016-06-18: 5.93 of 49 is 290.57
-        (5.93, 2, 49, False),
-        (5.92, 2, 49, True),
-        (5.94, 2, 49, True),
-        # With two decimals any mean of 100 values is possible.
-        (3.47, 2, 100, True),
-        # 9/8 = 1.125, printed as 1.13 by half-up and as 1.12 by half-to-even
-        (1.12, 2, 8, True),
-        (1.13, 2, 8, True),
-        (1.11, 2, 8, False),
-    ],
-)
-def test_a_mean_of_whole_numbers(mean, decimals, count, possible):
-    assert consistency.grim_mean(mean, decimals, count) is possible
-
-
-def test_a_mean_over_items_has_finer_steps():
-    assert not consistency.grim_mean(5.19, 2, 28)
-    assert consistency.grim_mean(5.19, 2, 28, items=4)
-
-
-@pytest.mark.parametrize(
     ("median", "count", "quartiles", "possible"),
     [
         (4.5, 13, None, False),
@@ -164,7 +136,6 @@ def test_events_that_a_ratio_with_its_limits_implies():
         (lambda: consistency.implied_numerators(101, 0, 10), "between 0 and 100, found 101"),
         (lambda: consistency.implied_numerators(10, 0, 0), "at least one patient"),
         (lambda: consistency.implied_denominators(-1, 10, 0, 10), "not be negative"),
-        (lambda: consistency.grim_mean(3, 0, 0), "at least one value"),
         (lambda: consistency.grim_median(3, 0), "at least one value"),
         (lambda: consistency.ratio_interval_consistency(1, 2, 1), "in order"),
         (lambda: consistency.p_from_interval(0, 1, 2), "must be positive"),

@@ -1,4 +1,4 @@
-"""Cox regression against R survival 3.5.3 (oracles O03, O04, O09 and the calls quoted), closed forms, lifelines and statsmodels."""
+"""Cox regression against R survival 3.5.3 (oracles O03, O04, O09 and the calls quoted), lifelines and statsmodels."""
 
 import json
 import math
@@ -29,6 +29,11 @@ def terms(fit):
     return fit.table.set_index("term")
 
 
+def log_likelihoods(fit):
+    """At zero and at the maximum."""
+    return tuple(fit.likelihood.at(beta).log_likelihood for beta in (0 * fit.beta, fit.beta))
+
+
 @pytest.fixture(scope="module")
 def rossi():
     table = data("rossi")
@@ -38,7 +43,7 @@ def rossi():
         wexp=table["wexp"] == "yes",
         mar=table["mar"] == "not married",
         paro=table["paro"] == "yes",
-    )
+    ).rename(columns={"week": "time_days", "arrest": "event"})
 
 
 #: Column and R's name of its coefficient.
@@ -55,32 +60,25 @@ ROSSI = {
 
 def test_coefficients_limits_and_tests_are_those_of_r(rossi):
     r = oracle("O04_cox_rossi")
-    fit = cox_regression(rossi, list(ROSSI), time="week", event="arrest")
+    fit = cox_regression(rossi, list(ROSSI))
     for term, name in ROSSI.items():
         row = terms(fit).loc[term]
         found = row[["coef", "standard_error", "p_value", "hazard_ratio", "lower", "upper"]].tolist()
         assert found == pytest.approx(
             [r[f"{name}|{what}"] for what in ("coef", "se", "p", "HR", "HR|lower", "HR|upper")], rel=1e-6
         )
-    assert (fit.patients, fit.events) == (432, 114)
-    assert (fit.log_likelihood_null, fit.log_likelihood) == pytest.approx((r["loglik_null"], r["loglik"]), rel=1e-12)
-    assert (fit.likelihood_ratio.chi_squared, fit.score.chi_squared) == pytest.approx(
-        (r["LR|chisq"], r["score|chisq"]), rel=1e-9
-    )
-    assert fit.wald.chi_squared == pytest.approx(r["wald|chisq"], abs=0.005)  # R rounds it to two digits
-    assert fit.concordance == pytest.approx(r["concordance"], rel=1e-12)
+    assert log_likelihoods(fit) == pytest.approx((r["loglik_null"], r["loglik"]), rel=1e-12)
     assert fit.table["robust_standard_error"].isna().all()
 
 
-@pytest.mark.parametrize("ties", ["breslow", "exact"])
-def test_other_ties_are_those_of_r(rossi, ties):
-    fit = cox_regression(rossi, list(ROSSI), time="week", event="arrest", ties=ties)
-    assert terms(fit).loc["fin", "coef"] == pytest.approx(oracle("O04_cox_rossi")[f"{ties}|finyes|coef"], rel=1e-8)
+def test_breslow_ties_are_those_of_r(rossi):
+    fit = cox_regression(rossi, list(ROSSI), ties="breslow")
+    assert terms(fit).loc["fin", "coef"] == pytest.approx(oracle("O04_cox_rossi")["breslow|finyes|coef"], rel=1e-8)
 
 
 def test_proportional_hazards_test_is_the_score_test_of_r_since_2019(rossi):
     r = oracle("O04_cox_rossi")
-    test = proportional_hazards_test(cox_regression(rossi, list(ROSSI), time="week", event="arrest")).set_index("term")
+    test = proportional_hazards_test(cox_regression(rossi, list(ROSSI))).set_index("term")
     for term in [*ROSSI, "GLOBAL"]:
         expected = (r[f"cox.zph(km)|{term}|chisq"], r[f"cox.zph(km)|{term}|p"])
         assert (test.loc[term, "chi_squared"], test.loc[term, "p_value"]) == pytest.approx(expected, rel=1e-6)
@@ -88,15 +86,17 @@ def test_proportional_hazards_test_is_the_score_test_of_r_since_2019(rossi):
 
 
 def test_proportional_hazards_of_pbc():
-    # cox.zph(coxph(Surv(time, status == 2) ~ age + edema + log(bili) + log(protime) + log(albumin), pbc)): before 2019 edema had p 0.395
+    # cox.zph(coxph(Surv(time, status == 2) ~ age + edema + log(bili) + log(protime) + log(albumin), pbc)); the test of
+    # before 2019 has p 0.395 for edema
     pbc = data("pbc").dropna(subset="protime")
     pbc = pbc.assign(
         event=pbc["status"] == 2,
+        time_days=pbc["time"],
         bili=np.log(pbc["bili"]),
         protime=np.log(pbc["protime"]),
         albumin=np.log(pbc["albumin"]),
     )
-    test = proportional_hazards_test(cox_regression(pbc, ["age", "edema", "bili", "protime", "albumin"], time="time"))
+    test = proportional_hazards_test(cox_regression(pbc, ["age", "edema", "bili", "protime", "albumin"]))
     assert test["p_value"].tolist() == pytest.approx(
         [
             0.86189729844866969,
@@ -112,11 +112,11 @@ def test_proportional_hazards_of_pbc():
 
 @pytest.fixture(scope="module")
 def heart():
-    return data("heart")
+    return data("heart").rename(columns={"stop": "time_days"})
 
 
 def intervals(heart, covariates, **options):
-    return cox_regression(heart, covariates, start="start", time="stop", **options)
+    return cox_regression(heart, covariates, start="start", **options)
 
 
 def test_start_stop_data_are_those_of_r(heart):
@@ -137,11 +137,9 @@ def test_robust_errors_and_proportional_hazards_of_start_stop_data(heart):
     fit = intervals(heart, ["age", "year", "surgery", "transplant"], cluster="id")
     robust = [0.0138918929240804, 0.0730798592393635, 0.3582102023845864, 0.3168823490624889]
     assert fit.table["robust_standard_error"].tolist() == pytest.approx(robust, rel=1e-9)
-    assert np.sqrt(np.diag(fit.covariance)) == pytest.approx(robust, rel=1e-9)
     assert fit.table["upper"][0] == pytest.approx(
         math.exp(fit.table["coef"][0] + 1.959963984540054 * robust[0]), rel=1e-12
     )
-    assert (fit.patients, fit.concordance) == (103, pytest.approx(0.635760123921221, rel=1e-9))
     assert proportional_hazards_test(fit)["chi_squared"].tolist() == pytest.approx(
         [0.8668747109155498, 1.7164144292079970, 0.0973950591168627, 0.2029343881527790, 3.4731022988457698], rel=1e-9
     )
@@ -161,12 +159,7 @@ def test_weights_strata_and_clusters_together(heart):
         [0.014039859223832, 0.339296467824127], rel=1e-9
     )
     assert fit.table["standard_error"].tolist() == pytest.approx([0.0109629355446506, 0.2519709228698693], rel=1e-9)
-    assert (fit.log_likelihood_null, fit.log_likelihood) == pytest.approx(
-        (-448.785630883654, -445.862705464497), rel=1e-12
-    )
-    assert proportional_hazards_test(fit, "rank")["chi_squared"].tolist() == pytest.approx(
-        [3.727043191378301, 0.156667192358343, 4.413315410958327], rel=1e-9
-    )  # cox.zph(transform = "rank")
+    assert log_likelihoods(fit) == pytest.approx((-448.785630883654, -445.862705464497), rel=1e-12)
 
 
 def test_heavy_ties_with_weights():
@@ -177,12 +170,6 @@ def test_heavy_ties_with_weights():
     assert fit.table["coef"].tolist() == pytest.approx([0.0200344807276691, -0.5671709120075095], rel=1e-9)
     assert fit.table["robust_standard_error"].tolist() == pytest.approx(
         [0.0077989772595829, 0.1569055561789095], rel=1e-9
-    )
-    assert (fit.wald.chi_squared, fit.score.chi_squared, fit.concordance) == pytest.approx(
-        (24.3205125195373, 23.700884317687, 0.619165852241211), rel=1e-9
-    )
-    assert proportional_hazards_test(fit, "identity")["chi_squared"].tolist() == pytest.approx(
-        [0.175203641764254, 3.057497436073131, 3.240453889433027], rel=1e-9
     )
     breslow = cox_regression(
         lung, ["age", "sex"], cluster="inst", ties="breslow"
@@ -195,8 +182,8 @@ def test_heavy_ties_with_weights():
 def test_cause_specific_hazards():
     r = oracle("O03_competing_mgus2")
     mgus2 = data("mgus2")
-    mgus2 = mgus2.assign(sexM=mgus2["sex"] == "M", event=mgus2["ev"] == 1)
-    fit = terms(cox_regression(mgus2, ["age", "sexM"], time="etime"))
+    mgus2 = mgus2.assign(sexM=mgus2["sex"] == "M", event=mgus2["ev"] == 1, time_days=mgus2["etime"])
+    fit = terms(cox_regression(mgus2, ["age", "sexM"]))
     for term in ("age", "sexM"):
         expected = [r[f"cause-specific-cox|pcm|{term}|{what}"] for what in ("coef", "se")]
         assert fit.loc[term, ["coef", "standard_error"]].tolist() == pytest.approx(expected, rel=1e-6)
@@ -206,12 +193,12 @@ def test_a_second_opinion(rossi):
     from lifelines import CoxPHFitter
     from statsmodels.duration.hazard_regression import PHReg
 
-    fit = cox_regression(rossi, list(ROSSI), time="week", event="arrest")
-    numbers = rossi[[*ROSSI, "week", "arrest"]].astype(float)
-    lifelines = CoxPHFitter().fit(numbers, "week", "arrest", fit_options={"precision": 1e-10})
+    fit = cox_regression(rossi, list(ROSSI))
+    numbers = rossi[[*ROSSI, "time_days", "event"]].astype(float)
+    lifelines = CoxPHFitter().fit(numbers, "time_days", "event", fit_options={"precision": 1e-10})
     assert fit.table["coef"].tolist() == pytest.approx(lifelines.params_.tolist(), rel=1e-7)
-    statsmodels = PHReg(numbers["week"], numbers[list(ROSSI)], status=numbers["arrest"], ties="breslow").fit()
-    breslow = cox_regression(rossi, list(ROSSI), time="week", event="arrest", ties="breslow")
+    statsmodels = PHReg(numbers["time_days"], numbers[list(ROSSI)], status=numbers["event"], ties="breslow").fit()
+    breslow = cox_regression(rossi, list(ROSSI), ties="breslow")
     assert breslow.table["coef"].tolist() == pytest.approx(statsmodels.params.tolist(), rel=1e-6)
 
 
@@ -224,7 +211,7 @@ def patients(heart):
     first = heart[heart["transplant"] == 1].set_index("id")["start"]
     ends = (
         heart.groupby("id")
-        .agg(time_days=("stop", "max"), event=("event", "max"))
+        .agg(time_days=("time_days", "max"), event=("event", "max"))
         .assign(transplant_day=first)
         .reset_index()
     )
@@ -248,7 +235,7 @@ def test_an_exposure_by_what_came_later_is_not_what_the_landmark_or_intervals_gi
     assert terms(cox_regression(ever, ["ever"])).loc["ever", "coef"] == pytest.approx(naive, rel=1e-6)
     expanded = expand_time_dependent(patients, start_day="transplant_day")
     fit = cox_regression(expanded, ["exposed"], start="interval_start_days", cluster="id")
-    assert abs(fit.table["coef"][0] - naive) > 1 and fit.patients == 103
+    assert abs(fit.table["coef"][0] - naive) > 1
 
 
 def test_exposure_begins_before_the_events_of_its_day():
@@ -305,7 +292,7 @@ def trial(**columns):
     return table.assign(event=chance.random(80) < 0.5).assign(**columns)
 
 
-@pytest.mark.parametrize("ties", ["efron", "breslow", "exact"])
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_an_arm_without_events_leaves_the_others_as_without_that_arm(ties):
     table = trial()
     table["event"] &= table["arm"] == 0
@@ -319,13 +306,9 @@ def test_an_arm_without_events_leaves_the_others_as_without_that_arm(ties):
     assert age[["coef", "standard_error"]].tolist() == pytest.approx(
         alone.table.loc[0, ["coef", "standard_error"]].tolist(), rel=1e-9
     )
-    assert fit.log_likelihood == pytest.approx(alone.log_likelihood, rel=1e-12)
-    assert fit.likelihood_ratio.df == 2 and fit.likelihood_ratio.p_value < 0.001 and math.isnan(fit.wald.chi_squared)
-    if ties != "exact":
-        test = proportional_hazards_test(fit, "identity")["chi_squared"]
-        assert math.isnan(test[0]) and test[1] == pytest.approx(
-            proportional_hazards_test(alone, "identity")["chi_squared"][0], rel=1e-6
-        )
+    assert log_likelihoods(fit)[1] == pytest.approx(log_likelihoods(alone)[1], rel=1e-12)
+    test, of_alone = (proportional_hazards_test(model)["chi_squared"] for model in (fit, alone))
+    assert math.isnan(test[0]) and math.isfinite(test[1]) and math.isfinite(of_alone[0])
 
 
 def test_all_events_after_exposure_is_an_arm_without_events_too():
@@ -342,7 +325,7 @@ def test_a_covariate_without_information_changes_nothing():
     assert fit.table["reason"].tolist() == [None, "no variation", "collinear with the covariates before it", None]
     without = cox_regression(table, ["age", "arm"])
     assert fit.table["coef"].dropna().tolist() == pytest.approx(without.table["coef"].tolist(), rel=1e-9)
-    assert fit.likelihood_ratio == pytest.approx(without.likelihood_ratio, rel=1e-9) and fit.likelihood_ratio.df == 2
+    assert log_likelihoods(fit) == pytest.approx(log_likelihoods(without), rel=1e-12)
 
 
 def test_events_in_perfect_order_have_no_finite_estimate():
@@ -355,11 +338,7 @@ def test_events_in_perfect_order_have_no_finite_estimate():
         }
     )
     fit = cox_regression(table, ["score", "age"])
-    assert (
-        fit.table["coef"].isna().all()
-        and fit.table["reason"].notna().all()
-        and math.isnan(fit.likelihood_ratio.chi_squared)
-    )
+    assert fit.table["coef"].isna().all() and fit.table["reason"].notna().all()
     assert cox_regression(table.iloc[:8], ["score"]).table["coef"][0] == math.inf
 
 
@@ -367,14 +346,12 @@ def test_events_in_perfect_order_have_no_finite_estimate():
 def test_without_events_nothing_is_estimated(rows):
     fit = cox_regression(trial(event=False).iloc[:rows], ["arm", "age"])
     assert fit.table["reason"].tolist() == ["no event"] * 2 and fit.table["coef"].isna().all()
-    assert (fit.patients, fit.events) == (rows, 0) and math.isnan(fit.score.p_value) and math.isnan(fit.concordance)
+    assert fit.likelihood is None
     assert proportional_hazards_test(fit)[["chi_squared", "p_value"]].isna().all().all()
 
 
 def test_one_patient_and_one_day_have_no_contrast():
     assert cox_regression(trial(event=True).iloc[:1], ["age"]).table["reason"].tolist() == ["no variation"]
-    everybody_at_once = cox_regression(trial(event=True, time_days=3), ["age"], ties="exact")
-    assert everybody_at_once.table["reason"].tolist() == ["no variation"]
     assert proportional_hazards_test(cox_regression(trial(time_days=3), ["age"]))["chi_squared"].isna().all()
 
 
@@ -384,16 +361,7 @@ def test_the_unit_of_a_covariate_changes_only_its_unit():
         cox_regression(trial(age=trial()["age"] * 1e6 + 1e9), ["age", "arm"]),
     )
     assert far.table["coef"].tolist() == pytest.approx([fit.table["coef"][0] / 1e6, fit.table["coef"][1]], rel=1e-6)
-    assert far.score == pytest.approx(fit.score, rel=1e-6)
-
-
-def test_exact_ties_of_two_arms_are_the_hypergeometric_likelihood():
-    # Everybody seen on one day: 3 of 4 exposed and 2 of 6 others had the event; conditional maximum of exp(b x) C(4,x) C(6,5-x)
-    table = pd.DataFrame({"arm": [1] * 4 + [0] * 6, "event": [1, 1, 1, 0, 1, 1, 0, 0, 0, 0], "time_days": 1})
-    coef = cox_regression(table, ["arm"], ties="exact").table["coef"][0]
-    ways = np.array([math.comb(4, x) * math.comb(6, 5 - x) for x in range(5)])
-    odds = ways * np.exp(coef * np.arange(5))
-    assert (odds * np.arange(5)).sum() / odds.sum() == pytest.approx(3, rel=1e-12)
+    assert log_likelihoods(far) == pytest.approx(log_likelihoods(fit), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -419,11 +387,6 @@ def test_impossible_data_are_refused(change, message):
         )
 
 
-def test_the_exact_likelihood_has_no_weights_clusters_or_test():
-    for option in ({"weights": "age"}, {"cluster": "arm"}):
-        with pytest.raises(ValueError, match="exact"):
-            cox_regression(trial(), ["arm"], ties="exact", **option)
-    with pytest.raises(ValueError, match="exact"):
-        proportional_hazards_test(cox_regression(trial(), ["arm"], ties="exact"))
-    with pytest.raises(ValueError, match="ties must be one of"):
+def test_other_ties_are_refused():
+    with pytest.raises(ValueError, match="ties must be one of efron, breslow, found average"):
         cox_regression(trial(), ["arm"], ties="average")

@@ -1,4 +1,4 @@
-"""Table 1: every value of R tableone on the PBC trial (tests/unit/oracles), and the conventions that differ between packages."""
+"""Table 1: values of R tableone on the PBC trial (oracles), and the conventions that differ between packages."""
 
 from __future__ import annotations
 
@@ -97,10 +97,7 @@ def test_measurements_are_compared_as_in_r(name):
         assert values.notna().sum() == ORACLE[f"{name}|trt={trt}|n_nonmissing"]
         expected = [ORACLE[f"{name}|trt={trt}|{statistic}"] for statistic in ("median", "q1", "q3")]
         assert distributions.median_iqr(values) == pytest.approx(expected, rel=1e-9)
-    assert distributions.one_way_anova(*groups) == pytest.approx(ORACLE[f"{name}|p|oneway"], rel=1e-9)
-    assert distributions.kruskal_wallis(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
     assert distributions.mann_whitney(*groups) == pytest.approx(ORACLE[f"{name}|p|kruskal"], rel=1e-9)
-    assert distributions.welch_t(*groups) == pytest.approx(ORACLE[f"{name}|p|welch"], rel=1e-9)
     assert distributions.smd_continuous(*groups) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
 
 
@@ -117,42 +114,23 @@ def test_levels_are_compared_as_in_r(name):
     assert contingency.chi_squared(table, continuity_correction=True) == pytest.approx(
         ORACLE[f"{name}|p|chisq(Yates if 2x2)"], rel=1e-9
     )
-    assert contingency.fisher_rxc(table) == pytest.approx(ORACLE[f"{name}|p|fisher"], rel=1e-9)
     assert distributions.smd_categorical(*table) == pytest.approx(ORACLE[f"{name}|smd"], rel=1e-9)
     if len(counts.columns) == 2:
         first, second = counts.iloc[:, 1]
         assert contingency.fisher(first, sum(table[0]), second, sum(table[1])) == pytest.approx(
             ORACLE[f"{name}|p|fisher"], rel=1e-9
         )
-        assert distributions.smd_proportion(first, sum(table[0]), second, sum(table[1])) == pytest.approx(
-            ORACLE[f"{name}|smd"], rel=1e-9
-        )
 
 
 def test_quartiles_by_the_convention_of_each_package():
-    # quantile(c(2, 3, 5, 8, 13, 21, 34, 55), c(.5, .25, .75), type = 7 (R), 2 (SAS), 6 (SPSS))
+    # quantile(c(2, 3, 5, 8, 13, 21, 34, 55), c(.5, .25, .75), type = 7 (R), 2 (SAS)), R 4.2.2; then with 60 added
     values = [2, 3, 5, 8, 13, 21, 34, 55, None]
     assert distributions.median_iqr(values) == distributions.median_iqr(values, quantile_type=7) == (10.5, 4.5, 24.25)
     assert distributions.median_iqr(values, quantile_type=2) == (10.5, 4, 27.5)
-    assert distributions.median_iqr(values, quantile_type=6) == (10.5, 3.5, 30.75)
-    # quantile(c(2, 3, 5, 8, 13, 21, 34, 55, 60), c(.5, .25, .75), type = t), R 4.2.2
-    of_r = [
-        (13, 5, 34),
-        (13, 5, 34),
-        (8, 3, 34),
-        (10.5, 3.5, 30.75),
-        (13, 4.5, 39.25),
-        (13, 4, 44.5),
-        (13, 5, 34),
-        (13, 13 / 3, 41),
-        (13, 4.375, 40.5625),
-    ]
-    for quantile_type, expected in enumerate(of_r, start=1):
-        assert distributions.median_iqr([2, 3, 5, 8, 13, 21, 34, 55, 60], quantile_type=quantile_type) == pytest.approx(
-            expected, rel=1e-12
-        )
-    with pytest.raises(ValueError, match="found 10"):
-        distributions.median_iqr(values, quantile_type=10)
+    for quantile_type in (2, 7):
+        assert distributions.median_iqr([*values, 60], quantile_type=quantile_type) == (13, 5, 34)
+    with pytest.raises(ValueError, match="must be 2 or 7, found 6"):
+        distributions.median_iqr(values, quantile_type=6)
 
 
 def test_continuity_correction_is_a_switch():
@@ -161,32 +139,9 @@ def test_continuity_correction_is_a_switch():
         0.000120807830768774, rel=1e-9
     )
     assert distributions.mann_whitney(MAY, AUGUST) == pytest.approx(0.000116377260044, rel=1e-9)
-
-
-def test_the_exact_rank_test_counts_permutations_with_ties():
-    # wilcox.test(x, y)$p.value, no ties
-    one = [1.1, 2.2, 3.3, 4.4, 0.7, 10.5, 11, 12.2, 3.14]
-    two = [2.5, 6, 7, 8, 9.1, 1.9, 20, 21, 22, 23, 4.7, 6.6]
-    assert distributions.mann_whitney_exact(one, two) == pytest.approx(0.1110536522301228, rel=1e-12)
-    assert distributions.mann_whitney_exact(two, one) == pytest.approx(0.1110536522301228, rel=1e-12)
-    # Midranks 1.5 1.5 4 4 4 6: of the 20 ways to draw three, expected sum 10.5, those at least 3.5 away (sums 7 and 14) are 3 and 3.
-    assert distributions.mann_whitney_exact([1, 1, 2], [2, 2, 3]) == pytest.approx(6 / 20, rel=1e-12)
-    assert np.isnan(distributions.mann_whitney_exact([2, 2], [2]))
-    assert np.isnan(distributions.mann_whitney_exact([], [2]))
-    with pytest.raises(ValueError, match="too many values"):
-        distributions.mann_whitney_exact(np.arange(1000), np.arange(1000) + 0.5)
-
-
-def test_tests_without_variation_or_values():
-    for test in (distributions.welch_t, distributions.one_way_anova, distributions.kruskal_wallis):
-        assert np.isnan(test([], [1, 2]))
-        assert np.isnan(test([3, 3], [3, 3]))
-        with pytest.raises(ValueError, match="finite"):
-            test([1, 2], [np.inf, 3])
-    assert np.isnan(distributions.welch_t([1], [2, 3]))
-    assert np.isnan(distributions.one_way_anova([1, 1], [2, 2]))  # nothing varies within
-    # kruskal.test(c(1, 2, 2, 3, 9), c(1, 1, 2, 2, 3)); the empty group is left out
-    assert distributions.kruskal_wallis([1, 2], [2, 3], [9], [None]) == pytest.approx(0.217334901670639, rel=1e-9)
+    assert np.isnan(distributions.mann_whitney([], [1, 2])) and np.isnan(distributions.mann_whitney([3, 3], [3, 3]))
+    with pytest.raises(ValueError, match="finite"):
+        distributions.mann_whitney([1, 2], [np.inf, 3])
 
 
 def test_shift_is_the_median_of_all_differences():
@@ -195,8 +150,6 @@ def test_shift_is_the_median_of_all_differences():
     assert shift == np.median(differences)
     # wilcox.test(..., exact = FALSE, correct = FALSE, conf.int = TRUE): -31.99996 (-52.99996, -14.99997), solved to 1e-4
     assert (shift, lower, upper) == pytest.approx((-31.99996, -52.99996, -14.99997), abs=1e-4)
-    narrower = distributions.hodges_lehmann(MAY, AUGUST, level=0.5)
-    assert lower < narrower[1] < shift < narrower[2] < upper
 
 
 def test_counting_pairs_finds_what_listing_them_finds(monkeypatch):
@@ -231,9 +184,6 @@ def test_weighted_differences():
     assert distributions.smd_continuous(values_0, MAY, weights_1=[3] * 5) == pytest.approx(
         distributions.smd_continuous(values_0, MAY), rel=1e-12
     )
-    assert distributions.smd_proportion(2 * 1.5, 2 * 4.0, 1, 3) == pytest.approx(
-        abs(0.375 - 1 / 3) / np.sqrt((0.375 * 0.625 + 2 / 9) / 2), rel=1e-12
-    )
     assert np.isnan(distributions.smd_continuous([1, 2], [3, 4], weights_1=[1, 0]))
     with pytest.raises(ValueError, match="one weight per value"):
         distributions.smd_continuous([1, 2], [3, 4], weights_1=[1])
@@ -244,6 +194,3 @@ def test_weighted_differences():
 def test_groups_without_a_level_in_common_have_no_difference():
     assert np.isnan(distributions.smd_categorical([5, 0], [0, 7]))
     assert np.isnan(distributions.smd_categorical([5, 0, 0], [0, 7, 3]))
-    assert np.isnan(distributions.smd_proportion(0, 5, 0, 7))
-    with pytest.raises(ValueError, match="found 3 of 2"):
-        distributions.smd_proportion(3, 2, 1, 2)

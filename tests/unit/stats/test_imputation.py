@@ -26,7 +26,6 @@ def test_rubins_rules_are_those_of_mice(complete_data_df, df, fraction_missing):
     pooled = rubin(ESTIMATES, ERRORS, complete_data_df=complete_data_df)
     assert pooled.estimate == pytest.approx(0.568, rel=1e-12)
     assert pooled.standard_error == pytest.approx(math.sqrt(0.051924), rel=1e-12)
-    assert pooled.relative_increase == pytest.approx(0.1477453580901857, rel=1e-12)
     assert (pooled.df, pooled.fraction_missing) == pytest.approx((df, fraction_missing), rel=1e-12)
 
 
@@ -44,7 +43,6 @@ def test_a_pooled_coefficient_has_the_interval_and_p_of_mice():
             9.804661127298569,
             0.004613761517363665,
             0.2239574540249409,
-            0.1547094782516595,
         ),
         rel=1e-10,
     )
@@ -52,7 +50,7 @@ def test_a_pooled_coefficient_has_the_interval_and_p_of_mice():
 
 def test_nothing_missing_is_nothing_added():
     pooled = rubin([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
-    assert (pooled.standard_error, pooled.relative_increase) == pytest.approx((0.2, 0))
+    assert pooled.standard_error == pytest.approx(0.2)
     assert pooled.lower == pytest.approx(0.5 - 1.959963984540054 * 0.2, rel=1e-6)
 
 
@@ -67,8 +65,6 @@ def test_what_cannot_be_pooled():
     for estimates, errors in [([], []), ([1, 2], [1]), ([1, 2], [1, 0])]:
         with pytest.raises(ValueError, match="standard error"):
             rubin(estimates, errors)
-    with pytest.raises(ValueError, match="level"):
-        rubin(ESTIMATES, ERRORS, level=95)
 
 
 def patients(number: int = 800) -> pd.DataFrame:
@@ -127,7 +123,7 @@ def test_imputation_at_the_edge():
     ("data", "message"),
     [
         ({"x": [None, None], "y": [1, 2]}, "x is missing for everyone"),
-        ({"x": [1.0, None], "y": [1.0, None]}, "y is missing for 1 patients and is not to be completed"),
+        ({"x": [1.0, None], "y": [1.0, None]}, "y is missing for 1 patients and is not among the columns to complete"),
         ({"x": [1.0, None], "y": ["a", "b"]}, "y is neither numbers nor yes/no"),
         ({"x": [1.0, None], "y": [1.0, np.inf]}, "y has infinite values"),
     ],

@@ -1,7 +1,7 @@
-"""``capla tables``: the study's tables once more, by the defaults of another package, to hold them against its output.
+"""``capla tables``: the study's tables by the defaults of another package, to compare them with its output.
 
-Reads the published warehouse and writes into a folder of the caller's; the published tables stay as they are. Which defaults differ is declared in
-``capla_etl.stats.conventions``, which tables there are in ``capla_etl.study_tables``.
+Reads the published warehouse and writes into a folder of the caller; the published tables stay as they are. The defaults
+that differ are declared in ``capla_etl.stats.conventions``, the tables in ``capla_etl.study_tables``.
 """
 
 import argparse
@@ -11,18 +11,21 @@ from pathlib import Path
 
 from capla_etl.commands import published
 
-NOTE = "Not the study's own tables: recomputed from the published warehouse by the statistical defaults of `{}` and the parameters of today's dbt_project.yml."
+NOTE = (
+    "Not the study's own tables: recomputed from the published warehouse by the statistical defaults of `{}` "
+    "and the parameters of today's dbt_project.yml."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla tables``."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where to write the tables (made when missing)")
-    parser.add_argument("--json", action="store_true", help="say what was written as JSON")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder for the tables (created if missing)")
+    parser.add_argument("--json", action="store_true", help="list the files written, as JSON")
     parser.add_argument(
         "--conventions",
         choices=("protocol", "r", "sas"),
         default="protocol",
-        help="whose defaults of quantiles, intervals, tests and ties (default: the protocol's)",
+        help="defaults of quantiles, intervals, tests and ties (default: those of the protocol)",
     )
 
 
@@ -37,25 +40,14 @@ def run(options: argparse.Namespace) -> int:
     with published.opened() as connection:
         computed = recompute(connection, CONVENTIONS[options.conventions])
     try:
-        written = write_tables(
-            {name: frame for name, frame in computed.items() if name not in LISTINGS},
-            options.folder,
-            NOTE.format(options.conventions),
-        )
+        tables = {name: frame for name, frame in computed.items() if name not in LISTINGS}
+        written = write_tables(tables, options.folder, NOTE.format(options.conventions))
     except OSError as error:
         print(f"The tables cannot be written: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "folder": str(options.folder),
-                    "conventions": options.conventions,
-                    "files": [path.name for path in written],
-                },
-                indent=1,
-            )
-        )
+        found = {"folder": str(options.folder), "conventions": options.conventions}
+        print(json.dumps(found | {"files": [path.name for path in written]}, indent=1))
     else:
         print(f"{len(written)} files in {options.folder}, by the defaults of: {options.conventions}")
     return 0

@@ -2,8 +2,8 @@
 
 Plain survival is in ``survival``.
 
-``courses`` is one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0), ``cause`` (0 censored, 1 event, 2 competing
-event). Ties are taken as they are. Groups come in order of first appearance.
+``courses`` is one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0), ``cause`` (0 censored, 1 event, 2
+competing event). Ties are taken as they are. Groups come in order of first appearance.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def _jackknife_variance(
 ) -> np.ndarray:
     """Infinitesimal-jackknife variance of the incidence: sum over patients of their squared influence on it.
 
-    Patients with the same time and outcome have the same influence; after their time it is linear in the incidence to come.
+    Patients with the same time and outcome have the same influence; after their time it is linear in the incidence to
+    come.
     """
     censored, events, others = counts
     all_events, nobody = events + others, left == 0
@@ -111,12 +112,13 @@ def aalen_johansen(
         ``competing_incidence``; NaN after the group's last observed time. Groups in order of first appearance.
 
     Raises:
-        ValueError: a missing ``group`` or ``cause``, a missing or negative ``time_days``, an unknown variance or interval.
+        ValueError: a missing ``group`` or ``cause``, a missing or negative ``time_days``, an unknown variance or
+            interval.
 
     Source:
-        Aalen and Johansen 1978; estimate, jackknife error and limits as R ``survfit(conf.type = ...)`` with a multi-state
-        endpoint; Aalen's variance (Scand J Stat 1978;5:141) as R cmprsk ``cuminc()$var``. Written here: lifelines breaks ties
-        by random jitter.
+        Aalen and Johansen 1978; estimate, jackknife error and limits as R ``survfit(conf.type = ...)`` with a
+        multi-state endpoint; Aalen's variance (Scand J Stat 1978;5:141) as R cmprsk ``cuminc()$var``. Written here:
+        lifelines breaks ties by random jitter.
     """
     check_choice("variance", variance, VARIANCES)
     check_choice("interval", interval, INTERVALS)
@@ -197,13 +199,13 @@ def gray_test(courses: pd.DataFrame, *, variance: str = "gray") -> GrayTest:
 
     Args:
         courses: as ``aalen_johansen``.
-        variance: "gray" as in the paper; "null" the hypergeometric variance of a log-rank test on the same risk sets. "null"
-            stays positive where "gray" does not: with many ties, when nearly everybody of a group has had the event.
+        variance: "gray" as in the paper; "null" the hypergeometric variance of a log-rank test on the same risk sets.
+            "null" stays positive where "gray" does not: with many ties, when nearly all of a group have had the event.
 
     Returns:
-        (``statistic``, ``p_value``, ``degrees_of_freedom``). NaN and 0 with fewer than two groups. NaN without an event, when
-        the scores of the groups do not vary freely (the groups are never at risk together), or when the variance is not
-        positive (cmprsk then prints a meaningless number).
+        (``statistic``, ``p_value``, ``degrees_of_freedom``). NaN and 0 with fewer than two groups. NaN without an
+        event, when the scores of the groups do not vary freely (the groups are never at risk together), or when the
+        variance is not positive (cmprsk then prints a meaningless number).
 
     Raises:
         ValueError: a missing ``group`` or ``cause``, a missing or negative ``time_days``, an unknown variance.
@@ -267,8 +269,8 @@ def _sums_so_far(values: np.ndarray) -> np.ndarray:
 def _risk_set_sums(values: np.ndarray, risk: _RiskSets) -> np.ndarray:
     """Sums of ``values`` (patient, column) over the weighted risk set at each event time.
 
-    The set has the patients without an event, and those with a competing event, weighted by the chance of not having been
-    censored since.
+    The set has the patients without an event, and those with a competing event, weighted by the chance of not having
+    been censored since.
     """
     observed = np.cumsum(values[::-1], axis=0)[::-1][risk.first]
     after = _sums_so_far(np.where(risk.competing, 1 / risk.censoring, 0)[:, None] * values)[risk.first]
@@ -328,7 +330,7 @@ def _covariance(x: np.ndarray, point: _Point, risk: _RiskSets) -> np.ndarray:
 
 
 def _fit_fine_gray(x: np.ndarray, risk: _RiskSets) -> tuple[np.ndarray, np.ndarray] | str:
-    """Newton's method on standardised covariates: coefficients and their covariance, or the reason why there are none."""
+    """Newton's method on standardised covariates: coefficients and covariance, or the reason why there are none."""
     size = x.shape[1]
     products = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
     coef = np.zeros(size)
@@ -356,20 +358,22 @@ def fine_gray(courses: pd.DataFrame, covariates: list[str]) -> pd.DataFrame:
     """Fine-Gray regression of the subdistribution hazard of the event.
 
     Args:
-        courses: one row per patient: ``time_days``, ``cause`` as ``aalen_johansen``, and the covariates; ``group`` is not used.
+        courses: one row per patient: ``time_days``, ``cause`` as ``aalen_johansen``, and the covariates; ``group`` is
+            not used.
         covariates: names of numeric columns; patients in whom one is missing are left out.
 
     Returns:
-        One row per covariate: ``term``, ``coef`` (log subdistribution hazard ratio per unit), ``standard_error`` (robust, with
-        the estimation of the censoring distribution), ``subdistribution_hazard_ratio``, ``lower``, ``upper`` (95 %),
-        ``p_value`` (Wald); ``patients``, ``events`` used; ``reason``: why there is no estimate, otherwise empty.
+        One row per covariate: ``term``, ``coef`` (log subdistribution hazard ratio per unit), ``standard_error``
+        (robust, with the estimation of the censoring distribution), ``subdistribution_hazard_ratio``, ``lower``,
+        ``upper`` (95 %), ``p_value`` (Wald); ``patients``, ``events`` used; ``reason``: why there is no estimate,
+        otherwise empty.
 
     Raises:
         ValueError: a missing ``cause``, a missing or negative ``time_days``, an infinite covariate.
 
     Source:
-        Fine and Gray, JASA 1999;94:496; as R cmprsk ``crr``. Written here: the errors of the Python packages leave out the
-        censoring term or use other ties.
+        Fine and Gray, JASA 1999;94:496; as R cmprsk ``crr``. Written here: the errors of the Python packages leave out
+        the censoring term or use other ties.
     """
     check_courses(courses, "cause")
     x = courses[covariates].to_numpy(float, na_value=NAN)

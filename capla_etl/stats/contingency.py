@@ -19,8 +19,8 @@ def fisher(events_1: int, patients_1: int, events_0: int, patients_0: int) -> fl
         ValueError: events outside 0..patients.
 
     Source:
-        Fisher 1935: the probability of all tables no likelier than this one, as R ``fisher.test``. Written here: the p value
-        of scipy differs by up to 9e-14 of itself, and printed results stay the same to the last bit.
+        Fisher 1935: the probability of all tables no likelier than this one, as R ``fisher.test``. Written here: the p
+        value of scipy differs by up to 9e-14 of itself, and printed results stay the same to the last bit.
     """
     counts = two_groups(events_1, patients_1, events_0, patients_0)
     if not counts:

@@ -16,9 +16,11 @@ class Conventions:
         name: as the parameter ``statistics_conventions`` gives it.
         quantile_type: definition of a quantile (Hyndman and Fan 1996): 7 is R's default, 2 that of SAS (PCTLDEF=5).
         survival_interval: transformation of the Kaplan-Meier interval: "log-log" or "log".
-        proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with continuity correction).
+        proportions: test of two proportions: "fisher", "chi-squared", or "yates" (chi-squared with continuity
+            correction).
         rank_correction: continuity correction of the Mann-Whitney test.
-        incidence_variance: of a cumulative incidence: "infinitesimal_jackknife" (R survival) or "aalen" (SAS, R cmprsk).
+        incidence_variance: of a cumulative incidence: "infinitesimal_jackknife" (R survival) or "aalen" (SAS, R
+            cmprsk).
         ties: handling of tied event times in Cox regression: "efron" or "breslow".
     """
 

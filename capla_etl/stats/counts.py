@@ -25,7 +25,7 @@ def whole_counts(events: int, patients: int) -> tuple[int, int]:
 
 
 def two_groups(events_1: int, patients_1: int, events_0: int, patients_0: int) -> tuple[int, int, int, int] | None:
-    """Return the counts of two groups, checked as in ``whole_counts``; None when a group has no patients."""
+    """Return the counts of two groups, checked as ``whole_counts``; None when a group has no patients."""
     counts = *whole_counts(events_1, patients_1), *whole_counts(events_0, patients_0)
     return counts if counts[1] and counts[3] else None
 

@@ -1,7 +1,7 @@
 """Cox regression: fits, robust errors and the test of proportional hazards.
 
-Curves and the log-rank test are in ``survival``, penalised fits in ``firth``, intervals of an exposure that begins during
-follow-up in ``exposure``. Which patients and covariates are compared is not decided here.
+Curves and the log-rank test are in ``survival``, penalised fits in ``firth``, intervals of an exposure that begins
+during follow-up in ``exposure``. Which patients and covariates are compared is not decided here.
 
 Written here, because lifelines knows only Efron's ties, stops early, has no robust error for start-stop data and tests
 proportional hazards by the approximation of before 2019.
@@ -26,7 +26,8 @@ EMPTY_ARM = "an arm without events: the estimate does not exist (monotone likeli
 MONOTONE = "the estimate does not exist (monotone likelihood)"
 NOT_CONVERGED = "no finite estimate found (monotone likelihood, or an extreme value)"
 
-# Expected gain in log-likelihood before the last step: that step is then 1e-7 standard errors, the error after it far below.
+# Expected gain in log-likelihood before the last step: that step is then 1e-7 standard errors, the error after it far
+# below.
 _CONVERGED = 1e-14
 _FLAT = 1e-9  # a likelihood that gains no more than this ...
 _MOVING = 0.05  # ... while the linear predictor still moves by this much has its maximum at infinity
@@ -37,9 +38,9 @@ _SINGULAR = 1e-10  # fraction of the information that the other covariates leave
 class _RiskSets:
     """Sums over all rows at risk at each event time, and over the event times of each row's time at risk.
 
-    A row is at risk at a run of consecutive event times. Runs are cut into nodes of a binary tree, so that all sums are sums of
-    positive terms: the usual difference of two cumulative sums loses every digit when hazards differ as widely as they do
-    without events in an arm.
+    A row is at risk at a run of consecutive event times. Runs are cut into nodes of a binary tree, so that all sums are
+    sums of positive terms: the usual difference of two cumulative sums loses every digit when hazards differ as widely
+    as they do without events in an arm.
     """
 
     def __init__(self, first: np.ndarray, last: np.ndarray, event_times: int) -> None:
@@ -183,7 +184,7 @@ class PartialLikelihood:
         return residual
 
     def gradient_of_log_determinant(self, point: _Point) -> np.ndarray:
-        """Derivative of log det(information): third central moments of the covariates at risk, contracted with its inverse."""
+        """Derivative of log det(information): third central moments of the covariates, contracted with its inverse."""
         covariance = np.linalg.inv(point.information)
         quadratic = (self.x * (covariance @ self.x)).sum(axis=0)
         at_mean = np.array([self.expected(point, point.rate * mean) for mean in point.mean])
@@ -206,8 +207,8 @@ def _maximise(
     """Newton's method over the free coefficients.
 
     Returns:
-        (coefficients, the likelihood there, None) at the maximum. Where the maximum is at infinity, the step in which the
-        coefficients diverge in place of None; NaN where the hazards of the rows differ too widely to be computed.
+        (coefficients, the likelihood there, None) at the maximum. Where the maximum is at infinity, the step in which
+        the coefficients diverge in place of None; NaN where the hazards of the rows differ too widely to be computed.
     """
     unit = likelihood.weight.mean()
     for _ in range(60):
@@ -228,7 +229,7 @@ def _maximise(
 
 
 def identifiable(information: np.ndarray, events: float) -> list[str | None]:
-    """Why each covariate has no coefficient (None: it has one), from the information at zero, one covariate after the other."""
+    """Why each covariate has no coefficient (None: it has one), from the information at zero, one after the other."""
     reasons: list[str | None] = []
     kept: list[int] = []
     for j, own in enumerate(np.diag(information)):
@@ -328,9 +329,9 @@ class CoxFit:
     """A fitted model.
 
     Attributes:
-        table: one row per covariate: ``term``, ``coef``, ``standard_error``, ``robust_standard_error`` (NaN without cluster and
-            weights), ``hazard_ratio``, ``lower``, ``upper`` (95 %, Wald), ``p_value``, ``reason`` (None, or why there is no
-            estimate).
+        table: one row per covariate: ``term``, ``coef``, ``standard_error``, ``robust_standard_error`` (NaN without
+            cluster and weights), ``hazard_ratio``, ``lower``, ``upper`` (95 %, Wald), ``p_value``, ``reason`` (None, or
+            why there is no estimate).
         likelihood: the partial likelihood; None without an event.
         beta: coefficients of its standardised covariates at the maximum, or far on the way to it.
     """
@@ -352,28 +353,29 @@ def cox_regression(
 ) -> CoxFit:
     """Cox's proportional hazards model.
 
-    An estimate that does not exist (monotone likelihood: an arm without events) is -inf or inf, its hazard ratio 0 or inf (NaN
-    where only several covariates together order the events), without standard error, limits and p value; the other coefficients
-    are those of the limit. Covariates without variation, or that follow from those before them, have no coefficient (NaN) and
-    change nothing else.
+    An estimate that does not exist (monotone likelihood: an arm without events) is -inf or inf, its hazard ratio 0 or
+    inf (NaN where only several covariates together order the events), without standard error, limits and p value; the
+    other coefficients are those of the limit. Covariates without variation, or that follow from those before them, have
+    no coefficient (NaN) and change nothing else.
 
     Args:
-        data: one row per patient, or per interval of a patient: ``time_days`` (>= 0), days to event or censoring or to the end
-            of the interval; ``event`` (bool or 0/1), whether the event ended that time; and the columns named below.
+        data: one row per patient, or per interval of a patient: ``time_days`` (>= 0), days to event or censoring or to
+            the end of the interval; ``event`` (bool or 0/1), whether the event ended that time; and the columns named
+            below.
         covariates: numeric or boolean columns.
         start: column of the days at which intervals start; a row is at risk in (start, time_days].
         strata: column; a baseline hazard for each of its values.
         weights: column of positive weights (frequencies or probabilities); the errors are then robust.
-        cluster: column of the unit that rows belong to (a patient, a centre); the errors are then robust to any dependence
-            within it.
+        cluster: column of the unit that rows belong to (a patient, a centre); the errors are then robust to any
+            dependence within it.
         ties: "efron" or "breslow".
 
     Returns:
         The fit, its table in the order of the covariates.
 
     Raises:
-        ValueError: a missing value in any column used, a negative time, an interval that does not end after its start, a weight
-            that is not positive, an event that is neither yes nor no, other ties.
+        ValueError: a missing value in any column used, a negative time, an interval that does not end after its start,
+            a weight that is not positive, an event that is neither yes nor no, other ties.
 
     Source:
         Cox 1972; Efron 1977; Breslow 1974; robust errors of Lin and Wei, JASA 1989;84:1074; as R ``coxph``.
@@ -448,7 +450,7 @@ def _table(
 
 
 def proportional_hazards_test(fit: CoxFit) -> pd.DataFrame:
-    """Score test of proportional hazards: of each covariate, and of all together, against an effect that changes with g(time).
+    """Score test of proportional hazards, for each covariate and for all, against an effect that changes with g(time).
 
     g is 1 minus the Kaplan-Meier survival just before the event.
 
@@ -456,12 +458,12 @@ def proportional_hazards_test(fit: CoxFit) -> pd.DataFrame:
         fit: of ``cox_regression``. Weights count as in the fit; clusters do not change the test, as in R.
 
     Returns:
-        One row per covariate and one "GLOBAL": ``term``, ``chi_squared``, ``df``, ``p_value``; NaN for covariates without an
-        estimate, and where all events fall on one day.
+        One row per covariate and one "GLOBAL": ``term``, ``chi_squared``, ``df``, ``p_value``; NaN for covariates
+        without an estimate, and where all events fall on one day.
 
     Source:
-        Grambsch and Therneau, Biometrika 1994;81:515, the score test itself as R survival >= 3 ``cox.zph(terms = FALSE)``.
-        lifelines approximates its variance by a mean over the event times, as R did before 2019.
+        Grambsch and Therneau, Biometrika 1994;81:515, the score test itself as R survival >= 3 ``cox.zph(terms =
+        FALSE)``. lifelines approximates its variance by a mean over the event times, as R did before 2019.
     """
     terms = fit.table["term"].tolist()
     tests = dict.fromkeys([*terms, "GLOBAL"], (NAN, 0, NAN))

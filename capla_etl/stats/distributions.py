@@ -55,7 +55,8 @@ def mann_whitney(values_1, values_0, *, continuity_correction: bool = False) -> 
 
     Args:
         values_1, values_0: numbers in one unit; missing ones (NaN) are left out.
-        continuity_correction: the default of R ``wilcox.test`` and SAS; without it the p value is that of R ``kruskal.test``.
+        continuity_correction: the default of R ``wilcox.test`` and SAS; without it the p value is that of R
+            ``kruskal.test``.
 
     Returns:
         The p value; NaN when a group has no values or all values are equal.
@@ -77,11 +78,11 @@ def mann_whitney(values_1, values_0, *, continuity_correction: bool = False) -> 
 def hodges_lehmann(values_1, values_0) -> tuple[float, float, float]:
     """Hodges-Lehmann shift (group 1 minus group 0): the median of all pairwise differences, with its 95 % interval.
 
-    The limits are pairwise differences, at ranks from the tie-corrected normal approximation of the Mann-Whitney statistic. R
-    ``wilcox.test(conf.int = TRUE, exact = FALSE, correct = FALSE)`` solves for the points at which that statistic crosses 0
-    and its quantiles, to 1e-4. Without ties, R's estimate agrees to 1e-4 and its limits are these or the next difference; with
-    ties, R can stop anywhere between two differences. Pairs are counted, not listed: memory grows with the number of values,
-    not of pairs.
+    The limits are pairwise differences, at ranks from the tie-corrected normal approximation of the Mann-Whitney
+    statistic. R ``wilcox.test(conf.int = TRUE, exact = FALSE, correct = FALSE)`` solves for the points at which that
+    statistic crosses 0 and its quantiles, to 1e-4. Without ties, R's estimate agrees to 1e-4 and its limits are these
+    or the next difference; with ties, R can stop anywhere between two differences. Pairs are counted, not listed:
+    memory grows with the number of values, not of pairs.
 
     Args:
         values_1, values_0: numbers in one unit; missing ones (NaN) are left out.
@@ -189,14 +190,14 @@ def _moments(values, weights) -> tuple[float, float] | None:
 
 
 def smd_categorical(counts_1, counts_0) -> float:
-    """Standardised difference of a variable with two or more levels: Mahalanobis distance between the vectors of proportions.
+    """Standardised difference of a variable with levels: Mahalanobis distance between the vectors of proportions.
 
     Args:
         counts_1, counts_0: patients, or sums of their weights, per level: the same levels in the same order.
 
     Returns:
-        A number without unit, >= 0; NaN when a group is empty, nothing varies, or the groups have no level in common (the
-        difference is then unbounded, though a pseudoinverse would call it small).
+        A number without unit, >= 0; NaN when a group is empty, nothing varies, or the groups have no level in common
+        (the difference is then unbounded, though a pseudoinverse would call it small).
 
     Raises:
         ValueError: negative counts.

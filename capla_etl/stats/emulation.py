@@ -1,15 +1,15 @@
 """Emulation of a target trial of starting caplacizumab early, in observed courses: clone, censor, weight.
 
-Two strategies are compared from day 0: "start by the end of the grace period" and "do not start". Every patient is cloned into
-both, leaves a strategy on the day the course stops agreeing with it, and those who stay are weighted for those who left. No
-patient has to be assigned by later events, so there is no immortal time. Weights of groups fixed at day 0 are in ``weighting``;
-which covariates confound is decided by the caller.
+Two strategies are compared from day 0: "start by the end of the grace period" and "do not start". Every patient is
+cloned into both, leaves a strategy on the day the course stops agreeing with it, and those who stay are weighted for
+those who left. No patient has to be assigned by later events, so there is no immortal time. Weights of groups fixed at
+day 0 are in ``weighting``; which covariates confound is decided by the caller.
 
-Assumptions: given the covariates, who starts on a day is unrelated to prognosis, and every patient could have started and could
-have stayed without (positivity). Historic controls could not start: using them assumes that the period of treatment is ignorable
-given the covariates, which no weight can make up for. Covariates are those of day 0: a start because the course went badly
-(rescue) removes patients with a poor prognosis from "do not start", which the covariates do not show. Loss to follow-up is taken
-as uninformative, as in Kaplan-Meier.
+Assumptions: given the covariates, who starts on a day is unrelated to prognosis, and every patient could have started
+and could have stayed without (positivity). Historic controls could not start: using them assumes that the period of
+treatment is ignorable given the covariates, which no weight can make up for. Covariates are those of day 0: a start
+because the course went badly (rescue) removes patients with a poor prognosis from "do not start", which the covariates
+do not show. Loss to follow-up is taken as uninformative, as in Kaplan-Meier.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from capla_etl.stats.weighting import NotEstimable, covariate_matrix, separated,
 START, NO_START = "start", "do_not_start"
 STRATEGIES = (START, NO_START)
 
-#: Last days of the bands of days after the grace period within which the chance of starting is taken as constant; the last
-#: band ends at the horizon.
+#: Last days of the bands of days after the grace period within which the chance of starting is taken as constant; the
+#: last band ends at the horizon.
 LATE_BANDS_DAYS = (7, 14, 30)
 
 SEPARATED = "not estimable: the covariates separate those who started from those who did not"
@@ -39,10 +39,11 @@ class EmulatedTrial(NamedTuple):
     """The result of ``emulated_trial``.
 
     Attributes:
-        strategies: one row per ``strategy`` ('start', 'do_not_start'): ``clones``, ``censored`` (clones that left the strategy),
-            ``deaths`` (of clones that had not left), ``largest_weight`` (after truncation) of the clones that kept to it.
-        hazard_ratio: of starting against not starting: ``estimate``, ``lower``, ``upper`` (95 %), ``reason`` where something is
-            NaN.
+        strategies: one row per ``strategy`` ('start', 'do_not_start'): ``clones``, ``censored`` (clones that left the
+            strategy), ``deaths`` (of clones that had not left), ``largest_weight`` (after truncation) of the clones
+            that kept to it.
+        hazard_ratio: of starting against not starting: ``estimate``, ``lower``, ``upper`` (95 %), ``reason`` where
+            something is NaN.
     """
 
     strategies: pd.DataFrame
@@ -58,7 +59,7 @@ class Courses(NamedTuple):
 
 
 def read_courses(courses: pd.DataFrame, grace_days: int, horizon_days: int) -> Courses:
-    """Check courses and cut them at the horizon; deaths on that day count. Arguments and errors: as ``emulated_trial``."""
+    """Check courses and cut them at the horizon; deaths on that day count. As ``emulated_trial``."""
     check_courses(courses, "event")
     if courses["patient_id"].isna().any() or courses["patient_id"].duplicated().any():
         raise ValueError("courses must have one row per patient")
@@ -81,10 +82,11 @@ def leaving(courses: Courses, grace_days: int) -> dict[str, tuple[np.ndarray, np
 
     Within a day the order is: first dose, then death, then the end of follow-up.
 
-    - "start": a patient who has not started by the end of day ``grace_days`` and is followed beyond that day leaves at its end.
-      A death without a dose up to and including day ``grace_days`` counts: the patient could still have started.
-    - "do_not_start": a patient leaves on the day of the first dose, before any death of that day. A first dose on day 0 leaves
-      no time at risk; one before day 0 counts as day 0.
+    - "start": a patient who has not started by the end of day ``grace_days`` and is followed beyond that day leaves at
+      its end. A death without a dose up to and including day ``grace_days`` counts: the patient could still have
+      started.
+    - "do_not_start": a patient leaves on the day of the first dose, before any death of that day. A first dose on day 0
+      leaves no time at risk; one before day 0 counts as day 0.
     """
     late = (courses.start > grace_days) & (courses.time > grace_days)
     started = np.isfinite(courses.start)
@@ -113,8 +115,8 @@ def _fit_starting(covariates: np.ndarray, chances: np.ndarray, starts: np.ndarra
         NotEstimable: separation.
 
     Source:
-        Newton-Raphson, as R ``glm(cbind(starts, chances - starts) ~ period + covariates, binomial)``. Written here: statsmodels
-        needs a row per patient and period.
+        Newton-Raphson, as R ``glm(cbind(starts, chances - starts) ~ period + covariates, binomial)``. Written here:
+        statsmodels needs a row per patient and period.
     """
     total = starts.sum(axis=0)
     fitted = (total > 0) & (total < chances.sum(axis=0))
@@ -137,7 +139,8 @@ def _fit_starting(covariates: np.ndarray, chances: np.ndarray, starts: np.ndarra
         parameters = parameters + step
         if np.abs(step).max() < 1e-9:
             break
-    # Separation sends probabilities to 0 or 1 and the steps on without end; only then is the exact answer worth its time.
+    # Separation sends probabilities to 0 or 1 and the steps on without end; only then is the exact answer worth its
+    # time.
     suspect = np.abs(step).max() >= 1e-9 or (information[chances > 0] < 1e-7 * chances[chances > 0]).any()
     if suspect and _separated(covariates, chances, starts):
         raise NotEstimable(SEPARATED)
@@ -158,13 +161,13 @@ def _weights(
     """Inverse probability of having kept to the strategy so far.
 
     - "start": 1 up to the end of the grace period; afterwards 1 / P(started by then | followed beyond it, covariates).
-    - "do_not_start": 1 / product over the days so far, this one included, of 1 - P(start on the day | alive, not started,
-      covariates), with a constant for each day of the grace period and for each band of days after it. On a day or in a band in
-      which no patient starts, the chance is 0.
+    - "do_not_start": 1 / product over the days so far, this one included, of 1 - P(start on the day | alive, not
+      started, covariates), with a constant for each day of the grace period and for each band of days after it. On a
+      day or in a band in which no patient starts, the chance is 0.
 
     Returns:
-        By strategy: weights of the clones (patients x days 0 to the horizon; 0 when not at risk), and the largest last weight
-        of the clones that kept to it (NaN: none did).
+        By strategy: weights of the clones (patients x days 0 to the horizon; 0 when not at risk), and the largest last
+        weight of the clones that kept to it (NaN: none did).
 
     Raises:
         NotEstimable: separation.
@@ -210,33 +213,34 @@ def emulated_trial(
     truncate_percentile: float,
     ties: str = "efron",
 ) -> EmulatedTrial:
-    """Hazard of death if all patients had started by day ``grace_days``, against that if none had started by the horizon.
+    """Hazard of death if all patients had started by day ``grace_days``, against that if none had by the horizon.
 
-    Needs that every patient could have started and could have gone without, given the covariates: historic controls could not
-    start, so that with them the comparison assumes that the period of treatment is ignorable given the covariates.
+    Needs that every patient could have started and could have gone without, given the covariates: historic controls
+    could not start, so that with them the comparison assumes that the period of treatment is ignorable given the
+    covariates.
 
     Args:
-        courses: one row per patient: ``patient_id``, ``time_days`` (whole days from day 0 to death or the end of follow-up),
-            ``event`` (bool, death), ``start_day`` (whole day of the first dose; missing: never), and the covariates: known on
-            day 0, numeric, none missing.
+        courses: one row per patient: ``patient_id``, ``time_days`` (whole days from day 0 to death or the end of
+            follow-up), ``event`` (bool, death), ``start_day`` (whole day of the first dose; missing: never), and the
+            covariates: known on day 0, numeric, none missing.
         covariates: names of the columns; without any, nothing is adjusted for.
         grace_days: the last day on which starting agrees with "start".
         horizon_days: last day of follow-up.
-        truncate_percentile: weights above this percentile (of the last weights of the clones that kept to the strategy) are set
-            to it; 50 to 100.
+        truncate_percentile: weights above this percentile (of the last weights of the clones that kept to the strategy)
+            are set to it; 50 to 100.
         ties: as ``cox.cox_regression``.
 
     Returns:
-        The hazard ratio, by weighted Cox regression, and its basis. Its limits are robust, clustered by patient, and take the
-        weights as known. A ratio that cannot be estimated is NaN with a reason.
+        The hazard ratio, by weighted Cox regression, and its basis. Its limits are robust, clustered by patient, and
+        take the weights as known. A ratio that cannot be estimated is NaN with a reason.
 
     Raises:
-        ValueError: duplicate patients, time that is missing, negative or not in whole days, a missing event, a dose after the
-            end of follow-up, a covariate that is not numeric or has a missing value; no patients.
+        ValueError: duplicate patients, time that is missing, negative or not in whole days, a missing event, a dose
+            after the end of follow-up, a covariate that is not numeric or has a missing value; no patients.
 
     Source:
-        Hernan and Robins 2016 (target trial); Hernan 2018, BMJ 360:k182; Maringe et al., Int J Epidemiol 2020;49:1719; Cole and
-        Hernan 2008 (truncation).
+        Hernan and Robins 2016 (target trial); Hernan 2018, BMJ 360:k182; Maringe et al., Int J Epidemiol 2020;49:1719;
+        Cole and Hernan 2008 (truncation).
     """
     if courses.empty:
         raise ValueError("there are no courses")
@@ -271,8 +275,8 @@ def _hazard_ratio(
         return NAN, NAN, NAN, NOBODY_STARTED
     if not len(death_days):
         return NAN, NAN, NAN, NOBODY_DIED
-    # Only the risk sets of the days with a death count: a row runs from the one before, and over those on which the weight
-    # stays the same. Day 0 becomes 1, to have a length.
+    # Only the risk sets of the days with a death count: a row runs from the one before, and over those on which the
+    # weight stays the same. Day 0 becomes 1, to have a length.
     days = death_days + 1
     day_before = np.concatenate([[0], days[:-1]])
     parts = []

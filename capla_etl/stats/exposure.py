@@ -18,19 +18,20 @@ def _first_exposure(courses: pd.DataFrame, start_day: str) -> tuple[np.ndarray, 
 def expand_time_dependent(courses: pd.DataFrame, *, start_day: str, exposure: str = "exposed") -> pd.DataFrame:
     """Intervals of patients whose exposure begins during follow-up: unexposed until then, exposed from then on.
 
-    Time is in whole days, and a day's first dose comes before its events: intervals meet half a day before the first dose, so
-    that an event on that day counts as exposed. Follow-up begins half a day before day 0, so that a patient is at risk of an
-    event on day 0; a patient who is exposed on day 0 (or before) is so throughout. A first dose after the end of follow-up never
-    counts.
+    Time is in whole days, and a day's first dose comes before its events: intervals meet half a day before the first
+    dose, so that an event on that day counts as exposed. Follow-up begins half a day before day 0, so that a patient is
+    at risk of an event on day 0; a patient who is exposed on day 0 (or before) is so throughout. A first dose after the
+    end of follow-up never counts.
 
     Args:
-        courses: one row per patient: ``time_days`` (days to event or censoring, >= 0) and ``event`` (whether it was the event).
+        courses: one row per patient: ``time_days`` (days to event or censoring, >= 0) and ``event`` (whether it was the
+            event).
         start_day: column of the day of the first dose; NaN: never.
         exposure: name of the new column.
 
     Returns:
-        One or two rows per patient, in order: the columns of ``courses``, ``time_days`` now the end of the interval, ``event``
-        (bool) true in the patient's last one only, ``exposure`` (0 or 1) and ``interval_start_days``.
+        One or two rows per patient, in order: the columns of ``courses``, ``time_days`` now the end of the interval,
+        ``event`` (bool) true in the patient's last one only, ``exposure`` (0 or 1) and ``interval_start_days``.
 
     Raises:
         ValueError: a missing or negative time, or a missing event.
@@ -49,15 +50,16 @@ def expand_time_dependent(courses: pd.DataFrame, *, start_day: str, exposure: st
 def landmark(courses: pd.DataFrame, *, day: float, start_day: str, exposure: str = "exposed") -> pd.DataFrame:
     """Patients still observed at a landmark day, grouped by exposure up to that day, followed from there.
 
-    Patients who have the event, or are last seen, on the landmark day itself are still observed: they are kept, with 0 days of
-    follow-up, and their events count. A first dose on the landmark day counts as exposed, a later one does not.
+    Patients who have the event, or are last seen, on the landmark day itself are still observed: they are kept, with 0
+    days of follow-up, and their events count. A first dose on the landmark day counts as exposed, a later one does not.
 
     Args:
         courses, start_day, exposure: as ``expand_time_dependent``.
         day: the landmark, in days from day 0.
 
     Returns:
-        The rows of patients with ``time_days`` >= ``day``, ``time_days`` counted from the landmark, with ``exposure`` (0 or 1).
+        The rows of patients with ``time_days`` >= ``day``, ``time_days`` counted from the landmark, with ``exposure``
+        (0 or 1).
 
     Raises:
         ValueError: a missing or negative time, or a missing event.

@@ -2,8 +2,8 @@
 
 Unpenalised Cox regression is in ``cox``. Which covariates are adjusted for is not decided here.
 
-Solved here: firthmodels gives the same numbers, but on small samples its step halving often ends at rounding and leaves no p
-value, and it does not know Efron's ties.
+Solved here: firthmodels gives the same numbers, but on small samples its step halving often ends at rounding and leaves
+no p value, and it does not know Efron's ties.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _profile_limit(
 ) -> float:
     """Where the profile of the likelihood in coefficient ``j`` has fallen by half the 95 % quantile of chi-squared.
 
-    NaN where it is not found. Newton's method on the signed root of twice the fall, which is nearly a straight line, kept
-    between the nearest points known to lie on either side.
+    NaN where it is not found. Newton's method on the signed root of twice the fall, which is nearly a straight line,
+    kept between the nearest points known to lie on either side.
     """
     target, peak = Z_95, beta
     free, error = np.arange(len(beta)) != j, math.sqrt(covariance[j, j])
@@ -215,7 +215,8 @@ def _logistic(x: np.ndarray, y: np.ndarray) -> _Objective:
         leverage = variance * (x * (np.linalg.inv(information) @ x)).sum(axis=0)
         value = ones @ (y * eta - np.logaddexp(0, eta)) + 0.5 * log_determinant
         score = x @ (y - mean + leverage * (0.5 - mean))
-        # The penalty stands for extra patients with the weight of the leverage; they count in the errors, as in logistf.
+        # The penalty stands for extra patients with the weight of the leverage; they count in the errors, as in
+        # logistf.
         precision = information + (x * (leverage * mean * (1 - mean))) @ x.T
         return _Point(float(value), score, information, precision)
 
@@ -234,9 +235,10 @@ def firth_logistic(data: pd.DataFrame, outcome: str, covariates: list[str], prof
         profile_of: terms whose limits and p values are wanted; the others get none (they cost most of the time).
 
     Returns:
-        One row per term, "(Intercept)" first: ``term``, ``coef``, ``standard_error``, ``odds_ratio``, ``lower``, ``upper`` (of
-        the odds ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why
-        there is no estimate or limit). Nothing is estimated when nobody or everybody has the event.
+        One row per term, "(Intercept)" first: ``term``, ``coef``, ``standard_error``, ``odds_ratio``, ``lower``,
+        ``upper`` (of the odds ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio),
+        ``reason`` (None, or why there is no estimate or limit). Nothing is estimated when nobody or everybody has the
+        event.
 
     Raises:
         ValueError: a missing value in any column used, or an outcome that is neither yes nor no.
@@ -270,9 +272,9 @@ def firth_cox(data: pd.DataFrame, covariates: list[str], profile_of: list[str], 
         profile_of: as ``firth_logistic``.
 
     Returns:
-        One row per covariate: ``term``, ``coef``, ``standard_error``, ``hazard_ratio``, ``lower``, ``upper`` (of the hazard
-        ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None, or why there is
-        no estimate).
+        One row per covariate: ``term``, ``coef``, ``standard_error``, ``hazard_ratio``, ``lower``, ``upper`` (of the
+        hazard ratio, 95 %, profile penalised likelihood), ``p_value`` (penalised likelihood ratio), ``reason`` (None,
+        or why there is no estimate).
 
     Raises:
         ValueError: as ``cox.cox_regression``.

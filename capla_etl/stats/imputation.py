@@ -39,19 +39,20 @@ def rubin(
     Args:
         estimates: one per data set, on a scale where they are about normal (log odds, not odds ratios).
         standard_errors: one per data set, > 0.
-        complete_data_df: degrees of freedom without missing values (patients minus parameters); infinite for a large sample.
+        complete_data_df: degrees of freedom without missing values (patients minus parameters); infinite for a large
+            sample.
 
     Returns:
         ``estimate``, ``standard_error``, ``df`` (Barnard and Rubin when ``complete_data_df`` is finite), ``lower`` and
-        ``upper`` (95 %), ``p_value`` (that the quantity is 0), ``fraction_missing`` (of information). All but the estimate are
-        NaN with a single data set, no degrees of freedom, or an estimate or error that is NaN.
+        ``upper`` (95 %), ``p_value`` (that the quantity is 0), ``fraction_missing`` (of information). All but the
+        estimate are NaN with a single data set, no degrees of freedom, or an estimate or error that is NaN.
 
     Raises:
         ValueError: no estimates, a number of errors other than that of estimates, or an error that is not positive.
 
     Source:
-        Rubin 1987; Barnard and Rubin, Biometrika 1999;86:948; as R mice ``pool`` (which in the degrees of freedom takes a share
-        of variance due to missing values below 1e-4 as 1e-4) and ``summary(conf.int = TRUE)``.
+        Rubin 1987; Barnard and Rubin, Biometrika 1999;86:948; as R mice ``pool`` (which in the degrees of freedom takes
+        a share of variance due to missing values below 1e-4 as 1e-4) and ``summary(conf.int = TRUE)``.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -88,26 +89,29 @@ def rubin(
 def impute(data: pd.DataFrame, columns: Sequence[str], *, imputations: int, seed: int) -> list[pd.DataFrame]:
     """Complete the missing values of covariates several times, by regressions on all other columns (chained equations).
 
-    Each missing value becomes that of one of the five patients with the nearest prediction (predictive mean matching): only
-    values that occur are imputed, so numbers stay in range and yes/no stays yes/no.
+    Each missing value becomes that of one of the five patients with the nearest prediction (predictive mean matching):
+    only values that occur are imputed, so numbers stay in range and yes/no stays yes/no.
 
     Args:
-        data: one row per patient: the columns to complete, and the columns that only predict (treatment, outcome: without them
-            the imputed values would dilute their effect), of which none is missing. Numbers or yes/no (bool).
+        data: one row per patient: the columns to complete, and the columns that only predict (treatment, outcome:
+            without them the imputed values would dilute their effect), of which none is missing. Numbers or yes/no
+            (bool).
         columns: the columns to complete.
         imputations: number of completed data sets.
-        seed: of the random numbers; the same seed gives the same data. The global random state is neither used nor changed.
+        seed: of the random numbers; the same seed gives the same data. The global random state is neither used nor
+            changed.
 
     Returns:
-        ``imputations`` data frames with the rows, index and columns of ``data``, the completed ones as floats (or bool).
+        ``imputations`` data frames with the rows, index and columns of ``data``, the completed ones as floats (or
+        bool).
 
     Raises:
-        ValueError: a column that is not numeric, is infinite, is missing for all patients, or only predicts and is missing for
-            some; fewer than one imputation.
+        ValueError: a column that is not numeric, is infinite, is missing for all patients, or only predicts and is
+            missing for some; fewer than one imputation.
 
     Source:
-        van Buuren, Flexible Imputation of Missing Data, 2018, algorithms 3.1 and 3.3; as R mice ``method = "pmm"``. Written
-        here: statsmodels ``MICE`` draws from numpy's global random state.
+        van Buuren, Flexible Imputation of Missing Data, 2018, algorithms 3.1 and 3.3; as R mice ``method = "pmm"``.
+        Written here: statsmodels ``MICE`` draws from numpy's global random state.
     """
     if imputations < 1:
         raise ValueError(f"at least one imputation is needed, found {imputations}")

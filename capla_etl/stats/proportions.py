@@ -1,8 +1,9 @@
 """Proportions of independent patients, and their difference and ratio between two groups, with 95 % limits.
 
-Counts are given group 1 first, group 0 (the reference) second: ``events_1, patients_1, events_0, patients_0``. Estimates and
-limits are fractions. A limit that the data leave open is infinite (ratios) or the edge of the scale; a quantity that cannot be
-estimated is NaN. Tests are in ``contingency``. Printing and the choice of denominators do not belong here.
+Counts are given group 1 first, group 0 (the reference) second: ``events_1, patients_1, events_0, patients_0``.
+Estimates and limits are fractions. A limit that the data leave open is infinite (ratios) or the edge of the scale; a
+quantity that cannot be estimated is NaN. Tests are in ``contingency``. Printing and the choice of denominators do not
+belong here.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def wilson(events: int, patients: int) -> tuple[float, float]:
         ValueError: events outside 0..patients.
 
     Source:
-        Wilson 1927, as R ``prop.test(correct = FALSE)``. A closed form: a library call takes a hundred times as long, and
-        every percentage has an interval.
+        Wilson 1927, as R ``prop.test(correct = FALSE)``. A closed form: a library call takes a hundred times as long,
+        and every percentage has an interval.
     """
     events, patients = whole_counts(events, patients)
     if patients == 0:
@@ -50,8 +51,8 @@ def newcombe_difference(events_1: int, patients_1: int, events_0: int, patients_
         ValueError: events outside 0..patients.
 
     Source:
-        Newcombe 1998, method 10: from the Wilson intervals of both groups. Written here: statsmodels differs by 1e-16, and
-        printed results stay the same to the last bit.
+        Newcombe 1998, method 10: from the Wilson intervals of both groups. Written here: statsmodels differs by 1e-16,
+        and printed results stay the same to the last bit.
     """
     counts = two_groups(events_1, patients_1, events_0, patients_0)
     if not counts:
@@ -100,8 +101,8 @@ def miettinen_nurminen_ratio(
     """Risk ratio (group 1 over group 0) with Miettinen and Nurminen's score interval; limits exist with zero cells.
 
     Returns:
-        (ratio, lower, upper). The ratio is NaN when group 0 has no event, with an infinite upper limit; the lower limit is 0
-        when group 1 has none. All NaN when a group has no patients.
+        (ratio, lower, upper). The ratio is NaN when group 0 has no event, with an infinite upper limit; the lower limit
+        is 0 when group 1 has none. All NaN when a group has no patients.
 
     Raises:
         ValueError: events outside 0..patients.

@@ -2,9 +2,10 @@
 
 Model-based intervals are in ``survival``.
 
-All patients of a group with the same time and outcome are alike to the estimator. The patients of a group are therefore a table
-of counts, and drawing as many patients with replacement is one multinomial draw over its cells: the same distribution at a cost
-that does not grow with the number of patients when times are whole days. Groups are resampled separately, each keeping its size.
+All patients of a group with the same time and outcome are alike to the estimator. The patients of a group are therefore
+a table of counts, and drawing as many patients with replacement is one multinomial draw over its cells: the same
+distribution at a cost that does not grow with the number of patients when times are whole days. Groups are resampled
+separately, each keeping its size.
 """
 
 from __future__ import annotations
@@ -70,13 +71,13 @@ def bootstrap_survival_difference(
         courses: as ``survival.survival_at``.
         day: the time point, in days.
         replicates: number of resamples.
-        seed: of the random numbers, a whole number >= 0; the same seed gives the same limits, in any order of the rows of a
-            group.
+        seed: of the random numbers, a whole number >= 0; the same seed gives the same limits, in any order of the rows
+            of a group.
 
     Returns:
-        (``estimate``, ``standard_error``, ``lower``, ``upper``), fractions; NaN when a group is missing or not observed to the
-        day, no limits where no replicate differs. A replicate that happens to end before the day keeps its last value, as R
-        does with ``extend = TRUE``.
+        (``estimate``, ``standard_error``, ``lower``, ``upper``), fractions; NaN when a group is missing or not observed
+        to the day, no limits where no replicate differs. A replicate that happens to end before the day keeps its last
+        value, as R does with ``extend = TRUE``.
 
     Raises:
         ValueError: as ``survival.survival_at``; more than two groups; fewer than two replicates.

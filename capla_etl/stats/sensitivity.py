@@ -1,4 +1,4 @@
-"""How far a result depends on what was not observed: unmeasured confounding (E-value) and patients lost (tipping point).
+"""Sensitivity of a result to the unobserved: unmeasured confounding (E-value) and patients lost (tipping point).
 
 Imputation of covariates is in ``imputation``. Which analyses are run and printed does not belong here.
 """
@@ -22,15 +22,15 @@ class EValue(NamedTuple):
 
 
 def e_value(estimate: float, lower: float, upper: float) -> EValue:
-    """How strongly a confounder must be associated with treatment and outcome, as risk ratios, to explain the effect away.
+    """How strongly, in risk ratios, a confounder must be tied to treatment and outcome to explain the effect away.
 
     Args:
-        estimate, lower, upper: a risk ratio, or the odds or hazard ratio of a rare outcome, with its confidence limits; NaN
-            where there is none.
+        estimate, lower, upper: a risk ratio, or the odds or hazard ratio of a rare outcome, with its confidence limits;
+            NaN where there is none.
 
     Returns:
-        ``point`` and ``limit``, both >= 1; the limit is 1 when the interval includes 1. NaN where the estimate or the limit is
-        NaN; infinite for a ratio of 0.
+        ``point`` and ``limit``, both >= 1; the limit is 1 when the interval includes 1. NaN where the estimate or the
+        limit is NaN; infinite for a ratio of 0.
 
     Raises:
         ValueError: a negative ratio, or limits that do not enclose the estimate.
@@ -70,8 +70,8 @@ def worst_case(
     """The counts if every patient lost in group 1, and none lost in group 0, had the event.
 
     Args:
-        events_1, patients_1: patients of group 1 with the event, and observed; ``lost_1``: not observed, in addition to them.
-            Group 0 likewise.
+        events_1, patients_1: patients of group 1 with the event, and observed; ``lost_1``: not observed, in addition to
+            them. Group 0 likewise.
 
     Returns:
         ``(events_1, patients_1, events_0, patients_0)``, as the functions of ``proportions`` take them.
@@ -100,8 +100,8 @@ def smallest_tipping_point(
         events_1, patients_1, lost_1, events_0, patients_0, lost_0: as ``worst_case``.
 
     Returns:
-        That number: 0 when the difference is not significant to begin with, None when no number of events takes significance
-        away (or a group has no patients).
+        That number: 0 when the difference is not significant to begin with, None when no number of events takes
+        significance away (or a group has no patients).
 
     Raises:
         ValueError: as ``worst_case``.

@@ -45,14 +45,14 @@ def mantel_haenszel(tables: Iterable[Sequence[int]]) -> MantelHaenszel:
     """Odds ratio (group 1 over group 0) pooled over strata, and its tests.
 
     Args:
-        tables: ``(events_1, patients_1, events_0, patients_0)`` per stratum. A stratum without information on the odds ratio
-            is left out: a group has no patients, or the event occurs in nobody or everybody.
+        tables: ``(events_1, patients_1, events_0, patients_0)`` per stratum. A stratum without information on the odds
+            ratio is left out: a group has no patients, or the event occurs in nobody or everybody.
 
     Returns:
-        ``odds_ratio``, ``lower``, ``upper`` (95 %, Robins-Breslow-Greenland; NaN when the odds ratio is 0, infinite or NaN);
-        the Cochran-Mantel-Haenszel ``chi_squared`` and ``p_value`` without continuity correction; ``breslow_day``
-        (homogeneity, without Tarone's adjustment, ``strata - 1`` degrees of freedom; NaN with one stratum or no finite odds
-        ratio) and its p value; ``strata`` used.
+        ``odds_ratio``, ``lower``, ``upper`` (95 %, Robins-Breslow-Greenland; NaN when the odds ratio is 0, infinite or
+        NaN); the Cochran-Mantel-Haenszel ``chi_squared`` and ``p_value`` without continuity correction; ``breslow_day``
+        (homogeneity, without Tarone's adjustment, ``strata - 1`` degrees of freedom; NaN with one stratum or no finite
+        odds ratio) and its p value; ``strata`` used.
 
     Raises:
         ValueError: events outside 0..patients.
@@ -94,8 +94,8 @@ def mantel_haenszel_risk_difference(tables: Iterable[Sequence[int]]) -> PooledDi
     """Risk difference (group 1 minus group 0) pooled over strata with Mantel-Haenszel weights and Sato's variance.
 
     Args:
-        tables: ``(events_1, patients_1, events_0, patients_0)`` per stratum. Strata in which a group has no patients are left
-            out.
+        tables: ``(events_1, patients_1, events_0, patients_0)`` per stratum. Strata in which a group has no patients
+            are left out.
 
     Returns:
         ``difference``, ``lower`` and ``upper`` (95 %) as fractions; NaN without strata. ``strata`` used.

@@ -3,8 +3,8 @@
 Events that compete with another are in ``competing_risks``, resampling in ``resampling``. Who is a patient, and when
 follow-up ends, is decided in ``capla_etl.tables``.
 
-``courses`` is one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to event or censoring), ``event`` (bool). A
-patient censored on the day of an event is at risk of it. Groups come in order of first appearance.
+``courses`` is one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to event or censoring), ``event``
+(bool). A patient censored on the day of an event is at risk of it. Groups come in order of first appearance.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def check_courses(courses: pd.DataFrame, outcome: str) -> None:
 
 
 def course_arrays(courses: pd.DataFrame, outcome: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return checked courses as arrays: group names in order of first appearance; per patient group number, time, outcome.
+    """Return checked courses: group names in order of first appearance; per patient group number, time, outcome.
 
     Raises:
         ValueError: as ``check_courses``; a missing ``group``.
@@ -99,7 +99,8 @@ def count_by_time(
         weights: one per patient; None: all 1.
 
     Returns:
-        (times, ascending: the distinct ones, or for whole days every day to the last; counts of shape (group, outcome, time)).
+        (times, ascending: the distinct ones, or for whole days every day to the last; counts of shape (group, outcome,
+        time)).
     """
     if not len(times):
         return np.empty(0), np.zeros((group_count, outcome_count, 0))
@@ -148,8 +149,8 @@ def limits(probability: np.ndarray, standard_error: np.ndarray, interval: str) -
         interval: "log-log" or "log".
 
     Returns:
-        (lower, upper) within 0 to 1. NaN without a standard error and where the probability is 0, with "log-log" also where it
-        is 1.
+        (lower, upper) within 0 to 1. NaN without a standard error and where the probability is 0, with "log-log" also
+        where it is 1.
 
     Source:
         As R ``survfit(conf.type = ...)``: "log-log" is that of the probability itself, for a cumulative incidence too.
@@ -164,7 +165,7 @@ def limits(probability: np.ndarray, standard_error: np.ndarray, interval: str) -
 
 
 class _Curves(NamedTuple):
-    """Kaplan-Meier curves of all groups; ``labels`` has one name per group, other arrays have the shape (group, time)."""
+    """Kaplan-Meier curves; ``labels`` has one name per group, arrays have the shape (group, time) unless noted."""
 
     labels: np.ndarray
     time_days: np.ndarray  # ascending, one per time
@@ -240,24 +241,27 @@ def survival_at(courses: pd.DataFrame, days: list[int], *, interval: str = "log-
     """Kaplan-Meier probability of being alive at fixed days, by group.
 
     Args:
-        courses: one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to death or censoring), ``event`` (bool).
+        courses: one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to death or censoring), ``event``
+            (bool).
         days: the time points, in days.
         interval: scale of the limits: "log-log" or "log".
         weights: one per patient (>= 0, such as an inverse probability), for a weighted curve.
 
     Returns:
-        One row per (group, day): ``at_risk`` (patients still observed just before the day, never weighted), ``survival`` (0 to
-        1), ``standard_error`` (of survival; Greenwood, with weights robust, taking the weights as known), ``lower``, ``upper``
-        (95 %), ``deaths`` and ``censored`` (patients who died, or whose follow-up ended, by the end of the day). NaN after the
-        group's last observed time. No error or limits once nobody is left; no log(-log) limits while nobody has died ("log"
-        limits are both 1 then, as in R). Groups in order of first appearance.
+        One row per (group, day): ``at_risk`` (patients still observed just before the day, never weighted),
+        ``survival`` (0 to 1), ``standard_error`` (of survival; Greenwood, with weights robust, taking the weights as
+        known), ``lower``, ``upper`` (95 %), ``deaths`` and ``censored`` (patients who died, or whose follow-up ended,
+        by the end of the day). NaN after the group's last observed time. No error or limits once nobody is left; no
+        log(-log) limits while nobody has died ("log" limits are both 1 then, as in R). Groups by first appearance.
 
     Raises:
-        ValueError: a missing ``group`` or ``event``, a missing or negative ``time_days`` or weight, an unknown interval.
+        ValueError: a missing ``group`` or ``event``, a missing or negative ``time_days`` or weight, an unknown
+            interval.
 
     Source:
-        Kaplan and Meier 1958; lifelines. Written here: Greenwood's error (1926), as R ``survfit(conf.type = ...)``, and the
-        weighted curve, as R ``survfit(weights, robust = TRUE)``; lifelines has one type of interval and no robust error.
+        Kaplan and Meier 1958; lifelines. Written here: Greenwood's error (1926), as R ``survfit(conf.type = ...)``, and
+        the weighted curve, as R ``survfit(weights, robust = TRUE)``; lifelines has one type of interval and no robust
+        error.
     """
     check_choice("interval", interval, INTERVALS)
     curves = _curves(courses, weights)
@@ -288,7 +292,7 @@ def kaplan_meier(courses: pd.DataFrame, last_day: int, *, interval: str = "log-l
 
 
 def _first_at_half(times: np.ndarray, curve: np.ndarray) -> float:
-    """First time at which a falling curve is at 0.5 or below; if it rests at 0.5, the middle of that rest. NaN if never."""
+    """First time at which a falling curve is at 0.5 or below, or the middle of a rest at 0.5; NaN if never."""
     tolerance = np.sqrt(np.finfo(float).eps)
     at_or_below = np.flatnonzero(curve < 0.5 + tolerance)
     if not len(at_or_below):
@@ -307,9 +311,9 @@ def median_survival(courses: pd.DataFrame, *, interval: str = "log-log", weights
         courses, interval, weights: as ``survival_at``.
 
     Returns:
-        One row per group: ``patients``, ``events`` (never weighted), ``median``, ``lower``, ``upper`` (days; 95 %): the first
-        days at which the curve and its limits are at one half or below, or the middle of a rest at one half. NaN where one
-        never is.
+        One row per group: ``patients``, ``events`` (never weighted), ``median``, ``lower``, ``upper`` (days; 95 %): the
+        first days at which the curve and its limits are at one half or below, or the middle of a rest at one half. NaN
+        where one never is.
 
     Raises:
         ValueError: as ``survival_at``.
@@ -334,15 +338,15 @@ def log_rank(courses: pd.DataFrame) -> LogRank:
         courses: as ``survival_at``.
 
     Returns:
-        (``chi_squared``, ``p_value``), degrees of freedom one less than the groups in which an event is expected. NaN with
-        fewer than two groups, without an event, or when the groups are never at risk together.
+        (``chi_squared``, ``p_value``), degrees of freedom one less than the groups in which an event is expected. NaN
+        with fewer than two groups, without an event, or when the groups are never at risk together.
 
     Raises:
         ValueError: as ``survival_at``.
 
     Source:
-        Mantel 1966, as R ``survdiff``. Written here: the p value of statsmodels differs by up to 2e-13 of itself, and printed
-        results stay the same to the last bit.
+        Mantel 1966, as R ``survdiff``. Written here: the p value of statsmodels differs by up to 2e-13 of itself, and
+        printed results stay the same to the last bit.
     """
     from scipy.special import chdtrc
 
@@ -370,9 +374,9 @@ def restricted_mean(courses: pd.DataFrame, horizon_days: float) -> pd.DataFrame:
         horizon_days: end of the period, > 0.
 
     Returns:
-        One row per group: ``rmst``, ``standard_error`` (Greenwood), ``lower``, ``upper`` (95 %, normal; NaN without a death
-        before the horizon), all in days; ``reason``: why there is no mean (the group is not observed to the horizon and its
-        curve is not 0 there), otherwise empty.
+        One row per group: ``rmst``, ``standard_error`` (Greenwood), ``lower``, ``upper`` (95 %, normal; NaN without a
+        death before the horizon), all in days; ``reason``: why there is no mean (the group is not observed to the
+        horizon and its curve is not 0 there), otherwise empty.
 
     Raises:
         ValueError: as ``survival_at``; a horizon that is not above 0.
@@ -412,8 +416,8 @@ def restricted_mean_difference(courses: pd.DataFrame, horizon_days: float) -> di
         courses, horizon_days: as ``restricted_mean``.
 
     Returns:
-        ``estimate``, ``lower``, ``upper`` (days, 95 %), ``p_value`` (Wald), and ``reason``: why there is no estimate or no
-        limits, otherwise empty.
+        ``estimate``, ``lower``, ``upper`` (days, 95 %), ``p_value`` (Wald), and ``reason``: why there is no estimate or
+        no limits, otherwise empty.
 
     Raises:
         ValueError: as ``restricted_mean``; more than two groups.
@@ -441,7 +445,7 @@ def restricted_mean_difference(courses: pd.DataFrame, horizon_days: float) -> di
 def difference_of_survival(
     survival_1: tuple[float, float, float], survival_0: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Difference of two independent survival probabilities with a 95 % interval from their own intervals (square and add).
+    """Difference of two independent survival probabilities with a 95 % interval from theirs (square and add).
 
     Args:
         survival_1, survival_0: (estimate, lower, upper) as fractions.

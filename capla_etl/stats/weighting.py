@@ -1,7 +1,7 @@
-"""Inverse-probability weighting of two groups by the propensity score, the balance it reaches, and effects under weights.
+"""Inverse-probability weighting of two groups by the propensity score: weights, their balance, effects under weights.
 
-Which covariates confound, and which groups are compared, is decided by the caller, who leaves out patients with a missing
-covariate. Weights that change over follow-up are in ``emulation``.
+Which covariates confound, and which groups are compared, is decided by the caller, who leaves out patients with a
+missing covariate. Weights that change over follow-up are in ``emulation``.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def standardised(covariates: np.ndarray) -> np.ndarray:
         covariates: one row per patient.
 
     Returns:
-        One row per patient, at most as many columns: none without variation, none that follows from others. A remainder below
-        1e-7 of a column counts as rounding, as in R ``lm``.
+        One row per patient, at most as many columns: none without variation, none that follows from others. A remainder
+        below 1e-7 of a column counts as rounding, as in R ``lm``.
     """
     from scipy.linalg import qr
 
@@ -117,10 +117,11 @@ def propensity_scores(data: pd.DataFrame, exposure: str, covariates: list[str]) 
     """Probability of being exposed given the covariates: logistic regression with main effects.
 
     Args:
-        data: one row per patient: ``exposure`` (bool or 0/1) and the covariates (numeric; categories as 0/1 columns; none
-            missing).
+        data: one row per patient: ``exposure`` (bool or 0/1) and the covariates (numeric; categories as 0/1 columns;
+            none missing).
         exposure: name of the column.
-        covariates: names of the columns; without any, each score is the share of the exposed. Redundant ones change nothing.
+        covariates: names of the columns; without any, each score is the share of the exposed. Redundant ones change
+            nothing.
 
     Returns:
         One score per patient, above 0 and below 1, in the order of ``data``.
@@ -197,7 +198,7 @@ def overlap_weights(scores, exposed) -> np.ndarray:
 
 
 def effective_sample_size(weights) -> float:
-    """Number of unweighted patients with as much information: (sum of weights)^2 / sum of squared weights; 0 without weight.
+    """Unweighted patients with as much information: squared sum of weights over sum of squares; 0 without weight.
 
     Source:
         Kish 1965.
@@ -214,8 +215,9 @@ def positivity(scores, exposed, weights) -> pd.DataFrame:
         scores, exposed, weights: one per patient.
 
     Returns:
-        One row per ``group`` ('exposed', 'unexposed', 'all'): ``patients``, ``effective_patients`` (Kish), ``largest_weight``,
-        ``lowest_score``, ``highest_score``, ``scores_below_0_05``, ``scores_above_0_95`` (patients).
+        One row per ``group`` ('exposed', 'unexposed', 'all'): ``patients``, ``effective_patients`` (Kish),
+        ``largest_weight``, ``lowest_score``, ``highest_score``, ``scores_below_0_05``, ``scores_above_0_95``
+        (patients).
 
     Raises:
         ValueError: lengths that differ, or a missing value.
@@ -253,12 +255,12 @@ def balance(data: pd.DataFrame, exposure: str, covariates: list[str], weights) -
         weights: one per patient, >= 0.
 
     Returns:
-        One row per ``covariate``: ``smd_before`` and ``smd_after`` (absolute standardised mean difference; of levels for a
-        covariate of only 0 and 1). NaN for a group without patients, or without variation.
+        One row per ``covariate``: ``smd_before`` and ``smd_after`` (absolute standardised mean difference; of levels
+        for a covariate of only 0 and 1). NaN for a group without patients, or without variation.
 
     Raises:
-        ValueError: a covariate that is not numeric or has a missing value; an exposure that is missing or not 0/1; a weight
-            that is missing or negative.
+        ValueError: a covariate that is not numeric or has a missing value; an exposure that is missing or not 0/1; a
+            weight that is missing or negative.
 
     Source:
         Austin and Stuart, Stat Med 2015;34:3661; as R tableone ``svyCreateTableOne``, where 0/1 covariates are factors.
@@ -286,9 +288,9 @@ def balance(data: pd.DataFrame, exposure: str, covariates: list[str], weights) -
 def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
     """Risks in the weighted groups, their difference and ratio.
 
-    Each risk is the weighted mean of its group (Hajek). Errors are robust (sandwich) with the weights taken as known: for
-    inverse-probability weights of an estimated score that is conservative (Lunceford and Davidian 2004), for overlap weights
-    not necessarily.
+    Each risk is the weighted mean of its group (Hajek). Errors are robust (sandwich) with the weights taken as known:
+    for inverse-probability weights of an estimated score that is conservative (Lunceford and Davidian 2004), for
+    overlap weights not necessarily.
 
     Args:
         outcome: bool or 0/1, one per patient, none missing.
@@ -297,9 +299,9 @@ def weighted_risks(outcome, exposed, weights) -> pd.DataFrame:
 
     Returns:
         One row per ``quantity`` ('risk_exposed', 'risk_unexposed', 'difference', 'ratio'; exposed against unexposed):
-        ``estimate`` as a fraction, ``standard_error`` (of the log ratio for 'ratio'), ``lower``, ``upper`` (95 %: logit of a
-        risk, log of the ratio), ``p_value`` (difference, ratio), ``reason`` where something is NaN. There are no limits where a
-        group has no event or only events: the sandwich would take its risk as certain.
+        ``estimate`` as a fraction, ``standard_error`` (of the log ratio for 'ratio'), ``lower``, ``upper`` (95 %: logit
+        of a risk, log of the ratio), ``p_value`` (difference, ratio), ``reason`` where something is NaN. There are no
+        limits where a group has no event or only events: the sandwich would take its risk as certain.
 
     Raises:
         ValueError: lengths that differ, a missing outcome, a negative or missing weight.
@@ -363,8 +365,8 @@ def weighted_survival(courses: pd.DataFrame, weights, days: list[int], *, interv
         weights: one per row of ``courses``, >= 0.
 
     Returns:
-        The columns of ``survival.survival_at``, the errors robust with the weights taken as known, and ``weight_at_risk``: the
-        sum of weights of those at risk.
+        The columns of ``survival.survival_at``, the errors robust with the weights taken as known, and
+        ``weight_at_risk``: the sum of weights of those at risk.
 
     Raises:
         ValueError: as ``survival.survival_at``.
@@ -392,7 +394,8 @@ def weighted_hazard_ratio(data: pd.DataFrame, exposure: str, weights, *, ties: s
         ties: as ``cox.cox_regression``.
 
     Returns:
-        The hazard ratio with robust limits, the weights taken as known; its ``standard_error`` is that of the logarithm.
+        The hazard ratio with robust limits, the weights taken as known; its ``standard_error`` is that of the
+        logarithm.
 
     Raises:
         ValueError: as ``cox.cox_regression``; an exposure that is missing or not 0/1; a missing or negative weight.

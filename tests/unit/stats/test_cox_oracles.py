@@ -133,7 +133,8 @@ def test_start_stop_data_are_those_of_r(heart):
 
 
 def test_robust_errors_and_proportional_hazards_of_start_stop_data(heart):
-    # f <- coxph(Surv(start, stop, event) ~ age + year + surgery + transplant, heart, cluster = id); sqrt(diag(f$var)); cox.zph(f)
+    # f <- coxph(Surv(start, stop, event) ~ age + year + surgery + transplant, heart, cluster = id); sqrt(diag(f$var));
+    # cox.zph(f)
     fit = intervals(heart, ["age", "year", "surgery", "transplant"], cluster="id")
     robust = [0.0138918929240804, 0.0730798592393635, 0.3582102023845864, 0.3168823490624889]
     assert fit.table["robust_standard_error"].tolist() == pytest.approx(robust, rel=1e-9)
@@ -146,7 +147,8 @@ def test_robust_errors_and_proportional_hazards_of_start_stop_data(heart):
 
 
 def test_weights_strata_and_clusters_together(heart):
-    # coxph(Surv(start, stop, event) ~ age + transplant + strata(surgery), heart, weights = 1 + (id %% 3) / 2, cluster = id)
+    # coxph(Surv(start, stop, event) ~ age + transplant + strata(surgery), heart, weights = 1 + (id %% 3) / 2, cluster =
+    # id)
     fit = intervals(
         heart.assign(weight=1 + heart["id"] % 3 / 2),
         ["age", "transplant"],
@@ -207,7 +209,7 @@ def test_a_second_opinion(rossi):
 
 @pytest.fixture(scope="module")
 def patients(heart):
-    """One row per patient, as R's jasa: days to the end and to the transplant. heart counts the day of acceptance as day 1."""
+    """One row per patient, as R's jasa: days to the end and to the transplant; in heart, acceptance is day 1."""
     first = heart[heart["transplant"] == 1].set_index("id")["start"]
     ends = (
         heart.groupby("id")

@@ -148,7 +148,8 @@ def test_shift_is_the_median_of_all_differences():
     differences = np.subtract.outer([value for value in MAY if value], [value for value in AUGUST if value])
     shift, lower, upper = distributions.hodges_lehmann(MAY, AUGUST)
     assert shift == np.median(differences)
-    # wilcox.test(..., exact = FALSE, correct = FALSE, conf.int = TRUE): -31.99996 (-52.99996, -14.99997), solved to 1e-4
+    # wilcox.test(..., exact = FALSE, correct = FALSE, conf.int = TRUE): -31.99996 (-52.99996, -14.99997), solved to
+    # 1e-4
     assert (shift, lower, upper) == pytest.approx((-31.99996, -52.99996, -14.99997), abs=1e-4)
 
 

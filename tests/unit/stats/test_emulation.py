@@ -87,9 +87,10 @@ def transplants():
     )
 
 
-# started: glm(I(start <= 30) ~ age + surgery, binomial, subset(d, time > 30)); staying: glm(st ~ factor(period) + age + surgery,
-# binomial, person-days of the periods in which somebody started), periods 0, 1, ..., 30, 31-365, w = 1 / cumprod(1 - h);
-# coxph(Surv(day, day + 1, event) ~ arm, weights = w, cluster = id); truncated: pmin(w, quantile(last weights of those who kept, .9))
+# started: glm(I(start <= 30) ~ age + surgery, binomial, subset(d, time > 30)); staying: glm(st ~ factor(period) + age +
+# surgery, binomial, person-days of the periods in which somebody started), periods 0, 1, ..., 30, 31-365, w = 1 /
+# cumprod(1 - h); coxph(Surv(day, day + 1, event) ~ arm, weights = w, cluster = id); truncated: pmin(w, quantile(last
+# weights of those who kept, .9))
 @pytest.mark.parametrize(
     ("percentile", "hazard_ratio", "largest_weights"),
     [
@@ -120,7 +121,8 @@ def emulated(table, covariates=()):
 
 
 def test_those_who_started_stand_for_those_who_did_not():
-    # In 3 of 4 patients followed beyond day 1 the drug was started by then; 1 of 5 at risk starts on day 0, 2 of 4 on day 1.
+    # In 3 of 4 patients followed beyond day 1 the drug was started by then; 1 of 5 at risk starts on day 0, 2 of 4 on
+    # day 1.
     rows = [("a", 9, False, 0), ("b", 9, False, 1), ("c", 9, True, 1), ("d", 9, False, NEVER), ("e", 1, True, NEVER)]
     assert emulated(courses(*rows)).strategies["largest_weight"].tolist() == pytest.approx([4 / 3, 5 / 4 * 2])
 

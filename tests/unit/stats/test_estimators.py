@@ -1,6 +1,7 @@
 """The estimators against values from R 4.2.2; the R call stands next to each number.
 
-data/lung.csv, data/mgus2.csv (R package survival) and data/pbc.csv (randomised patients) hold only the columns used here.
+data/lung.csv, data/mgus2.csv (R package survival) and data/pbc.csv (randomised patients) hold only the columns used
+here.
 """
 
 from pathlib import Path

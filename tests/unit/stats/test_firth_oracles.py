@@ -143,8 +143,8 @@ def test_a_covariate_without_information_changes_nothing():
 
 
 def test_a_limit_is_where_the_highest_ridge_of_the_profile_has_fallen():
-    # One event among nine: for large coefficients of z the rest of the likelihood has two maxima; the lower one falls by 3.84
-    # too early
+    # One event among nine: for large coefficients of z the rest of the likelihood has two maxima; the lower one falls
+    # by 3.84 too early
     from scipy.optimize import minimize
 
     x, z = [0, 0, 0, 0, 0, 0, 1, 1, 0], [-0.28, 1.75, 0.04, 0.16, 0.68, 0.39, 1.12, -1.6, -1.02]

@@ -68,7 +68,7 @@ def test_what_cannot_be_pooled():
 
 
 def patients(number: int = 800) -> pd.DataFrame:
-    """Severity goes with age; it is missing more often in the old, so the mean of those known is too low. True means: 1.5 and 0.5."""
+    """Severity rises with age and is missing more often in the old, so the known mean is too low (true: 1.5, 0.5)."""
     generator = np.random.default_rng(11)
     age = generator.normal(50, 10, number)
     severity = 1.5 + 0.1 * (age - 50) + generator.normal(0, 0.5, number)

@@ -1,7 +1,8 @@
-"""Simulated patients whose true effect is known: which analysis finds it, which does not, and how often the intervals cover it.
+"""Simulated patients whose true effect is known: which analyses find it, and how often the intervals cover it.
 
-Everything is seeded. An average over replications must lie within 3 of its standard errors of the truth; the number of intervals
-that cover it within the central 99.9 % of the binomial distribution of as many intervals that each cover with probability 0.95.
+Everything is seeded. An average over replications must lie within 3 of its standard errors of the truth; the number of
+intervals that cover it within the central 99.9 % of the binomial distribution of as many intervals that each cover with
+probability 0.95.
 """
 
 import numpy as np
@@ -29,7 +30,7 @@ def is_nominal(covered) -> bool:
 
 
 def courses_of_a_useless_drug(generator, patients: int) -> pd.DataFrame:
-    """Severe patients die sooner and are meant to get the drug sooner; it does nothing. A death before that day prevents it."""
+    """Severe patients die sooner, and are meant to get the drug sooner unless they die first; it does nothing."""
     severe = generator.random(patients) < 0.5
     death_day = generator.geometric(np.where(severe, 0.03, 0.01)) - 1
     meant_day = np.where(
@@ -94,7 +95,7 @@ def test_an_emulation_without_the_confounder_blames_the_drug(useless_drug):
 
 
 def confounded_patients(generator, patients: int) -> pd.DataFrame:
-    """The drug lowers the risk by 5 points, by 15 in severe patients; severe and old patients get it more often and die more often."""
+    """The drug lowers the risk by 5 points, by 15 if severe; severe and old patients get it, and die, more often."""
     severe, age = generator.random(patients) < 0.5, generator.random(patients)
     score = 1 / (1 + np.exp(1.5 - 1.5 * severe - 1.5 * age))
     exposed = generator.random(patients) < score

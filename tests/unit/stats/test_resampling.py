@@ -1,4 +1,4 @@
-"""The bootstrap by cells: the same distribution as drawing patients, right where a closed form exists, and honest coverage."""
+"""The bootstrap by cells: distributed as drawing patients, equal to closed forms, with nominal coverage."""
 
 import warnings
 
@@ -51,8 +51,8 @@ def test_drawing_cells_is_drawing_patients(whole):
     result = resampling.bootstrap_survival_difference(courses, 90, replicates=4000, seed=2)
     plain = by_patients(courses, survival_difference, 200, seed=3)
     assert result.estimate == pytest.approx(survival_difference(courses), rel=1e-12)
-    # Simulation error of 200 plain replicates: 1 / sqrt(2 x 200) = 5 % of the standard error, 2.7 / sqrt(200) = 0.19 of it
-    # in a limit.
+    # Simulation error of 200 plain replicates: 1 / sqrt(2 x 200) = 5 % of the standard error, 2.7 / sqrt(200) = 0.19 of
+    # it in a limit.
     assert result.standard_error == pytest.approx(plain.std(ddof=1), rel=0.15)
     assert [result.lower, result.upper] == pytest.approx(
         np.quantile(plain, [0.025, 0.975]).tolist(), abs=0.57 * result.standard_error
@@ -69,7 +69,8 @@ def test_the_estimate_and_its_error_are_those_of_the_curves():
 
 
 def test_without_censoring_replicates_are_binomial():
-    # Survival to day 30 of n patients followed to day 90 is a mean of n yes and no: variance p (1 - p) / n. Nobody dies in b.
+    # Survival to day 30 of n patients followed to day 90 is a mean of n yes and no: variance p (1 - p) / n. Nobody dies
+    # in b.
     table = pd.DataFrame(
         {"group": "a", "time_days": [10] * 12 + [50] * 8 + [90] * 20, "event": [True] * 12 + [False] * 28}
     )
@@ -82,8 +83,8 @@ def test_without_censoring_replicates_are_binomial():
 
 
 def test_ninety_five_percent_intervals_hold_the_truth_about_that_often():
-    # Truth: exponential survival at day 90. 200 samples: 95 % +- 3 %, less the loss of percentile intervals in samples of 150
-    # patients per group.
+    # Truth: exponential survival at day 90. 200 samples: 95 % +- 3 %, less the loss of percentile intervals in samples
+    # of 150 patients per group.
     truth = np.exp(-90 / 300) - np.exp(-90 / 120)
     inside = 0
     for seed in range(200):

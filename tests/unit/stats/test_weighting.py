@@ -3,8 +3,8 @@
 Patients with hepatomegaly are compared with those without.
 
 In R, the data and weights below are
-    p <- subset(read.csv("pbc.csv"), !is.na(trt)); p$female <- as.numeric(p$sex == "f"); p$died <- as.numeric(p$status == 2)
-    e <- fitted(glm(hepato ~ age + bili + albumin + female, binomial, p, epsilon = 1e-14))
+    p <- subset(read.csv("pbc.csv"), !is.na(trt)); p$female <- as.numeric(p$sex == "f"); p$died <- as.numeric(p$status
+    == 2) e <- fitted(glm(hepato ~ age + bili + albumin + female, binomial, p, epsilon = 1e-14))
     ate <- ifelse(hepato == 1, 1/e, 1/(1 - e)); overlap <- ifelse(hepato == 1, 1 - e, e)
     d <- svydesign(ids = ~1, weights = ~w, data = p)
 """
@@ -153,7 +153,8 @@ def test_weighted_risks_are_those_of_r(pbc, weights, estimand, quantity, estimat
 
 
 def test_weighted_survival_is_that_of_r(pbc, weights):
-    # summary(survfit(Surv(time, died) ~ hepato, p, weights = ate, conf.type = "log-log", robust = TRUE), times = c(365, 1826))
+    # summary(survfit(Surv(time, died) ~ hepato, p, weights = ate, conf.type = "log-log", robust = TRUE), times = c(365,
+    # 1826))
     courses = pbc.assign(group=pbc["hepato"].map({1: "enlarged", 0: "normal"}))
     curve = weighting.weighted_survival(courses, weights["ate"], [365, 1826]).set_index(["group", "day"])
     columns = ["weight_at_risk", "survival", "standard_error", "lower", "upper"]

@@ -1,6 +1,6 @@
 """``capla tables``: the study's tables by the defaults of another package, to compare them with its output.
 
-Reads the published warehouse and writes into a folder of the caller; the published tables stay as they are. The defaults
+Reads the published warehouse and writes into a folder of the caller; the published tables stay as they are. Defaults
 that differ are declared in ``capla_etl.stats.conventions``, the tables in ``capla_etl.study_tables``.
 """
 

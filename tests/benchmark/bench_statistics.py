@@ -1,7 +1,7 @@
-"""Each computation beside the library that does the same: ``make bench``. CPU time of one process, best of several runs, all in one run.
+"""Each computation next to the library that does the same: ``make bench``. CPU time, best of several runs.
 
-Times differ between machines and hours; the ratios are what counts, and what docs/STATISTICS.md quotes. Data are simulated: 1,437 and 143,700 patients in two
-groups, followed for 90 whole days.
+Times differ between machines and hours; what counts, and what docs/STATISTICS.md quotes, are the ratios. Data are
+simulated: 1,437 and 143,700 patients in two groups, followed for 90 whole days.
 """
 
 import subprocess
@@ -104,7 +104,6 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
     arms = [data[data["exposed"] == value] for value in (1, 0)]
     incidence = data[["group", "cause"]].assign(time_days=data["first_days"])
     incidence_arms = [incidence[data["exposed"] == value] for value in (1, 0)]
-    arrays = incidence["time_days"].to_numpy(), incidence["cause"].to_numpy(), 1 - data["exposed"].to_numpy(int)
     array_arms = [tuple(arm[["time_days", "cause"]].to_numpy().T.copy()) for arm in incidence_arms]
     design = data[COVARIATES].assign(first_episode=(data["first_episode"] == "yes").astype(float))
     modelled = design.assign(time_days=data["time_days"], event=data["event"])
@@ -143,13 +142,10 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
             lambda: resampling.bootstrap_survival_difference(data, DAY, seed=1),
             {"lifelines": (lifelines_bootstrap, 100)},
         ),
-        "Aalen-Johansen with error, two causes, two groups, arrays": (
-            lambda: competing_risks.incidence_curves(*arrays),
-            {"statsmodels": (lambda: [CumIncidenceRight(*arm) for arm in array_arms], 1)},
-        ),
-        "The same from a data frame": (
+        "Aalen-Johansen with error, two causes, two groups": (
             lambda: competing_risks.aalen_johansen(incidence, [DAY]),
             {
+                "statsmodels": (lambda: [CumIncidenceRight(*arm) for arm in array_arms], 1),
                 "lifelines": (
                     lambda: [
                         aalen.fit(arm["time_days"], arm["cause"], event_of_interest=cause)
@@ -157,7 +153,7 @@ def peers(data: pd.DataFrame) -> dict[str, tuple[Callable, dict[str, tuple[Calla
                         for cause in (1, 2)
                     ],
                     1,
-                )
+                ),
             },
         ),
         "Cox regression, five covariates": (
@@ -211,7 +207,7 @@ from capla_etl.study_tables import recompute
 with duckdb.connect(sys.argv[1], read_only=True) as connection:
     recompute(connection, PROTOCOL)
     statistics = time.process_time()
-    from capla_etl.assets.report import report_inputs, write_outputs, write_report
+    from capla_etl.defs.report import report_inputs, write_outputs, write_report
     imported = time.process_time()
     write_outputs(connection, Path(sys.argv[2]))
     write_report(report_inputs(connection, Path(sys.argv[2])), Path(sys.argv[2]) / "report.html")
@@ -229,7 +225,8 @@ print(f"{statistics:.1f} {time.process_time() - imported:.1f}")
         )
     computed, written = run.stdout.split()
     return [
-        f"Whole stage on the published warehouse: statistics {computed} s of CPU (imports included), report, figures and documents {written} s."
+        f"Whole stage on the published warehouse: statistics {computed} s of CPU (imports included), "
+        f"report, figures and documents {written} s."
     ]
 
 

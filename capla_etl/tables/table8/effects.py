@@ -248,7 +248,7 @@ def plain_reason(reason) -> str | None:
     return None if reason is None or pd.isna(reason) or not reason else str(reason).removeprefix("not estimable: ")
 
 
-def _p_of_ratio(effect: pd.Series) -> float:
+def _p_of_ratio(effect: dict[str, float]) -> float:
     """The Wald p value of a ratio whose limits are Wald's on the log scale."""
     from scipy.stats import norm
 

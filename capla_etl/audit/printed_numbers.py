@@ -3,9 +3,9 @@
 Only ``study.result`` is read. Whether a number follows from the patients does not belong here (the tests of ``study`` and ``outcomes``), nor whether it agrees
 with the abstract (``as_published``) or whether the abstract agrees with itself (``consistency``).
 
-A new table is added by its declarations: parts of a whole in ``_sums``, what cannot be larger than what in ``_bounds``, one quantity printed twice in ``SAME``.
-A relation is compared where its tables are printed. A sum or an equality of which a cell is missing there fails: a missing cell is no agreement. A bound is
-compared where all its cells are known.
+How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed. A sum or
+an equality fails where one of its cells is missing there: a missing cell is no agreement. Parts are compared with their
+whole where all cells are known.
 """
 
 from __future__ import annotations
@@ -22,32 +22,14 @@ import pandas as pd
 
 from capla_etl.tables.as_published import FIGURES
 from capla_etl.tables.groups import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_COMPARED
-from capla_etl.tables.labels import ADVERSE_EVENTS
-from capla_etl.tables.population import ARMS, TIMINGS
 from capla_etl.tables.results import COLUMNS
-from capla_etl.tables.structure import CAUSES, FLOW_GROUPS, FLOW_SUMS, SCORES
-from capla_etl.tables.table7 import ANSWERS, FOUR_CELLS
+from capla_etl.tables.structure import OUTCOME_TABLES, PARTS, SAME, SUMS, Place, Relation, Structure
 
 #: Two floating-point ways to one number differ by less.
 TOLERANCE = 1e-9
 
 #: Failing cells that the audit quotes for each check; ``contradictions`` lists all.
 EXAMPLES = 3
-
-
-class Place(NamedTuple):
-    """A number of ``study.result``: the key of its cell, and the column that it stands in."""
-
-    table_id: str
-    row: str
-    group: str
-    statistic: str
-    column: str = "value"
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """The key of the cell."""
-        return self[:4]
 
 
 class Comparison(NamedTuple):
@@ -74,6 +56,11 @@ class _Printed:
         self.tables = defaultdict(list)
         for line in self.lines:
             self.tables[line.table_id].append(line)
+        self.structure = Structure(map(_key, self.lines))
+
+    def expanded(self, relations: Iterable[Relation]) -> Iterator[tuple[list[Place], list[Place]]]:
+        """(left, right) of all relations."""
+        return itertools.chain.from_iterable(map(self.structure.expanded, relations))
 
     def number(self, place: Place) -> float | None:
         """The number that stands there; None where there is none."""
@@ -333,30 +320,19 @@ def _depth(line) -> float | None:
 
 # -------------------------------------------------------------------------------------------------------------- over the days
 
-_SURVIVAL = re.compile(r"(.*survival)_day_(\d+)")
-_INCIDENCE = re.compile(r"(.+)_by_day_(\d+)")
-
 
 def _over_days(printed: _Printed) -> Iterator[Comparison]:
-    curves = defaultdict(list)
-    for line in printed.with_statistic("percent", "at_risk"):
-        for pattern, sign in ((_SURVIVAL, -1), (_INCIDENCE, 1)):
-            if (found := pattern.fullmatch(line.row)) and not pd.isna(line.value):
-                curves[line.table_id, found[1], line.group, line.statistic, sign].append((int(found[2]), line))
-    for (*_, sign), points in curves.items():
-        for (day, before), (_, after) in itertools.pairwise(sorted(points, key=lambda point: point[0])):
-            holds = _not_above(sign * before.value, sign * after.value)
-            yield Comparison(
-                _key(after),
-                holds,
-                _text(after.value),
-                f"at {'least' if sign > 0 else 'most'} {_text(before.value)} as on day {day}",
-            )
+    for curve in printed.structure.curves():
+        known = [(day, place, value) for day, place in curve.days if (value := printed.number(place)) is not None]
+        for (day, _, before), (_, place, after) in itertools.pairwise(known):
+            lowest, highest = (before, after) if curve.rises else (after, before)
+            bound = f"at {'least' if curve.rises else 'most'} {_text(before)} as on day {day}"
+            yield Comparison(place.key, _not_above(lowest, highest), _text(after), bound)
 
 
 def _competing(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.with_statistic("percent"):
-        if _INCIDENCE.fullmatch(line.row) and not pd.isna(line.value):
+        if "_by_day_" in line.row and not pd.isna(line.value):
             death = printed.number(Place(line.table_id, f"death_without_{line.row}", line.group, "percent"))
             if death is not None:
                 total = line.value + death
@@ -365,81 +341,13 @@ def _competing(printed: _Printed) -> Iterator[Comparison]:
                 )
 
 
-# ----------------------------------------------------------------------------------------------------- parts, wholes, bounds
+# ---------------------------------------------------------------------------------------------------- sums, parts and wholes
 
 _COUNTS = ("n", "n_assessed")
-_OUTCOME_TABLES = ("table2", "table3", "table4")
-#: The row of the flow that counts a group; the halves of Table 4 are parts of their arm.
-_SIZE = {group: row for row, group in FLOW_GROUPS.items()} | {"rescue": "rescue", "slow_response": "slow_response"}
-_HALVES = {group: arm for pair in RITUXIMAB_COMPARED.values() for group, arm in zip(pair, ARMS, strict=True)}
-#: Part of an outcome -> the outcome.
-_NESTED = {
-    "severe_refractory": "refractory",
-    "relapse_confirmed": "relapse",
-    "exacerbation_after_stop_undetectable": "exacerbation_all_patients",
-    "response_day_survivors": "response_day",
-}
-
-
-def _count(table_id: str, row: str, group: str, column: str = "value") -> Place:
-    return Place(table_id, row, group, "count", column)
-
-
-def _percent(table_id: str, row: str, group: str, column: str) -> Place:
-    return Place(table_id, row, group, "percent", column)
-
-
-def _counted(printed: _Printed, table_id: str, group: str | None = None) -> list[Place]:
-    """The cells that have counts, one for each row and group (or of one group)."""
-    lines = printed.tables[table_id]
-    return [
-        Place(*_key(line))
-        for line in lines
-        if line.statistic in ("count", "percent", "median") and group in (None, line.group)
-    ]
-
-
-def _sums(printed: _Printed) -> Iterator[tuple[Place, list[Place]]]:
-    """(whole, parts): the parts add up to the whole."""
-    flow = _counted(printed, "flow")
-    groups = list(dict.fromkeys(place.group for place in flow))
-    for group, (whole, parts) in itertools.product(groups, FLOW_SUMS.items()):
-        yield _count("flow", whole, group), [_count("flow", part, group) for part in parts]
-    centres = [group for group in groups if group != "all"]
-    if centres:
-        for place in _counted(printed, "flow", "all"):
-            yield place, [place._replace(group=centre) for centre in centres]
-    for arm in ARMS:
-        yield (
-            _percent("table1", SCORES[0], arm, "n_assessed"),
-            [_percent("table1", score, arm, "n") for score in SCORES],
-        )
-    for group in (*ARMS, *TIMINGS):
-        yield _count("table6", "deaths", group), [_count("table6", cause, group) for cause in CAUSES]
-    for row, column in itertools.product(("deaths", *CAUSES), _COUNTS):
-        yield _count("table6", row, ARMS[0], column), [_count("table6", row, timing, column) for timing in TIMINGS]
-    for place, column in itertools.product(_counted(printed, "table3", "delayed"), _COUNTS):
-        yield (
-            place._replace(column=column),
-            [place._replace(group=part, column=column) for part in FLOW_SUMS["delayed"]],
-        )
-    for table_id in _OUTCOME_TABLES:
-        for place in _counted(printed, table_id):
-            if place.row == "failure":  # who did not fail responded by the end of follow-up
-                yield (
-                    place._replace(column="n_assessed"),
-                    [place._replace(column="n"), place._replace(row="response_day", statistic="median", column="n")],
-                )
-    for group, outcome in itertools.product(("all", *ARMS), ANSWERS):
-        four = {name: _count("table7", f"{outcome}_{name}", group) for name, _, _ in FOUR_CELLS}
-        yield _percent("table7", f"{outcome}_agreement", group, "n_assessed"), list(four.values())
-        yield _percent("table7", f"{outcome}_agreement", group, "n"), [four["both_yes"], four["both_no"]]
-    for place, column in itertools.product(_counted(printed, "table7", "all"), _COUNTS):
-        yield place._replace(column=column), [place._replace(group=arm, column=column) for arm in ARMS]
 
 
 def _add_up(printed: _Printed) -> Iterator[Comparison]:
-    for whole, parts in _sums(printed):
+    for (whole,), parts in printed.expanded(SUMS):
         places = [whole, *parts]
         numbers = [printed.number(place) for place in places]
         if any(place.key in printed.at for place in places) and numbers != [None] * len(numbers):
@@ -466,58 +374,8 @@ def _terms(places: list[Place], numbers: list[float | None], beside: Place) -> s
     )
 
 
-def _bounds(printed: _Printed) -> Iterator[tuple[list[Place], list[Place]]]:
-    """(parts, wholes): the parts together are not more than the wholes together."""
-    # In the analyses of Table 8 a group is what the analysis makes of it: at a landmark, who has not begun caplacizumab yet is a control.
-    for place in itertools.chain.from_iterable(
-        _counted(printed, table_id) for table_id in list(printed.tables) if table_id not in ("flow", "table8")
-    ):
-        group = _HALVES.get(place.group, place.group)
-        if group in _SIZE:
-            yield [place._replace(column="n_assessed")], [_count("flow", _SIZE[group], "all")]
-    for table_id in _OUTCOME_TABLES:
-        for place in _counted(printed, table_id):
-            if place.row in _NESTED:
-                yield [place._replace(column="n")], [place._replace(row=_NESTED[place.row], column="n")]
-    for place, column in itertools.product(_counted(printed, "table2"), _COUNTS):
-        yield from _split(place._replace(column=column))
-    yield from _adverse_events(printed)
-    for group, (outcome, row) in itertools.product(
-        ARMS, {"refractory": "refractory", "exacerbation": "exacerbation_all_patients"}.items()
-    ):
-        derived = [_count("table7", f"{outcome}_{name}", group) for name, answer, _ in FOUR_CELLS if answer == "yes"]
-        yield derived, [_percent("table2", row, group, "n")]
-
-
-def _split(whole: Place) -> Iterator[tuple[list[Place], list[Place]]]:
-    """A count of Table 2 and the groups into which Tables 3 and 4 split it: those in no column are at most the patients of whom the split is not known."""
-    arm_size = _count("flow", whole.group, "all")
-    halves = [whole._replace(table_id="table4", group=half) for half, arm in _HALVES.items() if arm == whole.group]
-    if halves:
-        yield halves, [whole]
-        yield [whole, _percent("table1", "rituximab", whole.group, "n_assessed")], [*halves, arm_size]
-    if whole.group == ARMS[0]:
-        timings = [whole._replace(table_id="table3", group=timing) for timing in ("early", "delayed")]
-        yield timings, [whole]
-        yield [whole], [*timings, _count("flow", "timing_unknown", "all")]
-
-
-def _adverse_events(printed: _Printed) -> Iterator[tuple[list[Place], list[Place]]]:
-    def events(row: str, column: str) -> Place:
-        return _percent("table5", row, ARMS[0], column)
-
-    for kind, column in itertools.product(ADVERSE_EVENTS, _COUNTS):
-        yield [events(kind, column)], [events("any_adverse_event", column)]
-    yield [events("any_adverse_event", "n")], [events(kind, "n") for kind in ADVERSE_EVENTS]
-    for column in _COUNTS:
-        yield [events("any_adverse_event_all_assessed", column)], [events("any_adverse_event", column)]
-    for place in _counted(printed, "table5"):
-        if place.statistic == "count":  # a site of a major bleeding; a patient can have several
-            yield [place], [events("major_bleeding", "n")]
-
-
 def _within(printed: _Printed) -> Iterator[Comparison]:
-    for parts, wholes in _bounds(printed):
+    for wholes, parts in printed.expanded(PARTS):
         one, two = ([printed.number(place) for place in places] for places in (parts, wholes))
         if None not in (*one, *two):
             first = parts[0]
@@ -531,100 +389,6 @@ def _within(printed: _Printed) -> Iterator[Comparison]:
 
 
 # --------------------------------------------------------------------------------------------------- one quantity, two places
-
-
-@dataclass(frozen=True)
-class Same:
-    """One quantity that is printed in two places.
-
-    ``{group}`` stands for each of ``groups`` (none named: every group), ``{row}`` and ``{statistic}`` for whatever is printed on the left, ``{size}`` for the
-    row of the flow that counts the group, ``{last_day}`` for the last day of table ``survival``. ``columns``: these numbers of the cells, instead of those
-    that the places name.
-    ``where_both``: compared only where both are known, for cells that need not be there.
-    """
-
-    left: Place
-    right: Place
-    groups: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    where_both: bool = False
-
-
-_TIMED = ("control", "early", "delayed")
-_SIZE_OF_GROUP = Place("flow", "{size}", "all", "count")
-SAME = (
-    Same(_percent("table2", "died_by_day_90", "{group}", "n"), _count("table6", "deaths", "{group}"), ARMS),
-    Same(_percent("table3", "died_by_day_90", "{group}", "n"), _count("table6", "deaths", "{group}"), _TIMED),
-    Same(_count("table6", "deaths", "{group}", "n_assessed"), _SIZE_OF_GROUP, (*ARMS, *TIMINGS)),
-    *(
-        Same(_count("table6", cause, "{group}", "n_assessed"), _count("table6", "deaths", "{group}"), (*ARMS, *TIMINGS))
-        for cause in CAUSES
-    ),
-    Same(
-        Place("table6", "{row}", "{group}", "median", "n_assessed"),
-        _count("table6", "deaths", "{group}"),
-        (*ARMS, *TIMINGS),
-    ),
-    Same(Place("table1", "{row}", "{group}", "median", "n_assessed"), _SIZE_OF_GROUP, ARMS),
-    Same(_percent("table2", "exacerbation_all_patients", "{group}", "n_assessed"), _SIZE_OF_GROUP, ARMS),
-    Same(
-        _percent("table3", "exacerbation_all_patients", "{group}", "n_assessed"),
-        _SIZE_OF_GROUP,
-        (*_TIMED, *FLOW_SUMS["delayed"]),
-    ),
-    Same(
-        Place("survival", "survival_day_0", "{group}", "at_risk", "n"),
-        Place("survival", "survival_day_0", "{group}", "at_risk", "n_assessed"),
-        ARMS,
-    ),
-    Same(
-        Place("table2", "survival_3_months", "{group}", "percent"),
-        Place("survival", "survival_day_{last_day}", "{group}", "percent"),
-        ARMS,
-        columns=("value", "n_assessed", "lower", "upper"),
-    ),
-    Same(
-        Place("table3", "{row}", "control", "{statistic}"),
-        Place("table2", "{row}", "control", "{statistic}"),
-        columns=("value", "n", "n_assessed", "lower", "upper"),
-        where_both=True,
-    ),
-    *(
-        Same(
-            _percent(table_id, "exacerbation_responders", "{group}", "n"),
-            _percent(table_id, "exacerbation_all_patients", "{group}", "n"),
-        )
-        for table_id in _OUTCOME_TABLES
-    ),
-    *(
-        Same(
-            _percent(table_id, "adamts13_recovery", "{group}", "n"),
-            Place(table_id, "adamts13_recovery_day", "{group}", "median", "n"),
-            where_both=True,
-        )
-        for table_id in ("table2", "table3")
-    ),
-)
-
-
-def _pairs(printed: _Printed, same: Same) -> Iterator[tuple[Place, Place]]:
-    """The declaration, expanded over what is printed on the left."""
-    days = [int(found[2]) for line in printed.tables["survival"] if (found := _SURVIVAL.fullmatch(line.row))]
-    for line in printed.tables[same.left.table_id]:
-        if same.groups and line.group not in same.groups:
-            continue
-        words = {
-            "row": line.row,
-            "group": line.group,
-            "statistic": line.statistic,
-            "size": _SIZE.get(line.group),
-            "last_day": max(days, default=0),
-        }
-        left, right = (Place(*(part.format(**words) for part in place)) for place in (same.left, same.right))
-        if left.key == _key(line):
-            yield from [(left._replace(column=column), right._replace(column=column)) for column in same.columns] or [
-                (left, right)
-            ]
 
 
 #: Outcome of Table 8 -> its row and effect in Tables 2 and 4.
@@ -668,10 +432,11 @@ def _alike(printed: _Printed) -> Iterator[Comparison]:
             right.key, _equal(one, two), f"{right.column} {_text(two)}", f"{_text(one)} as in {', '.join(left.key)}"
         )
     for same in SAME:
-        for left, right in _pairs(printed, same):
+        for (left,), (right,) in printed.structure.expanded(same):
             one, two = printed.number(left), printed.number(right)
             nobody = right.key not in printed.at and not one  # a group without patients need not have the other cell
-            if printed.tables.get(right.table_id) and not nobody and not (same.where_both and None in (one, two)):
+            compared = left.key in printed.at and printed.tables.get(right.table_id) and not nobody
+            if compared and not (same.where_both and None in (one, two)):
                 yield Comparison(
                     left.key,
                     _equal(one, two),
@@ -717,7 +482,7 @@ def _effects(printed: _Printed) -> Iterator[Comparison]:
         "ratio_of_medians": ("median", ratio),
     }
     for line in printed.with_statistic(*made_of):
-        if line.table_id in _OUTCOME_TABLES and line.group in _COMPARED and not pd.isna(line.value):
+        if line.table_id in OUTCOME_TABLES and line.group in _COMPARED and not pd.isna(line.value):
             statistic, kind = made_of[line.statistic]
             one, two = (
                 printed.number(Place(line.table_id, line.row, group, statistic)) for group in _COMPARED[line.group]

@@ -7,7 +7,6 @@ can only be made stricter than the limits below. Reading and writing files does 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
@@ -20,10 +19,10 @@ from capla_etl.stats.distributions import smd_categorical
 from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.tables import cells
 from capla_etl.tables.as_published import FIGURES
-from capla_etl.tables.population import ARMS, TIMINGS
+from capla_etl.tables.population import ARMS
 from capla_etl.tables.results import COLUMNS, KEY, join_caveats
-from capla_etl.tables.structure import CAUSES, FLOW_GROUPS, FLOW_ROWS, FLOW_SUMS, SCORES
-from capla_etl.tables.table7 import ANSWERS, FOUR_CELLS
+from capla_etl.tables.structure import FLOW_GROUPS, FLOW_ROWS, PARTS, SAME, SCORES, SUMS, Place, Structure
+from capla_etl.tables.table7 import FOUR_CELLS
 
 # One text for all, so that it does not tell the small counts from those suppressed for their sake.
 SUPPRESSED = "suppressed: fewer than {}, or such a count would follow from it"
@@ -40,166 +39,84 @@ _QUARTILES = ("median", "q1", "q3")
 _OVER_TIME = ("survival_", "response_by_day_", "death_without_response_by_day_")
 
 
-@dataclass(frozen=True)
-class _Of:
-    """Where a count stands: ``kind`` is the statistic that it belongs to, ``what`` n, N, or one that is not printed."""
-
-    table_id: str
-    row: str
-    group: str
-    kind: str
-    what: str
-
-
-def _kind(statistic: str) -> str:
-    return "quartiles" if statistic in _QUARTILES else statistic
+def _place(place: Place) -> Place:
+    """The place of a count, under one name: a count is its own n, and median and quartiles have the same n and N."""
+    statistic = "median" if place.statistic in _QUARTILES else place.statistic
+    own_n = statistic in ("count", "at_risk") and place.column == "value"
+    return place._replace(statistic=statistic, column="n" if own_n else place.column)
 
 
 class _StudyCounts:
     """Every count that ``study.result`` prints, and how they add up.
 
-    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of one group in one table too:
-    suppressing one suppresses all.
+    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of one
+    group in one table too: suppressing one suppresses all.
     """
 
     def __init__(self, results: pd.DataFrame, rules: CountRules) -> None:
         self.rules, self.counts = rules, Counts()
-        self.name_of: dict[_Of, tuple | _Of] = {}
+        self.name_of: dict[Place, tuple | Place] = {}
         for line in results.itertuples(index=False):
             self._line(line)
-        self._add_up(results)
+        self._add_up(Structure(results[KEY].itertuples(index=False, name=None)))
 
-    def _show(self, place: _Of, group: str, count: int) -> None:
-        size = place.what == "N" or (place.table_id == "flow" and place.row in FLOW_GROUPS)
+    def _show(self, place: Place, group: str, count: int) -> None:
+        size = place.column == "n_assessed" or (place.table_id == "flow" and place.row in FLOW_GROUPS)
         # Small ones keep their own names: two times three patients need not be the same three.
         name = place if self.rules.small(count) else ("N" if size else place.table_id, group, count)
         self.name_of[place] = name
         self.counts.shown[name] = count
 
-    def _hide(self, place: _Of, count: int) -> _Of:
-        self.name_of[place] = place
-        self.counts.hidden[place] = count
-        return place
-
-    def true(self, place: _Of) -> int:
+    def _true(self, place: Place) -> int:
         return self.counts.true(self.name_of[place])
 
-    def add(self, whole: _Of, *parts: _Of) -> None:
+    def _add(self, whole: Place, *parts: Place) -> None:
         """The parts add up to the whole, where the table has all of them and nothing else is in it."""
-        if (
-            whole in self.name_of
-            and all(part in self.name_of for part in parts)
-            and self.true(whole) == sum(map(self.true, parts))
-        ):
+        if {whole, *parts} <= self.name_of.keys() and self._true(whole) == sum(map(self._true, parts)):
             names = self.name_of[whole], tuple(self.name_of[part] for part in parts)
             if names[1] != (names[0],) and names not in self.counts.sums:
                 self.counts.sums.append(names)
 
-    def at_least(self, whole: _Of, part: _Of, what: str) -> None:
+    def _at_least(self, whole: Place, part: Place, rest: str) -> None:
         """One count is part of another; the rest is not printed."""
-        if whole in self.name_of and part in self.name_of and self.true(whole) >= self.true(part):
-            rest = self._hide(
-                _Of(part.table_id, part.row, part.group, part.kind, what), self.true(whole) - self.true(part)
-            )
-            self.add(whole, part, rest)
+        if {whole, part} <= self.name_of.keys() and self._true(whole) >= self._true(part):
+            hidden = part._replace(column=rest)
+            self.name_of[hidden] = hidden
+            self.counts.hidden[hidden] = self._true(whole) - self._true(part)
+            self._add(whole, part, hidden)
 
     def _line(self, line) -> None:
-        kind = _kind(line.statistic)
-        place = _Of(line.table_id, line.row, line.group, kind, "n")
-        whole = _Of(line.table_id, line.row, line.group, kind, "N")
+        place = _place(Place(line.table_id, line.row, line.group, line.statistic, "n"))
+        whole, kind = place._replace(column="n_assessed"), place.statistic
         group = FLOW_GROUPS.get(line.row, line.group) if line.table_id == "flow" else line.group
         n, n_assessed = (None if pd.isna(number) else int(number) for number in (line.n, line.n_assessed))
         if n_assessed is not None and line.group != "difference":
             self._show(whole, group, n_assessed)
-        if kind in ("count", "at_risk", "quartiles") and n is not None:
+        if kind in ("count", "at_risk", "median") and n is not None:
             self._show(place, group, n)
         elif kind == "percent" and n_assessed is not None:
             n = n if n is not None else patients_of(100 - line.value if _alive(line) else line.value, n_assessed)
             if n is not None:
                 self._show(place, group, n)
                 # Those without are as good as printed: a percentage needs both to be large enough.
-                self.at_least(whole, place, "without")
+                self._at_least(whole, place, "without")
                 if self.rules.small(n_assessed - n):
                     self.counts.never.add(self.name_of[place])
-        if kind == "quartiles":
-            self.at_least(whole, place, "no value")
+        if kind == "median":
+            self._at_least(whole, place, "no value")
 
-    def _add_up(self, results: pd.DataFrame) -> None:
-        for whole, parts in FLOW_SUMS.items():
-            self.add(*(_Of("flow", row, "all", "count", "n") for row in (whole, *parts)))
-        sizes = {group: _Of("flow", row, "all", "count", "n") for row, group in FLOW_GROUPS.items()}
-        for place in list(self.name_of):
-            if (
-                place.what == "N"
-                and place.group in sizes
-                and not (place.table_id == "table6" and place.row != "deaths")
-            ):
-                self.at_least(sizes[place.group], place, "not assessed")
-        for arm in ARMS:
-            total = _Of("table1", SCORES[0], arm, "percent", "N")
-            self.add(total, *(_Of("table1", score, arm, "percent", "n") for score in SCORES))
-        self._deaths()
-        self._agreement()
-        self._days(results)
-
-    def _deaths(self) -> None:
-        def deaths(group: str, row: str = "deaths", kind: str = "count", what: str = "n") -> _Of:
-            return _Of("table6", row, group, kind, what)
-
-        for group in (*ARMS, *TIMINGS):
-            self.add(deaths(group), *(deaths(group, cause) for cause in CAUSES))
-            for cause in CAUSES:
-                self.add(deaths(group), deaths(group, cause, what="N"))
-            for row in ("death_day", "days_from_first_dose"):
-                self.add(deaths(group), deaths(group, row, "quartiles", "N"))
-            for table_id in ("table2", "table3"):
-                self.add(deaths(group), _Of(table_id, "died_by_day_90", group, "percent", "n"))
-        for row in ("deaths", *CAUSES):
-            self.add(deaths("caplacizumab", row), *(deaths(timing, row) for timing in TIMINGS))
-
-    def _agreement(self) -> None:
-        for group in ("all", *ARMS):
-            for outcome in ANSWERS:
-                four = {name: _Of("table7", f"{outcome}_{name}", group, "count", "n") for name, _, _ in FOUR_CELLS}
-                agreement = _Of("table7", f"{outcome}_agreement", group, "percent", "n")
-                self.add(_Of("table7", f"{outcome}_agreement", group, "percent", "N"), *four.values())
-                self.add(agreement, four["both_yes"], four["both_no"])
-                self.add(
-                    _Of("table7", f"{outcome}_agreement", group, "percent", "without"),
-                    four["derived_only"],
-                    four["reported_only"],
-                )
-        for place in [
-            place
-            for place in self.name_of
-            if place.table_id == "table7" and place.group == "all" and place.what in ("n", "N", "without")
-        ]:
-            self.add(place, *(_Of("table7", place.row, arm, place.kind, place.what) for arm in ARMS))
-
-    def _days(self, results: pd.DataFrame) -> None:
-        """Consecutive printed days of a curve differ by those who had the event between them."""
-        for table_id, prefix, kind in (
-            ("survival", "survival_day_", "percent"),
-            ("survival", "survival_day_", "at_risk"),
-            ("response_incidence", "response_by_day_", "percent"),
-        ):
-            own = results[(results["table_id"] == table_id) & results["row"].str.startswith(prefix)]
-            for group in own["group"].unique():
-                days = sorted({int(row.removeprefix(prefix)) for row in own.loc[own["group"] == group, "row"]})
-                places = [_Of(table_id, f"{prefix}{day}", group, kind, "n") for day in days]
-                for one, two in pairwise(places):
-                    self.at_least(
-                        *((one, two) if kind == "at_risk" else (two, one)), f"after day {days[places.index(one)]}"
-                    )
-                if (table_id, kind) == ("survival", "percent"):
-                    self.at_least(
-                        places[-1],
-                        _Of("table2", "died_by_day_90", group, "percent", "n"),
-                        "weight of the censored, by day",
-                    )
-        for arm in ARMS:
-            deaths = _Of("table2", "survival_3_months", arm, "percent", "n")
-            self.at_least(deaths, _Of("table2", "died_by_day_90", arm, "percent", "n"), "weight of the censored")
+    def _add_up(self, structure: Structure) -> None:
+        for relation in (*SUMS, *SAME):
+            for left, right in structure.expanded(relation):
+                self._add(*map(_place, (*left, *right)))
+        for relation in PARTS:
+            for (whole, *_), (part, *_) in structure.expanded(relation) if relation.rest else ():
+                self._at_least(_place(whole), _place(part), relation.rest)
+        # Consecutive printed days differ by those who had the event, or left, between them.
+        for curve in structure.curves():
+            for (day, one), (_, two) in pairwise(curve.days):
+                both = [place._replace(column="n") for place in (one, two)]
+                self._at_least(*(both if one.statistic == "at_risk" else reversed(both)), f"after day {day}")
 
 
 def _alive(line) -> bool:
@@ -268,7 +185,7 @@ class _Protected:
 
     def count(self, line, what: str) -> int | None:
         """The printed count beside a cell; None where it is suppressed or there is none."""
-        name = self.study.name_of.get(_Of(line.table_id, line.row, line.group, _kind(line.statistic), what))
+        name = self.study.name_of.get(_place(Place(line.table_id, line.row, line.group, line.statistic, what)))
         return self.printed.get(name) if name is not None else None
 
     def _cell(self, line) -> dict:
@@ -330,10 +247,10 @@ class _Protected:
         n = self.count(line, "n")
         if n is None:
             return self._without(line)
-        return self._shown(line, n, n=n, n_assessed=self.count(line, "N"))
+        return self._shown(line, n, n=n, n_assessed=self.count(line, "n_assessed"))
 
     def _percent(self, line) -> dict:
-        n, n_assessed = self.count(line, "n"), self.count(line, "N")
+        n, n_assessed = self.count(line, "n"), self.count(line, "n_assessed")
         if n is None or not n_assessed:
             return self._without(line)
         n = min(n, n_assessed)
@@ -356,7 +273,7 @@ class _Protected:
             return self._without(
                 line, f"{WITHHELD}quartiles of fewer than {self.rules.quartiles_from_patients} patients"
             )
-        return self._shown(line, line.value, n=n, n_assessed=self.count(line, "N"))
+        return self._shown(line, line.value, n=n, n_assessed=self.count(line, "n_assessed"))
 
     def _kappa(self, line) -> dict:
         from capla_etl.tables.table7 import cohen_kappa
@@ -371,7 +288,7 @@ class _Protected:
         value, lower, upper = (cells.known(limit) for limit in cohen_kappa([four[:2], four[2:]]))
         if value is None:
             return self._without(line)
-        return self._shown(line, value, n_assessed=self.count(line, "N"), lower=lower, upper=upper)
+        return self._shown(line, value, n_assessed=self.count(line, "n_assessed"), lower=lower, upper=upper)
 
     def _comparison(self, line) -> dict:
         """A comparison of the two arms: computed from what is printed of them, or not at all."""

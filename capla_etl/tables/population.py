@@ -3,9 +3,8 @@
 import pandas as pd
 
 ARMS = ("caplacizumab", "control")
-
-
 TIMINGS = ("early", "delayed", "unknown")
+DELAY_REASONS = ("rescue", "slow_response")
 
 
 def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:

@@ -259,8 +259,8 @@ def as_published(results: pd.DataFrame) -> pd.DataFrame:
         results: the other study tables, concatenated (flow, table1, table2, table3, table5, table6).
 
     Returns:
-        Rows of table ``as_published``: for each figure the statistics ``published``, ``computed`` and ``difference`` (computed minus
-        published; none where a bound was published).
+        Rows of table ``as_published``: for each figure the statistics ``published``, ``computed`` and ``difference``
+        (computed minus published; none where a bound was published).
 
     Raises:
         ValueError: a figure has no computed counterpart.

@@ -1,11 +1,12 @@
 """How the printed numbers hang together, stated once: sums, parts of wholes, one quantity in two places.
 
-The audit checks it, and the disclosure rules suppress by it. What a reader of the statement does with it does not belong here.
+The audit checks it, and the disclosure rules suppress by it. What a reader of the statement does with it does not
+belong here.
 
-In a place ``{group}`` stands for every group that the table prints (or those that the relation names), ``{row}`` for every
-row, ``{count}`` for its statistic that has counts and ``{statistic}`` for any, ``{column}`` for each of ``columns``,
-``{centre}`` for all centres of the flow, ``{size}`` for the row of the flow that counts the group, and ``{last_day}`` for
-the last day of table ``survival``.
+In a place ``{group}`` stands for every group that the table prints (or those that the relation names), ``{row}`` for
+every row, ``{count}`` for its statistic that has counts and ``{statistic}`` for any, ``{column}`` for each of
+``columns``, ``{centre}`` for all centres of the flow, ``{size}`` for the row of the flow that counts the group, and
+``{last_day}`` for the last day of table ``survival``.
 """
 
 import re
@@ -45,8 +46,8 @@ class Relation:
         right: the parts; the other place.
         groups: what ``{group}`` stands for; none named: every printed group.
         columns: what ``{column}`` stands for.
-        over: the table whose printed cells give rows and groups (default: that of the first place); "*": every table about
-            patients by their group. In the analyses of Table 8 a group is what the analysis makes of it.
+        over: the table whose printed cells give rows and groups (default: that of the first place); "*": every table
+            about patients by their group. In the analyses of Table 8 a group is what the analysis makes of it.
         where_both: holds only where both are known, for cells that need not be there.
         rest: what the patients are who are in the whole but not in the part, where they are as good as printed.
     """

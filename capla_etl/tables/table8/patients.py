@@ -18,8 +18,8 @@ from capla_etl.tables.population import eligible_outcomes
 NAN = float("nan")
 EXPOSED = "exposed"
 
-#: Baseline covariates of adjusted and weighted analyses: column here -> (column of marts.patient, transformation). What was given after day 0 (rituximab,
-#: corticosteroids) is not among them: it can follow from the course.
+#: Baseline covariates of adjusted and weighted analyses: column here -> (column of marts.patient, transformation). What
+#: was given after day 0 (rituximab, corticosteroids) is not among them: it can follow from the course.
 COVARIATES: dict[str, tuple[str, Callable]] = {
     "age_years": ("age_years", lambda values: values),
     "female": ("sex", lambda values: values.map({"female": 1.0, "male": 0.0})),
@@ -43,8 +43,9 @@ class Outcome:
     Attributes:
         name: row id.
         over_time: whether it is analysed as time to an event (a hazard ratio), else as a risk (a risk ratio).
-        prepare: patients -> what is analysed: adds ``time_days`` and ``event`` (over time), or ``event`` (float: 1, 0, NaN not evaluable),
-            ``event_day`` (day of the event; NaN: none) and ``decided_day`` (day from which the answer stands; NaN: the end of follow-up).
+        prepare: patients -> what is analysed: adds ``time_days`` and ``event`` (over time), or ``event`` (float: 1, 0,
+            NaN not evaluable), ``event_day`` (day of the event; NaN: none) and ``decided_day`` (day from which the
+            answer stands; NaN: the end of follow-up).
         by_rule: whether it depends on the rule set; one that gives every patient the same is not repeated.
     """
 
@@ -68,9 +69,10 @@ def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up
         follow_up_days: last day of follow-up.
 
     Returns:
-        ``study.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0 control), ``start_day``
-        (first dose; NaN for control and where not recorded), ``start_known`` (bool), ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known),
-        ``died`` (bool, by then), ``lost`` (bool: alive when last seen before it), and the covariates.
+        ``study.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0
+        control), ``start_day`` (first dose; NaN for control and where not recorded), ``start_known`` (bool),
+        ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known), ``died`` (bool, by then), ``lost``
+        (bool: alive when last seen before it), and the covariates.
     """
     patients = eligible_outcomes(patient, outcome)
     patients = patients[patients["treatment_group"].isin(["caplacizumab", "control"])].reset_index(drop=True)

@@ -28,6 +28,7 @@ from capla_etl.tables.table8 import effects, table8
 from capla_etl.tables.table8 import patients as analysed
 
 FOLLOW_UP = {"follow_up_days": 90}
+TIES = CONVENTIONS["protocol"].ties
 SETTINGS = table8.Settings(
     follow_up_days=90,
     grace_days=3,
@@ -192,13 +193,13 @@ def test_a_landmark_takes_who_is_observed_beyond_it_and_calls_treated_who_began_
         {"timing": "unknown"},
     )
     frame = analysed.DEATH.prepare(analysed.analysed_patients(patient, outcomes(*[{}] * 6), **FOLLOW_UP), 90)
-    at_3 = effects.at_landmark(analysed.DEATH, frame, 3, conventions("protocol"))
+    at_3 = effects.at_landmark(analysed.DEATH, frame, 3, TIES)
     assert (
         at_3.counts == (1, 1, 0, 2)
         and "1 began later and count as not begun" in at_3.caveat
         and "1 left out: start not recorded" in at_3.caveat
     )
-    assert effects.at_landmark(analysed.DEATH, frame, 4, conventions("protocol")).counts == (0, 1, 0, 0)
+    assert effects.at_landmark(analysed.DEATH, frame, 4, TIES).counts == (0, 1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_an_outcome_decided_by_the_landmark_leaves_the_analysis(day, counts):
     patient = patients(EARLY, EARLY, CONTROL, CONTROL)
     outcome = outcomes({"response_day": 3}, {"response_day": 4}, {"response_day": 9}, NO_RESPONSE)
     frame = analysed.FAILURE.prepare(analysed.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
-    assert effects.at_landmark(analysed.FAILURE, frame, day, conventions("protocol")).counts == counts
+    assert effects.at_landmark(analysed.FAILURE, frame, day, TIES).counts == counts
 
 
 def test_refractory_is_decided_by_its_assessment_whatever_the_answer_or_by_a_response_before():
@@ -221,15 +222,9 @@ def test_refractory_is_decided_by_its_assessment_whatever_the_answer_or_by_a_res
         {"refractory": "yes", "response_day": None, "refractory_assessment_day": 7},
     )
     frame = analysed.REFRACTORY.prepare(analysed.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
-    found = {
-        day: effects.at_landmark(analysed.REFRACTORY, frame, day, conventions("protocol")).counts
-        for day in (3, 5, 6, 7)
-    }
+    found = {day: effects.at_landmark(analysed.REFRACTORY, frame, day, TIES).counts for day in (3, 5, 6, 7)}
     assert found == {3: (0, 1, 2, 3), 5: (0, 1, 2, 2), 6: (0, 0, 1, 1), 7: (0, 0, 0, 0)}
-    assert (
-        effects.at_landmark(analysed.REFRACTORY, frame, 7, conventions("protocol")).reason
-        == "decided in everybody by the landmark day"
-    )
+    assert effects.at_landmark(analysed.REFRACTORY, frame, 7, TIES).reason == "decided in everybody by the landmark day"
 
 
 def test_events_before_the_first_dose_are_named():
@@ -267,7 +262,7 @@ def test_a_dose_on_the_day_of_death_counts_as_treated():
     )
     frame = analysed.DEATH.prepare(analysed.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
     # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) = 1 / 4.
-    assert effects.time_dependent(frame, CONVENTIONS["sas"]).value == pytest.approx(1.5, rel=1e-6)
+    assert effects.time_dependent(frame, CONVENTIONS["sas"].ties).value == pytest.approx(1.5, rel=1e-6)
 
 
 def test_table_8_leaves_out_rule_sets_that_change_nothing(simulated):

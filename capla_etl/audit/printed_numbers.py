@@ -1,9 +1,11 @@
 """What the study's tables say, held against itself: does every printed number agree with the others?
 
-Only ``study.result`` is read. Whether a number follows from the patients does not belong here (the tests of ``study`` and ``outcomes``), nor whether it agrees
-with the abstract (``as_published``) or whether the abstract agrees with itself (``consistency``).
+Only ``study.result`` is read. Whether a number follows from the patients does not belong here (the tests of ``study``
+and ``outcomes``), nor whether it agrees with the abstract (``as_published``) or whether the abstract agrees with itself
+(``consistency``).
 
-How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed. A sum or
+How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed. A
+sum or
 an equality fails where one of its cells is missing there: a missing cell is no agreement. Parts are compared with their
 whole where all cells are known.
 """
@@ -98,7 +100,7 @@ def _not_above(one: float, two: float) -> bool:
     return one <= two or _equal(one, two)
 
 
-# ------------------------------------------------------------------------------------------------------- each cell by itself
+# --- each cell by itself
 
 
 def _printed_once(printed: _Printed) -> Iterator[Comparison]:
@@ -125,7 +127,8 @@ def _reason(printed: _Printed) -> Iterator[Comparison]:
 
 _RATIOS = ("risk_ratio", "odds_ratio", "hazard_ratio", "subdistribution_hazard_ratio")
 _INFINITE = math.inf
-#: Lowest and highest possible value by statistic. One that is not named has no bounds, but must be finite like all others.
+#: Lowest and highest possible value by statistic. One that is not named has no bounds, but must be finite like all
+#: others.
 _RANGES = {
     "percent": (0, 100),
     "risk_difference": (-100, 100),
@@ -185,8 +188,8 @@ def _counts(printed: _Printed) -> Iterator[Comparison]:
             )
 
 
-#: Methods whose estimate may lie outside its interval, because the two are made in different ways: an unconditional estimate with exact conditional limits,
-#: or quantiles of bootstrap estimates. Lower <= upper holds for them too.
+#: Methods whose estimate may lie outside its interval, because the two are made in different ways: an unconditional
+#: estimate with exact conditional limits, or quantiles of bootstrap estimates. Lower <= upper holds for them too.
 _OTHER_INTERVAL = re.compile(r"\b(conditional|bootstrap|percentile)\b", re.IGNORECASE)
 
 
@@ -223,7 +226,7 @@ def _quartiles(printed: _Printed) -> Iterator[Comparison]:
                 )
 
 
-# ------------------------------------------------------------------------------------------------------------ p and interval
+# --- p and interval
 
 #: Comparison -> the two groups that it compares.
 _COMPARED = ARMS_COMPARED | TIMINGS_COMPARED | RITUXIMAB_COMPARED
@@ -236,18 +239,21 @@ _NO_EFFECT = {
     **dict.fromkeys(_RATIOS, 1),
 }
 
-#: Tests of something that only this effect says: a log-rank test compares whole curves, and a difference at one day or of areas can disagree with it.
+#: Tests of something that only this effect says: a log-rank test compares whole curves, and a difference at one day or
+#: of areas can disagree with it.
 _ONLY_WITH = {"log-rank": "hazard_ratio", "gray": "subdistribution_hazard_ratio"}
 
-#: A p in the cell of its interval comes from one model: both must fall on the same side of 0.05, unless p is so near to it that a likelihood-ratio p and a
-#: Wald interval of that model may differ.
+#: A p in the cell of its interval comes from one model: both must fall on the same side of 0.05, unless p is so near to
+#: it that a likelihood-ratio p and a Wald interval of that model may differ.
 BORDERLINE = (0.04, 0.06)
 
-#: A p in a cell of its own comes from another family than the interval (Fisher's p is conservative, a score interval is not), and the two may differ
-#: whenever p is anywhere near 0.05. A contradiction is p below the first with no effect clearly inside, or p above the second with it clearly outside.
+#: A p in a cell of its own comes from another family than the interval (Fisher's p is conservative, a score interval is
+#: not), and the two may differ whenever p is anywhere near 0.05. A contradiction is p below the first with no effect
+#: clearly inside, or p above the second with it clearly outside.
 OTHER_FAMILY = (0.01, 0.2)
 
-#: Clearly: by this share of the interval's width. Two of two against none of two has p = 1/3, with no effect 8 % of the width outside Newcombe's interval.
+#: Clearly: by this share of the interval's width. Two of two against none of two has p = 1/3, with no effect 8 % of the
+#: width outside Newcombe's interval.
 CLEARLY = 0.1
 
 
@@ -280,7 +286,8 @@ def _fitting(line) -> str:
 
 
 def _comparable(test, line) -> bool:
-    """Whether the test and the interval ask the same. Wald limits of a risk ratio (Katz) can differ from an exact test at any p when nearly everybody has the
+    """Whether the test and the interval ask the same. Wald limits of a risk ratio (Katz) can differ from an exact test
+    at any p when nearly everybody has the
     event: 76 of 100 against 7 of 7 has p 0.35 and limits 0.68 to 0.85.
     """
     if line.statistic == "risk_ratio" and _says(line, "wald") and _says(test, "fisher"):
@@ -300,7 +307,8 @@ def _says(line, word: str) -> bool:
 
 
 def _depth(line) -> float | None:
-    """How far no effect lies inside the interval (negative: outside), as a share of its width; None without an interval.
+    """How far no effect lies inside the interval (negative: outside), as a share of its width; None without an
+    interval.
 
     Ratios r are taken as r/(1 + r), so that 0 and infinity, an open limit, have a place.
     """
@@ -318,7 +326,7 @@ def _depth(line) -> float | None:
     return min(null - lower, upper - null) / (upper - lower)
 
 
-# -------------------------------------------------------------------------------------------------------------- over the days
+# --- over the days
 
 
 def _over_days(printed: _Printed) -> Iterator[Comparison]:
@@ -341,7 +349,7 @@ def _competing(printed: _Printed) -> Iterator[Comparison]:
                 )
 
 
-# ---------------------------------------------------------------------------------------------------- sums, parts and wholes
+# --- sums, parts and wholes
 
 _COUNTS = ("n", "n_assessed")
 
@@ -388,7 +396,8 @@ def _within(printed: _Printed) -> Iterator[Comparison]:
             )
 
 
-# --------------------------------------------------------------------------------------------------- one quantity, two places
+# --------------------------------------------------------------------------------------------------- one quantity, two
+# places
 
 
 #: Outcome of Table 8 -> its row and effect in Tables 2 and 4.
@@ -494,7 +503,7 @@ def _effects(printed: _Printed) -> Iterator[Comparison]:
             )
 
 
-# ------------------------------------------------------------------------------------------------------------------ the audit
+# --- the audit
 
 
 @dataclass(frozen=True)
@@ -516,7 +525,8 @@ CHECKS = (
     Check("reason_given", "Every cell without a value says why it is not estimable.", _reason),
     Check(
         "possible_value",
-        "Every number is finite and possible for what it is: percentages 0 to 100, p values 0 to 1, ratios not negative.",
+        "Every number is finite and possible for what it is: percentages 0 to 100, p values 0 to 1, ratios not "
+        "negative.",
         _range,
     ),
     Check("percent_is_n_of_N", "Every percentage that prints an n is exactly 100 n / N.", _percentages),
@@ -548,12 +558,14 @@ CHECKS = (
     ),
     Check(
         "parts_make_wholes",
-        "Parts add up: boxes of the flow, centres, severity scores, causes of death, kinds of start, cells of agreement.",
+        "Parts add up: boxes of the flow, centres, severity scores, causes of death, kinds of start, cells of "
+        "agreement.",
         _add_up,
     ),
     Check(
         "parts_within_wholes",
-        "No part is larger than its whole: denominators and groups, sites and bleedings, severe and all, confirmed and all.",
+        "No part is larger than its whole: denominators and groups, sites and bleedings, severe and all, confirmed and "
+        "all.",
         _within,
     ),
     Check("same_everywhere", "A quantity that is printed in several tables is the same in all.", _alike),
@@ -580,11 +592,13 @@ def audit(results: pd.DataFrame) -> pd.DataFrame:
     """The study's tables held against themselves.
 
     Args:
-        results: ``study.result``, whole or in part, before any number is suppressed: a table that is not there is not compared.
+        results: ``study.result``, whole or in part, before any number is suppressed: a table that is not there is not
+            compared.
 
     Returns:
-        One row per check: ``check`` (its name), ``meaning`` (a sentence), ``compared`` (cells or relations looked at), ``failed`` (of these, how many
-        do not hold), ``examples`` (the first of these: which cell, what was found and what was expected; empty where all hold).
+        One row per check: ``check`` (its name), ``meaning`` (a sentence), ``compared`` (cells or relations looked at),
+        ``failed`` (of these, how many do not hold), ``examples`` (the first of these: which cell, what was found and
+            what was expected; empty where all hold).
 
     Raises:
         ValueError: a column of ``study.result`` is missing.
@@ -597,13 +611,15 @@ def audit(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def contradictions(results: pd.DataFrame) -> list[str]:
-    """Where the tables contradict themselves: one line per failing cell under a line for its check; none where all is well.
+    """Where the tables contradict themselves: one line per failing cell under a line for its check; none where all is
+    well.
 
     Args:
         results: as ``audit``.
 
     Returns:
-        Lines: the check with what it means, then each cell: table, row, group, statistic, what was found and what was expected.
+        Lines: the check with what it means, then each cell: table, row, group, statistic, what was found and what was
+            expected.
 
     Raises:
         ValueError: a column of ``study.result`` is missing.

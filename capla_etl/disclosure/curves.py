@@ -17,7 +17,8 @@ def patients_of(percent: float, patients: int) -> int | None:
     return number
 
 
-# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running totals) are not shown.
+# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running
+# totals) are not shown.
 _CURVES = {
     "survival_curve": {"survival": True},
     "response_incidence_curve": {"incidence": False, "death_incidence": False},
@@ -32,8 +33,9 @@ def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataF
         curve: one row per group and day, as ``study.<name>``.
 
     Returns:
-        The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be shown, is not shown at all;
-        numbers at risk are those of the fixed days, rounded; limits and running totals of deaths and of the censored are not shown.
+        The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be
+        shown, is not shown at all; numbers at risk are those of the fixed days, rounded; limits and running totals of
+        deaths and of the censored are not shown.
 
     Raises:
         ValueError: an unknown curve.

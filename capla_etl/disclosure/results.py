@@ -1,7 +1,8 @@
 """What may leave the study group: the profiles of ``profiles.yml`` applied to finished tables and curves.
 
-Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an error, and the profile ``protected``
-can only be made stricter than the limits below. Reading and writing files does not belong here.
+Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an
+error, and the profile ``protected`` can only be made stricter than the limits below. Reading and writing files does not
+belong here.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from capla_etl.tables.table7 import FOUR_CELLS
 # One text for all, so that it does not tell the small counts from those suppressed for their sake.
 SUPPRESSED = "suppressed: fewer than {}, or such a count would follow from it"
 WITHHELD = "withheld: "
-# Exact limits of a survival or incidence, however rounded, say more of its events than the rounded number does, and so does a test on the exact data.
+# Exact limits of a survival or incidence, however rounded, say more of its events than the rounded number does, and so
+# does a test on the exact data.
 NO_INTERVAL = "interval withheld: it would narrow a rounded count"
 NO_TEST = f"{WITHHELD}it would narrow a rounded count"
 
 
-# ------------------------------------------------------------------------------------------------------------------ results
+# --- results
 
 _QUARTILES = ("median", "q1", "q3")
 # Rows of survival and incidence; those of their cells that have no n are estimates.
@@ -49,7 +51,8 @@ def _place(place: Place) -> Place:
 class _StudyCounts:
     """Every count that ``study.result`` prints, and how they add up.
 
-    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of one
+    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of
+    one
     group in one table too: suppressing one suppresses all.
     """
 
@@ -132,8 +135,9 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
         chosen: a profile with protection.
 
     Returns:
-        The rows of the profile's tables, without those by centre. A suppressed cell has no value, no counts and a caveat that begins
-        "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat holds a number.
+        The rows of the profile's tables, without those by centre. A suppressed cell has no value, no counts and a
+        caveat that begins "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat
+        holds a number.
     """
     rules = chosen.protection
     results = results.astype(COLUMNS)
@@ -412,4 +416,4 @@ def _as_published(published: pd.DataFrame, protected: list[dict]) -> list[dict]:
     return rows
 
 
-# ------------------------------------------------------------------------------------------------------------------- curves
+# --- curves

@@ -200,7 +200,7 @@ def _is_multiple(number: float, parts: int) -> bool:
 
 
 class RatioInterval(NamedTuple):
-    """What the limits of a ratio imply about its estimate: the geometric mean of the limits as printed, and the lowest and highest that rounding allows."""
+    """What the limits of a ratio imply about its estimate: their geometric mean, and what rounding allows."""
 
     implied: float
     lowest: float
@@ -350,7 +350,7 @@ class _Abstract:
         return implied_numerators(percent, printed_decimals(percent), self.patients(group))
 
     def deaths(self, arm: str) -> range:
-        """Deaths that the printed survival implies when nobody was lost; the last is the most that it allows in any case."""
+        """Deaths that the printed survival implies when nobody was lost; never more than the last of them."""
         survivors, patients = self.numerators("survival_3_months", arm), self.patients(arm)
         return range(patients - survivors[-1], patients - survivors[0] + 1) if survivors else range(0)
 

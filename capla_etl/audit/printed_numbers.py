@@ -4,10 +4,9 @@ Only ``study.result`` is read. Whether a number follows from the patients does n
 and ``outcomes``), nor whether it agrees with the abstract (``as_published``) or whether the abstract agrees with itself
 (``consistency``).
 
-How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed. A
-sum or
-an equality fails where one of its cells is missing there: a missing cell is no agreement. Parts are compared with their
-whole where all cells are known.
+How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed.
+A sum or an equality fails where one of its cells is missing there: a missing cell is no agreement. Parts are compared
+with their whole where all cells are known.
 """
 
 from __future__ import annotations
@@ -24,11 +23,13 @@ import pandas as pd
 
 from capla_etl.tables.as_published import FIGURES
 from capla_etl.tables.groups import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_COMPARED
-from capla_etl.tables.results import COLUMNS
+from capla_etl.tables.results import COLUMNS, KEY, NOT_ESTIMABLE
 from capla_etl.tables.structure import OUTCOME_TABLES, PARTS, SAME, SUMS, Place, Relation, Structure
 
 #: Two floating-point ways to one number differ by less.
 TOLERANCE = 1e-9
+
+_COUNTS = ("n", "n_assessed")
 
 #: Failing cells that the audit quotes for each check; ``contradictions`` lists all.
 EXAMPLES = 3
@@ -53,12 +54,14 @@ class _Printed:
         absent = [column for column in COLUMNS if column not in results.columns]
         if absent:
             raise ValueError(f"study.result has no column {', '.join(absent)}")
-        self.lines = list(results[list(COLUMNS)].astype(COLUMNS).itertuples(index=False))
-        self.at = {_key(line): line for line in reversed(self.lines)}
+        cells = results[list(COLUMNS)].astype(COLUMNS).astype(object)
+        keys = list(cells[KEY].itertuples(index=False, name=None))
+        self.lines = list(cells.where(cells.notna(), None).assign(key=keys).itertuples(index=False))
+        self.at = {line.key: line for line in reversed(self.lines)}
         self.tables = defaultdict(list)
         for line in self.lines:
             self.tables[line.table_id].append(line)
-        self.structure = Structure(map(_key, self.lines))
+        self.structure = Structure(keys)
 
     def expanded(self, relations: Iterable[Relation]) -> Iterator[tuple[list[Place], list[Place]]]:
         """(left, right) of all relations."""
@@ -67,19 +70,11 @@ class _Printed:
     def number(self, place: Place) -> float | None:
         """The number that stands there; None where there is none."""
         line = self.at.get(place.key)
-        return None if line is None else _known(getattr(line, place.column))
+        return getattr(line, place.column, None)
 
     def with_statistic(self, *statistics: str) -> list:
         """All cells of these statistics."""
         return [line for line in self.lines if line.statistic in statistics]
-
-
-def _key(line) -> tuple[str, str, str, str]:
-    return line.table_id, line.row, line.group, line.statistic
-
-
-def _known(number) -> float | None:
-    return None if pd.isna(number) else float(number)
 
 
 def _text(number: float | None) -> str:
@@ -104,29 +99,24 @@ def _not_above(one: float, two: float) -> bool:
 
 
 def _printed_once(printed: _Printed) -> Iterator[Comparison]:
-    for key, times in Counter(map(_key, printed.lines)).items():
+    for key, times in Counter(line.key for line in printed.lines).items():
         yield Comparison(key, times == 1, f"{times} times", "once")
 
 
 def _method(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.lines:
-        yield Comparison(_key(line), not pd.isna(line.method) and bool(line.method.strip()), "no method", "a method")
+        yield Comparison(line.key, line.method is not None and bool(line.method.strip()), "no method", "a method")
 
 
 def _reason(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.lines:
-        if pd.isna(line.value):
-            caveat = "" if pd.isna(line.caveat) else line.caveat
-            yield Comparison(
-                _key(line),
-                caveat.startswith("not estimable: "),
-                f"no value, caveat {caveat!r}",
-                "a caveat beginning 'not estimable: '",
-            )
+        if line.value is None:
+            caveat = line.caveat or ""
+            found, expected = f"no value, caveat {caveat!r}", f"a caveat beginning {NOT_ESTIMABLE!r}"
+            yield Comparison(line.key, caveat.startswith(NOT_ESTIMABLE), found, expected)
 
 
 _RATIOS = ("risk_ratio", "odds_ratio", "hazard_ratio", "subdistribution_hazard_ratio")
-_INFINITE = math.inf
 #: Lowest and highest possible value by statistic. One that is not named has no bounds, but must be finite like all
 #: others.
 _RANGES = {
@@ -135,9 +125,9 @@ _RANGES = {
     "kappa": (-1, 1),
     "p_value": (0, 1),
     "p_homogeneity": (0, 1),
-    "e_value": (1, _INFINITE),
-    "e_value_of_limit": (1, _INFINITE),
-    **dict.fromkeys((*_RATIOS, "ratio_of_medians", "restricted_mean", "smd", "count", "at_risk"), (0, _INFINITE)),
+    "e_value": (1, math.inf),
+    "e_value_of_limit": (1, math.inf),
+    **dict.fromkeys((*_RATIOS, "ratio_of_medians", "restricted_mean", "smd", "count", "at_risk"), (0, math.inf)),
 }
 #: Statistics whose limits are bounded like the value. Large-sample limits of a difference or of kappa may lie outside.
 _BOUNDED_LIMITS = ("percent", *_RATIOS)
@@ -145,47 +135,38 @@ _BOUNDED_LIMITS = ("percent", *_RATIOS)
 
 def _range(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.lines:
-        low, high = _RANGES.get(line.statistic, (-_INFINITE, _INFINITE))
+        low, high = _RANGES.get(line.statistic, (-math.inf, math.inf))
         checked = [(line.value, low, high), (line.p_value, 0, 1)]
         if line.statistic in _BOUNDED_LIMITS:
             checked += [(line.lower, low, high), (line.upper, low, high)]
         for number, least, most in checked:
-            if not pd.isna(number):
+            if number is not None:
                 holds = math.isfinite(number) and _not_above(least, number) and _not_above(number, most)
-                yield Comparison(_key(line), holds, _text(number), f"a finite number from {least:g} to {most:g}")
+                yield Comparison(line.key, holds, _text(number), f"a finite number from {least:g} to {most:g}")
 
 
 def _percentages(printed: _Printed) -> Iterator[Comparison]:
     # A percentage that prints an n says that it is n/N. Estimates (Kaplan-Meier, incidence) print N only.
     for line in printed.with_statistic("percent"):
-        if not pd.isna(line.n) and not pd.isna(line.n_assessed):
-            expected = 100 * int(line.n) / int(line.n_assessed) if line.n_assessed else None
-            yield Comparison(
-                _key(line),
-                _equal(_known(line.value), expected),
-                _text(_known(line.value)),
-                f"{_text(expected)} (n/N {line.n}/{line.n_assessed})",
-            )
+        if None not in (line.n, line.n_assessed):
+            share = 100 * line.n / line.n_assessed if line.n_assessed else None
+            expected = f"{_text(share)} (n/N {line.n}/{line.n_assessed})"
+            yield Comparison(line.key, _equal(line.value, share), _text(line.value), expected)
 
 
 def _counts(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.lines:
-        if not pd.isna(line.n) and not pd.isna(line.n_assessed):
+        if None not in (line.n, line.n_assessed):
+            found = f"n {line.n} of N {line.n_assessed}"
+            yield Comparison(line.key, 0 <= line.n <= line.n_assessed, found, "0 <= n <= N")
+        if line.statistic in ("count", "at_risk") and line.value is not None:
+            whole = line.value.is_integer() and line.n in (None, line.value)
             yield Comparison(
-                _key(line), 0 <= line.n <= line.n_assessed, f"n {line.n} of N {line.n_assessed}", "0 <= n <= N"
+                line.key, whole, _text(line.value), "a whole number" if line.n is None else f"its n, {line.n}"
             )
-        if line.statistic in ("count", "at_risk") and not pd.isna(line.value):
-            whole = float(line.value).is_integer() and (pd.isna(line.n) or line.value == line.n)
-            yield Comparison(
-                _key(line), whole, _text(line.value), "a whole number" if pd.isna(line.n) else f"its n, {line.n}"
-            )
-        if not pd.isna(line.value) and line.statistic == "p_value":
-            yield Comparison(
-                _key(line),
-                _equal(_known(line.value), _known(line.p_value)),
-                _text(line.value),
-                f"its p_value, {_text(_known(line.p_value))}",
-            )
+        if line.statistic == "p_value" and line.value is not None:
+            expected = f"its p_value, {_text(line.p_value)}"
+            yield Comparison(line.key, _equal(line.value, line.p_value), _text(line.value), expected)
 
 
 #: Methods whose estimate may lie outside its interval, because the two are made in different ways: an unconditional
@@ -195,35 +176,27 @@ _OTHER_INTERVAL = re.compile(r"\b(conditional|bootstrap|percentile)\b", re.IGNOR
 
 def _intervals(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.lines:
-        lower, upper, value = _known(line.lower), _known(line.upper), _known(line.value)
-        if lower is not None and upper is not None:
-            yield Comparison(
-                _key(line), _not_above(lower, upper), f"{_text(lower)} to {_text(upper)}", "lower <= upper"
-            )
-        if (
-            value is not None
-            and (lower is not None or upper is not None)
-            and (pd.isna(line.method) or not _OTHER_INTERVAL.search(line.method))
-        ):
-            inside = (lower is None or _not_above(lower, value)) and (upper is None or _not_above(value, upper))
-            yield Comparison(_key(line), inside, _text(value), f"within {_text(lower)} to {_text(upper)}")
+        lower, upper, value = line.lower, line.upper, line.value
+        shown = f"{_text(lower)} to {_text(upper)}"
+        if None not in (lower, upper):
+            yield Comparison(line.key, _not_above(lower, upper), shown, "lower <= upper")
+        if value is None or (lower, upper) == (None, None) or _OTHER_INTERVAL.search(line.method or ""):
+            continue
+        inside = (lower is None or _not_above(lower, value)) and (upper is None or _not_above(value, upper))
+        yield Comparison(line.key, inside, _text(value), f"within {shown}")
 
 
 def _quartiles(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.with_statistic("median"):
-        three = [Place(line.table_id, line.row, line.group, statistic) for statistic in ("q1", "median", "q3")]
+        three = [Place(*line.key[:3], statistic) for statistic in ("q1", "median", "q3")]
         numbers = [printed.number(place) for place in three]
         if any(place.key in printed.at for place in (three[0], three[2])):
             ordered = numbers == [None] * 3 or (None not in numbers and numbers == sorted(numbers))
-            yield Comparison(_key(line), ordered, " <= ".join(map(_text, numbers)), "q1 <= median <= q3")
-            for column in ("n", "n_assessed"):
+            yield Comparison(line.key, ordered, " <= ".join(map(_text, numbers)), "q1 <= median <= q3")
+            for column in _COUNTS:
                 same = [printed.number(place._replace(column=column)) for place in three]
-                yield Comparison(
-                    _key(line),
-                    len(set(same)) == 1,
-                    f"{column} {', '.join(map(_text, same))}",
-                    "one count for the median and both quartiles",
-                )
+                found = f"{column} {', '.join(map(_text, same))}"
+                yield Comparison(line.key, len(set(same)) == 1, found, "one count for the median and both quartiles")
 
 
 # --- p and interval
@@ -262,23 +235,23 @@ def _p_and_interval(printed: _Printed) -> Iterator[Comparison]:
         depth = _depth(line)
         if depth is None:
             continue
-        shown = f"{_text(_known(line.lower))} to {_text(_known(line.upper))}"
-        if not pd.isna(line.p_value):
+        shown = f"{_text(line.lower)} to {_text(line.upper)}"
+        if line.p_value is not None:
             if not BORDERLINE[0] <= line.p_value <= BORDERLINE[1]:
                 yield Comparison(
-                    _key(line),
+                    line.key,
                     (line.p_value < 0.05) == (depth < 0),
                     f"p {_text(line.p_value)} with {shown}",
                     _fitting(line),
                 )
             continue
         test = printed.at.get((line.table_id, line.row, line.group, "p_value"))
-        if test is not None and not pd.isna(test.value) and _comparable(test, line):
+        if test is not None and test.value is not None and _comparable(test, line):
             outside = depth < -CLEARLY and (line.statistic != "median_difference" or _attains_95(printed, line))
             contradicts = (test.value < OTHER_FAMILY[0] and depth > CLEARLY) or (
                 test.value > OTHER_FAMILY[1] and outside
             )
-            yield Comparison(_key(line), not contradicts, f"p {_text(test.value)} with {shown}", _fitting(line))
+            yield Comparison(line.key, not contradicts, f"p {_text(test.value)} with {shown}", _fitting(line))
 
 
 def _fitting(line) -> str:
@@ -287,8 +260,7 @@ def _fitting(line) -> str:
 
 def _comparable(test, line) -> bool:
     """Whether the test and the interval ask the same. Wald limits of a risk ratio (Katz) can differ from an exact test
-    at any p when nearly everybody has the
-    event: 76 of 100 against 7 of 7 has p 0.35 and limits 0.68 to 0.85.
+    at any p when nearly everybody has the event: 76 of 100 against 7 of 7 has p 0.35 and limits 0.68 to 0.85.
     """
     if line.statistic == "risk_ratio" and _says(line, "wald") and _says(test, "fisher"):
         return False
@@ -296,31 +268,25 @@ def _comparable(test, line) -> bool:
 
 
 def _attains_95(printed: _Printed, line) -> bool:
-    """Whether the groups are large enough for a rank interval at 95 %: with three against three even the whole range of differences covers only 90 %."""
+    """Whether groups are large enough for a 95 % rank interval: of 3 against 3 the whole range covers 90 %."""
     groups = _COMPARED.get(line.group, ())
     counts = [int(printed.number(Place(line.table_id, line.row, group, "median", "n")) or 0) for group in groups]
     return bool(counts) and 2 / math.comb(sum(counts), counts[0]) <= 0.05
 
 
 def _says(line, word: str) -> bool:
-    return not pd.isna(line.method) and word in line.method.lower()
+    return line.method is not None and word in line.method.lower()
 
 
 def _depth(line) -> float | None:
-    """How far no effect lies inside the interval (negative: outside), as a share of its width; None without an
-    interval.
+    """How far no effect lies inside the interval (negative: outside), as a share of its width, if there is one.
 
     Ratios r are taken as r/(1 + r), so that 0 and infinity, an open limit, have a place.
     """
-    lower, upper, null = _known(line.lower), _known(line.upper), _NO_EFFECT[line.statistic]
-    if null:
-        if lower is None and upper is None:
-            return None
-        lower, upper = (
-            (0 if lower is None else lower / (1 + lower)),
-            (1 if upper is None or math.isinf(upper) else upper / (1 + upper)),
-        )
-        null = 0.5
+    lower, upper, null = line.lower, line.upper, _NO_EFFECT[line.statistic]
+    if null and (lower, upper) != (None, None):
+        lower = 0 if lower is None else lower / (1 + lower)
+        upper, null = 1 if upper is None or math.isinf(upper) else upper / (1 + upper), 0.5
     if lower is None or upper is None or not lower < upper:
         return None
     return min(null - lower, upper - null) / (upper - lower)
@@ -340,18 +306,16 @@ def _over_days(printed: _Printed) -> Iterator[Comparison]:
 
 def _competing(printed: _Printed) -> Iterator[Comparison]:
     for line in printed.with_statistic("percent"):
-        if "_by_day_" in line.row and not pd.isna(line.value):
+        if "_by_day_" in line.row and line.value is not None:
             death = printed.number(Place(line.table_id, f"death_without_{line.row}", line.group, "percent"))
             if death is not None:
                 total = line.value + death
                 yield Comparison(
-                    _key(line), _not_above(total, 100), f"{_text(total)} with death without it", "at most 100"
+                    line.key, _not_above(total, 100), f"{_text(total)} with death without it", "at most 100"
                 )
 
 
 # --- sums, parts and wholes
-
-_COUNTS = ("n", "n_assessed")
 
 
 def _add_up(printed: _Printed) -> Iterator[Comparison]:
@@ -396,9 +360,7 @@ def _within(printed: _Printed) -> Iterator[Comparison]:
             )
 
 
-# --------------------------------------------------------------------------------------------------- one quantity, two
-# places
-
+# --- one quantity, two places
 
 #: Outcome of Table 8 -> its row and effect in Tables 2 and 4.
 _TABLE_8 = {
@@ -491,15 +453,15 @@ def _effects(printed: _Printed) -> Iterator[Comparison]:
         "ratio_of_medians": ("median", ratio),
     }
     for line in printed.with_statistic(*made_of):
-        if line.table_id in OUTCOME_TABLES and line.group in _COMPARED and not pd.isna(line.value):
+        if line.table_id in OUTCOME_TABLES and line.group in _COMPARED and line.value is not None:
             statistic, kind = made_of[line.statistic]
             one, two = (
                 printed.number(Place(line.table_id, line.row, group, statistic)) for group in _COMPARED[line.group]
             )
             expected = None if None in (one, two) else one - two if kind == difference else one / two if two else None
-            holds = _equal(_known(line.value), expected)
+            holds = _equal(line.value, expected)
             yield Comparison(
-                _key(line), holds, _text(line.value), f"{_text(expected)}, {kind} of {_text(one)} and {_text(two)}"
+                line.key, holds, _text(line.value), f"{_text(expected)}, {kind} of {_text(one)} and {_text(two)}"
             )
 
 
@@ -508,76 +470,76 @@ def _effects(printed: _Printed) -> Iterator[Comparison]:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, the sentence that it holds the tables to, and what it compares."""
+    """One check: what it compares, its name, and the sentence that it holds the tables to."""
 
+    compare: Callable[[_Printed], Iterable[Comparison]]
     name: str
     meaning: str
-    compare: Callable[[_Printed], Iterable[Comparison]]
 
 
 CHECKS = (
     Check(
+        _printed_once,
         "printed_once",
         "Every number is printed once: a table has one cell for each row, group and statistic.",
-        _printed_once,
     ),
-    Check("method_given", "Every cell names its method.", _method),
-    Check("reason_given", "Every cell without a value says why it is not estimable.", _reason),
+    Check(_method, "method_given", "Every cell names its method."),
+    Check(_reason, "reason_given", "Every cell without a value says why it is not estimable."),
     Check(
+        _range,
         "possible_value",
         "Every number is finite and possible for what it is: percentages 0 to 100, p values 0 to 1, ratios not "
         "negative.",
-        _range,
     ),
-    Check("percent_is_n_of_N", "Every percentage that prints an n is exactly 100 n / N.", _percentages),
+    Check(_percentages, "percent_is_n_of_N", "Every percentage that prints an n is exactly 100 n / N."),
     Check(
+        _counts,
         "counts_fit",
         "Every n is whole and at most its N, a count is its own n, and a p value is printed alike in both its columns.",
-        _counts,
     ),
     Check(
+        _intervals,
         "interval_holds_value",
         "Limits are in order and hold their estimate, unless they are conditional or bootstrap limits.",
-        _intervals,
     ),
-    Check("quartiles_in_order", "The median lies between the quartiles, all three from the same values.", _quartiles),
+    Check(_quartiles, "quartiles_in_order", "The median lies between the quartiles, all three from the same values."),
     Check(
+        _p_and_interval,
         "p_fits_interval",
         "The p value and the interval of one comparison do not contradict each other, as far as their methods allow.",
-        _p_and_interval,
     ),
     Check(
+        _over_days,
         "over_days",
         "Survival and numbers at risk do not rise from one printed day to the next, and incidences do not fall.",
-        _over_days,
     ),
     Check(
+        _competing,
         "competing_events",
         "The incidence of an event and that of death without it are together at most 100 %.",
-        _competing,
     ),
     Check(
+        _add_up,
         "parts_make_wholes",
         "Parts add up: boxes of the flow, centres, severity scores, causes of death, kinds of start, cells of "
         "agreement.",
-        _add_up,
     ),
     Check(
+        _within,
         "parts_within_wholes",
         "No part is larger than its whole: denominators and groups, sites and bleedings, severe and all, confirmed and "
         "all.",
-        _within,
     ),
-    Check("same_everywhere", "A quantity that is printed in several tables is the same in all.", _alike),
+    Check(_alike, "same_everywhere", "A quantity that is printed in several tables is the same in all."),
     Check(
+        _published,
         "as_published_is_source",
         "Published figures are the declared ones, computed ones those of their tables, differences theirs.",
-        _published,
     ),
     Check(
+        _effects,
         "effect_of_groups",
         "Every difference and ratio in Tables 2 to 4 is that of the two numbers beside it.",
-        _effects,
     ),
 )
 

@@ -8,7 +8,7 @@ from capla_etl.disclosure.profiles import Protection
 
 
 def patients_of(percent: float, patients: int) -> int | None:
-    """A percentage that is no n/N (a survival probability) as whole patients; one patient at least where it is neither 0 nor 100."""
+    """A percentage that is no n/N (a survival) as whole patients; at least one where it is neither 0 nor 100."""
     if pd.isna(percent):
         return None
     number = math.floor(patients * percent / 100 + 1e-6)
@@ -84,7 +84,7 @@ def _plain(protected: pd.DataFrame) -> pd.DataFrame:
 
 
 def _steps(reached: pd.Series, enough: int) -> list[int]:
-    """For each day, the day whose value is shown: a new one once ``enough`` events have come since. The last step waits for those left over."""
+    """For each day, the day whose value is shown: a new one after ``enough`` events, the last with the rest."""
     total = reached.iloc[-1]
     shown, found = reached.index[0], []
     for day, count in reached.items():

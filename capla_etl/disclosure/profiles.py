@@ -35,7 +35,7 @@ class Protection(BaseModel):
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile: its protection (None: everything as computed), the tables that it may show, what a reader is told."""
+    """One profile: its protection (None: all as computed), the tables that it may show, what a reader is told."""
 
     name: str
     protection: Protection | None

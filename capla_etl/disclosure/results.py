@@ -156,7 +156,7 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
 
 
 def _only_published(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
-    """The cells that only ``as_published`` prints, under the names that they were computed by, so that they are protected like all others."""
+    """The cells that only ``as_published`` prints, by their sources, so that they are protected like all others."""
     printed = set(map(tuple, kept[KEY].to_numpy()))
     computed = {
         (line.row, line.group): line for line in published[published["statistic"] == "computed"].itertuples(index=False)

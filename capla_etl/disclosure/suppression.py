@@ -122,7 +122,7 @@ class _Audit:
         return [name for name in lacking if self._nearest(name)]
 
     def lacking_by_sums(self, also: frozenset = frozenset()) -> dict[Name, float]:
-        """How many possible values exposed counts lack, each sum taken by itself: quick, but it finds not all. ``also``: as if suppressed."""
+        """Possible values that exposed counts lack, sum by sum: quick, not complete. ``also``: as if suppressed."""
         ranges = _intervals(self.counts, self.rules, self.suppressed | also)
         _narrow(ranges, self.counts.sums)
         lacks = {name: self.needed[name] - (ranges[name][1] - ranges[name][0] + 1) for name in self.small}

@@ -48,7 +48,7 @@ class Tally(NamedTuple):
 
 
 def tally(answers: pd.Series | Tally) -> Tally:
-    """Count "yes", and "yes" or "no". Everything else, null included, is not assessed. A Tally is returned unchanged."""
+    """Count "yes", and "yes" or "no". All else, null included, is not assessed. A Tally is returned unchanged."""
     if isinstance(answers, Tally):
         return answers
     counts = answers.value_counts(sort=False)

@@ -103,7 +103,7 @@ def response_incidence_curve(
 def adamts13_incidence_curve(
     patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
 ) -> pd.DataFrame:
-    """``study.adamts13_incidence_curve``: as ``response_incidence_curve``, of ADAMTS13 recovery; groups caplacizumab, control."""
+    """``study.adamts13_incidence_curve``: as ``response_incidence_curve``, of ADAMTS13 recovery by treatment group."""
     groups = arms(eligible_outcomes(patient, outcome))
     return _incidence_curve(groups, "adamts13_recovery_day", follow_up_days, conventions)
 
@@ -111,7 +111,7 @@ def adamts13_incidence_curve(
 def _incidence_table(
     sheet: Sheet, groups: Groups, event: str, event_day: str, days: tuple[int, ...], follow_up_days: int, test: str
 ) -> pd.DataFrame:
-    """Incidence of an event at the printed days, and at the last of death without it and Gray's test between all groups."""
+    """Incidence of an event at the printed days; on the last also death without it, and Gray's test."""
     courses, caveats = first_event_courses(groups, event_day, follow_up_days=follow_up_days)
     patients, by = courses["group"].value_counts(), sheet.conventions
     found = competing_risks.aalen_johansen(
@@ -131,7 +131,10 @@ def _incidence_table(
             sheet.add(f"death_without_{row}", point.group, "percent", death, reason=reason, **common)
     gray, null = (competing_risks.gray_test(courses, variance=variance).p_value for variance in ("gray", "null"))
     if pd.isna(gray) and not pd.isna(null):
-        test += ", with the hypergeometric variance: that of Gray is not positive when nearly all of a group have had the event"
+        test += (
+            ", with the hypergeometric variance: that of Gray is not positive when nearly all of a group have had "
+            "the event"
+        )
     p, reason = null if pd.isna(gray) else gray, "one group only, or no event"
     sheet.p_value(f"{event}_by_day_{follow_up_days}", p, method=test, reason=reason, caveat=EFFECT_CAVEAT)
     return sheet.frame()

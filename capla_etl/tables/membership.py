@@ -65,7 +65,7 @@ class _Members:
         self.parts.append(listed.assign(table_id=table_id, row=row, group=group, counted=counted)[COLUMNS])
 
     def answers(self, table_id: str, row: str, group: str, patients: pd.DataFrame, answers: pd.Series) -> None:
-        """Patients with "yes" of those with "yes" or "no". ``answers`` is indexed as ``patients``, or as part of them."""
+        """Patients with "yes" of those with "yes" or "no". ``answers`` has the index of ``patients``, or part of it."""
         ids = patients["patient_id"].reindex(answers.index)
         self.add(table_id, row, group, ids[answers == "yes"], NUMERATOR)
         self.add(table_id, row, group, ids[answers.isin(["yes", "no"])], DENOMINATOR)

@@ -255,7 +255,7 @@ _OVER_DAYS = {re.compile(r"(.*survival)_day_(\d+)"): False, re.compile(r"(.+)_by
 
 
 class Curve(NamedTuple):
-    """The printed days of a survival, an incidence or a number at risk: ``days`` in order, and whether it rises over them."""
+    """The printed days of a survival, an incidence or a number at risk, in order, and whether it rises over them."""
 
     rises: bool
     days: list[tuple[int, Place]]

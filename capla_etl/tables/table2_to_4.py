@@ -128,7 +128,7 @@ _TIME_METHODS = {
 
 
 def with_adamts13_measured(patients: pd.DataFrame, daily_series: pd.DataFrame | None) -> pd.DataFrame:
-    """The patients with ``adamts13_measured`` (bool) added: any activity measured after day 0. Unchanged without ``daily_series``."""
+    """Add ``adamts13_measured`` (bool): any activity measured after day 0. Unchanged without ``daily_series``."""
     if daily_series is None:
         return patients
     measured = daily_series.loc[(daily_series["day"] > 0) & daily_series["adamts13_percent"].notna(), "patient_id"]
@@ -136,7 +136,7 @@ def with_adamts13_measured(patients: pd.DataFrame, daily_series: pd.DataFrame | 
 
 
 def _before_first_dose(answers: pd.Series, members: pd.DataFrame, day: str) -> str | None:
-    """Count patients with the outcome on or before the day of their first dose: part of the reason for it, not its effect."""
+    """Count patients with the outcome on or before the day of their first dose: a reason for it, not its effect."""
     had_it = (answers == "yes").reindex(members.index, fill_value=False)
     early = had_it & (members[day] <= members["caplacizumab_start_day"])
     return cells.if_any(int(early.fillna(False).sum()), "with it on or before the day of the first dose")

@@ -83,7 +83,7 @@ def _counts(data: pd.DataFrame) -> tuple[int, int, int, int]:
 
 
 def _of_cox(fit: cox.CoxFit, counts: tuple, method: str, caveat: str | None = None) -> Effect:
-    """The effect from a Cox model, with the test of proportional hazards: where they are not, it is an average over follow-up."""
+    """The effect from a Cox model; where hazards are not proportional, the caveat says that it is an average."""
     effect = _of_term("hazard_ratio", _exposed(fit.table), counts, method, caveat)
     if effect.reason:
         return effect
@@ -92,7 +92,7 @@ def _of_cox(fit: cox.CoxFit, counts: tuple, method: str, caveat: str | None = No
 
 
 def not_proportional(p: float) -> str | None:
-    """What the test of proportional hazards says, in few words, so that it is not a footnote of its own for each ratio."""
+    """What the test of proportional hazards says, in words that several ratios share: one footnote, not one each."""
     below = next((limit for limit in ("0.001", "0.01", "0.05") if p < float(limit)), None)
     return f"hazards not proportional (score test p < {below}): an average over follow-up" if below else None
 
@@ -168,7 +168,7 @@ def _unknown_start(data: pd.DataFrame) -> str | None:
 
 
 def time_dependent(data: pd.DataFrame, ties: str) -> Effect:
-    """Patients count as untreated until the first dose and as treated from then on; an event on its day comes after it."""
+    """Patients are untreated until the first dose and treated from then on; an event on its day comes after it."""
     known = data[data["start_known"]]
     intervals = exposure.expand_time_dependent(
         known[["patient_id", "time_days", "event", "start_day"]], start_day="start_day", exposure=EXPOSED
@@ -388,7 +388,7 @@ def observed_and_lost(outcome: Outcome, data: pd.DataFrame) -> list[int]:
 
 
 def extreme_case(outcome: Outcome, data: pd.DataFrame, *, worst: bool) -> Effect:
-    """The lost counted as with the event under caplacizumab and without it in control (worst), or the reverse (best)."""
+    """Count the lost as with the event under caplacizumab and without it in control (worst), or the reverse."""
     numbers = observed_and_lost(outcome, data)
     counted = (sensitivity.worst_case if worst else sensitivity.best_case)(*numbers)
     lost = f"lost or not evaluable: caplacizumab {numbers[2]}, control {numbers[5]}"

@@ -115,7 +115,7 @@ def _first(day: str, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFram
 
 
 def _answer(answer: str, day: str | None, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
-    """A yes/no outcome: 1, 0, or NaN where not evaluable; decided on the day of the event, else at the end of follow-up."""
+    """A yes/no outcome: 1, 0, or NaN (not evaluable); decided on the day of the event, else at the end of follow-up."""
     event = patients[answer].map({"yes": 1.0, "no": 0.0})
     event_day = (
         pd.to_numeric(patients[day]).astype(float).where(event == 1) if day else pd.Series(NAN, index=patients.index)

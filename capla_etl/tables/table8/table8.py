@@ -172,7 +172,7 @@ class _Sheet(cells.Sheet):
             self.p_value(row, effect.p, method=method, reason="no test", caveat=EFFECT_CAVEAT)
 
     def survival_difference(self, row: str, data: pd.DataFrame, settings: Settings) -> None:
-        """Difference of survival at the end of follow-up with a bootstrap interval, which needs no large-sample formula."""
+        """Difference of survival at the end of follow-up; its bootstrap interval needs no large-sample formula."""
         replicates = settings.bootstrap_replicates
         courses = data.sort_values(EXPOSED, ascending=False, kind="stable").assign(group=lambda own: own[EXPOSED])
         found = resampling.bootstrap_survival_difference(
@@ -191,7 +191,7 @@ class _Sheet(cells.Sheet):
         )
 
     def tipping_point(self, row: str, outcome: Outcome, data: pd.DataFrame) -> None:
-        """Fewest events among caplacizumab's lost, with none among control's, at which the difference is not significant."""
+        """Fewest events among the lost under caplacizumab, with none in control, at which p is no longer below 0.05."""
         numbers = effects.observed_and_lost(outcome, data)
         lost = numbers[2]
         if lost:
@@ -210,7 +210,7 @@ class _Sheet(cells.Sheet):
             )
 
     def e_value(self, row: str, effect: Effect) -> None:
-        """E-value of an effect and of its limit nearest 1; the outcome is rare: a hazard or odds ratio stands for a risk ratio."""
+        """E-value of an effect and of its limit nearest 1; a ratio of a rare outcome is near a risk ratio."""
         values, reasons = (None, None), [effect.reason or "no estimate"] * 2
         if not (effect.reason or pd.isna(effect.value)):
             values = sensitivity.e_value(effect.value, effect.lower, effect.upper, scale="rr")

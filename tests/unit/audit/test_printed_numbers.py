@@ -158,7 +158,8 @@ def plus(tables: pd.DataFrame, key: str, **numbers) -> pd.DataFrame:
             "table6 death_day early median",
             {"value": None, "caveat": "odd"},
             "reason_given",
-            "table6, death_day, early, median: found no value, caveat 'odd', expected a caveat beginning 'not estimable: '",
+            "table6, death_day, early, median: found no value, caveat 'odd', expected a caveat beginning 'not "
+            "estimable: '",
         ),
         # each number
         (
@@ -367,7 +368,8 @@ def plus(tables: pd.DataFrame, key: str, **numbers) -> pd.DataFrame:
             "table1 french_severity_score_1 control percent",
             {"n": -1},
             "parts_make_wholes",
-            "table1, french_severity_score_0, control, percent: found N 6, expected the sum of n 0, french_severity_score_1 n 5",
+            "table1, french_severity_score_0, control, percent: found N 6, expected the sum of n 0, "
+            "french_severity_score_1 n 5",
         ),
         (
             plus,
@@ -488,7 +490,8 @@ def plus(tables: pd.DataFrame, key: str, **numbers) -> pd.DataFrame:
             "table2 died_by_day_90 control percent",
             {"n": 1},
             "same_everywhere",
-            "table2, died_by_day_90, control, percent: found n 3, expected value 2 as in table6, deaths, control, count",
+            "table2, died_by_day_90, control, percent: found n 3, expected value 2 as in table6, deaths, control, "
+            "count",
         ),
         (
             plus,
@@ -544,7 +547,8 @@ def plus(tables: pd.DataFrame, key: str, **numbers) -> pd.DataFrame:
             "as_published patients delayed computed",
             {"value": 5},
             "as_published_is_source",
-            "as_published, patients, delayed, computed: found value 5, expected value 4 as in flow, delayed, all, count",
+            "as_published, patients, delayed, computed: found value 5, expected value 4 as in flow, delayed, all, "
+            "count",
         ),
         (
             changed,
@@ -629,7 +633,8 @@ def verdict(results: pd.DataFrame, check: str) -> list[int]:
 @pytest.mark.parametrize(
     ("numbers", "options", "compared_and_failed"),
     [
-        # No effect in the middle of the interval: p may be 0.01, not less. At its edge (within a tenth of the width) p may be anything.
+        # No effect in the middle of the interval: p may be 0.01, not less. At its edge (within a tenth of the width) p
+        # may be anything.
         ((0.5, -9, 10, 0.0099), {}, [1, 1]),
         ((0.5, -9, 10, 0.01), {}, [1, 0]),
         ((9, -1, 19, 0.001), {}, [1, 0]),
@@ -639,7 +644,8 @@ def verdict(results: pd.DataFrame, check: str) -> list[int]:
         ((10, 5, 15, 0.2), {}, [1, 0]),
         ((10, 0.5, 20, 0.9), {}, [1, 0]),
         ((-10, -15, -5, 0.201), {}, [1, 1]),
-        # Two of two against none of two: Newcombe 7.0 to 100, R: fisher.test(matrix(c(2, 0, 0, 2), 2))$p.value is 0.3333
+        # Two of two against none of two: Newcombe 7.0 to 100, R: fisher.test(matrix(c(2, 0, 0, 2), 2))$p.value is
+        # 0.3333
         ((100, 7.0, 100, 1 / 3), {}, [1, 0]),
         # A ratio without an upper limit, and one of no events
         ((3, 1.5, None, 0.5), {"statistic": "risk_ratio"}, [1, 1]),

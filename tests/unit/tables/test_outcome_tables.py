@@ -91,7 +91,8 @@ def simulated():
     return patients(*lines), outcomes(*ends)
 
 
-# ------------------------------------------------------------------------------------------------------------ tables 3 and 4
+# ------------------------------------------------------------------------------------------------------------ tables 3
+# and 4
 
 
 def test_delayed_starters_are_counted_once_in_delayed_and_once_in_their_kind():
@@ -165,7 +166,8 @@ def test_unknown_conventions_are_refused():
         conventions("stata")
 
 
-# ----------------------------------------------------------------------------------------------------------------- table 8
+# -----------------------------------------------------------------------------------------------------------------
+# table 8
 
 
 def effect_of(results: pd.DataFrame, row: str) -> pd.Series:
@@ -261,7 +263,8 @@ def test_a_dose_on_the_day_of_death_counts_as_treated():
         ]
     )
     frame = analysed.DEATH.prepare(analysed.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
-    # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) = 1 / 4.
+    # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) =
+    # 1 / 4.
     assert effects.time_dependent(frame, CONVENTIONS["sas"].ties).value == pytest.approx(1.5, rel=1e-6)
 
 
@@ -313,7 +316,8 @@ def test_every_effect_of_table_8_is_estimated_on_ordinary_data_and_carries_the_c
     assert estimated["caveat"].str.contains("immortal time").all()
 
 
-# ---------------------------------------------------------------------------------------------- nothing to compare, all the same
+# ---------------------------------------------------------------------------------------------- nothing to compare, all
+# the same
 
 
 DEGENERATE = {

@@ -7,6 +7,7 @@ belong here.
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from capla_etl.tables.as_published import FIGURES
 from capla_etl.tables.population import ARMS
 from capla_etl.tables.results import COLUMNS, KEY, join_caveats
 from capla_etl.tables.structure import FLOW_GROUPS, FLOW_ROWS, PARTS, SAME, SCORES, SUMS, Place, Structure
-from capla_etl.tables.table7 import FOUR_CELLS
+from capla_etl.tables.table7 import FOUR_CELLS, cohen_kappa
 
 # One text for all, so that it does not tell the small counts from those suppressed for their sake.
 SUPPRESSED = "suppressed: fewer than {}, or such a count would follow from it"
@@ -33,8 +34,6 @@ WITHHELD = "withheld: "
 NO_INTERVAL = "interval withheld: it would narrow a rounded count"
 NO_TEST = f"{WITHHELD}it would narrow a rounded count"
 
-
-# --- results
 
 _QUARTILES = ("median", "q1", "q3")
 # Rows of survival and incidence; those of their cells that have no n are estimates.
@@ -139,7 +138,6 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
         caveat that begins "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat
         holds a number.
     """
-    rules = chosen.protection
     results = results.astype(COLUMNS)
     flow = results["table_id"] == "flow"
     kept = results[
@@ -147,10 +145,8 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
         & ~(flow & ~((results["group"] == "all") & results["row"].isin(FLOW_ROWS)))
     ]
     published = kept[kept["table_id"] == "as_published"]
-    kept = pd.concat(
-        [kept[kept["table_id"] != "as_published"], _only_published(published, kept)], ignore_index=True
-    ).astype(COLUMNS)
-    protected = _Protected(kept, rules).cells()
+    others = [kept[kept["table_id"] != "as_published"], _only_published(published, kept)]
+    protected = _Protected(pd.concat(others, ignore_index=True).astype(COLUMNS), chosen.protection).cells()
     shown = [line for line in protected if line["table_id"] in chosen.tables]
     return pd.DataFrame([*shown, *_as_published(published, protected)], columns=list(COLUMNS)).astype(COLUMNS)
 
@@ -184,59 +180,39 @@ class _Protected:
         """All cells in their order; comparisons after the groups that they compare."""
         lines = list(self.results.itertuples(index=False))
         for line in sorted(lines, key=lambda line: line.group == "difference"):
-            self.done[line.table_id, line.row, line.group, line.statistic] = self._cell(line)
-        return [self.done[line.table_id, line.row, line.group, line.statistic] for line in lines]
+            self.done[line[:4]] = self._cell(line)
+        return [self.done[line[:4]] for line in lines]
 
-    def count(self, line, what: str) -> int | None:
-        """The printed count beside a cell; None where it is suppressed or there is none."""
-        name = self.study.name_of.get(_place(Place(line.table_id, line.row, line.group, line.statistic, what)))
+    def _count_of(self, line, column: str) -> int | None:
+        """The printed count in a cell; None where it is suppressed or there is none."""
+        name = self.study.name_of.get(_place(Place(*line[:4], column)))
         return self.printed.get(name) if name is not None else None
 
     def _cell(self, line) -> dict:
-        if pd.isna(line.value) and line.group != "difference":
+        if line.group == "difference":
+            return self._comparison(line)
+        if pd.isna(line.value):
             return self._shown(line, None, caveat="not estimable: no patient, or no value known")
+        quartiles = dict.fromkeys(_QUARTILES, self._quartile)
         make = {
             "count": self._count,
             "at_risk": self._count,
             "percent": self._percent,
-            "median": self._quartile,
-            "q1": self._quartile,
-            "q3": self._quartile,
             "kappa": self._kappa,
-        }.get(line.statistic, self._comparison if line.group == "difference" else None)
-        return make(line) if make else self._without(line, f"{WITHHELD}no rule says when this may be shown")
+            **quartiles,
+        }
+        return make.get(line.statistic, self._no_rule)(line)
 
-    def _shown(
-        self, line, value: float | None, *, n=None, n_assessed=None, lower=None, upper=None, p_value=None, caveat=None
-    ) -> dict:
+    def _shown(self, line, value: float | None, *, caveat: str | None = None, **numbers) -> dict:
         method = _without_interval(line.method) if pd.isna(line.n) and line.row.startswith(_OVER_TIME) else line.method
-        method = join_caveats(method, self.rounded if self._from_counts(line) else None)
         # A caveat that counts patients ("not assessed: 3 of 942") is not repeated.
-        kept = "; ".join(
-            part
-            for part in ("" if pd.isna(line.caveat) else line.caveat).split("; ")
-            if part and not re.search(r"\d", part)
-        )
-        return dict(
-            zip(
-                COLUMNS,
-                (
-                    line.table_id,
-                    line.row,
-                    line.group,
-                    line.statistic,
-                    value,
-                    n,
-                    n_assessed,
-                    lower,
-                    upper,
-                    p_value,
-                    method,
-                    caveat or kept or None,
-                ),
-                strict=True,
-            )
-        )
+        parts = [] if pd.isna(line.caveat) else line.caveat.split("; ")
+        kept = join_caveats(*(part for part in parts if not re.search(r"\d", part)))
+        texts = {
+            "method": join_caveats(method, self.rounded if self._from_counts(line) else None),
+            "caveat": caveat or kept,
+        }
+        return dict.fromkeys(COLUMNS) | dict(zip(KEY, line[:4], strict=True)) | {"value": value} | numbers | texts
 
     def _from_counts(self, line) -> bool:
         """Whether a number of this kind is computed from counts, and so from rounded ones."""
@@ -247,14 +223,17 @@ class _Protected:
     def _without(self, line, caveat: str | None = None) -> dict:
         return self._shown(line, None, caveat=caveat or self.suppressed)
 
+    def _no_rule(self, line) -> dict:
+        return self._without(line, f"{WITHHELD}no rule says when this may be shown")
+
     def _count(self, line) -> dict:
-        n = self.count(line, "n")
+        n = self._count_of(line, "n")
         if n is None:
             return self._without(line)
-        return self._shown(line, n, n=n, n_assessed=self.count(line, "n_assessed"))
+        return self._shown(line, n, n=n, n_assessed=self._count_of(line, "n_assessed"))
 
     def _percent(self, line) -> dict:
-        n, n_assessed = self.count(line, "n"), self.count(line, "n_assessed")
+        n, n_assessed = self._count_of(line, "n"), self._count_of(line, "n_assessed")
         if n is None or not n_assessed:
             return self._without(line)
         n = min(n, n_assessed)
@@ -266,98 +245,81 @@ class _Protected:
 
     def _no_interval(self, shown: dict) -> dict:
         """A cell without its interval, and the same words whether it had one or not."""
-        kept = [part for part in (shown["caveat"] or "").split("; ") if part and not part.startswith("no interval")]
+        kept = [part for part in (shown["caveat"] or "").split("; ") if not part.startswith("no interval")]
         return shown | {"caveat": join_caveats(NO_INTERVAL, *kept)}
 
     def _quartile(self, line) -> dict:
-        n = self.count(line, "n")
+        n, enough = self._count_of(line, "n"), self.rules.quartiles_from_patients
         if n is None:
             return self._without(line)
-        if line.n < self.rules.quartiles_from_patients:
-            return self._without(
-                line, f"{WITHHELD}quartiles of fewer than {self.rules.quartiles_from_patients} patients"
-            )
-        return self._shown(line, line.value, n=n, n_assessed=self.count(line, "n_assessed"))
+        if line.n < enough:
+            return self._without(line, f"{WITHHELD}quartiles of fewer than {enough} patients")
+        return self._shown(line, line.value, n=n, n_assessed=self._count_of(line, "n_assessed"))
 
     def _kappa(self, line) -> dict:
-        from capla_etl.tables.table7 import cohen_kappa
-
-        outcome = line.row.removesuffix("_kappa")
-        four = [
-            self.done.get((line.table_id, f"{outcome}_{name}", line.group, "count"), {}).get("value")
-            for name, _, _ in FOUR_CELLS
-        ]
-        if any(number is None for number in four):
+        rows = [f"{line.row.removesuffix('_kappa')}_{name}" for name, _, _ in FOUR_CELLS]
+        four = [self.done.get((line.table_id, row, line.group, "count"), {}).get("value") for row in rows]
+        if None in four or pd.isna((kappa := cohen_kappa([four[:2], four[2:]])).value):
             return self._without(line)
-        value, lower, upper = (cells.known(limit) for limit in cohen_kappa([four[:2], four[2:]]))
-        if value is None:
-            return self._without(line)
-        return self._shown(line, value, n_assessed=self.count(line, "n_assessed"), lower=lower, upper=upper)
+        limits = {"lower": cells.known(kappa.lower), "upper": cells.known(kappa.upper)}
+        return self._shown(line, kappa.value, n_assessed=self._count_of(line, "n_assessed"), **limits)
 
     def _comparison(self, line) -> dict:
         """A comparison of the two arms: computed from what is printed of them, or not at all."""
-        arms = [
-            self.done.get((line.table_id, line.row, arm, statistic))
+        percents, medians = (
+            [self.done[key] for arm in ARMS if (key := (line.table_id, line.row, arm, statistic)) in self.done]
             for statistic in ("percent", "median")
-            for arm in ARMS
-        ]
-        percents, medians = [arm for arm in arms[:2] if arm], [arm for arm in arms[2:] if arm]
+        )
         both = percents if len(percents) == 2 else medians
         if len(both) < 2:
             return self._without(line, f"{WITHHELD}no count beside it says whether it may be shown")
-        if any(arm["value"] is None for arm in both):
-            return self._without(line, max(arm["caveat"] or "" for arm in both if arm["value"] is None))
+        if missing := [arm["caveat"] or "" for arm in both if arm["value"] is None]:
+            return self._without(line, max(missing))
         if line.row in SCORES:
             return self._scores(line)
         if both is medians:
             return self._of_values(line)
-        return self._of_counts(line, both) if both[0]["n"] is not None else self._of_survival(line, both)
+        return self._of_survival(line, both) if both[0]["n"] is None else self._of_counts(line, both)
 
     def _of_counts(self, line, both: list[dict]) -> dict:
         counts = tuple(number for arm in both for number in (arm["n"], arm["n_assessed"]))
+        limits = (None, None)
         if line.statistic == "p_value":
-            p = cells.known(cells.p_of_proportions(counts, cells.proportions_named(line.method)))
-            return (
-                self._shown(line, p, p_value=p)
-                if p is not None
-                else self._without(line, "not estimable: from rounded counts")
-            )
-        if line.statistic == "smd":
-            value, limits = (
-                smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both)),
-                (float("nan"), float("nan")),
-            )
+            value = cells.p_of_proportions(counts, cells.proportions_named(line.method))
+        elif line.statistic == "smd":
+            value = smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both))
         elif line.statistic == "risk_difference":
             value, *limits = (100 * limit for limit in newcombe_difference(*counts))
         elif line.statistic == "risk_ratio":
             value, *limits = miettinen_nurminen_ratio(*counts)
         else:
-            return self._without(line, f"{WITHHELD}no rule says when this may be shown")
-        if cells.finite(value) is None:
+            return self._no_rule(line)
+        lower, upper = (None if limit is None else cells.finite(limit) for limit in limits)
+        return self._computed(line, value, lower=lower, upper=upper)
+
+    def _computed(self, line, value: float, **limits) -> dict:
+        """What follows from rounded counts, if anything does."""
+        if not math.isfinite(value):
             return self._without(line, "not estimable: from rounded counts")
-        return self._shown(line, value, lower=cells.finite(limits[0]), upper=cells.finite(limits[1]))
+        return self._shown(line, value, p_value=value if line.statistic == "p_value" else None, **limits)
 
     def _of_survival(self, line, both: list[dict]) -> dict:
         if line.statistic == "p_value":
             return self._without(line, NO_TEST)
         if line.statistic != "risk_difference":
-            return self._without(line, f"{WITHHELD}no rule says when this may be shown")
+            return self._no_rule(line)
         return self._no_interval(self._shown(line, both[0]["value"] - both[1]["value"]))
 
     def _of_values(self, line) -> dict:
-        if line.statistic == "p_value":
-            return self._coarse_p(line)
+        if line.statistic not in ("p_value", "smd", "median_difference"):
+            return self._no_rule(line)
         if pd.isna(line.value):
-            return self._without(line, "not estimable: too few known, or no variation")
+            reason = "no test" if line.statistic == "p_value" else "too few known, or no variation"
+            return self._without(line, f"not estimable: {reason}")
         if line.statistic == "smd":
             return self._shown(line, round(line.value, self.rules.smd_decimals))
         if line.statistic == "median_difference":
             return self._shown(line, line.value, lower=cells.known(line.lower), upper=cells.known(line.upper))
-        return self._without(line, f"{WITHHELD}no rule says when this may be shown")
-
-    def _coarse_p(self, line) -> dict:
-        if pd.isna(line.value):
-            return self._without(line, "not estimable: no test")
         p = float(f"{line.value:.{self.rules.p_significant_digits - 1}e}")
         return self._shown(line, p, p_value=p)
 
@@ -366,10 +328,7 @@ class _Protected:
         levels = [[self.done[line.table_id, score, arm, "percent"]["n"] for score in SCORES] for arm in ARMS]
         if any(number is None for arm in levels for number in arm):
             return self._without(line)
-        value = chi_squared(levels) if line.statistic == "p_value" else smd_categorical(*levels)
-        if pd.isna(value):
-            return self._without(line, "not estimable: from rounded counts")
-        return self._shown(line, value, p_value=value if line.statistic == "p_value" else None)
+        return self._computed(line, chi_squared(levels) if line.statistic == "p_value" else smd_categorical(*levels))
 
 
 def _without_interval(method: str) -> str:
@@ -378,42 +337,28 @@ def _without_interval(method: str) -> str:
 
 
 def _as_published(published: pd.DataFrame, protected: list[dict]) -> list[dict]:
-    """The published figures, which are known to everybody, beside what is printed of their counterparts."""
-    source = {(line["table_id"], line["row"], line["group"], line["statistic"]): line for line in protected}
+    """The published figures, which are known to everybody, and what is printed of their counterparts."""
+    source = {tuple(line[name] for name in KEY): line for line in protected}
     figures = {(figure.row, figure.group): figure for figure in FIGURES}
     rows = []
-    for line in published.itertuples(index=False):
-        own = dict(zip(COLUMNS, line, strict=True))
-        figure = figures.get((line.row, line.group))
-        if line.statistic == "published" or figure is None:
-            rows += [own] if figure else []
+    for own in published.to_dict("records"):
+        figure = figures.get((own["row"], own["group"]))
+        if figure is None:
             continue
-        found = source[figure.source]
-        value = found[figure.column]
-        caveat = found["caveat"] or ("not estimable: no interval" if value is None else None)
-        if line.statistic == "computed":
-            limits = {name: found[name] if figure.column == "value" else None for name in ("lower", "upper", "p_value")}
-            rows.append(
-                own
-                | limits
-                | {
+        if own["statistic"] != "published":
+            found = source[figure.source]
+            value = found[figure.column]
+            caveat = found["caveat"] or ("not estimable: no interval" if value is None else None)
+            if own["statistic"] == "computed":
+                own |= {name: found[name] for name in ("n", "n_assessed", "method")} | {
                     "value": value,
-                    "n": found["n"],
-                    "n_assessed": found["n_assessed"],
-                    "method": found["method"],
                     "caveat": caveat,
                 }
-            )
-        else:
-            none = value is None or figure.bound
-            rows.append(
-                own
-                | {
-                    "value": None if none else value - figure.value,
-                    "caveat": caveat if value is None else own["caveat"],
+                own |= {
+                    name: found[name] if figure.column == "value" else None for name in ("lower", "upper", "p_value")
                 }
-            )
+            else:
+                own["value"] = None if value is None or figure.bound else value - figure.value
+                own["caveat"] = caveat if value is None else own["caveat"]
+        rows.append(own)
     return rows
-
-
-# --- curves

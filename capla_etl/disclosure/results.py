@@ -51,8 +51,7 @@ class _StudyCounts:
     """Every count that ``study.result`` prints, and how they add up.
 
     Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of
-    one
-    group in one table too: suppressing one suppresses all.
+    one group in one table too: suppressing one suppresses all.
     """
 
     def __init__(self, results: pd.DataFrame, rules: CountRules) -> None:

@@ -147,8 +147,7 @@ def response_incidence(
 
     Returns:
         Rows of table ``response_incidence`` (``response_by_day_7``, ``death_without_response_by_day_90``); groups
-        control,
-        early, delayed, and difference: Gray's test of the three curves.
+        control, early, delayed, and difference: Gray's test of the three curves.
     """
     sheet, groups = (
         Sheet("response_incidence", conventions),

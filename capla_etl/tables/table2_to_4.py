@@ -151,8 +151,9 @@ class _OutcomeSheet(cells.Sheet):
         groups: Groups,
         comparisons: Comparisons,
         effects: frozenset[str],
+        *,
         follow_up_days: int,
-        conventions: Conventions,
+        conventions: Conventions = PROTOCOL,
     ) -> None:
         super().__init__(table_id, conventions)
         self.groups, self.comparisons, self.effects, self.follow_up_days = groups, comparisons, effects, follow_up_days
@@ -293,12 +294,7 @@ class _OutcomeSheet(cells.Sheet):
 
 
 def table2(
-    patient: pd.DataFrame,
-    outcome: pd.DataFrame,
-    daily_series: pd.DataFrame | None = None,
-    *,
-    follow_up_days: int,
-    conventions: Conventions = PROTOCOL,
+    patient: pd.DataFrame, outcome: pd.DataFrame, daily_series: pd.DataFrame | None = None, **by
 ) -> pd.DataFrame:
     """Outcomes by group, with effects (caplacizumab against control), intervals and p.
 
@@ -307,32 +303,27 @@ def table2(
         outcome: ``outcomes.patient_outcome``.
         daily_series: patient_id, day and adamts13_percent of ``marts.daily_series``; without it the percentage with
             ADAMTS13 recovery is not estimable, as nobody knows in whom it was looked for.
-        follow_up_days: last day of follow-up.
-        conventions: definition of quartiles, intervals, ties and corrections.
+        by: ``follow_up_days``, the last day of follow-up, and ``conventions``: definition of quartiles, intervals, ties
+            and corrections.
 
     Returns:
         Rows of table ``table2``; groups caplacizumab, control, difference.
     """
     patients = with_adamts13_measured(eligible_outcomes(patient, outcome), daily_series)
-    sheet = _OutcomeSheet("table2", arms(patients), ARMS_COMPARED, ALL_EFFECTS, follow_up_days, conventions)
+    sheet = _OutcomeSheet("table2", arms(patients), ARMS_COMPARED, ALL_EFFECTS, **by)
     for row in TABLES["table2"].rows:
         sheet.outcome(row)
     return sheet.frame()
 
 
 def table3(
-    patient: pd.DataFrame,
-    outcome: pd.DataFrame,
-    daily_series: pd.DataFrame | None = None,
-    *,
-    follow_up_days: int,
-    conventions: Conventions = PROTOCOL,
+    patient: pd.DataFrame, outcome: pd.DataFrame, daily_series: pd.DataFrame | None = None, **by
 ) -> pd.DataFrame:
     """Outcomes by start of caplacizumab. Delayed starters have by design lived to their first dose; every comparison
     says so.
 
     Args:
-        patient, outcome, daily_series, follow_up_days, conventions: as ``table2``.
+        patient, outcome, daily_series, by: as ``table2``.
 
     Returns:
         Rows of table ``table3``; groups control, early, delayed, rescue, slow_response; comparisons early_control,
@@ -340,7 +331,7 @@ def table3(
             dose.
     """
     patients = with_adamts13_measured(eligible_outcomes(patient, outcome), daily_series)
-    sheet = _OutcomeSheet("table3", timings(patients), TIMINGS_COMPARED, DIFFERENCES, follow_up_days, conventions)
+    sheet = _OutcomeSheet("table3", timings(patients), TIMINGS_COMPARED, DIFFERENCES, **by)
     for row in TABLES["table3"].rows:
         if row == "time_to_response":
             days = sheet.days["early"]["response_day"], sheet.days["delayed"]["days_from_caplacizumab_to_response"]
@@ -356,14 +347,12 @@ def table3(
     return sheet.frame()
 
 
-def table4(
-    patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up_days: int, conventions: Conventions = PROTOCOL
-) -> pd.DataFrame:
+def table4(patient: pd.DataFrame, outcome: pd.DataFrame, **by) -> pd.DataFrame:
     """Main outcomes with and without rituximab: caplacizumab against control in each half, and whether the halves
     differ.
 
     Args:
-        patient, outcome, follow_up_days, conventions: as ``table2``.
+        patient, outcome, by: as ``table2``.
 
     Returns:
         Rows of table ``table4``; groups caplacizumab_rituximab, control_rituximab, caplacizumab_no_rituximab,
@@ -371,7 +360,7 @@ def table4(
         interaction) for the yes/no outcomes.
     """
     groups = rituximab_groups(eligible_outcomes(patient, outcome))
-    sheet = _OutcomeSheet("table4", groups, RITUXIMAB_COMPARED, RATIOS, follow_up_days, conventions)
+    sheet = _OutcomeSheet("table4", groups, RITUXIMAB_COMPARED, RATIOS, **by)
     for row in TABLES["table4"].rows:
         sheet.outcome(row)
         if row in sheet.answers["control_rituximab"] and row != "died_by_day_90":

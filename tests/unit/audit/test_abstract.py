@@ -1,4 +1,4 @@
-"""Which printed figures can be true together: rounding at its boundaries, published examples, and the abstract worked out by hand."""
+"""Which printed figures can be true together: rounding at its boundaries, published examples, the abstract by hand."""
 
 import math
 from dataclasses import replace

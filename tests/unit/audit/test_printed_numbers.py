@@ -1,4 +1,4 @@
-"""The study's tables held against themselves: tables as the pipeline makes them pass, and every planted fault is found and named."""
+"""The study's tables held against themselves: as the pipeline makes them they pass; every planted fault is named."""
 
 import itertools
 

@@ -86,7 +86,10 @@ class CurveAttacker:
         weight: int,
         events: int | None,
     ) -> None:
-        """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn; ``events`` the printed number of all."""
+        """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn.
+
+        ``events``: the printed number of all.
+        """
         self.bounds, self.rules, self.zeros = {}, [], 0
         self._range("N", (max(10, patients - 2), patients + 2))
         days = sorted({*points, *at_risk, *curve})
@@ -194,7 +197,7 @@ def test_only_the_journal_profile_may_be_without_protection(tmp_path, monkeypatc
 
 
 def test_nothing_switches_suppression_off():
-    """No environment variable is read, and the functions that users reach take data and a profile's name, nothing else."""
+    """No environment variable is read; the functions that users reach take data and a profile's name, nothing else."""
     for module in (profiles, protect, results, curves, suppression, protected):
         assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
     assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves"]

@@ -28,7 +28,7 @@ class StudyTable:
         description: begins "One row per".
         compute: pure function; its arguments are the keys of ``inputs``.
         inputs: argument -> table of the warehouse.
-        beside: table that it is printed beside: it is made after that one, though nothing is read from there.
+        beside: table that it is printed with: it is made after that one, though nothing is read from there.
     """
 
     name: str

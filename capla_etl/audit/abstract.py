@@ -6,8 +6,8 @@ to it, because half-up and half-to-even rounding, and programs that round binary
 many decimals were printed is read off the number; a trailing zero that the abstract dropped ("1 %" for 1.0 %) would
 narrow what is implied, so that the wider reading is taken.
 
-The figures are in ``published``. Computed numbers do not belong here: what the data give is set beside the abstract in
-table ``as_published``, and the study's own tables are held against themselves in ``audit``.
+The figures are in ``tables.as_published``. Computed numbers do not belong here: what the data give is compared with the
+abstract in table ``as_published``, and the study's own tables are held against themselves in ``printed_numbers``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def implied_numerators(percent: float, decimals: int, denominator: int) -> range
 
 
 def implied_denominators(events: int, percent: float, decimals: int, at_most: int) -> range:
-    """Numbers of patients of whom so many events are printed as this percentage.
+    """Numbers of patients of whom this number of events is printed as this percentage.
 
     Args:
         events: patients with the event.

@@ -1,8 +1,8 @@
 """What the study's tables say, held against itself: does every printed number agree with the others?
 
-Only ``study.result`` is read. Whether a number follows from the patients does not belong here (the tests of ``study``
-and ``outcomes``), nor whether it agrees with the abstract (``as_published``) or whether the abstract agrees with itself
-(``consistency``).
+Only ``study.result`` is read. Whether a number follows from the patients does not belong here (the tests of
+the tables), nor whether it agrees with the abstract (``as_published``) or whether the abstract agrees with itself
+(``abstract``).
 
 How the numbers hang together is stated in ``tables.structure``. A relation is compared where its tables are printed.
 A sum or an equality fails where one of its cells is missing there: a missing cell is no agreement. Parts are compared

@@ -50,7 +50,7 @@ def _place(place: Place) -> Place:
 class _StudyCounts:
     """Every count that ``study.result`` prints, and how they add up.
 
-    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of
+    Equal denominators of one group are taken for the same quantity in all tables, and equal counts of
     one group in one table too: suppressing one suppresses all.
     """
 

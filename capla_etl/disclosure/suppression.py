@@ -19,7 +19,7 @@ INFINITE = math.inf
 
 @dataclass(frozen=True)
 class CountRules:
-    """``suppress_below``: smallest count shown beside zero; ``round_to``: base.
+    """``suppress_below``: smallest count shown other than zero; ``round_to``: base.
 
     ``possible_values_from``: how many values must stay possible for a suppressed count (see the module);
     ``possible_unprinted_from`` for a count that nobody prints, of which an attacker does not know that it is small.
@@ -53,10 +53,10 @@ class Counts:
 
     Attributes:
         shown: true counts that are to be printed.
-        hidden: true counts that nobody prints but that follow from printed ones (who is left, who is missing); they can
-            be zero.
+        hidden: true counts that nobody prints but that follow from printed ones (patients left, patients missing); they
+            can be zero.
         sums: (whole, parts): the parts, shown or hidden, add up to the whole. A part named twice counts twice.
-        never: shown counts that must be suppressed whatever their size.
+        never: shown counts that must be suppressed at any size.
     """
 
     shown: dict[Name, int] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from capla_etl.tables.groups import Groups, arms, timings
 from capla_etl.tables.labels import EFFECT_CAVEAT, TABLES
 from capla_etl.tables.population import eligible_outcomes, eligible_patients
 
-#: Printed days of the curves; the last one is the end of follow-up, whatever it is.
+#: Printed days of the curves; the end of follow-up is added.
 SURVIVAL_DAYS = (0, 7, 15, 30, 45, 60, 75)
 RESPONSE_DAYS = (3, 5, 7, 10, 14, 30)
 ADAMTS13_DAYS = (7, 14, 21, 30, 45, 60)

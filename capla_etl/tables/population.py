@@ -42,7 +42,7 @@ def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:
 
 
 def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
-    """Eligible patients with their outcomes beside them: one row per patient.
+    """Eligible patients with their outcomes: one row per patient.
 
     Raises:
         ValueError: an eligible patient without outcomes, or outcomes of a patient who is not eligible.

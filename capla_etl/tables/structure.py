@@ -49,7 +49,7 @@ class Relation:
         over: the table whose printed cells give rows and groups (default: that of the first place); "*": every table
             about patients by their group. In the analyses of Table 8 a group is what the analysis makes of it.
         where_both: holds only where both are known, for cells that need not be there.
-        rest: what the patients are who are in the whole but not in the part, where they are as good as printed.
+        rest: what to call patients of the whole outside the part, where their number is as good as printed.
     """
 
     left: tuple[Place, ...]

@@ -69,7 +69,7 @@ def cohen_kappa(counts: list[list[int]]) -> Kappa:
 
 
 def compared(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
-    """Eligible patients whose group is known, derived and reported outcomes beside each other.
+    """Eligible patients whose group is known, with derived and reported outcomes.
 
     Args:
         patient: ``marts.patient``.

@@ -250,7 +250,7 @@ def exposure_weights(patients: pd.DataFrame, *, truncate_percentile: float) -> p
     """Weights by the propensity score: "iptw" to all patients (stabilised, truncated), "overlap" to those who might
     have been in either group.
 
-    The score is fitted once to all patients in whom every covariate is known: it is about treatment, whatever the
+    The score is fitted once to all patients in whom every covariate is known: it is about treatment, not about the
     outcome.
 
     Args:

@@ -1,6 +1,6 @@
 """Who is analysed in Table 8, with which covariates, and each of its outcomes as an event over time or a yes/no answer.
 
-How an effect is estimated is in ``effects``; which analyses there are in ``robustness``.
+How an effect is estimated is in ``effects``; which analyses there are in ``table8``.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up
         follow_up_days: last day of follow-up.
 
     Returns:
-        ``study.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0
+        ``population.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0
         control), ``start_day`` (first dose; NaN for control and where not recorded), ``start_known`` (bool),
         ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known), ``died`` (bool, by then), ``lost``
         (bool: alive when last seen before it), and the covariates.
@@ -130,7 +130,7 @@ def _failure(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
 
 
 def _refractory(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
-    """Decided at its assessment, whatever the answer, or by a response before."""
+    """Decided at its assessment, with either answer, or by a response before."""
     decided = _answer("refractory", "refractory_assessment_day", patients, follow_up_days)
     assessed = pd.to_numeric(patients["refractory_assessment_day"]).astype(float)
     return decided.assign(decided_day=pd.concat([assessed, patients["response_day"]], axis=1).min(axis=1))

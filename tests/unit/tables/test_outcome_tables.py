@@ -1,4 +1,4 @@
-"""Tables 2, 3, 4 and 8: who is in which group, what is compared, and what is said when nothing can be."""
+"""Tables 2, 3, 4 and 8: which patients are in which group, what is compared, and why there is no number."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Table 7: who is compared, kappa as R computes it, and every disagreement listed once."""
+"""Table 7: which patients are compared, kappa as R computes it, and every disagreement listed once."""
 
 import math
 

@@ -1,7 +1,7 @@
 """The study's tables, each once: its name, what it is computed from and by which function of ``capla_etl.stats``.
 
-Assets materialize them and ``capla tables`` recomputes them by another package's conventions, both from this list. Reading, writing and what a number
-means do not belong here.
+Assets materialize them and ``capla tables`` recomputes them by another package's conventions, both from this list.
+Reading, writing and what a number means do not belong here.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class StudyTable:
         description: begins "One row per".
         compute: pure function; its arguments are the keys of ``inputs``.
         inputs: argument -> table of the warehouse.
-        beside: table that it is printed beside: it is made after that one, though nothing is read from there.
+        beside: table that it is printed with: it is made after that one, though nothing is read from there.
     """
 
     name: str
@@ -48,30 +48,12 @@ RULE_SETS = PATIENT | {"outcome_by_rule_set": "outcomes.patient_outcome_by_rule_
 
 #: Tables that are compared with the abstract.
 MAIN = ["flow", "table1", "table2", "table3", "table5", "table6"]
+#: Tables of curves at printed days, by the figure that shows them.
+CURVES = {name: f"{name}_curve" for name in ("survival", "response_incidence", "adamts13_incidence")}
 #: Tables whose numbers are printed, in the order of the report: together they are ``study.result``.
-PRINTED = [
-    "flow",
-    "table1",
-    "table2",
-    "table3",
-    "table4",
-    "table5",
-    "table6",
-    "table7",
-    "table8",
-    "survival",
-    "response_incidence",
-    "adamts13_incidence",
-    "as_published",
-]
+PRINTED = ["flow", *(f"table{number}" for number in range(1, 9)), *CURVES, "as_published"]
 #: Tables with one row per patient: in the warehouse and the report for insiders, never among the files of outputs.
 LISTINGS = ["disagreement"]
-#: Curves, by the figure that shows them.
-CURVES = {
-    "survival": "survival_curve",
-    "response_incidence": "response_incidence_curve",
-    "adamts13_incidence": "adamts13_incidence_curve",
-}
 
 
 def _as_published(**tables: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +62,10 @@ def _as_published(**tables: pd.DataFrame) -> pd.DataFrame:
 
 def _union(**tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables.values(), ignore_index=True).astype(COLUMNS)
+
+
+def _study(names: list[str]) -> dict[str, str]:
+    return {name: f"study.{name}" for name in names}
 
 
 def sensitivity_settings() -> table8.Settings:
@@ -107,127 +93,99 @@ def study_tables(by: Conventions | None = None) -> list[StudyTable]:
         by: conventions of quantiles, intervals and tests; None: those of the parameter ``statistics_conventions``.
     """
     by = by or conventions(parameter("statistics_conventions"))
-    followed = {"follow_up_days": parameter("follow_up_days")}
-    both = followed | {"conventions": by}
+    both = {"follow_up_days": parameter("follow_up_days"), "conventions": by}
     settings = {"settings": sensitivity_settings()}
-    return [
-        StudyTable(
+    number, curve = "One row per number of", "One row per group and day:"
+    tables = (
+        (
             "flow",
             "One row per count of the flow diagram: records received, refused, excluded, analysed.",
             flow.flow,
             LEDGER,
         ),
-        StudyTable(
-            "table1",
-            "One row per number of Table 1: baseline by group.",
-            partial(table1.table1, conventions=by),
-            PATIENT,
-        ),
-        StudyTable(
-            "table2",
-            "One row per number of Table 2: outcomes by group.",
-            partial(table2_to_4.table2, **both),
-            WITH_SERIES,
-        ),
-        StudyTable(
+        ("table1", f"{number} Table 1: baseline by group.", partial(table1.table1, conventions=by), PATIENT),
+        ("table2", f"{number} Table 2: outcomes by group.", partial(table2_to_4.table2, **both), WITH_SERIES),
+        (
             "table3",
-            "One row per number of Table 3: outcomes by start of caplacizumab.",
+            f"{number} Table 3: outcomes by start of caplacizumab.",
             partial(table2_to_4.table3, **both),
             WITH_SERIES,
         ),
-        StudyTable(
+        (
             "table4",
-            "One row per number of Table 4: main outcomes with and without rituximab.",
+            f"{number} Table 4: main outcomes with and without rituximab.",
             partial(table2_to_4.table4, **both),
             OUTCOME,
         ),
-        StudyTable(
-            "table5", "One row per number of Table 5: adverse events under caplacizumab.", table5.table5, ADVERSE
-        ),
-        StudyTable("table6", "One row per number of Table 6: deaths.", partial(table6.table6, **both), PATIENT),
-        StudyTable(
+        ("table5", f"{number} Table 5: adverse events under caplacizumab.", table5.table5, ADVERSE),
+        ("table6", f"{number} Table 6: deaths.", partial(table6.table6, **both), PATIENT),
+        (
             "table7",
-            "One row per number of Table 7: derived against reported outcomes.",
+            f"{number} Table 7: derived against reported outcomes.",
             partial(table7.table7, conventions=by),
             REPORTED,
         ),
-        StudyTable(
+        (
             "table8",
-            "One row per number of Table 8: rule variants and analyses.",
+            f"{number} Table 8: rule variants and analyses.",
             partial(table8.table8, conventions=by, **settings),
             RULE_SETS,
         ),
-        StudyTable(
+        (
             "disagreement",
             "One row per patient and outcome in which derived and reported disagree.",
             table7.disagreements,
             REPORTED,
         ),
-        StudyTable(
+        (
             "survival",
-            "One row per number of the survival table, at the printed days.",
+            f"{number} the survival table, at the printed days.",
             partial(curves.survival_table, **both),
             PATIENT,
         ),
-        StudyTable(
-            "response_incidence",
-            "One row per number of the response table.",
-            partial(curves.response_incidence, **both),
-            OUTCOME,
-        ),
-        StudyTable(
+        ("response_incidence", f"{number} the response table.", partial(curves.response_incidence, **both), OUTCOME),
+        (
             "adamts13_incidence",
-            "One row per number of the ADAMTS13 recovery table.",
+            f"{number} the ADAMTS13 recovery table.",
             partial(curves.adamts13_incidence, **both),
             OUTCOME,
         ),
-        StudyTable(
-            "as_published",
-            "One row per figure of the abstract and what was computed.",
-            _as_published,
-            {name: f"study.{name}" for name in MAIN},
-        ),
-        StudyTable(
-            "result", "One row per printed number of the study.", _union, {name: f"study.{name}" for name in PRINTED}
-        ),
-        StudyTable(
+        ("as_published", "One row per figure of the abstract and what was computed.", _as_published, _study(MAIN)),
+        ("result", "One row per printed number of the study.", _union, _study(PRINTED)),
+        (
             "audit",
             "One row per check of the printed numbers against each other.",
             printed_numbers.audit,
             {"results": "study.result"},
         ),
-        StudyTable(
+        (
             "consistency",
             "One row per relation between figures of the abstract: which can be true together.",
             abstract.check_abstract,
             {},
-            beside="study.as_published",
+            "study.as_published",
         ),
-        StudyTable(
+        (
             "balance",
             "One row per covariate and weighting: balance of the groups.",
             partial(table8.balance, **settings),
             OUTCOME,
         ),
-        StudyTable(
-            "survival_curve",
-            "One row per group and day: Kaplan-Meier survival.",
-            partial(curves.survival_curve, **both),
-            PATIENT,
-        ),
-        StudyTable(
+        ("survival_curve", f"{curve} Kaplan-Meier survival.", partial(curves.survival_curve, **both), PATIENT),
+        (
             "response_incidence_curve",
-            "One row per group and day: cumulative incidence of clinical response, death competing.",
+            f"{curve} cumulative incidence of clinical response, death competing.",
             partial(curves.response_incidence_curve, **both),
             OUTCOME,
         ),
-        StudyTable(
+        (
             "adamts13_incidence_curve",
-            "One row per group and day: cumulative incidence of ADAMTS13 recovery, death competing.",
+            f"{curve} cumulative incidence of ADAMTS13 recovery, death competing.",
             partial(curves.adamts13_incidence_curve, **both),
             OUTCOME,
         ),
-    ]
+    )
+    return [StudyTable(*table) for table in tables]
 
 
 def read(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:

@@ -1,18 +1,20 @@
-"""Can the published figures all be true together? Pure arithmetic on what the abstract prints (PROTOCOL section 5), of the kind of the GRIM test.
+"""Can the published figures all be true together? Pure arithmetic on what the abstract prints (PROTOCOL section 5), of
+the kind of the GRIM test.
 
-A printed number is a rounded one: it stands for all numbers that are printed like it. Both ends of that interval belong to it, because half-up and half-to-even
-rounding, and programs that round binary fractions, differ on exact halves. How many decimals were printed is read off the number; a trailing zero that the
-abstract dropped ("1 %" for 1.0 %) would narrow what is implied, so that the wider reading is taken.
+A printed number is a rounded one: it stands for all numbers that are printed like it. Both ends of that interval belong
+to it, because half-up and half-to-even rounding, and programs that round binary fractions, differ on exact halves. How
+many decimals were printed is read off the number; a trailing zero that the abstract dropped ("1 %" for 1.0 %) would
+narrow what is implied, so that the wider reading is taken.
 
-The figures are in ``published``. Computed numbers do not belong here: what the data give is set beside the abstract in table ``as_published``, and the study's
-own tables are held against themselves in ``audit``.
+The figures are in ``tables.as_published``. Computed numbers do not belong here: what the data give is compared with the
+abstract in table ``as_published``, and the study's own tables are held against themselves in ``printed_numbers``.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from statistics import NormalDist
@@ -30,7 +32,7 @@ _NORMAL = NormalDist()
 _Z = _NORMAL.inv_cdf(0.975)
 
 
-# ------------------------------------------------------------------------------------------------------------ printed numbers
+# --- printed numbers
 
 
 def printed_decimals(number: float) -> int:
@@ -71,7 +73,8 @@ def implied_numerators(percent: float, decimals: int, denominator: int) -> range
         denominator: patients.
 
     Returns:
-        The whole numbers n, 0 to the denominator, with 100 n / denominator in ``printed_range``; empty where there is none.
+        The whole numbers n, 0 to the denominator, with 100 n / denominator in ``printed_range``; empty where there is
+        none.
 
     Raises:
         ValueError: a percentage outside 0 to 100, no patients, or as ``printed_range``.
@@ -89,7 +92,7 @@ def implied_numerators(percent: float, decimals: int, denominator: int) -> range
 
 
 def implied_denominators(events: int, percent: float, decimals: int, at_most: int) -> range:
-    """Numbers of patients of whom so many events are printed as this percentage.
+    """Numbers of patients of whom this number of events is printed as this percentage.
 
     Args:
         events: patients with the event.
@@ -98,7 +101,8 @@ def implied_denominators(events: int, percent: float, decimals: int, at_most: in
         at_most: patients that there are.
 
     Returns:
-        The whole numbers N, from the events (at least 1) to ``at_most``, with 100 events / N in ``printed_range``; empty where there is none.
+        The whole numbers N, from the events (at least 1) to ``at_most``, with 100 events / N in ``printed_range``;
+        empty where there is none.
 
     Raises:
         ValueError: a percentage outside 0 to 100, negative events, or as ``printed_range``.
@@ -126,8 +130,10 @@ def _check_percent(percent: float) -> None:
 def grim_median(median: float, count: int, *, quartiles: tuple[float, float] | None = None) -> bool:
     """Whether a median of whole numbers, with its quartiles, can be printed like this.
 
-    The median of an odd number of whole numbers is one of them; of an even number it can be halfway between two. A quartile lies between two neighbouring
-    values, by shares that depend on the count and on the definition: those of SAS, SPSS and R (Hyndman and Fan 2, 6, 7) are allowed.
+    The median of an odd number of whole numbers is one of them; of an even number it can be halfway between two. A
+    quartile lies between two neighbouring
+    values, by shares that depend on the count and on the definition: those of SAS, SPSS and R (Hyndman and Fan 2, 6, 7)
+    are allowed.
 
     Args:
         median: as printed.
@@ -135,7 +141,8 @@ def grim_median(median: float, count: int, *, quartiles: tuple[float, float] | N
         quartiles: first and third, as printed.
 
     Returns:
-        Whether each of the three is possible and they are in order. Each is looked at by itself: not every combination that passes is possible.
+        Whether each of the three is possible and they are in order. Each is looked at by itself: not every combination
+        that passes is possible.
 
     Raises:
         ValueError: no value.
@@ -165,11 +172,11 @@ def _is_multiple(number: float, parts: int) -> bool:
     return len(_whole_numbers(lowest * parts, highest * parts)) > 0
 
 
-# -------------------------------------------------------------------------------------------------------- ratios and intervals
+# --- ratios and intervals
 
 
 class RatioInterval(NamedTuple):
-    """What the limits of a ratio imply about its estimate: the geometric mean of the limits as printed, and the lowest and highest that rounding allows."""
+    """What the limits of a ratio imply about its estimate: their geometric mean, and what rounding allows."""
 
     implied: float
     lowest: float
@@ -180,13 +187,15 @@ class RatioInterval(NamedTuple):
 def ratio_interval_consistency(estimate: float, lower: float, upper: float) -> RatioInterval:
     """Whether a ratio is the geometric mean of its limits, as Wald limits on the log scale have it, within rounding.
 
-    Profile, exact and score limits are not symmetric on the log scale: a ratio that is not the geometric mean is no error by itself.
+    Profile, exact and score limits are not symmetric on the log scale: a ratio that is not the geometric mean is no
+    error by itself.
 
     Args:
         estimate, lower, upper: as printed.
 
     Returns:
-        ``implied``, ``lowest``, ``highest`` (ratios) and ``consistent``: whether what rounding allows overlaps with what the estimate is printed like.
+        ``implied``, ``lowest``, ``highest`` (ratios) and ``consistent``: whether what rounding allows overlaps with
+            what the estimate is printed like.
 
     Raises:
         ValueError: a limit that is not positive, or limits not in order.
@@ -211,7 +220,8 @@ def p_from_interval(estimate: float, lower: float, upper: float, *, ratio: bool 
         estimate, lower, upper: a ratio with its limits, or a difference (``ratio=False``).
 
     Returns:
-        p of the normal test whose standard error is the width of the interval (on the log scale for a ratio) over 2 x 1.96.
+        p of the normal test whose standard error is the width of the interval (on the log scale for a ratio) over 2 x
+        1.96.
 
     Raises:
         ValueError: limits not in order; of a ratio, numbers that are not positive.
@@ -254,7 +264,8 @@ def implied_events(
     _check_ratio(estimate, lower, upper)
     if min(patients_1, patients_0) < 1 or measure not in ("risk_ratio", "odds_ratio"):
         raise ValueError(
-            f"expected patients in both groups and a risk_ratio or odds_ratio, found {patients_1}, {patients_0}, {measure}"
+            f"expected patients in both groups and a risk_ratio or odds_ratio, found {patients_1}, {patients_0}, "
+            f"{measure}"
         )
     events_1, events_0 = (
         np.arange(1, patients_1)[:, None].astype(float),
@@ -275,47 +286,56 @@ def implied_events(
     return pd.DataFrame({"events_1": found_1 + 1, "events_0": found_0 + 1})
 
 
-# --------------------------------------------------------------------------------------------------------------- the abstract
+# --- the abstract
 
 CONSISTENT, INCONSISTENT = "consistent", "not consistent"
 UNEXPLAINED, UNCHECKABLE = "needs an explanation", "cannot be checked"
 VERDICTS = (CONSISTENT, INCONSISTENT, UNEXPLAINED, UNCHECKABLE)
-
-Key = tuple[str, str]
+CAPLACIZUMAB = ARMS[0]
+_QUARTILES = ("median", "q1", "q3")
 
 
 class _Relation(NamedTuple):
     relation: str
-    figures: tuple[Key, ...]
+    figures: str  # row/group, separated by spaces
     implied: str
     verdict: str
     explanation: str
 
 
 class _Abstract:
-    """The published figures by row and group."""
+    """The published figures by row/group."""
 
     def __init__(self, figures: tuple[PublishedFigure, ...]) -> None:
-        self.figures = {(figure.row, figure.group): figure for figure in figures}
+        self.figures = {f"{figure.row}/{figure.group}": figure for figure in figures}
 
-    def __call__(self, row: str, group: str = "caplacizumab") -> float:
-        return self.figures[row, group].value
+    def __call__(self, row: str, group: str = CAPLACIZUMAB) -> float:
+        return self.figures[f"{row}/{group}"].value
 
-    def count(self, row: str, group: str = "caplacizumab") -> int:
+    def count(self, row: str, group: str = CAPLACIZUMAB) -> int:
         """A printed number of patients."""
         return int(self(row, group))
 
-    def numerators(self, row: str, group: str, denominator: int) -> range:
-        """The patients whom a printed percentage implies."""
-        return implied_numerators(self(row, group), printed_decimals(self(row, group)), denominator)
+    def patients(self, group: str = CAPLACIZUMAB) -> int:
+        """The printed size of a group."""
+        return self.count("patients", group)
+
+    def numerators(self, row: str, group: str) -> range:
+        """The patients whom a printed percentage of the group implies."""
+        percent = self(row, group)
+        return implied_numerators(percent, printed_decimals(percent), self.patients(group))
 
     def deaths(self, arm: str) -> range:
-        """Deaths that the printed survival implies when nobody was lost; the last of them is the most that it allows in any case."""
-        alive, patients = self("survival_3_months", arm), self.count("patients", arm)
-        survivors = implied_numerators(alive, printed_decimals(alive), patients)
+        """Deaths that the printed survival implies when nobody was lost; never more than the last of them."""
+        survivors, patients = self.numerators("survival_3_months", arm), self.patients(arm)
         return range(patients - survivors[-1], patients - survivors[0] + 1) if survivors else range(0)
 
-    def printed(self, keys: tuple[Key, ...]) -> str:
+    def possible_quartiles(self, row: str, group: str, counts: range) -> list[int]:
+        """The counts for which the printed median and quartiles of whole days are possible."""
+        median, *quartiles = (self(f"{row}_{statistic}", group) for statistic in _QUARTILES)
+        return [count for count in counts if count and grim_median(median, count, quartiles=tuple(quartiles))]
+
+    def printed(self, keys: list[str]) -> str:
         """The figures as published."""
         return "; ".join(_as_printed(self.figures[key]) for key in keys)
 
@@ -331,6 +351,31 @@ def _span(numbers: range) -> str:
     return "none" if not numbers else f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
+def _last(numbers: range) -> int:
+    return numbers[-1] if numbers else 0
+
+
+def _sum(numbers: Iterable[int]) -> str:
+    return f"{' + '.join(map(str, numbers))} = {sum(numbers)}"
+
+
+def _quartile_keys(row: str, group: str) -> str:
+    return " ".join(f"{row}_{statistic}/{group}" for statistic in _QUARTILES)
+
+
+def _of_arms(row: str) -> str:
+    return " ".join(f"{row}/{arm}" for arm in ARMS)
+
+
+def _verdict(possible: object) -> str:
+    return CONSISTENT if possible else UNEXPLAINED
+
+
+def _part_of(parts: int, whole: int) -> str:
+    """Disjoint parts of a whole: they may leave patients out, but not have more."""
+    return CONSISTENT if parts == whole else UNEXPLAINED if parts < whole else INCONSISTENT
+
+
 def check_abstract(figures: tuple[PublishedFigure, ...] = FIGURES) -> pd.DataFrame:
     """Which published figures can be true together, and which numbers of patients they imply.
 
@@ -338,9 +383,10 @@ def check_abstract(figures: tuple[PublishedFigure, ...] = FIGURES) -> pd.DataFra
         figures: the published figures.
 
     Returns:
-        One row per relation: ``relation`` (a sentence), ``printed`` (as published), ``implied`` (numerators, denominators, counts), ``verdict``
-        ('consistent'; 'not consistent': arithmetic forbids it; 'needs an explanation': possible, but only for a reason that the abstract does not give;
-        'cannot be checked': what it would be checked against is not printed), ``explanation``, ``figures`` (which were used: row/group).
+        One row per relation: ``relation`` (a sentence), ``printed`` (as published), ``implied`` (numerators,
+        denominators, counts), ``verdict`` ('consistent'; 'not consistent': arithmetic forbids it; 'needs an
+        explanation': possible, but only for a reason that the abstract does not give; 'cannot be checked': what it
+        would be checked against is not printed), ``explanation``, ``figures`` (which were used: row/group).
 
     Raises:
         ValueError: a figure that cannot be what it says, such as a percentage above 100.
@@ -349,177 +395,134 @@ def check_abstract(figures: tuple[PublishedFigure, ...] = FIGURES) -> pd.DataFra
     Source:
         Brown and Heathers 2017 (GRIM); Altman and Bland 2011; PROTOCOL section 5.
     """
-    abstract = _Abstract(figures)
-    relations = [
-        relation
-        for part in (_groups, _deaths, _failure, _course, _times, _adverse_events)
-        for relation in part(abstract)
-    ]
-    return pd.DataFrame(
-        [
-            (
-                one.relation,
-                abstract.printed(one.figures),
-                one.implied,
-                one.verdict,
-                one.explanation,
-                "; ".join("/".join(key) for key in one.figures),
-            )
-            for one in relations
-        ],
-        columns=["relation", "printed", "implied", "verdict", "explanation", "figures"],
-    )
-
-
-def _part_of(parts: int, whole: int) -> str:
-    """Disjoint parts of a whole: they may leave somebody out, but not have more."""
-    return CONSISTENT if parts == whole else UNEXPLAINED if parts < whole else INCONSISTENT
+    abstract, rows = _Abstract(figures), []
+    for part in (_groups, _deaths, _days_of_death, _failure, _course, _times, _adverse_events):
+        for relation, keys, *found in part(abstract):
+            keys = keys.split()
+            rows.append((relation, abstract.printed(keys), *found, "; ".join(keys)))
+    return pd.DataFrame(rows, columns=["relation", "printed", "implied", "verdict", "explanation", "figures"])
 
 
 def _groups(abstract: _Abstract) -> Iterator[_Relation]:
-    patients, early, delayed = (abstract.count("patients", group) for group in ("caplacizumab", "early", "delayed"))
+    patients, early, delayed = map(abstract.patients, (CAPLACIZUMAB, "early", "delayed"))
+    neither = patients - early - delayed
     yield _Relation(
         "Early and delayed starters are the patients given caplacizumab.",
-        (("patients", "caplacizumab"), ("patients", "early"), ("patients", "delayed")),
-        f"{early} + {delayed} = {early + delayed} of {patients}; {patients - early - delayed} in neither",
+        "patients/caplacizumab patients/early patients/delayed",
+        f"{_sum((early, delayed))} of {patients}; {neither} in neither",
         _part_of(early + delayed, patients),
-        "Together they are all patients."
-        if early + delayed == patients
-        else "The others have no recorded start, presumably; the abstract does not say so.",
+        "The others have no recorded start, presumably; the abstract does not say so."
+        if neither
+        else "Together they are all patients.",
     )
-    rescue, slow = abstract.count("patients", "rescue"), abstract.count("patients", "slow_response")
+    kinds = [abstract.patients(kind) for kind in ("rescue", "slow_response")]
     yield _Relation(
         "Rescue and slow response are all delayed starts.",
-        (("patients", "delayed"), ("patients", "rescue"), ("patients", "slow_response")),
-        f"{rescue} + {slow} = {rescue + slow} of {delayed}",
-        _part_of(rescue + slow, delayed),
+        "patients/delayed patients/rescue patients/slow_response",
+        f"{_sum(kinds)} of {delayed}",
+        _part_of(sum(kinds), delayed),
         "Every delayed start is one or the other, and none is both.",
     )
     for drug in ("corticosteroids", "rituximab"):
-        given = {arm: abstract.numerators(drug, arm, abstract.count("patients", arm)) for arm in ARMS}
+        given = {arm: abstract.numerators(drug, arm) for arm in ARMS}
         yield _Relation(
             f"The percentages given {drug} are those of whole patients.",
-            tuple((drug, arm) for arm in ARMS),
-            "; ".join(
-                f"{arm}: {_span(numbers)} of {abstract.count('patients', arm)}" for arm, numbers in given.items()
-            ),
-            CONSISTENT if all(given.values()) else UNEXPLAINED,
+            _of_arms(drug),
+            "; ".join(f"{arm}: {_span(numbers)} of {abstract.patients(arm)}" for arm, numbers in given.items()),
+            _verdict(all(given.values())),
             "If it is known of every patient; the abstract prints no denominators.",
         )
 
 
 def _deaths(abstract: _Abstract) -> Iterator[_Relation]:
     deaths = {arm: abstract.deaths(arm) for arm in ARMS}
-    for arm, numbers in deaths.items():
+    for arm, whose in zip(ARMS, ("under caplacizumab", "of controls"), strict=True):
         yield _Relation(
-            f"Survival under {arm} is that of whole patients."
-            if arm == ARMS[0]
-            else "Survival of controls is that of whole patients.",
-            (("patients", arm), ("survival_3_months", arm)),
-            f"{_span(numbers)} deaths of {abstract.count('patients', arm)}",
-            CONSISTENT if numbers else UNEXPLAINED,
-            "If everybody was followed for 3 months. Where some were lost, each death weighs more in a Kaplan-Meier estimate: there can be fewer, never more.",
+            f"Survival {whose} is that of whole patients.",
+            f"patients/{arm} survival_3_months/{arm}",
+            f"{_span(deaths[arm])} deaths of {abstract.patients(arm)}",
+            _verdict(deaths[arm]),
+            "If everybody was followed for 3 months. Where some were lost, each death weighs more in a Kaplan-Meier "
+            "estimate: there can be fewer, never more.",
         )
-    bound = abstract("survival_3_months_p", "difference")
-    p_values = [
-        fisher(one, abstract.count("patients", ARMS[0]), two, abstract.count("patients", ARMS[1]))
-        for one, two in itertools.product(*deaths.values())
-    ]
+    one, two = map(abstract.patients, ARMS)
+    p_values = [fisher(died_1, one, died_0, two) for died_1, died_0 in itertools.product(*deaths.values())]
     yield _Relation(
         "The p value of survival fits the deaths.",
-        (("survival_3_months_p", "difference"), *(("survival_3_months", arm) for arm in ARMS)),
+        f"survival_3_months_p/difference {_of_arms('survival_3_months')}",
         f"Fisher's p at most {max(p_values):.1g}" if p_values else "no deaths to compare",
-        CONSISTENT if p_values and max(p_values) < bound else UNEXPLAINED,
+        _verdict(p_values and max(p_values) < abstract("survival_3_months_p", "difference")),
         "The abstract does not name its test; a log-rank test of so few deaths is near Fisher's.",
     )
-    early = abstract.numerators("died_by_day_90", "early", abstract.count("patients", "early"))
-    most = deaths[ARMS[0]][-1] if deaths[ARMS[0]] else 0
+    early, most = abstract.numerators("died_by_day_90", "early"), _last(deaths[CAPLACIZUMAB])
     yield _Relation(
         "Early starters who died are among all who died under caplacizumab.",
-        (("died_by_day_90", "early"), ("patients", "early"), ("survival_3_months", ARMS[0])),
-        f"{_span(early)} of {abstract.count('patients', 'early')} early starters, of at most {most} deaths",
-        CONSISTENT if early and early[0] <= most else UNEXPLAINED,
-        "Printed without decimals the percentage leaves a range; the other deaths are of delayed starters and of those whose start was not recorded.",
+        "died_by_day_90/early patients/early survival_3_months/caplacizumab",
+        f"{_span(early)} of {abstract.patients('early')} early starters, of at most {most} deaths",
+        _verdict(early and early[0] <= most),
+        "Printed without decimals the percentage leaves a range; the other deaths are of delayed starters and of those "
+        "whose start was not recorded.",
     )
-    yield from _days_of_death(abstract, deaths[ARMS[0]])
 
 
-_QUARTILES = ("median", "q1", "q3")
-
-
-def _quartile_keys(row: str, group: str) -> tuple[Key, ...]:
-    return tuple((f"{row}_{statistic}", group) for statistic in _QUARTILES)
-
-
-def _possible_quartiles(abstract: _Abstract, row: str, group: str, counts: range) -> list[int]:
-    """The counts for which the printed median and quartiles of whole days are possible."""
-    median, q1, q3 = (abstract(*key) for key in _quartile_keys(row, group))
-    return [count for count in counts if count and grim_median(median, count, quartiles=(q1, q3))]
-
-
-def _days_of_death(abstract: _Abstract, deaths: range) -> Iterator[_Relation]:
-    possible = _possible_quartiles(abstract, "death_day", ARMS[0], deaths)
-    fewer = _possible_quartiles(abstract, "death_day", ARMS[0], range(1, deaths[0])) if deaths else []
+def _days_of_death(abstract: _Abstract) -> Iterator[_Relation]:
+    deaths = abstract.deaths(CAPLACIZUMAB)
+    possible = abstract.possible_quartiles("death_day", CAPLACIZUMAB, deaths)
+    fewer = abstract.possible_quartiles("death_day", CAPLACIZUMAB, range(1, deaths[0])) if deaths else []
+    none = f"none of these numbers, but for {fewer[-1] if fewer else 'no smaller one'}"
     reason = (
-        ""
-        if possible
-        else (
-            " So a death has no day, or is not among those of 3 months; or somebody was lost, and fewer died than survival alone says; or days were not whole."
-        )
+        " So a death has no day, or is not among those of 3 months; or somebody was lost, and fewer died than survival "
+        "alone says; or days were not whole."
     )
     yield _Relation(
         "The median day of death is possible for the number of deaths.",
-        (*_quartile_keys("death_day", ARMS[0]), ("survival_3_months", ARMS[0])),
-        f"{_span(deaths)} deaths; in whole days the median is possible for "
-        + (
-            ", ".join(map(str, possible))
-            or f"none of these numbers, but for {fewer[-1] if fewer else 'no smaller one'}"
-        ),
-        CONSISTENT if possible else UNEXPLAINED,
-        f"A median halfway between two whole days needs an even number of days of death.{reason}",
+        f"{_quartile_keys('death_day', CAPLACIZUMAB)} survival_3_months/caplacizumab",
+        f"{_span(deaths)} deaths; in whole days the median is possible for {', '.join(map(str, possible)) or none}",
+        _verdict(possible),
+        f"A median halfway between two whole days needs an even number of days of death.{'' if possible else reason}",
     )
     yield _Relation(
         "Days of death are counted from the first plasma exchange, or from the first dose.",
-        _quartile_keys("days_from_first_dose", ARMS[0]),
+        _quartile_keys("days_from_first_dose", CAPLACIZUMAB),
         "",
         UNCHECKABLE,
         "The abstract does not say from which day it counts.",
     )
 
 
-_FAILURE = tuple(
-    (row, "difference") for row in ("failure_risk_ratio", "failure_risk_ratio_lower", "failure_risk_ratio_upper")
-)
-
-
 def _failure(abstract: _Abstract) -> Iterator[_Relation]:
-    ratio, lower, upper = (abstract(*key) for key in _FAILURE)
+    rows = [f"failure_risk_ratio{end}" for end in ("", "_lower", "_upper")]
+    keys, (ratio, lower, upper) = (
+        " ".join(f"{row}/difference" for row in rows),
+        (abstract(row, "difference") for row in rows),
+    )
     found = ratio_interval_consistency(ratio, lower, upper)
     yield _Relation(
         "The ratio of failures lies in the middle of its limits on the log scale.",
-        _FAILURE,
+        keys,
         f"limits imply {found.implied:.3f}; rounding allows {found.lowest:.3f} to {found.highest:.3f}",
-        CONSISTENT if found.consistent else UNEXPLAINED,
+        _verdict(found.consistent),
         "Wald limits are symmetric on the log scale; profile and exact limits need not be.",
     )
-    p, bound = p_from_interval(ratio, lower, upper), abstract("failure_p", "difference")
+    p = p_from_interval(ratio, lower, upper)
     yield _Relation(
         "The p value of failures fits the limits.",
-        (*_FAILURE, ("failure_p", "difference")),
+        f"{keys} failure_p/difference",
         f"p {p:.1g}",
-        CONSISTENT if p < bound else UNEXPLAINED,
+        _verdict(p < abstract("failure_p", "difference")),
         "From the width of the interval as printed (Altman and Bland).",
     )
-    patients = [abstract.count("patients", arm) for arm in ARMS]
-    pairs = implied_events(ratio, lower, upper, *patients)
+    pairs = implied_events(ratio, lower, upper, *map(abstract.patients, ARMS))
     fewest = [deaths[0] if (deaths := abstract.deaths(arm)) else 0 for arm in ARMS]
     with_deaths = pairs[(pairs["events_1"] >= fewest[0]) & (pairs["events_0"] >= fewest[1])]
     yield _Relation(
         "The ratio of failures leaves room for the deaths, which are failures where they came before a response.",
-        (*_FAILURE, *(("patients", arm) for arm in ARMS), *(("survival_3_months", arm) for arm in ARMS)),
-        f"as a risk ratio of all patients: {_pairs(pairs)}; with {fewest[0]} and {fewest[1]} deaths among them: {_pairs(with_deaths)}",
-        CONSISTENT if len(with_deaths) else UNEXPLAINED,
-        "If every death came before a response, failures are at least as many as deaths. The abstract names neither the kind of ratio nor how many failed.",
+        f"{keys} {_of_arms('patients')} {_of_arms('survival_3_months')}",
+        f"as a risk ratio of all patients: {_pairs(pairs)}; with {fewest[0]} and {fewest[1]} deaths among them: "
+        f"{_pairs(with_deaths)}",
+        _verdict(len(with_deaths)),
+        "If every death came before a response, failures are at least as many as deaths. The abstract names neither "
+        "the kind of ratio nor how many failed.",
     )
 
 
@@ -531,32 +534,26 @@ def _pairs(pairs: pd.DataFrame) -> str:
 
 
 def _course(abstract: _Abstract) -> Iterator[_Relation]:
-    early, patients = abstract.count("patients", "early"), abstract.count("patients", "caplacizumab")
-    implied = {row: abstract.numerators(row, "early", early) for row in ("refractory", "exacerbation")}
-    for row, numbers in implied.items():
+    for row, with_it in (("refractory", "refractory disease"), ("exacerbation", "an exacerbation")):
+        numbers = abstract.numerators(row, "early")
         yield _Relation(
-            f"The percentage of early starters with {'an exacerbation' if row == 'exacerbation' else 'refractory disease'} is that of whole patients.",
-            ((row, "early"), ("patients", "early")),
-            f"{_span(numbers)} of {early}",
-            CONSISTENT if numbers else UNEXPLAINED,
+            f"The percentage of early starters with {with_it} is that of whole patients.",
+            f"{row}/early patients/early",
+            f"{_span(numbers)} of {abstract.patients('early')}",
+            _verdict(numbers),
             "If it was assessed in all early starters.",
         )
-    after_stop, most = (
-        abstract.count("exacerbation_after_stop_undetectable"),
-        implied["exacerbation"][-1] if implied["exacerbation"] else 0,
-    )
-    others = max(after_stop - most, 0)
+    after_stop, most = abstract.count("exacerbation_after_stop_undetectable"), _last(numbers)
+    others, not_early = max(after_stop - most, 0), abstract.patients() - abstract.patients("early")
     yield _Relation(
         "Exacerbations after stopping are among all exacerbations.",
-        (
-            ("exacerbation_after_stop_undetectable", "caplacizumab"),
-            ("exacerbation", "early"),
-            ("patients", "early"),
-            ("patients", "caplacizumab"),
-        ),
-        f"{after_stop} after stopping, at most {most} of them in early starters: at least {others} in the other {patients - early} patients",
-        CONSISTENT if others <= patients - early else INCONSISTENT,
-        "More exacerbated after stopping than early starters exacerbated at all, so that some began late, or their start was not recorded."
+        "exacerbation_after_stop_undetectable/caplacizumab exacerbation/early patients/early patients/caplacizumab",
+        f"{after_stop} after stopping, at most {most} of them in early starters: at least {others} in the other "
+        f"{not_early} "
+        "patients",
+        CONSISTENT if others <= not_early else INCONSISTENT,
+        "More exacerbated after stopping than early starters exacerbated at all, so that some began late, or their "
+        "start was not recorded."
         if others
         else "All of them can have been early starters.",
     )
@@ -565,41 +562,40 @@ def _course(abstract: _Abstract) -> Iterator[_Relation]:
 def _times(abstract: _Abstract) -> Iterator[_Relation]:
     rows = {"early": "response_day", "delayed": "days_from_caplacizumab_to_response"}
     for group, row in rows.items():
-        patients = abstract.count("patients", group)
-        possible = _possible_quartiles(abstract, row, group, range(max(patients - 1, 1), patients + 1))
+        patients = abstract.patients(group)
+        possible = abstract.possible_quartiles(row, group, range(max(patients - 1, 1), patients + 1))
+        numbers = ("no", "one kind of", "an even or odd")[len(possible)]
         yield _Relation(
             f"The median and quartiles of the {group} starters' time to response are possible in whole days.",
-            (*_quartile_keys(row, group), ("patients", group)),
-            f"possible for {'an even or odd' if len(possible) == 2 else 'one kind of' if possible else 'no'} number of responders",
-            CONSISTENT if possible else UNEXPLAINED,
+            f"{_quartile_keys(row, group)} patients/{group}",
+            f"possible for {numbers} number of responders",
+            _verdict(possible),
             "The abstract does not print how many responded.",
         )
-    medians, p = (
-        [abstract(f"{row}_median", group) for group, row in rows.items()],
-        abstract("time_to_response_p", "difference"),
-    )
-    alike = medians[0] == medians[1] and p >= 0.05
+    early, delayed = (abstract(f"{row}_median", group) for group, row in rows.items())
+    alike = early == delayed and abstract("time_to_response_p", "difference") >= 0.05
     yield _Relation(
         "The p value of the times to response fits their medians.",
-        (*(_quartile_keys(row, group)[0] for group, row in rows.items()), ("time_to_response_p", "difference")),
-        f"medians differ by {abs(medians[0] - medians[1]):g} days",
+        f"{' '.join(f'{row}_median/{group}' for group, row in rows.items())} time_to_response_p/difference",
+        f"medians differ by {abs(early - delayed):g} days",
         CONSISTENT if alike else UNCHECKABLE,
-        "Equal medians go with a large p value. The p value itself needs the patients' days: a rank test compares whole distributions."
+        "Equal medians go with a large p value. The p value itself needs the patients' days: a rank test compares "
+        "whole distributions."
         if alike
         else "A rank test compares whole distributions: their medians do not decide it.",
     )
     ratio = abstract("time_to_response_ratio", "difference")
-    low, high = (medians[0] / float(limit) for limit in reversed(printed_range(ratio, printed_decimals(ratio))))
+    low, high = (early / float(limit) for limit in reversed(printed_range(ratio, printed_decimals(ratio))))
     yield _Relation(
         "Early starters' time to response is about half of the controls' among survivors.",
-        (("time_to_response_ratio", "difference"), ("response_day_median", "early")),
+        "time_to_response_ratio/difference response_day_median/early",
         f"a median of {low:.1f} to {high:.1f} days in controls",
         UNCHECKABLE,
         "The controls' median is not printed, nor the early survivors'.",
     )
     yield _Relation(
         "The p value of ADAMTS13 recovery fits the days of recovery.",
-        (("adamts13_recovery_p", "difference"),),
+        "adamts13_recovery_p/difference",
         "",
         UNCHECKABLE,
         "The abstract prints no days, percentages or ratio of recovery.",
@@ -607,69 +603,71 @@ def _times(abstract: _Abstract) -> Iterator[_Relation]:
 
 
 def _adverse_events(abstract: _Abstract) -> Iterator[_Relation]:
-    patients = abstract.count("patients")
-    kinds = [kind for kind in ADVERSE_EVENTS if (f"{kind}_patients", ARMS[0]) in abstract.figures]
-    denominators = {}
+    def keys(*kinds: str, whats: tuple[str, ...] = ("patients", "percent")) -> str:
+        return " ".join(f"{kind}_{what}/{CAPLACIZUMAB}" for kind in kinds for what in whats)
+
+    patients = abstract.patients()
+    kinds = [kind for kind in ADVERSE_EVENTS if keys(kind, whats=("patients",)) in abstract.figures]
+    counts, denominators = {}, {}
     for kind in ("any_adverse_event", *kinds):
-        keys = tuple((f"{kind}_{what}", ARMS[0]) for what in ("patients", "percent"))
-        percent = abstract(*keys[1])
-        denominators[kind] = fits = implied_denominators(
-            abstract.count(*keys[0]), percent, printed_decimals(percent), patients
-        )
+        counts[kind], percent = abstract.count(f"{kind}_patients"), abstract(f"{kind}_percent")
+        fits = implied_denominators(counts[kind], percent, printed_decimals(percent), patients)
+        denominators[kind] = set(fits)
+        if patients in fits:
+            verdict, why = CONSISTENT, "The printed percentage is that of all patients."
+        elif fits:
+            verdict = UNEXPLAINED
+            why = (
+                "It is a percentage of fewer patients, presumably of those in whom it was assessed; the abstract does "
+                "not print how many."
+            )
+        else:
+            verdict, why = INCONSISTENT, "No number of patients up to all of them gives this percentage."
         yield _Relation(
-            f"{abstract.figures[keys[0]].label}: number and percentage have all patients as their denominator.",
-            (*keys, ("patients", "caplacizumab")),
+            f"{abstract.figures[keys(kind).split()[0]].label}: number and percentage have all patients as their "
+            f"denominator.",
+            f"{keys(kind)} patients/{CAPLACIZUMAB}",
             f"of {_span(fits)} patients",
-            CONSISTENT if patients in fits else UNEXPLAINED if fits else INCONSISTENT,
-            "The printed percentage is that of all patients."
-            if patients in fits
-            else "It is a percentage of fewer patients, presumably of those in whom it was assessed; the abstract does not print how many."
-            if fits
-            else "No number of patients up to all of them gives this percentage.",
+            verdict,
+            why,
         )
-    apart = [
-        f"{one} and {two}"
-        for one, two in itertools.combinations(kinds, 2)
-        if not set(denominators[one]) & set(denominators[two])
-    ]
+    pairs = itertools.combinations(kinds, 2)
+    apart = [f"{one} and {two}" for one, two in pairs if not denominators[one] & denominators[two]]
     yield _Relation(
         "The kinds of adverse events have one denominator.",
-        tuple((f"{kind}_{what}", ARMS[0]) for kind in kinds for what in ("patients", "percent")),
+        keys(*kinds),
         f"no denominator in common: {', '.join(apart).replace('_', ' ')}" if apart else "one in common for each two",
-        UNEXPLAINED if apart else CONSISTENT,
-        "Each kind was assessed in other patients, so that the percentages must not be added or compared without their denominators."
+        _verdict(not apart),
+        "Each kind was assessed in other patients, so that the percentages must not be added or compared without their "
+        "denominators."
         if apart
         else "One number of patients can stand under all.",
     )
-    counts = {kind: abstract.count(f"{kind}_patients") for kind in kinds}
-    any_event, total = abstract.count("any_adverse_event_patients"), sum(counts.values())
+    any_event, numbers = counts.pop("any_adverse_event"), counts.values()
+    more = any_event - sum(numbers)
     yield _Relation(
         "Patients with any adverse event are those with one of the kinds.",
-        tuple((f"{kind}_patients", ARMS[0]) for kind in ("any_adverse_event", *kinds)),
-        f"{' + '.join(map(str, counts.values()))} = {total} for {any_event} patients"
-        + (f"; at least {any_event - total} with other events only" if any_event > total else ""),
-        INCONSISTENT if any_event < max(counts.values()) else UNEXPLAINED if any_event > total else CONSISTENT,
-        "Even if nobody had two kinds, these kinds do not make up all patients with an event: others had events of a kind that is not printed."
-        if any_event > total
+        keys("any_adverse_event", *kinds, whats=("patients",)),
+        f"{_sum(numbers)} for {any_event} patients" + (f"; at least {more} with other events only" if more > 0 else ""),
+        INCONSISTENT if any_event < max(numbers) else _verdict(more <= 0),
+        "Even if nobody had two kinds, these kinds do not make up all patients with an event: others had events of a "
+        "kind that is not printed."
+        if more > 0
         else "Patients can have several kinds.",
     )
     sites = {
-        key: abstract.count(*key)
+        key: int(figure.value)
         for key, figure in abstract.figures.items()
         if figure.source[0] == "table5" and figure.source[3] == "count"
     }
-    major, listed = abstract.count("major_bleeding_patients"), sum(sites.values())
+    major, listed = counts["major_bleeding"], sum(sites.values())
+    elsewhere = major - listed
     yield _Relation(
         "The sites of major bleeding are those of all patients with one.",
-        (("major_bleeding_patients", ARMS[0]), *sites),
-        f"{' + '.join(map(str, sites.values()))} = {listed} of {major}"
-        + (f"; at least {major - listed} elsewhere" if listed < major else ""),
-        INCONSISTENT
-        if any(number > major for number in sites.values())
-        else UNEXPLAINED
-        if listed < major
-        else CONSISTENT,
+        f"{keys('major_bleeding', whats=('patients',))} {' '.join(sites)}",
+        f"{_sum(sites.values())} of {major}" + (f"; at least {elsewhere} elsewhere" if elsewhere > 0 else ""),
+        INCONSISTENT if max(sites.values(), default=0) > major else _verdict(elsewhere <= 0),
         "Not all sites are listed, or not all are stated."
-        if listed < major
+        if elsewhere > 0
         else "A patient can have bled at several sites.",
     )

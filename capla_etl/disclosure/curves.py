@@ -8,7 +8,7 @@ from capla_etl.disclosure.profiles import Protection
 
 
 def patients_of(percent: float, patients: int) -> int | None:
-    """A percentage that is no n/N (a survival probability) as whole patients; one patient at least where it is neither 0 nor 100."""
+    """A percentage that is no n/N (a survival) as whole patients; at least one where it is neither 0 nor 100."""
     if pd.isna(percent):
         return None
     number = math.floor(patients * percent / 100 + 1e-6)
@@ -17,7 +17,8 @@ def patients_of(percent: float, patients: int) -> int | None:
     return number
 
 
-# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running totals) are not shown.
+# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running
+# totals) are not shown.
 _CURVES = {
     "survival_curve": {"survival": True},
     "response_incidence_curve": {"incidence": False, "death_incidence": False},
@@ -32,8 +33,9 @@ def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataF
         curve: one row per group and day, as ``study.<name>``.
 
     Returns:
-        The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be shown, is not shown at all;
-        numbers at risk are those of the fixed days, rounded; limits and running totals of deaths and of the censored are not shown.
+        The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be
+        shown, is not shown at all; numbers at risk are those of the fixed days, rounded; limits and running totals of
+        deaths and of the censored are not shown.
 
     Raises:
         ValueError: an unknown curve.
@@ -82,7 +84,7 @@ def _plain(protected: pd.DataFrame) -> pd.DataFrame:
 
 
 def _steps(reached: pd.Series, enough: int) -> list[int]:
-    """For each day, the day whose value is shown: a new one once ``enough`` events have come since. The last step waits for those left over."""
+    """For each day, the day whose value is shown: a new one after ``enough`` events, the last with the rest."""
     total = reached.iloc[-1]
     shown, found = reached.index[0], []
     for day, count in reached.items():

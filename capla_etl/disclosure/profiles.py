@@ -35,7 +35,7 @@ class Protection(BaseModel):
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile: its protection (None: everything as computed), the tables that it may show, what a reader is told."""
+    """One profile: its protection (None: all as computed), the tables that it may show, what a reader is told."""
 
     name: str
     protection: Protection | None
@@ -48,7 +48,8 @@ def profiles() -> dict[str, Profile]:
     """All profiles by name.
 
     Raises:
-        ValueError: a profile other than ``journal`` without protection, or with one that is less strict than is accepted.
+        ValueError: a profile other than ``journal`` without protection, or with one that is less strict than is
+            accepted.
     """
     found = {}
     for name, declared in yaml.safe_load(PROFILES.read_text(encoding="utf-8")).items():

@@ -1,13 +1,14 @@
 """What may leave the study group: the profiles of ``profiles.yml`` applied to finished tables and curves.
 
-Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an error, and the profile ``protected``
-can only be made stricter than the limits below. Reading and writing files does not belong here.
+Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an
+error, and the profile ``protected`` can only be made stricter than the limits below. Reading and writing files does not
+belong here.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
@@ -20,186 +21,103 @@ from capla_etl.stats.distributions import smd_categorical
 from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
 from capla_etl.tables import cells
 from capla_etl.tables.as_published import FIGURES
-from capla_etl.tables.population import ARMS, TIMINGS
+from capla_etl.tables.population import ARMS
 from capla_etl.tables.results import COLUMNS, KEY, join_caveats
-from capla_etl.tables.structure import CAUSES, FLOW_GROUPS, FLOW_ROWS, FLOW_SUMS, SCORES
-from capla_etl.tables.table7 import ANSWERS, FOUR_CELLS
+from capla_etl.tables.structure import FLOW_GROUPS, FLOW_ROWS, PARTS, SAME, SCORES, SUMS, Place, Structure
+from capla_etl.tables.table7 import FOUR_CELLS, cohen_kappa
 
 # One text for all, so that it does not tell the small counts from those suppressed for their sake.
 SUPPRESSED = "suppressed: fewer than {}, or such a count would follow from it"
 WITHHELD = "withheld: "
-# Exact limits of a survival or incidence, however rounded, say more of its events than the rounded number does, and so does a test on the exact data.
+# Exact limits of a survival or incidence, however rounded, say more of its events than the rounded number does, and so
+# does a test on the exact data.
 NO_INTERVAL = "interval withheld: it would narrow a rounded count"
 NO_TEST = f"{WITHHELD}it would narrow a rounded count"
 
-
-# ------------------------------------------------------------------------------------------------------------------ results
 
 _QUARTILES = ("median", "q1", "q3")
 # Rows of survival and incidence; those of their cells that have no n are estimates.
 _OVER_TIME = ("survival_", "response_by_day_", "death_without_response_by_day_")
 
 
-@dataclass(frozen=True)
-class _Of:
-    """Where a count stands: ``kind`` is the statistic that it belongs to, ``what`` n, N, or one that is not printed."""
-
-    table_id: str
-    row: str
-    group: str
-    kind: str
-    what: str
-
-
-def _kind(statistic: str) -> str:
-    return "quartiles" if statistic in _QUARTILES else statistic
+def _place(place: Place) -> Place:
+    """The place of a count, under one name: a count is its own n, and median and quartiles have the same n and N."""
+    statistic = "median" if place.statistic in _QUARTILES else place.statistic
+    own_n = statistic in ("count", "at_risk") and place.column == "value"
+    return place._replace(statistic=statistic, column="n" if own_n else place.column)
 
 
 class _StudyCounts:
     """Every count that ``study.result`` prints, and how they add up.
 
-    Equal denominators of one group are taken for the same quantity, whatever table they stand in, and equal counts of one group in one table too:
-    suppressing one suppresses all.
+    Equal denominators of one group are taken for the same quantity in all tables, and equal counts of
+    one group in one table too: suppressing one suppresses all.
     """
 
     def __init__(self, results: pd.DataFrame, rules: CountRules) -> None:
         self.rules, self.counts = rules, Counts()
-        self.name_of: dict[_Of, tuple | _Of] = {}
+        self.name_of: dict[Place, tuple | Place] = {}
         for line in results.itertuples(index=False):
             self._line(line)
-        self._add_up(results)
+        self._add_up(Structure(results[KEY].itertuples(index=False, name=None)))
 
-    def _show(self, place: _Of, group: str, count: int) -> None:
-        size = place.what == "N" or (place.table_id == "flow" and place.row in FLOW_GROUPS)
+    def _show(self, place: Place, group: str, count: int) -> None:
+        size = place.column == "n_assessed" or (place.table_id == "flow" and place.row in FLOW_GROUPS)
         # Small ones keep their own names: two times three patients need not be the same three.
         name = place if self.rules.small(count) else ("N" if size else place.table_id, group, count)
         self.name_of[place] = name
         self.counts.shown[name] = count
 
-    def _hide(self, place: _Of, count: int) -> _Of:
-        self.name_of[place] = place
-        self.counts.hidden[place] = count
-        return place
-
-    def true(self, place: _Of) -> int:
+    def _true(self, place: Place) -> int:
         return self.counts.true(self.name_of[place])
 
-    def add(self, whole: _Of, *parts: _Of) -> None:
+    def _add(self, whole: Place, *parts: Place) -> None:
         """The parts add up to the whole, where the table has all of them and nothing else is in it."""
-        if (
-            whole in self.name_of
-            and all(part in self.name_of for part in parts)
-            and self.true(whole) == sum(map(self.true, parts))
-        ):
+        if {whole, *parts} <= self.name_of.keys() and self._true(whole) == sum(map(self._true, parts)):
             names = self.name_of[whole], tuple(self.name_of[part] for part in parts)
             if names[1] != (names[0],) and names not in self.counts.sums:
                 self.counts.sums.append(names)
 
-    def at_least(self, whole: _Of, part: _Of, what: str) -> None:
+    def _at_least(self, whole: Place, part: Place, rest: str) -> None:
         """One count is part of another; the rest is not printed."""
-        if whole in self.name_of and part in self.name_of and self.true(whole) >= self.true(part):
-            rest = self._hide(
-                _Of(part.table_id, part.row, part.group, part.kind, what), self.true(whole) - self.true(part)
-            )
-            self.add(whole, part, rest)
+        if {whole, part} <= self.name_of.keys() and self._true(whole) >= self._true(part):
+            hidden = part._replace(column=rest)
+            self.name_of[hidden] = hidden
+            self.counts.hidden[hidden] = self._true(whole) - self._true(part)
+            self._add(whole, part, hidden)
 
     def _line(self, line) -> None:
-        kind = _kind(line.statistic)
-        place = _Of(line.table_id, line.row, line.group, kind, "n")
-        whole = _Of(line.table_id, line.row, line.group, kind, "N")
+        place = _place(Place(line.table_id, line.row, line.group, line.statistic, "n"))
+        whole, kind = place._replace(column="n_assessed"), place.statistic
         group = FLOW_GROUPS.get(line.row, line.group) if line.table_id == "flow" else line.group
         n, n_assessed = (None if pd.isna(number) else int(number) for number in (line.n, line.n_assessed))
         if n_assessed is not None and line.group != "difference":
             self._show(whole, group, n_assessed)
-        if kind in ("count", "at_risk", "quartiles") and n is not None:
+        if kind in ("count", "at_risk", "median") and n is not None:
             self._show(place, group, n)
         elif kind == "percent" and n_assessed is not None:
             n = n if n is not None else patients_of(100 - line.value if _alive(line) else line.value, n_assessed)
             if n is not None:
                 self._show(place, group, n)
                 # Those without are as good as printed: a percentage needs both to be large enough.
-                self.at_least(whole, place, "without")
+                self._at_least(whole, place, "without")
                 if self.rules.small(n_assessed - n):
                     self.counts.never.add(self.name_of[place])
-        if kind == "quartiles":
-            self.at_least(whole, place, "no value")
+        if kind == "median":
+            self._at_least(whole, place, "no value")
 
-    def _add_up(self, results: pd.DataFrame) -> None:
-        for whole, parts in FLOW_SUMS.items():
-            self.add(*(_Of("flow", row, "all", "count", "n") for row in (whole, *parts)))
-        sizes = {group: _Of("flow", row, "all", "count", "n") for row, group in FLOW_GROUPS.items()}
-        for place in list(self.name_of):
-            if (
-                place.what == "N"
-                and place.group in sizes
-                and not (place.table_id == "table6" and place.row != "deaths")
-            ):
-                self.at_least(sizes[place.group], place, "not assessed")
-        for arm in ARMS:
-            total = _Of("table1", SCORES[0], arm, "percent", "N")
-            self.add(total, *(_Of("table1", score, arm, "percent", "n") for score in SCORES))
-        self._deaths()
-        self._agreement()
-        self._days(results)
-
-    def _deaths(self) -> None:
-        def deaths(group: str, row: str = "deaths", kind: str = "count", what: str = "n") -> _Of:
-            return _Of("table6", row, group, kind, what)
-
-        for group in (*ARMS, *TIMINGS):
-            self.add(deaths(group), *(deaths(group, cause) for cause in CAUSES))
-            for cause in CAUSES:
-                self.add(deaths(group), deaths(group, cause, what="N"))
-            for row in ("death_day", "days_from_first_dose"):
-                self.add(deaths(group), deaths(group, row, "quartiles", "N"))
-            for table_id in ("table2", "table3"):
-                self.add(deaths(group), _Of(table_id, "died_by_day_90", group, "percent", "n"))
-        for row in ("deaths", *CAUSES):
-            self.add(deaths("caplacizumab", row), *(deaths(timing, row) for timing in TIMINGS))
-
-    def _agreement(self) -> None:
-        for group in ("all", *ARMS):
-            for outcome in ANSWERS:
-                four = {name: _Of("table7", f"{outcome}_{name}", group, "count", "n") for name, _, _ in FOUR_CELLS}
-                agreement = _Of("table7", f"{outcome}_agreement", group, "percent", "n")
-                self.add(_Of("table7", f"{outcome}_agreement", group, "percent", "N"), *four.values())
-                self.add(agreement, four["both_yes"], four["both_no"])
-                self.add(
-                    _Of("table7", f"{outcome}_agreement", group, "percent", "without"),
-                    four["derived_only"],
-                    four["reported_only"],
-                )
-        for place in [
-            place
-            for place in self.name_of
-            if place.table_id == "table7" and place.group == "all" and place.what in ("n", "N", "without")
-        ]:
-            self.add(place, *(_Of("table7", place.row, arm, place.kind, place.what) for arm in ARMS))
-
-    def _days(self, results: pd.DataFrame) -> None:
-        """Consecutive printed days of a curve differ by those who had the event between them."""
-        for table_id, prefix, kind in (
-            ("survival", "survival_day_", "percent"),
-            ("survival", "survival_day_", "at_risk"),
-            ("response_incidence", "response_by_day_", "percent"),
-        ):
-            own = results[(results["table_id"] == table_id) & results["row"].str.startswith(prefix)]
-            for group in own["group"].unique():
-                days = sorted({int(row.removeprefix(prefix)) for row in own.loc[own["group"] == group, "row"]})
-                places = [_Of(table_id, f"{prefix}{day}", group, kind, "n") for day in days]
-                for one, two in pairwise(places):
-                    self.at_least(
-                        *((one, two) if kind == "at_risk" else (two, one)), f"after day {days[places.index(one)]}"
-                    )
-                if (table_id, kind) == ("survival", "percent"):
-                    self.at_least(
-                        places[-1],
-                        _Of("table2", "died_by_day_90", group, "percent", "n"),
-                        "weight of the censored, by day",
-                    )
-        for arm in ARMS:
-            deaths = _Of("table2", "survival_3_months", arm, "percent", "n")
-            self.at_least(deaths, _Of("table2", "died_by_day_90", arm, "percent", "n"), "weight of the censored")
+    def _add_up(self, structure: Structure) -> None:
+        for relation in (*SUMS, *SAME):
+            for left, right in structure.expanded(relation):
+                self._add(*map(_place, (*left, *right)))
+        for relation in PARTS:
+            for (whole, *_), (part, *_) in structure.expanded(relation) if relation.rest else ():
+                self._at_least(_place(whole), _place(part), relation.rest)
+        # Consecutive printed days differ by those who had the event, or left, between them.
+        for curve in structure.curves():
+            for (day, one), (_, two) in pairwise(curve.days):
+                both = [place._replace(column="n") for place in (one, two)]
+                self._at_least(*(both if one.statistic == "at_risk" else reversed(both)), f"after day {day}")
 
 
 def _alive(line) -> bool:
@@ -215,10 +133,10 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
         chosen: a profile with protection.
 
     Returns:
-        The rows of the profile's tables, without those by centre. A suppressed cell has no value, no counts and a caveat that begins
-        "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat holds a number.
+        The rows of the profile's tables, without those by centre. A suppressed cell has no value, no counts and a
+        caveat that begins "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat
+        holds a number.
     """
-    rules = chosen.protection
     results = results.astype(COLUMNS)
     flow = results["table_id"] == "flow"
     kept = results[
@@ -226,16 +144,14 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
         & ~(flow & ~((results["group"] == "all") & results["row"].isin(FLOW_ROWS)))
     ]
     published = kept[kept["table_id"] == "as_published"]
-    kept = pd.concat(
-        [kept[kept["table_id"] != "as_published"], _only_published(published, kept)], ignore_index=True
-    ).astype(COLUMNS)
-    protected = _Protected(kept, rules).cells()
+    others = [kept[kept["table_id"] != "as_published"], _only_published(published, kept)]
+    protected = _Protected(pd.concat(others, ignore_index=True).astype(COLUMNS), chosen.protection).cells()
     shown = [line for line in protected if line["table_id"] in chosen.tables]
     return pd.DataFrame([*shown, *_as_published(published, protected)], columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def _only_published(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
-    """The cells that only ``as_published`` prints, under the names that they were computed by, so that they are protected like all others."""
+    """The cells that only ``as_published`` prints, by their sources, so that they are protected like all others."""
     printed = set(map(tuple, kept[KEY].to_numpy()))
     computed = {
         (line.row, line.group): line for line in published[published["statistic"] == "computed"].itertuples(index=False)
@@ -263,59 +179,39 @@ class _Protected:
         """All cells in their order; comparisons after the groups that they compare."""
         lines = list(self.results.itertuples(index=False))
         for line in sorted(lines, key=lambda line: line.group == "difference"):
-            self.done[line.table_id, line.row, line.group, line.statistic] = self._cell(line)
-        return [self.done[line.table_id, line.row, line.group, line.statistic] for line in lines]
+            self.done[line[:4]] = self._cell(line)
+        return [self.done[line[:4]] for line in lines]
 
-    def count(self, line, what: str) -> int | None:
-        """The printed count beside a cell; None where it is suppressed or there is none."""
-        name = self.study.name_of.get(_Of(line.table_id, line.row, line.group, _kind(line.statistic), what))
+    def _count_of(self, line, column: str) -> int | None:
+        """The printed count in a cell; None where it is suppressed or there is none."""
+        name = self.study.name_of.get(_place(Place(*line[:4], column)))
         return self.printed.get(name) if name is not None else None
 
     def _cell(self, line) -> dict:
-        if pd.isna(line.value) and line.group != "difference":
+        if line.group == "difference":
+            return self._comparison(line)
+        if pd.isna(line.value):
             return self._shown(line, None, caveat="not estimable: no patient, or no value known")
+        quartiles = dict.fromkeys(_QUARTILES, self._quartile)
         make = {
             "count": self._count,
             "at_risk": self._count,
             "percent": self._percent,
-            "median": self._quartile,
-            "q1": self._quartile,
-            "q3": self._quartile,
             "kappa": self._kappa,
-        }.get(line.statistic, self._comparison if line.group == "difference" else None)
-        return make(line) if make else self._without(line, f"{WITHHELD}no rule says when this may be shown")
+            **quartiles,
+        }
+        return make.get(line.statistic, self._no_rule)(line)
 
-    def _shown(
-        self, line, value: float | None, *, n=None, n_assessed=None, lower=None, upper=None, p_value=None, caveat=None
-    ) -> dict:
+    def _shown(self, line, value: float | None, *, caveat: str | None = None, **numbers) -> dict:
         method = _without_interval(line.method) if pd.isna(line.n) and line.row.startswith(_OVER_TIME) else line.method
-        method = join_caveats(method, self.rounded if self._from_counts(line) else None)
         # A caveat that counts patients ("not assessed: 3 of 942") is not repeated.
-        kept = "; ".join(
-            part
-            for part in ("" if pd.isna(line.caveat) else line.caveat).split("; ")
-            if part and not re.search(r"\d", part)
-        )
-        return dict(
-            zip(
-                COLUMNS,
-                (
-                    line.table_id,
-                    line.row,
-                    line.group,
-                    line.statistic,
-                    value,
-                    n,
-                    n_assessed,
-                    lower,
-                    upper,
-                    p_value,
-                    method,
-                    caveat or kept or None,
-                ),
-                strict=True,
-            )
-        )
+        parts = [] if pd.isna(line.caveat) else line.caveat.split("; ")
+        kept = join_caveats(*(part for part in parts if not re.search(r"\d", part)))
+        texts = {
+            "method": join_caveats(method, self.rounded if self._from_counts(line) else None),
+            "caveat": caveat or kept,
+        }
+        return dict.fromkeys(COLUMNS) | dict(zip(KEY, line[:4], strict=True)) | {"value": value} | numbers | texts
 
     def _from_counts(self, line) -> bool:
         """Whether a number of this kind is computed from counts, and so from rounded ones."""
@@ -326,14 +222,17 @@ class _Protected:
     def _without(self, line, caveat: str | None = None) -> dict:
         return self._shown(line, None, caveat=caveat or self.suppressed)
 
+    def _no_rule(self, line) -> dict:
+        return self._without(line, f"{WITHHELD}no rule says when this may be shown")
+
     def _count(self, line) -> dict:
-        n = self.count(line, "n")
+        n = self._count_of(line, "n")
         if n is None:
             return self._without(line)
-        return self._shown(line, n, n=n, n_assessed=self.count(line, "N"))
+        return self._shown(line, n, n=n, n_assessed=self._count_of(line, "n_assessed"))
 
     def _percent(self, line) -> dict:
-        n, n_assessed = self.count(line, "n"), self.count(line, "N")
+        n, n_assessed = self._count_of(line, "n"), self._count_of(line, "n_assessed")
         if n is None or not n_assessed:
             return self._without(line)
         n = min(n, n_assessed)
@@ -345,98 +244,81 @@ class _Protected:
 
     def _no_interval(self, shown: dict) -> dict:
         """A cell without its interval, and the same words whether it had one or not."""
-        kept = [part for part in (shown["caveat"] or "").split("; ") if part and not part.startswith("no interval")]
+        kept = [part for part in (shown["caveat"] or "").split("; ") if not part.startswith("no interval")]
         return shown | {"caveat": join_caveats(NO_INTERVAL, *kept)}
 
     def _quartile(self, line) -> dict:
-        n = self.count(line, "n")
+        n, enough = self._count_of(line, "n"), self.rules.quartiles_from_patients
         if n is None:
             return self._without(line)
-        if line.n < self.rules.quartiles_from_patients:
-            return self._without(
-                line, f"{WITHHELD}quartiles of fewer than {self.rules.quartiles_from_patients} patients"
-            )
-        return self._shown(line, line.value, n=n, n_assessed=self.count(line, "N"))
+        if line.n < enough:
+            return self._without(line, f"{WITHHELD}quartiles of fewer than {enough} patients")
+        return self._shown(line, line.value, n=n, n_assessed=self._count_of(line, "n_assessed"))
 
     def _kappa(self, line) -> dict:
-        from capla_etl.tables.table7 import cohen_kappa
-
-        outcome = line.row.removesuffix("_kappa")
-        four = [
-            self.done.get((line.table_id, f"{outcome}_{name}", line.group, "count"), {}).get("value")
-            for name, _, _ in FOUR_CELLS
-        ]
-        if any(number is None for number in four):
+        rows = [f"{line.row.removesuffix('_kappa')}_{name}" for name, _, _ in FOUR_CELLS]
+        four = [self.done.get((line.table_id, row, line.group, "count"), {}).get("value") for row in rows]
+        if None in four or pd.isna((kappa := cohen_kappa([four[:2], four[2:]])).value):
             return self._without(line)
-        value, lower, upper = (cells.known(limit) for limit in cohen_kappa([four[:2], four[2:]]))
-        if value is None:
-            return self._without(line)
-        return self._shown(line, value, n_assessed=self.count(line, "N"), lower=lower, upper=upper)
+        limits = {"lower": cells.known(kappa.lower), "upper": cells.known(kappa.upper)}
+        return self._shown(line, kappa.value, n_assessed=self._count_of(line, "n_assessed"), **limits)
 
     def _comparison(self, line) -> dict:
         """A comparison of the two arms: computed from what is printed of them, or not at all."""
-        arms = [
-            self.done.get((line.table_id, line.row, arm, statistic))
+        percents, medians = (
+            [self.done[key] for arm in ARMS if (key := (line.table_id, line.row, arm, statistic)) in self.done]
             for statistic in ("percent", "median")
-            for arm in ARMS
-        ]
-        percents, medians = [arm for arm in arms[:2] if arm], [arm for arm in arms[2:] if arm]
+        )
         both = percents if len(percents) == 2 else medians
         if len(both) < 2:
             return self._without(line, f"{WITHHELD}no count beside it says whether it may be shown")
-        if any(arm["value"] is None for arm in both):
-            return self._without(line, max(arm["caveat"] or "" for arm in both if arm["value"] is None))
+        if missing := [arm["caveat"] or "" for arm in both if arm["value"] is None]:
+            return self._without(line, max(missing))
         if line.row in SCORES:
             return self._scores(line)
         if both is medians:
             return self._of_values(line)
-        return self._of_counts(line, both) if both[0]["n"] is not None else self._of_survival(line, both)
+        return self._of_survival(line, both) if both[0]["n"] is None else self._of_counts(line, both)
 
     def _of_counts(self, line, both: list[dict]) -> dict:
         counts = tuple(number for arm in both for number in (arm["n"], arm["n_assessed"]))
+        limits = (None, None)
         if line.statistic == "p_value":
-            p = cells.known(cells.p_of_proportions(counts, cells.proportions_named(line.method)))
-            return (
-                self._shown(line, p, p_value=p)
-                if p is not None
-                else self._without(line, "not estimable: from rounded counts")
-            )
-        if line.statistic == "smd":
-            value, limits = (
-                smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both)),
-                (float("nan"), float("nan")),
-            )
+            value = cells.p_of_proportions(counts, cells.proportions_named(line.method))
+        elif line.statistic == "smd":
+            value = smd_categorical(*([arm["n_assessed"] - arm["n"], arm["n"]] for arm in both))
         elif line.statistic == "risk_difference":
             value, *limits = (100 * limit for limit in newcombe_difference(*counts))
         elif line.statistic == "risk_ratio":
             value, *limits = miettinen_nurminen_ratio(*counts)
         else:
-            return self._without(line, f"{WITHHELD}no rule says when this may be shown")
-        if cells.finite(value) is None:
+            return self._no_rule(line)
+        lower, upper = (None if limit is None else cells.finite(limit) for limit in limits)
+        return self._computed(line, value, lower=lower, upper=upper)
+
+    def _computed(self, line, value: float, **limits) -> dict:
+        """What follows from rounded counts, if anything does."""
+        if not math.isfinite(value):
             return self._without(line, "not estimable: from rounded counts")
-        return self._shown(line, value, lower=cells.finite(limits[0]), upper=cells.finite(limits[1]))
+        return self._shown(line, value, p_value=value if line.statistic == "p_value" else None, **limits)
 
     def _of_survival(self, line, both: list[dict]) -> dict:
         if line.statistic == "p_value":
             return self._without(line, NO_TEST)
         if line.statistic != "risk_difference":
-            return self._without(line, f"{WITHHELD}no rule says when this may be shown")
+            return self._no_rule(line)
         return self._no_interval(self._shown(line, both[0]["value"] - both[1]["value"]))
 
     def _of_values(self, line) -> dict:
-        if line.statistic == "p_value":
-            return self._coarse_p(line)
+        if line.statistic not in ("p_value", "smd", "median_difference"):
+            return self._no_rule(line)
         if pd.isna(line.value):
-            return self._without(line, "not estimable: too few known, or no variation")
+            reason = "no test" if line.statistic == "p_value" else "too few known, or no variation"
+            return self._without(line, f"not estimable: {reason}")
         if line.statistic == "smd":
             return self._shown(line, round(line.value, self.rules.smd_decimals))
         if line.statistic == "median_difference":
             return self._shown(line, line.value, lower=cells.known(line.lower), upper=cells.known(line.upper))
-        return self._without(line, f"{WITHHELD}no rule says when this may be shown")
-
-    def _coarse_p(self, line) -> dict:
-        if pd.isna(line.value):
-            return self._without(line, "not estimable: no test")
         p = float(f"{line.value:.{self.rules.p_significant_digits - 1}e}")
         return self._shown(line, p, p_value=p)
 
@@ -445,10 +327,7 @@ class _Protected:
         levels = [[self.done[line.table_id, score, arm, "percent"]["n"] for score in SCORES] for arm in ARMS]
         if any(number is None for arm in levels for number in arm):
             return self._without(line)
-        value = chi_squared(levels) if line.statistic == "p_value" else smd_categorical(*levels)
-        if pd.isna(value):
-            return self._without(line, "not estimable: from rounded counts")
-        return self._shown(line, value, p_value=value if line.statistic == "p_value" else None)
+        return self._computed(line, chi_squared(levels) if line.statistic == "p_value" else smd_categorical(*levels))
 
 
 def _without_interval(method: str) -> str:
@@ -457,42 +336,28 @@ def _without_interval(method: str) -> str:
 
 
 def _as_published(published: pd.DataFrame, protected: list[dict]) -> list[dict]:
-    """The published figures, which are known to everybody, beside what is printed of their counterparts."""
-    source = {(line["table_id"], line["row"], line["group"], line["statistic"]): line for line in protected}
+    """The published figures, which are known to everybody, and what is printed of their counterparts."""
+    source = {tuple(line[name] for name in KEY): line for line in protected}
     figures = {(figure.row, figure.group): figure for figure in FIGURES}
     rows = []
-    for line in published.itertuples(index=False):
-        own = dict(zip(COLUMNS, line, strict=True))
-        figure = figures.get((line.row, line.group))
-        if line.statistic == "published" or figure is None:
-            rows += [own] if figure else []
+    for own in published.to_dict("records"):
+        figure = figures.get((own["row"], own["group"]))
+        if figure is None:
             continue
-        found = source[figure.source]
-        value = found[figure.column]
-        caveat = found["caveat"] or ("not estimable: no interval" if value is None else None)
-        if line.statistic == "computed":
-            limits = {name: found[name] if figure.column == "value" else None for name in ("lower", "upper", "p_value")}
-            rows.append(
-                own
-                | limits
-                | {
+        if own["statistic"] != "published":
+            found = source[figure.source]
+            value = found[figure.column]
+            caveat = found["caveat"] or ("not estimable: no interval" if value is None else None)
+            if own["statistic"] == "computed":
+                own |= {name: found[name] for name in ("n", "n_assessed", "method")} | {
                     "value": value,
-                    "n": found["n"],
-                    "n_assessed": found["n_assessed"],
-                    "method": found["method"],
                     "caveat": caveat,
                 }
-            )
-        else:
-            none = value is None or figure.bound
-            rows.append(
-                own
-                | {
-                    "value": None if none else value - figure.value,
-                    "caveat": caveat if value is None else own["caveat"],
+                own |= {
+                    name: found[name] if figure.column == "value" else None for name in ("lower", "upper", "p_value")
                 }
-            )
+            else:
+                own["value"] = None if value is None or figure.bound else value - figure.value
+                own["caveat"] = caveat if value is None else own["caveat"]
+        rows.append(own)
     return rows
-
-
-# ------------------------------------------------------------------------------------------------------------------- curves

@@ -2,8 +2,9 @@
 
 Counts and how they add up come in; what to show comes out. What the counts mean does not belong here.
 
-The attacker for whom this is made knows the rules, which printed counts were suppressed for being small, and how all counts add up. From every rounded
-number he takes the interval of true ones. A small count is safe while he finds enough values possible for it.
+The attacker for whom this is made knows the rules, which printed counts were suppressed for being small, and how all
+counts add up. From every rounded number he takes the interval of true ones. A small count is safe while he finds enough
+values possible for it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ INFINITE = math.inf
 
 @dataclass(frozen=True)
 class CountRules:
-    """``suppress_below``: smallest count shown beside zero; ``round_to``: base.
+    """``suppress_below``: smallest count shown other than zero; ``round_to``: base.
 
-    ``possible_values_from``: how many values must stay possible for a suppressed count (see the module); ``possible_unprinted_from`` for a count that
-    nobody prints, of which an attacker does not know that it is small.
+    ``possible_values_from``: how many values must stay possible for a suppressed count (see the module);
+    ``possible_unprinted_from`` for a count that nobody prints, of which an attacker does not know that it is small.
     """
 
     suppress_below: int
@@ -52,9 +53,10 @@ class Counts:
 
     Attributes:
         shown: true counts that are to be printed.
-        hidden: true counts that nobody prints but that follow from printed ones (who is left, who is missing); they can be zero.
+        hidden: true counts that nobody prints but that follow from printed ones (patients left, patients missing); they
+            can be zero.
         sums: (whole, parts): the parts, shown or hidden, add up to the whole. A part named twice counts twice.
-        never: shown counts that must be suppressed whatever their size.
+        never: shown counts that must be suppressed at any size.
     """
 
     shown: dict[Name, int] = field(default_factory=dict)
@@ -81,13 +83,15 @@ def suppress(counts: Counts, rules: CountRules) -> dict[Name, int | None]:
     """What to print of each shown count.
 
     Returns:
-        The rounded count, or None where it is suppressed: for being small, or so that no small count follows from the others.
+        The rounded count, or None where it is suppressed: for being small, or so that no small count follows from the
+            others.
 
     Raises:
         ValueError: as ``Counts.check``.
 
     Source:
-        Primary and secondary cell suppression, Hundepool et al., Statistical Disclosure Control (2012), chapter 4; the audit by linear programming.
+        Primary and secondary cell suppression, Hundepool et al., Statistical Disclosure Control (2012), chapter 4; the
+        audit by linear programming.
     """
     counts.check()
     suppressed = {name for name, count in counts.shown.items() if rules.small(count)} | (
@@ -118,7 +122,7 @@ class _Audit:
         return [name for name in lacking if self._nearest(name)]
 
     def lacking_by_sums(self, also: frozenset = frozenset()) -> dict[Name, float]:
-        """How many possible values exposed counts lack, each sum taken by itself: quick, but it finds not all. ``also``: as if suppressed."""
+        """Possible values that exposed counts lack, sum by sum: quick, not complete. ``also``: as if suppressed."""
         ranges = _intervals(self.counts, self.rules, self.suppressed | also)
         _narrow(ranges, self.counts.sums)
         lacks = {name: self.needed[name] - (ranges[name][1] - ranges[name][0] + 1) for name in self.small}

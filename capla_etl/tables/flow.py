@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from capla_etl.tables import cells
+from capla_etl.tables.cells import Sheet
 from capla_etl.tables.labels import EXCLUSIONS
-from capla_etl.tables.population import TIMINGS, arms_of, eligible_patients
-from capla_etl.tables.results import frame
+from capla_etl.tables.population import DELAY_REASONS, TIMINGS, eligible_patients
+from capla_etl.tables.structure import FLOW_SUMS
 
 
 def flow(patient: pd.DataFrame, ledger: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
@@ -20,74 +20,58 @@ def flow(patient: pd.DataFrame, ledger: pd.DataFrame, quarantine: pd.DataFrame) 
         Rows of table ``flow``, statistic ``count``; group ``all`` and one group per centre.
 
     Raises:
-        ValueError: the ledger does not balance, or the patients of a step are not those of the step before less the excluded.
+        ValueError: the ledger does not balance, or the patients of a step are not those of the step before less the
+            excluded.
     """
-    parts = ["rows_loaded", "rows_duplicate", "rows_quarantined", "rows_ignored"]
-    unbalanced = ledger[ledger["rows_received"] != ledger[parts].sum(axis=1)]
+    unbalanced = ledger[ledger["rows_received"] != ledger[list(FLOW_SUMS["rows_received"])].sum(axis=1)]
     if len(unbalanced):
         first = unbalanced.iloc[0]
         raise ValueError(
             f"the ledger does not balance: {first['centre_id']} {first['file']} {first['sheet'] or ''}".rstrip()
         )
     eligible_patients(patient)
-    centres = sorted(set(patient["centre_id"]) | set(ledger["centre_id"]))
-    rows = []
-    for group in ("all", *centres):
-        own_ledger = ledger if group == "all" else ledger[ledger["centre_id"] == group]
-        own = patient if group == "all" else patient[patient["centre_id"] == group]
-        rows += _ledger_counts(group, own_ledger, "rows", "rows of all files and sheets (quality.ledger)")
-        refused_values = (quarantine["scope"] == "cell") & ((group == "all") | (quarantine["centre_id"] == group))
-        rows.append(
-            cells.count(
-                "flow",
-                "values_quarantined",
-                group,
-                int(refused_values.sum()),
-                method="single values refused, their row kept (quality.quarantine)",
-            )
+    sheet = Sheet("flow")
+    for group in ("all", *sorted(set(patient["centre_id"]) | set(ledger["centre_id"]))):
+        received, refused, own = (
+            table if group == "all" else table[table["centre_id"] == group] for table in (ledger, quarantine, patient)
         )
-        rows += _patient_counts(group, own)
-    return frame(rows)
+        for what in ("received", "duplicate", "quarantined", "ignored", "loaded"):
+            number = int(received[f"rows_{what}"].sum())
+            sheet.count(f"rows_{what}", group, number, method="rows of all files and sheets (quality.ledger)")
+        method = "single values refused, their row kept (quality.quarantine)"
+        sheet.count("values_quarantined", group, int((refused["scope"] == "cell").sum()), method=method)
+        steps = {row: int(box.sum()) for row, box in boxes(own).items()}
+        for whole, parts in FLOW_SUMS.items():
+            if whole in steps and steps[whole] != sum(steps[part] for part in parts):
+                listed = ", ".join(f"{part} {steps[part]}" for part in parts)
+                raise ValueError(f"flow, {group}: {whole} is {steps[whole]}, its parts are {listed}")
+        method = (
+            "patient records (marts.patient); exclusions in the protocol's order, each patient under the first that "
+            "applies"
+        )
+        for row, number in steps.items():
+            sheet.count(row, group, number, method=method)
+    return sheet.frame()
 
 
-def _ledger_counts(group: str, ledger: pd.DataFrame, prefix: str, method: str) -> list[dict]:
-    return [
-        cells.count("flow", f"{prefix}_{what}", group, int(ledger[f"rows_{what}"].sum()), method=method)
-        for what in ("received", "duplicate", "quarantined", "ignored", "loaded")
-    ]
+def boxes(patient: pd.DataFrame) -> dict[str, pd.Series]:
+    """Row of the flow -> which patient records it counts (bool, indexed as ``patient``). Rows of files have none."""
 
+    def of(column: str, value: str, among: pd.Series) -> pd.Series:
+        return among & (patient[column] == value).fillna(False).astype(bool)
 
-def _patient_counts(group: str, patient: pd.DataFrame) -> list[dict]:
-    eligible = patient[patient["eligible"].astype(bool)]
-    capla, control = arms_of(eligible)
-    delayed = capla[capla["timing"] == "delayed"]
-    reasons = {reason: int((patient["exclusion_reason"] == reason).sum()) for reason in EXCLUSIONS}
-    steps = {
-        "patient_records": len(patient),
-        **{f"excluded_{reason}": number for reason, number in reasons.items()},
-        "excluded": sum(reasons.values()),
-        "eligible": len(eligible),
-        "caplacizumab": len(capla),
-        "control": len(control),
-        "group_unknown": int(eligible["treatment_group"].isna().sum()),
-        **{
-            timing if timing != "unknown" else "timing_unknown": int((capla["timing"] == timing).sum())
-            for timing in TIMINGS
-        },
-        **{reason: int((delayed["delay_reason"] == reason).sum()) for reason in ("rescue", "slow_response")},
+    everybody = pd.Series(True, index=patient.index)
+    eligible = patient["eligible"].astype(bool)
+    caplacizumab = of("treatment_group", "caplacizumab", eligible)
+    delayed = of("timing", "delayed", caplacizumab)
+    return {
+        "patient_records": everybody,
+        **{f"excluded_{reason}": of("exclusion_reason", reason, everybody) for reason in EXCLUSIONS},
+        "excluded": patient["exclusion_reason"].isin(list(EXCLUSIONS)),
+        "eligible": eligible,
+        "caplacizumab": caplacizumab,
+        "control": of("treatment_group", "control", eligible),
+        "group_unknown": eligible & patient["treatment_group"].isna(),
+        **{"timing_" * (timing == "unknown") + timing: of("timing", timing, caplacizumab) for timing in TIMINGS},
+        **{reason: of("delay_reason", reason, delayed) for reason in DELAY_REASONS},
     }
-    sums = {
-        "patient_records": ("excluded", "eligible"),
-        "eligible": ("caplacizumab", "control", "group_unknown"),
-        "caplacizumab": ("early", "delayed", "timing_unknown"),
-        "delayed": ("rescue", "slow_response"),
-    }
-    for whole, parts in sums.items():
-        if steps[whole] != sum(steps[part] for part in parts):
-            raise ValueError(
-                f"flow, {group}: {whole} is {steps[whole]}, its parts are {[(part, steps[part]) for part in parts]}"
-            )
-    method = (
-        "patient records (marts.patient); exclusions in the protocol's order, each patient under the first that applies"
-    )
-    return [cells.count("flow", row, group, number, method=method) for row, number in steps.items()]

@@ -3,19 +3,18 @@
 import pandas as pd
 
 ARMS = ("caplacizumab", "control")
-
-
 TIMINGS = ("early", "delayed", "unknown")
+DELAY_REASONS = ("rescue", "slow_response")
 
 
 def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:
     """Eligible patients with the numeric columns used here as floats (NaN where unknown).
 
     Raises:
-        ValueError: a patient_id twice, an eligible patient with an exclusion reason, or an excluded one without.
+        ValueError: a duplicate patient_id, an eligible patient with an exclusion reason, or an excluded one without.
     """
     if patient["patient_id"].duplicated().any():
-        raise ValueError("marts.patient has a patient_id twice")
+        raise ValueError("marts.patient has a duplicate patient_id")
     eligible = patient["eligible"].astype(bool)
     contradictory = patient.loc[eligible == patient["exclusion_reason"].notna(), "patient_id"]
     if len(contradictory):
@@ -43,7 +42,7 @@ def eligible_patients(patient: pd.DataFrame) -> pd.DataFrame:
 
 
 def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
-    """Eligible patients with their outcomes beside them: one row per patient.
+    """Eligible patients with their outcomes: one row per patient.
 
     Raises:
         ValueError: an eligible patient without outcomes, or outcomes of a patient who is not eligible.
@@ -68,4 +67,11 @@ def eligible_outcomes(patient: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFr
 
 def arms_of(patients: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(caplacizumab, control)."""
-    return patients[patients["treatment_group"] == "caplacizumab"], patients[patients["treatment_group"] == "control"]
+    return tuple(patients[patients["treatment_group"] == arm] for arm in ARMS)
+
+
+def in_group(patients: pd.DataFrame, group: str) -> pd.DataFrame:
+    """The patients of an arm, or of a timing under caplacizumab."""
+    if group in ARMS:
+        return patients[patients["treatment_group"] == group]
+    return patients[(patients["treatment_group"] == "caplacizumab") & (patients["timing"] == group)]

@@ -1,9 +1,7 @@
 """The shape of ``study.result``: every printed number once, one row each, with its counts, method and caveat.
 
-Estimation does not belong here (``proportions``, ``baseline``, ``survival``, ``competing_risks``), nor do printed labels (``labels``).
+Estimation does not belong here (``stats``), nor do printed labels (``labels``).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 
@@ -24,6 +22,7 @@ COLUMNS = {
     "caveat": "string",
 }
 KEY = ["table_id", "row", "group", "statistic"]
+NOT_ESTIMABLE = "not estimable: "
 
 
 def cell(
@@ -43,48 +42,39 @@ def cell(
 ) -> dict:
     """One row of ``study.result``. A value of None or NaN needs a caveat that says why it cannot be estimated.
 
-    Units follow from ``statistic`` (``labels.STATISTICS``): percent 0 to 100, risk differences in percentage points, times in days.
+    Units follow from ``statistic`` (``labels.STATISTICS``): percent 0 to 100, risk differences in percentage points,
+    times in days.
 
     Raises:
         ValueError: no method; or no value and no caveat beginning with "not estimable: ".
     """
-    missing = value is None or pd.isna(value)
+    missing = pd.isna(value)
     if not method:
         raise ValueError(f"{table_id} {row} {group} {statistic}: a cell needs its method")
-    if missing and not (caveat or "").startswith("not estimable: "):
+    if missing and not (caveat or "").startswith(NOT_ESTIMABLE):
         raise ValueError(f"{table_id} {row} {group} {statistic}: no value and no reason")
-    return {
-        "table_id": table_id,
-        "row": row,
-        "group": group,
-        "statistic": statistic,
-        "value": None if missing else float(value),
-        "n": n,
-        "n_assessed": n_assessed,
-        "lower": lower,
-        "upper": upper,
-        "p_value": p_value,
-        "method": method,
-        "caveat": caveat,
-    }
+    value = None if missing else float(value)
+    line = (table_id, row, group, statistic, value, n, n_assessed, lower, upper, p_value, method, caveat)
+    return dict(zip(COLUMNS, line, strict=True))
 
 
 def frame(cells: Iterable[dict]) -> pd.DataFrame:
     """The cells as a typed data frame with the columns of ``study.result``, in the order given.
 
     Raises:
-        ValueError: the same (table_id, row, group, statistic) twice.
+        ValueError: duplicate (table_id, row, group, statistic).
     """
     lines = list(cells)
     results = pd.DataFrame(
         {name: pd.array([line[name] for line in lines], dtype=dtype) for name, dtype in COLUMNS.items()}
     )
-    twice = results[results.duplicated(KEY)]
+    twice = results.loc[results.duplicated(KEY), KEY]
     if len(twice):
-        raise ValueError(f"printed twice: {twice[KEY].to_dict('records')[:3]}")
+        listed = "; ".join(" ".join(key) for key in twice.itertuples(index=False, name=None))
+        raise ValueError(f"printed twice: {listed}; a table has one cell for each row, group and statistic")
     return results
 
 
 def join_caveats(*caveats: str | None) -> str | None:
-    """The caveats that are there, joined by a semicolon; None when there is none."""
+    """The caveats given, joined by a semicolon; None when there is none."""
     return "; ".join(caveat for caveat in caveats if caveat) or None

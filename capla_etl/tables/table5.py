@@ -6,7 +6,9 @@ from capla_etl.tables import cells
 from capla_etl.tables.as_published import FIGURES
 from capla_etl.tables.labels import ADVERSE_EVENTS
 from capla_etl.tables.population import arms_of, eligible_patients
-from capla_etl.tables.results import frame
+
+CAPLACIZUMAB = "caplacizumab"
+NOT_STATED = "site not stated"
 
 
 def site_id(site: str) -> str:
@@ -14,8 +16,30 @@ def site_id(site: str) -> str:
     return site.replace(" ", "_")
 
 
+def event_answers(patients: pd.DataFrame, adverse_event_assessed: pd.DataFrame) -> dict[str, pd.Series]:
+    """Row of Table 5 -> the answers of the patients, indexed as they are.
+
+    Any event has two denominators: patients with at least one kind assessed, and with all. Leaving out only patients
+    who have no event and a gap would leave out nobody with an event, and inflate the percentage.
+    """
+    by_kind = adverse_event_assessed.pivot(index="patient_id", columns="kind", values="occurred")
+    occurred = by_kind.reindex(index=patients["patient_id"], columns=list(ADVERSE_EVENTS)).set_axis(patients.index)
+    some_yes, assessed = (occurred == "yes").any(axis=1), occurred.isin(["yes", "no"])
+    return {
+        "any_adverse_event": cells.answers(some_yes, assessed.any(axis=1)),
+        "any_adverse_event_all_assessed": cells.answers(some_yes, assessed.all(axis=1)),
+        **{kind: occurred[kind] for kind in ADVERSE_EVENTS},
+    }
+
+
+def major_bleedings(patients: pd.DataFrame, adverse_event: pd.DataFrame) -> pd.DataFrame:
+    """The patients' major bleedings, with ``site`` as text."""
+    major = adverse_event[adverse_event["kind"] == "major_bleeding"]
+    return major[major["patient_id"].isin(patients["patient_id"])].fillna({"site": NOT_STATED})
+
+
 def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_event: pd.DataFrame) -> pd.DataFrame:
-    """Adverse events under caplacizumab: patients with each kind of those in whom it was assessed, and the sites of major bleeding.
+    """Adverse events under caplacizumab: patients with each kind, of those in whom it was assessed, and bleeding sites.
 
     Args:
         patient: ``marts.patient``.
@@ -23,39 +47,25 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
         adverse_event: one row per event: ``kind``, ``site``.
 
     Returns:
-        Rows of table ``table5``, group caplacizumab. Any event has two denominators: patients with at least one kind assessed, and with all.
+        Rows of table ``table5``, group caplacizumab.
     """
-    patients = arms_of(eligible_patients(patient))[0]["patient_id"]
-    occurred = adverse_event_assessed.pivot(index="patient_id", columns="kind", values="occurred").reindex(
-        index=patients, columns=list(ADVERSE_EVENTS)
+    patients = arms_of(eligible_patients(patient))[0]
+    answers = event_answers(patients, adverse_event_assessed)
+    some, all_kinds = answers["any_adverse_event"], answers["any_adverse_event_all_assessed"]
+    gaps = cells.if_any(
+        int(((some == "no") & (all_kinds == "unknown")).sum()), "counted as without an event had a kind not assessed"
     )
-    some_yes, some_assessed = (occurred == "yes").any(axis=1), occurred.isin(["yes", "no"]).any(axis=1)
-    all_assessed = occurred.isin(["yes", "no"]).all(axis=1)
-    without_some = int((some_assessed & ~some_yes & ~all_assessed).sum())
-    rows = [
-        # As the abstract. Dropping only those without event and with a gap would drop no patient with an event, and inflate the percentage.
-        cells.percent(
-            "table5",
-            "any_adverse_event",
-            "caplacizumab",
-            cells.answers(some_yes, some_assessed),
-            method="n/N of the patients with at least one kind assessed; 95 % CI Wilson",
-            caveat=cells.if_any(without_some, "counted as without an event had a kind not assessed"),
-        ),
-        cells.percent(
-            "table5",
-            "any_adverse_event_all_assessed",
-            "caplacizumab",
-            cells.answers(some_yes, all_assessed),
-            method="n/N of the patients with every kind assessed; 95 % CI Wilson",
-        ),
-    ]
+    sheet = cells.Sheet("table5")
+    for row, what, caveat in (
+        ("any_adverse_event", "at least one", gaps),
+        ("any_adverse_event_all_assessed", "every", None),
+    ):
+        method = f"n/N of the patients with {what} kind assessed; 95 % CI Wilson"
+        sheet.percent(row, CAPLACIZUMAB, answers[row], method=method, caveat=caveat)
     for kind in ADVERSE_EVENTS:
-        rows.append(cells.percent("table5", kind, "caplacizumab", occurred[kind]))
+        sheet.percent(kind, CAPLACIZUMAB, answers[kind])
         if kind == "major_bleeding":
-            n_assessed = cells.tally(occurred[kind]).n_assessed
-            major = adverse_event[(adverse_event["kind"] == kind) & adverse_event["patient_id"].isin(patients)]
-            by_site = major.assign(site=major["site"].fillna("site not stated")).groupby("site")["patient_id"].nunique()
+            by_site = major_bleedings(patients, adverse_event).groupby("site")["patient_id"].nunique()
             expected = [
                 figure.row.removeprefix("major_bleeding_").replace("_", " ")
                 for figure in FIGURES
@@ -63,20 +73,15 @@ def table5(patient: pd.DataFrame, adverse_event_assessed: pd.DataFrame, adverse_
             ]
             counts = {**dict.fromkeys(expected, 0), **by_site.to_dict()}
             unknown = cells.if_any(
-                int(by_site.get("site not stated", 0)), "patients with a major bleeding whose site is not stated"
+                int(counts.get(NOT_STATED, 0)), "patients with a major bleeding whose site is not stated"
             )
-            rows += [
-                cells.count(
-                    "table5",
+            for site in sorted(counts, key=lambda site: (site == NOT_STATED, -counts[site], site)):
+                sheet.count(
                     f"major_bleeding_{site_id(site)}",
-                    "caplacizumab",
-                    int(number),
-                    n_assessed,
+                    CAPLACIZUMAB,
+                    int(counts[site]),
+                    cells.tally(answers[kind]).n_assessed,
                     method="patients with a major bleeding at that site; a patient can have several",
                     caveat=unknown,
                 )
-                for site, number in sorted(
-                    counts.items(), key=lambda item: (item[0] == "site not stated", -item[1], item[0])
-                )
-            ]
-    return frame(rows)
+    return sheet.frame()

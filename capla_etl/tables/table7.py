@@ -1,9 +1,8 @@
 """Table 7: the outcomes that the rules derive against what the centres themselves judged.
 
-Neither is the truth: a centre may go by other criteria. What a centre is asked about a disagreement does not belong here.
+Neither is the truth: a centre may go by other criteria. What a centre is asked about a disagreement does not belong
+here.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ import pandas as pd
 from capla_etl.stats.conventions import PROTOCOL, Conventions
 from capla_etl.tables import cells
 from capla_etl.tables.population import ARMS, eligible_patients
-from capla_etl.tables.results import cell, frame
 
 GROUPS = ("all", *ARMS)
 
@@ -44,16 +42,19 @@ def cohen_kappa(counts: list[list[int]]) -> Kappa:
     """Agreement of two raters beyond chance.
 
     Args:
-        counts: square table of patients: first rater's category by second rater's, the same categories in the same order.
+        counts: square table of patients: first rater's category by second rater's, the same categories in the same
+            order.
 
     Returns:
-        kappa (1: perfect, 0: as by chance) and its limits; NaN without patients, or when both raters put everybody in one category.
+        kappa (1: perfect, 0: as by chance) and its limits; NaN without patients, or when both raters put everybody in
+            one category.
 
     Raises:
         ValueError: the table is not square, or a count is negative.
 
     Source:
-        Cohen 1960; standard error of Fleiss, Cohen and Everitt, Psychol Bull 1969;72:323, as R ``vcd::Kappa``; statsmodels.
+        Cohen 1960; standard error of Fleiss, Cohen and Everitt, Psychol Bull 1969;72:323, as R ``vcd::Kappa``;
+        statsmodels.
     """
     from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -68,7 +69,7 @@ def cohen_kappa(counts: list[list[int]]) -> Kappa:
 
 
 def compared(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
-    """Eligible patients whose group is known, derived and reported outcomes beside each other.
+    """Eligible patients whose group is known, with derived and reported outcomes.
 
     Args:
         patient: ``marts.patient``.
@@ -76,7 +77,8 @@ def compared(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFram
         reported: ``marts.reported_outcome``.
 
     Returns:
-        One row per patient: patient_id, centre_id, treatment_group; for each outcome its derived and its ``reported_*`` value, the days as floats.
+        One row per patient: patient_id, centre_id, treatment_group; for each outcome its derived and its ``reported_*``
+            value, the days as floats.
 
     Raises:
         ValueError: a patient without a row in ``outcome`` or ``reported``.
@@ -109,72 +111,41 @@ def table7(
         Rows of table ``table7``; groups all, caplacizumab, control.
     """
     both = compared(patient, outcome, reported)
-    rows = []
+    sheet = cells.Sheet("table7", conventions)
     for group in GROUPS:
         members = both if group == "all" else both[both["treatment_group"] == group]
         for row in ANSWERS:
-            rows += _answer_cells(row, group, members[row], members[f"reported_{row}"])
-        rows += _day_cells(group, members, conventions)
-    return frame(rows)
+            _answer_cells(sheet, row, group, members[row], members[f"reported_{row}"])
+        _day_cells(sheet, group, members["response_day"] - members["reported_response_day"])
+    return sheet.frame()
 
 
-def _answer_cells(row: str, group: str, derived: pd.Series, reported: pd.Series) -> list[dict]:
-    known = derived.isin(["yes", "no"]) & reported.isin(["yes", "no"])
+def _known(one: pd.Series, two: pd.Series) -> pd.Series:
+    """Whether both judgements are yes or no."""
+    return one.isin(["yes", "no"]) & two.isin(["yes", "no"])
+
+
+def _answer_cells(sheet: cells.Sheet, row: str, group: str, derived: pd.Series, reported: pd.Series) -> None:
+    known = _known(derived, reported)
     number = {name: int(((derived == one) & (reported == two)).sum()) for name, one, two in FOUR_CELLS}
     patients = int(known.sum())
-    rows = [
-        cells.count("table7", f"{row}_{name}", group, count, patients, method="patients; N in whom both are known")
-        for name, count in number.items()
-    ]
-    agree = pd.Series(np.select([~known, derived == reported], ["unknown", "yes"], "no"))
-    rows.append(
-        cells.percent(
-            "table7",
-            f"{row}_agreement",
-            group,
-            agree,
-            method="n/N of the patients in whom both are known; 95 % CI Wilson",
-        )
-    )
-    kappa = cohen_kappa([[number["both_yes"], number["derived_only"]], [number["reported_only"], number["both_no"]]])
-    value, lower, upper = (cells.known(limit) for limit in kappa)
-    reason = "not estimable: nobody with both known, or both say the same of everybody" if value is None else None
-    rows.append(
-        cell(
-            "table7",
-            f"{row}_kappa",
-            group,
-            "kappa",
-            value,
-            n_assessed=patients,
-            lower=lower,
-            upper=upper,
-            method=KAPPA,
-            caveat=reason,
-        )
-    )
-    return rows
+    for name, count in number.items():
+        sheet.count(f"{row}_{name}", group, count, patients, method="patients; N in whom both are known")
+    method = "n/N of the patients in whom both are known; 95 % CI Wilson"
+    sheet.percent(f"{row}_agreement", group, cells.answers(derived == reported, known), method=method)
+    four = list(number.values())
+    value, *limits = cohen_kappa([four[:2], four[2:]])
+    reason = "nobody with both known, or both say the same of everybody"
+    sheet.add(f"{row}_kappa", group, "kappa", value, limits, n_assessed=patients, method=KAPPA, reason=reason)
 
 
-def _day_cells(group: str, members: pd.DataFrame, conventions: Conventions) -> list[dict]:
-    difference = members["response_day"] - members["reported_response_day"]
-    known = difference.notna()
+def _day_cells(sheet: cells.Sheet, group: str, difference: pd.Series) -> None:
     method = "median and quartiles ({}) of derived minus reported day, of the patients with both"
-    rows = cells.quartiles(
-        "table7", "response_day_difference", group, difference, method=method, conventions=conventions
-    )
+    sheet.quartiles("response_day_difference", group, difference, method=method)
+    method = "n/N of the patients with a derived and a reported day; 95 % CI Wilson"
     for row, days in (("response_day_exact", 0), (f"response_day_within_{WITHIN_DAYS}", WITHIN_DAYS)):
-        agree = pd.Series(np.select([~known, difference.abs() <= days], ["unknown", "yes"], "no"))
-        rows.append(
-            cells.percent(
-                "table7",
-                row,
-                group,
-                agree,
-                method="n/N of the patients with a derived and a reported day; 95 % CI Wilson",
-            )
-        )
-    return rows
+        agree = cells.answers(difference.abs() <= days, difference.notna())
+        sheet.percent(row, group, agree, method=method)
 
 
 def disagreements(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
@@ -184,33 +155,25 @@ def disagreements(patient: pd.DataFrame, outcome: pd.DataFrame, reported: pd.Dat
         patient, outcome, reported: as ``compared``.
 
     Returns:
-        outcome, patient_id, centre_id, treatment_group, derived, reported ('yes', 'no', or the day: 'day 5'), derived_day, reported_day
-        (centres report no day of refractory and exacerbation), days_difference (derived minus reported); by outcome, centre and patient.
+        outcome, patient_id, centre_id, treatment_group, derived, reported ('yes', 'no', or the day: 'day 5'),
+        derived_day, reported_day (centres report no day of refractory and exacerbation), days_difference (derived minus
+        reported); by outcome, centre and patient.
     """
     both = compared(patient, outcome, reported)
     people = ["patient_id", "centre_id", "treatment_group"]
     parts = []
     for row, day in ANSWERS.items():
-        known = both[row].isin(["yes", "no"]) & both[f"reported_{row}"].isin(["yes", "no"])
-        found = both[known & (both[row] != both[f"reported_{row}"])]
-        parts.append(
-            found[people].assign(
-                outcome=row, derived=found[row], reported=found[f"reported_{row}"], derived_day=found[day]
-            )
-        )
+        judged = both[f"reported_{row}"]
+        found = both[_known(both[row], judged) & (both[row] != judged)]
+        columns = {"derived": found[row], "reported": found[f"reported_{row}"], "derived_day": found[day]}
+        parts.append(found[people].assign(outcome=row, **columns))
     found = both[(both["response_day"] - both["reported_response_day"]).abs() > 0]
-    parts.append(
-        found[people].assign(
-            outcome="response_day",
-            derived=[f"day {day:.0f}" for day in found["response_day"]],
-            reported=[f"day {day:.0f}" for day in found["reported_response_day"]],
-            derived_day=found["response_day"],
-            reported_day=found["reported_response_day"],
-        )
-    )
-    listing = pd.concat(parts, ignore_index=True).reindex(
-        columns=["outcome", *people, "derived", "reported", "derived_day", "reported_day"]
-    )
-    listing[["derived_day", "reported_day"]] = listing[["derived_day", "reported_day"]].astype(float).astype("Int64")
+    days = {"derived": found["response_day"], "reported": found["reported_response_day"]}
+    texts = {name: [f"day {day:.0f}" for day in own] for name, own in days.items()}
+    numbers = {f"{name}_day": own for name, own in days.items()}
+    parts.append(found[people].assign(outcome="response_day", **texts, **numbers))
+    columns = ["outcome", *people, "derived", "reported", "derived_day", "reported_day"]
+    listing = pd.concat(parts, ignore_index=True).reindex(columns=columns)
+    listing[columns[-2:]] = listing[columns[-2:]].astype(float).astype("Int64")
     listing["days_difference"] = listing["derived_day"] - listing["reported_day"]
     return listing.sort_values(["outcome", "centre_id", "patient_id"]).reset_index(drop=True)

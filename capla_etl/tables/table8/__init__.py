@@ -1,1 +1,1 @@
-"""Table 8: every rule variant beside every analysis."""
+"""Table 8: every rule variant by every analysis."""

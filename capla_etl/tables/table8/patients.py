@@ -1,6 +1,6 @@
 """Who is analysed in Table 8, with which covariates, and each of its outcomes as an event over time or a yes/no answer.
 
-How an effect is estimated is in ``effects``; which analyses there are in ``robustness``.
+How an effect is estimated is in ``effects``; which analyses there are in ``table8``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from capla_etl.tables.population import eligible_outcomes
 NAN = float("nan")
 EXPOSED = "exposed"
 
-#: Baseline covariates of adjusted and weighted analyses: column here -> (column of marts.patient, transformation). What was given after day 0 (rituximab,
-#: corticosteroids) is not among them: it can follow from the course.
+#: Baseline covariates of adjusted and weighted analyses: column here -> (column of marts.patient, transformation). What
+#: was given after day 0 (rituximab, corticosteroids) is not among them: it can follow from the course.
 COVARIATES: dict[str, tuple[str, Callable]] = {
     "age_years": ("age_years", lambda values: values),
     "female": ("sex", lambda values: values.map({"female": 1.0, "male": 0.0})),
@@ -43,8 +43,9 @@ class Outcome:
     Attributes:
         name: row id.
         over_time: whether it is analysed as time to an event (a hazard ratio), else as a risk (a risk ratio).
-        prepare: patients -> what is analysed: adds ``time_days`` and ``event`` (over time), or ``event`` (float: 1, 0, NaN not evaluable),
-            ``event_day`` (day of the event; NaN: none) and ``decided_day`` (day from which the answer stands; NaN: the end of follow-up).
+        prepare: patients -> what is analysed: adds ``time_days`` and ``event`` (over time), or ``event`` (float: 1, 0,
+            NaN not evaluable), ``event_day`` (day of the event; NaN: none) and ``decided_day`` (day from which the
+            answer stands; NaN: the end of follow-up).
         by_rule: whether it depends on the rule set; one that gives every patient the same is not repeated.
     """
 
@@ -68,9 +69,10 @@ def analysed_patients(patient: pd.DataFrame, outcome: pd.DataFrame, *, follow_up
         follow_up_days: last day of follow-up.
 
     Returns:
-        ``study.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0 control), ``start_day``
-        (first dose; NaN for control and where not recorded), ``start_known`` (bool), ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known),
-        ``died`` (bool, by then), ``lost`` (bool: alive when last seen before it), and the covariates.
+        ``population.eligible_outcomes`` of the patients whose group is known, and ``exposed`` (1.0 caplacizumab, 0.0
+        control), ``start_day`` (first dose; NaN for control and where not recorded), ``start_known`` (bool),
+        ``end_day`` (death or last seen, cut at the end of follow-up; NaN not known), ``died`` (bool, by then), ``lost``
+        (bool: alive when last seen before it), and the covariates.
     """
     patients = eligible_outcomes(patient, outcome)
     patients = patients[patients["treatment_group"].isin(["caplacizumab", "control"])].reset_index(drop=True)
@@ -113,7 +115,7 @@ def _first(day: str, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFram
 
 
 def _answer(answer: str, day: str | None, patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
-    """A yes/no outcome: 1, 0, or NaN where not evaluable; decided on the day of the event, else at the end of follow-up."""
+    """A yes/no outcome: 1, 0, or NaN (not evaluable); decided on the day of the event, else at the end of follow-up."""
     event = patients[answer].map({"yes": 1.0, "no": 0.0})
     event_day = (
         pd.to_numeric(patients[day]).astype(float).where(event == 1) if day else pd.Series(NAN, index=patients.index)
@@ -128,7 +130,7 @@ def _failure(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
 
 
 def _refractory(patients: pd.DataFrame, follow_up_days: int) -> pd.DataFrame:
-    """Decided at its assessment, whatever the answer, or by a response before."""
+    """Decided at its assessment, with either answer, or by a response before."""
     decided = _answer("refractory", "refractory_assessment_day", patients, follow_up_days)
     assessed = pd.to_numeric(patients["refractory_assessment_day"]).astype(float)
     return decided.assign(decided_day=pd.concat([assessed, patients["response_day"]], axis=1).min(axis=1))

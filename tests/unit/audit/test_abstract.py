@@ -1,4 +1,4 @@
-"""Which printed figures can be true together: rounding at its boundaries, published examples, and the abstract worked out by hand."""
+"""Which printed figures can be true together: rounding at its boundaries, published examples, the abstract by hand."""
 
 import math
 from dataclasses import replace
@@ -24,7 +24,8 @@ def test_a_number_cannot_be_printed_with_fewer_decimals_than_it_has():
 @pytest.mark.parametrize(
     ("percent", "decimals", "denominator", "numerators"),
     [
-        # 0.5 % and 1.5 % of 200 are 1 and 3: half-up prints the first as 1 %, half-to-even the second as 2 %; both ends are kept.
+        # 0.5 % and 1.5 % of 200 are 1 and 3: half-up prints the first as 1 %, half-to-even the second as 2 %; both ends
+        # are kept.
         (1, 0, 200, [1, 2, 3]),
         (50, 0, 3, []),
         (33, 0, 3, [1]),
@@ -120,7 +121,8 @@ def test_p_is_0_05_where_a_limit_is_no_effect_and_1_without_effect():
 
 
 def test_events_that_a_ratio_with_its_limits_implies():
-    # 10/100 against 20/100: log ratio -0.693, standard error sqrt(0.1 - 0.01 + 0.05 - 0.01) = 0.3606: 0.5 (0.247 to 1.014)
+    # 10/100 against 20/100: log ratio -0.693, standard error sqrt(0.1 - 0.01 + 0.05 - 0.01) = 0.3606: 0.5 (0.247 to
+    # 1.014)
     found = consistency.implied_events(0.5, 0.247, 1.014, 100, 100)
     assert found.to_numpy().tolist() == [[10, 20]]
     # odds ratio 0.444, standard error sqrt(1/10 + 1/90 + 1/20 + 1/80) = 0.4167: 0.196 to 1.006
@@ -237,7 +239,8 @@ def test_no_two_kinds_of_adverse_events_have_a_denominator_in_common(abstract):
 def test_failures_leave_room_for_the_deaths(abstract):
     found = abstract[abstract["relation"].str.startswith("The ratio of failures leaves room")].iloc[0]
     assert found["verdict"] == "consistent"
-    # 13/942 over 35/495: 0.195, standard error sqrt(1/13 - 1/942 + 1/35 - 1/495) = 0.320: 0.104 to 0.366; over 33/495 the upper limit is 0.391
+    # 13/942 over 35/495: 0.195, standard error sqrt(1/13 - 1/942 + 1/35 - 1/495) = 0.320: 0.104 to 0.366; over 33/495
+    # the upper limit is 0.391
     assert found["implied"].endswith("with 13 and 33 deaths among them: 13 to 25 against 35 to 56 failures")
 
 

@@ -1,7 +1,8 @@
 """The protected profile: no small count survives or follows from what is printed, and nothing switches that off.
 
-Zero stays zero: an absence points at nobody. The attacker of these tests knows the rules, how the counts add up, and which printed counts were suppressed
-for being small; he takes the interval of true counts from every rounded one and solves for the others by integer programming.
+Zero stays zero: an absence points at nobody. The attacker of these tests knows the rules, how the counts add up, and
+which printed counts were suppressed for being small; he takes the interval of true counts from every rounded one and
+solves for the others by integer programming.
 """
 
 import inspect
@@ -69,7 +70,8 @@ class Attacker:
 class CurveAttacker:
     """What can be said of the events by day from a table, its curve and the numbers at risk of one group, all together.
 
-    He knows that nobody dies after leaving, that a curve changes only by ten or more, why it did not change on the other fixed days, and (more than a reader
+    He knows that nobody dies after leaving, that a curve changes only by ten or more, why it did not change on the
+    other fixed days, and (more than a reader
     can) by how much the censored may raise an estimate above the events: ``weight``.
     """
 
@@ -84,7 +86,10 @@ class CurveAttacker:
         weight: int,
         events: int | None,
     ) -> None:
-        """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn; ``events`` the printed number of all."""
+        """By day: ``points`` events of the table (None: one to nine or withheld), ``at_risk``, ``curve`` events drawn.
+
+        ``events``: the printed number of all.
+        """
         self.bounds, self.rules, self.zeros = {}, [], 0
         self._range("N", (max(10, patients - 2), patients + 2))
         days = sorted({*points, *at_risk, *curve})
@@ -149,7 +154,8 @@ class CurveAttacker:
         return tuple(ends)
 
 
-# ----------------------------------------------------------------------------------------------------------------- profiles
+# -----------------------------------------------------------------------------------------------------------------
+# profiles
 
 
 @pytest.mark.parametrize("name", ["", "Protected", "public", "none"])
@@ -191,14 +197,15 @@ def test_only_the_journal_profile_may_be_without_protection(tmp_path, monkeypatc
 
 
 def test_nothing_switches_suppression_off():
-    """No environment variable is read, and the functions that users reach take data and a profile's name, nothing else."""
+    """No environment variable is read; the functions that users reach take data and a profile's name, nothing else."""
     for module in (profiles, protect, results, curves, suppression, protected):
         assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
     assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves"]
     assert "profile" not in inspect.signature(protected.write_protected).parameters
 
 
-# ------------------------------------------------------------------------------------------------------------- single counts
+# ------------------------------------------------------------------------------------------------------------- single
+# counts
 
 
 @pytest.mark.parametrize(
@@ -259,7 +266,8 @@ def test_no_small_count_follows_in_random_tables(seed):
         printed[name] is None or printed[name] % 5 == 0 and abs(printed[name] - count) <= 2
         for name, count in shown.items()
     )
-    # Where nothing but suppressed counts and zeros is left, the label alone ("or such a count would follow") is what he knows.
+    # Where nothing but suppressed counts and zeros is left, the label alone ("or such a count would follow") is what he
+    # knows.
     something_printed = any(printed.values())
     attacker = Attacker(sums, printed, small if something_printed else set())
     for name in small:
@@ -268,7 +276,8 @@ def test_no_small_count_follows_in_random_tables(seed):
         assert low < high, f"{name} is {shown[name]}: {printed}"
 
 
-# ------------------------------------------------------------------------------------------------------------------- study
+# -------------------------------------------------------------------------------------------------------------------
+# study
 
 FOLLOW_UP = {"follow_up_days": 90}
 
@@ -529,7 +538,8 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
         assert low <= true[name] <= high and low < high, f"{name}: {low} to {high}"
 
 
-# ------------------------------------------------------------------------------------------------------------------- curves
+# -------------------------------------------------------------------------------------------------------------------
+# curves
 
 
 def test_curves_change_rarely_and_by_enough_patients(both):
@@ -695,7 +705,8 @@ def test_a_statistic_without_a_rule_is_withheld():
     assert list(shown.columns) == list(COLUMNS)
 
 
-# ------------------------------------------------------------------------------------------------------------------ outputs
+# ------------------------------------------------------------------------------------------------------------------
+# outputs
 
 
 def test_published_files_hold_no_patient_and_no_small_count(study_run, built_warehouse):

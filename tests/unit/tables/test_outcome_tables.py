@@ -1,4 +1,4 @@
-"""Tables 2, 3, 4 and 8: who is in which group, what is compared, and what is said when nothing can be."""
+"""Tables 2, 3, 4 and 8: which patients are in which group, what is compared, and why there is no number."""
 
 import random
 
@@ -28,6 +28,7 @@ from capla_etl.tables.table8 import effects, table8
 from capla_etl.tables.table8 import patients as analysed
 
 FOLLOW_UP = {"follow_up_days": 90}
+TIES = CONVENTIONS["protocol"].ties
 SETTINGS = table8.Settings(
     follow_up_days=90,
     grace_days=3,
@@ -90,7 +91,8 @@ def simulated():
     return patients(*lines), outcomes(*ends)
 
 
-# ------------------------------------------------------------------------------------------------------------ tables 3 and 4
+# ------------------------------------------------------------------------------------------------------------ tables 3
+# and 4
 
 
 def test_delayed_starters_are_counted_once_in_delayed_and_once_in_their_kind():
@@ -164,7 +166,8 @@ def test_unknown_conventions_are_refused():
         conventions("stata")
 
 
-# ----------------------------------------------------------------------------------------------------------------- table 8
+# -----------------------------------------------------------------------------------------------------------------
+# table 8
 
 
 def effect_of(results: pd.DataFrame, row: str) -> pd.Series:
@@ -192,13 +195,13 @@ def test_a_landmark_takes_who_is_observed_beyond_it_and_calls_treated_who_began_
         {"timing": "unknown"},
     )
     frame = analysed.DEATH.prepare(analysed.analysed_patients(patient, outcomes(*[{}] * 6), **FOLLOW_UP), 90)
-    at_3 = effects.at_landmark(analysed.DEATH, frame, 3, conventions("protocol"))
+    at_3 = effects.at_landmark(analysed.DEATH, frame, 3, TIES)
     assert (
         at_3.counts == (1, 1, 0, 2)
         and "1 began later and count as not begun" in at_3.caveat
         and "1 left out: start not recorded" in at_3.caveat
     )
-    assert effects.at_landmark(analysed.DEATH, frame, 4, conventions("protocol")).counts == (0, 1, 0, 0)
+    assert effects.at_landmark(analysed.DEATH, frame, 4, TIES).counts == (0, 1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_an_outcome_decided_by_the_landmark_leaves_the_analysis(day, counts):
     patient = patients(EARLY, EARLY, CONTROL, CONTROL)
     outcome = outcomes({"response_day": 3}, {"response_day": 4}, {"response_day": 9}, NO_RESPONSE)
     frame = analysed.FAILURE.prepare(analysed.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
-    assert effects.at_landmark(analysed.FAILURE, frame, day, conventions("protocol")).counts == counts
+    assert effects.at_landmark(analysed.FAILURE, frame, day, TIES).counts == counts
 
 
 def test_refractory_is_decided_by_its_assessment_whatever_the_answer_or_by_a_response_before():
@@ -221,15 +224,9 @@ def test_refractory_is_decided_by_its_assessment_whatever_the_answer_or_by_a_res
         {"refractory": "yes", "response_day": None, "refractory_assessment_day": 7},
     )
     frame = analysed.REFRACTORY.prepare(analysed.analysed_patients(patient, outcome, **FOLLOW_UP), 90)
-    found = {
-        day: effects.at_landmark(analysed.REFRACTORY, frame, day, conventions("protocol")).counts
-        for day in (3, 5, 6, 7)
-    }
+    found = {day: effects.at_landmark(analysed.REFRACTORY, frame, day, TIES).counts for day in (3, 5, 6, 7)}
     assert found == {3: (0, 1, 2, 3), 5: (0, 1, 2, 2), 6: (0, 0, 1, 1), 7: (0, 0, 0, 0)}
-    assert (
-        effects.at_landmark(analysed.REFRACTORY, frame, 7, conventions("protocol")).reason
-        == "decided in everybody by the landmark day"
-    )
+    assert effects.at_landmark(analysed.REFRACTORY, frame, 7, TIES).reason == "decided in everybody by the landmark day"
 
 
 def test_events_before_the_first_dose_are_named():
@@ -266,8 +263,9 @@ def test_a_dose_on_the_day_of_death_counts_as_treated():
         ]
     )
     frame = analysed.DEATH.prepare(analysed.analysed_patients(patient, outcomes(*[{}] * 5), **FOLLOW_UP), 90)
-    # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) = 1 / 4.
-    assert effects.time_dependent(frame, CONVENTIONS["sas"]).value == pytest.approx(1.5, rel=1e-6)
+    # On day 3 two die of five at risk, of whom two are treated: Breslow's hazard ratio solves exp(b) / (2 exp(b) + 3) =
+    # 1 / 4.
+    assert effects.time_dependent(frame, CONVENTIONS["sas"].ties).value == pytest.approx(1.5, rel=1e-6)
 
 
 def test_table_8_leaves_out_rule_sets_that_change_nothing(simulated):
@@ -318,7 +316,8 @@ def test_every_effect_of_table_8_is_estimated_on_ordinary_data_and_carries_the_c
     assert estimated["caveat"].str.contains("immortal time").all()
 
 
-# ---------------------------------------------------------------------------------------------- nothing to compare, all the same
+# ---------------------------------------------------------------------------------------------- nothing to compare, all
+# the same
 
 
 DEGENERATE = {

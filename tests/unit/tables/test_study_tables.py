@@ -1,4 +1,4 @@
-"""The study's tables: who is counted, in which denominator, and what is said when nothing can be."""
+"""The study's tables: which patients are counted, in which denominator, and why there is no number."""
 
 import pandas as pd
 import pytest

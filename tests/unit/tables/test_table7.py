@@ -1,4 +1,4 @@
-"""Table 7: who is compared, kappa as R computes it, and every disagreement listed once."""
+"""Table 7: which patients are compared, kappa as R computes it, and every disagreement listed once."""
 
 import math
 
@@ -106,8 +106,8 @@ def test_listing_and_table_agree_on_the_whole_study(built_warehouse):
     import duckdb
 
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:
-        differ = connection.execute("""select "row", sum(value)::integer from study.table7 where "group" = 'all' and "row" like '%\\_only' escape '\\'
-            group by 1""").fetchall()
+        differ = connection.execute("""select "row", sum(value)::integer from study.table7 where "group" = 'all' and
+            "row" like '%\\_only' escape '\\' group by 1""").fetchall()
         listed = dict(connection.execute("select outcome, count(*) from study.disagreement group by 1").fetchall())
         exact = connection.execute(
             """select n_assessed - n from study.table7 where "group" = 'all' and "row" = 'response_day_exact'"""

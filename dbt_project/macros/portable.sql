@@ -24,3 +24,11 @@
 {% macro duckdb__last_day_of_month(date_expression) -%}
     cast(last_day({{ date_expression }}) as date)
 {%- endmacro %}
+
+{#- The texts of a group as one, in the order of `place`. -#}
+{% macro joined_text(text, place) -%}
+    {{ return(adapter.dispatch('joined_text')(text, place)) }}
+{%- endmacro %}
+{% macro duckdb__joined_text(text, place) -%}
+    string_agg({{ text }}, '' order by {{ place }})
+{%- endmacro %}

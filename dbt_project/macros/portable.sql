@@ -1,5 +1,5 @@
-{#- The only place for functions that engines spell differently. Each takes SQL expressions and gives one SQL expression.
-    Another engine adds its own `<adapter>__<name>`; a model never calls such a function itself. -#}
+{#- The only place for functions that engines spell differently. Each takes and gives SQL expressions. Another engine
+    adds its own `<adapter>__<name>`; a model never calls such a function itself. -#}
 
 {#- Whole days from one DATE to another, INTEGER; negative when `to_date` is earlier. -#}
 {% macro days_between(from_date, to_date) -%}

@@ -5,7 +5,8 @@
             activity.*,
             recovered.day as recovery_day,
             row_number() over (
-                partition by activity.rule_set, activity.patient_id order by activity.adamts13_percent desc, activity.day
+                partition by activity.rule_set, activity.patient_id
+                order by activity.adamts13_percent desc, activity.day
             ) as choice
         from {{ ref('int_adamts13_counted') }} as activity
         left join {{ ref('adamts13_recovery') }} as recovered

@@ -1,4 +1,4 @@
-{#- Remission: the response and the activity (a), or the last therapy and the days without (b); else what is missing. -#}
+{#- Remission: the response and the activity (a), or the last therapy and the pause (b); else what is missing. -#}
 {% macro clinical_remission_facts() -%}
     {%- set pause = var('remission_days_without_therapy') -%}
     with ranked as (

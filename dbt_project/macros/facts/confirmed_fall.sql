@@ -1,5 +1,5 @@
-{#- A fall of any kind: the low count, what confirms it, what came before it. `source` is the model of the kind, `occurrence`
-    numbers a patient's falls of this kind; `before` is the day, or the days, of what must lie before it. -#}
+{#- A fall of any kind: the low count, what confirms it, what came before it. `source` is the model of the kind;
+    `occurrence` numbers a patient's falls of this kind; `before` is what must lie before it: response or remission. -#}
 {% macro fall_facts(outcome, source, occurrence, before) -%}
     with fall as (
         select

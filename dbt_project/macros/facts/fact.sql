@@ -1,8 +1,10 @@
-{#- The statement of the facts that decide an outcome. Each outcome model has its own in macros/facts/<model>.sql, written with
-    the macros below; int_outcome_fact collects them. From there outcome_evidence takes the facts, marts.event the text.
-    `source` is a relation with rule_set and patient_id; `day` an expression on it; a fact without a day has no row, unless it
-    names its course. `text` is what marts.event says of the fact, at `place` in its sentence. -#}
-{% macro fact(outcome, number, role, kind, day, source, when='true', occurrence='1', course=none, place=none, text=none) -%}
+{#- The statement of the facts that decide an outcome. Each outcome model has its own in macros/facts/<model>.sql, made
+    of the macros below; int_outcome_fact collects them; outcome_evidence takes the facts, marts.event the text.
+    `source` is a relation with rule_set and patient_id; `day` an expression on it. A fact without a day has no row,
+    unless it names its course. `text` is what marts.event says of the fact, at `place` in its sentence. -#}
+{% macro fact(
+    outcome, number, role, kind, day, source, when='true', occurrence='1', course=none, place=none, text=none
+) -%}
     select
         rule_set, patient_id, '{{ outcome }}' as outcome, {{ occurrence }} as occurrence, {{ number }} as fact_number,
         nullif('{{ role }}', '') as role, nullif('{{ kind }}', '') as kind, {{ day }} as day,
@@ -12,7 +14,7 @@
     where {{ when }}{% if course is none %} and {{ day }} is not null{% endif %}
 {%- endmacro %}
 
-{#- Text of marts.event that stands for no fact: something that was looked for and not found, or that decided nothing. -#}
+{#- Text of marts.event that is no fact: something that was not found, or that decided nothing. -#}
 {% macro remark(outcome, place, text, source, when='true', occurrence='1') -%}
     {{ fact(outcome, 'cast(null as integer)', '', '', 'cast(null as integer)', source, when, occurrence,
         'cast(null as integer)', place, text) }}

@@ -1,4 +1,4 @@
-{#- Refractory: the TPE day that starts the assessment, the counts compared, the LDH in the window, a response in time. -#}
+{#- Refractory: the TPE day that starts the assessment, the counts, the LDH in the window, a response in time. -#}
 {% macro refractory_facts() -%}
     {%- set tpe_days = var('refractory_after_tpe_days') -%}
     {%- set not_doubled = "refractory_definition = 'not_doubled_day_4'" -%}
@@ -16,7 +16,9 @@
             -- a later response decides nothing
             case status.refractory_definition
                 when 'platelets_and_ldh_after_5_tpe_days' then coalesce(
-                    refractory_assessment_day, fifth_tpe_day + {{ var('refractory_count_within_days') }}, refractory.response_day
+                    refractory_assessment_day,
+                    fifth_tpe_day + {{ var('refractory_count_within_days') }},
+                    refractory.response_day
                 )
                 when 'no_response_after_5_tpe' then coalesce(fifth_tpe_day, refractory.response_day)
                 else {{ var('not_doubled_by_day') }}
@@ -31,7 +33,8 @@
 
     {{ fact('refractory', 1, ordinal(tpe_days) ~ ' TPE day', 'tpe', 'fifth_tpe_day', 'judged', 'not ' ~ not_doubled) }}
     union all
-    {{ fact('refractory', 1, 'last TPE day', 'tpe', 'last_tpe_day', 'judged', 'fifth_tpe_day is null and not ' ~ not_doubled) }}
+    {{ fact('refractory', 1, 'last TPE day', 'tpe', 'last_tpe_day', 'judged',
+        'fifth_tpe_day is null and not ' ~ not_doubled) }}
     union all
     {{ fact('refractory', 1, 'count of day 0', 'platelets', '0', 'judged', 'baseline_platelets_10e9_per_l is not null',
         place=3, text=value_text('; platelets day', '0', 'baseline_platelets_10e9_per_l')) }}
@@ -54,5 +57,6 @@
     {{ remark('refractory', 1, "coalesce('TPE day number " ~ tpe_days ~ " on day ' || cast(fifth_tpe_day as string), "
         ~ "'fewer than " ~ tpe_days ~ " TPE days')", 'judged') }}
     union all
-    {{ remark('refractory', 2, 'coalesce(' ~ day_text('response day', 'response_day') ~ ", '; no response')", 'judged') }}
+    {{ remark('refractory', 2, 'coalesce(' ~ day_text('response day', 'response_day') ~ ", '; no response')",
+        'judged') }}
 {%- endmacro %}

@@ -16,7 +16,8 @@
             and treatment.caplacizumab_start_day = course.start_day
         where response.response_day_after_caplacizumab is not null
         group by
-            response.rule_set, response.patient_id, response.response_day_after_caplacizumab, treatment.caplacizumab_start_day
+            response.rule_set, response.patient_id, response.response_day_after_caplacizumab,
+            treatment.caplacizumab_start_day
     )
 
     {{ fact(outcome, 1, 'first dose', 'caplacizumab', 'caplacizumab_start_day', 'timed', course='course_number') }}

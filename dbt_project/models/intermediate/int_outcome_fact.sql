@@ -1,6 +1,7 @@
 -- The facts that decide each outcome. Each outcome states its own, once, in macros/facts/<model>.sql.
 --
--- Grain    one row per rule set, patient, outcome, occurrence of it and fact; and per remark of marts.event that is no fact
+-- Grain    one row per rule set, patient, outcome, occurrence of it and fact; and per remark of marts.event that is no
+--          fact
 -- Inputs   int_outcome_status, rule_set, death, every outcome model, int_adamts13_counted, int_therapy_day,
 --          int_caplacizumab, daily_series, tpe_session, drug_course
 -- Source   PROTOCOL 3; the facts are those that each definition names

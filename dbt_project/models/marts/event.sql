@@ -29,7 +29,8 @@ derived as (
     select rule_set, patient_id, 'exacerbation', exacerbation_number, day, 'yes' from {{ ref('exacerbation') }}
     union all
     select
-        rule_set, patient_id, 'unclassified_fall', row_number() over (partition by rule_set, patient_id order by day), day, 'yes'
+        rule_set, patient_id, 'unclassified_fall',
+        row_number() over (partition by rule_set, patient_id order by day), day, 'yes'
     from {{ ref('unclassified_fall') }}
     union all
     select rule_set, patient_id, 'remission', 1, remission_day, 'yes'
@@ -55,11 +56,15 @@ reported as (
     union all
     select patient_id, 'refractory', null, refractory from {{ ref('reported_outcome') }} where refractory <> 'unknown'
     union all
-    select patient_id, 'exacerbation', null, exacerbation from {{ ref('reported_outcome') }} where exacerbation <> 'unknown'
+    select patient_id, 'exacerbation', null, exacerbation
+    from {{ ref('reported_outcome') }}
+    where exacerbation <> 'unknown'
 ),
 
 event as (
-    select derived.rule_set, derived.patient_id, derived.event_type, derived.day, derived.status, 'derived' as origin, told.evidence
+    select
+        derived.rule_set, derived.patient_id, derived.event_type, derived.day, derived.status, 'derived' as origin,
+        told.evidence
     from derived
     left join told
         on derived.rule_set = told.rule_set

@@ -3,10 +3,12 @@
 -- Grain    one row per rule set, patient with a day 0, outcome, occurrence of it and deciding fact
 -- Inputs   int_outcome_fact, int_patient_timeline, lab_result, tpe_session, drug_course, adverse_event, stg_patient
 -- Source   PROTOCOL 3; which facts decide is stated in macros/facts, an outcome a file
--- Unknown  a fact that is missing has no row: an outcome 'not_evaluable' shows the facts there are and the last day seen
+-- Unknown  a fact that is missing has no row: an outcome 'not_evaluable' shows the facts there are and the last day
+--          seen
 -- Caveat   of several results of a day only the one that counts is named (PROTOCOL 2); of equal ones, and of several
 --          exchanges on a day, the first as marts.lab_result and marts.tpe_session number them
--- Caveat   a fact of kind 'derived' is the day of another outcome, which has its own facts here: it was read from no file
+-- Caveat   a fact of kind 'derived' is the day of another outcome, which has its own facts here: it was read from no
+--          file
 
 {%- set source = 'source_file, source_sheet, source_row' %}
 
@@ -36,7 +38,9 @@ session_ranked as (
 
 -- what the patient was last seen by: the stated last contact, else the latest dated record
 dated_sign as (
-    select patient_id, last_contact_date as sign_date, 1 as priority, 'patient' as source_table, 1 as source_number, {{ source }}
+    select
+        patient_id, last_contact_date as sign_date, 1 as priority, 'patient' as source_table, 1 as source_number,
+        {{ source }}
     from {{ ref('stg_patient') }}
     union all
     select patient_id, discharge_date, 2, 'patient', 1, {{ source }} from {{ ref('stg_patient') }}
@@ -50,7 +54,8 @@ dated_sign as (
         result_number, {{ source }}
     from {{ ref('lab_result') }}
     union all
-    select patient_id, event_date, 8, 'adverse_event', adverse_event_number, {{ source }} from {{ ref('adverse_event') }}
+    select patient_id, event_date, 8, 'adverse_event', adverse_event_number, {{ source }}
+    from {{ ref('adverse_event') }}
 ),
 
 last_seen as (
@@ -65,7 +70,8 @@ last_seen as (
         and dated_sign.sign_date = {{ add_days('timeline.day0_date', 'timeline.last_seen_day') }}
 ),
 
--- every record that a fact can be read from, by the day (result, exchange), course number (caplacizumab) or 0 that names it
+-- every record that a fact can be read from, by the day (result, exchange), course number (caplacizumab) or 0 that
+-- names it
 record as (
     select
         patient_id, analyte as kind, day as key, value, comparator, 'lab_result' as source_table,
@@ -94,8 +100,8 @@ record as (
     select patient_id, 'death', 0, null, null, 'patient', 1, {{ source }} from {{ ref('stg_patient') }}
 ),
 
--- the course that a day of therapy belongs to, where the fact does not name one; a course whose start was not recorded counts
--- from day 0, one without recorded end on its first day only
+-- the course that a day of therapy belongs to, where the fact does not name one; a course whose start was not recorded
+-- counts from day 0, one without recorded end on its first day only
 course_of_day as (
     select
         fact.patient_id,

@@ -63,7 +63,7 @@ def fact_words(fact: dict) -> str:
             return f"{'died' if kind == 'death' else 'last seen'} day {day}"
         case _ if role.endswith("without therapy"):
             return f"{role} complete on day {day}"
-    return f"{role} {day}" if role.endswith("TPE day") else f"{role.removesuffix(' before it')} day {day}"
+    return f"{role} {day}" if role.endswith("day") else f"{role.removesuffix(' before it')} day {day}"
 
 
 def decision_words(outcome: str, status: dict, facts: list[dict]) -> str:

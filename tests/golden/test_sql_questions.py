@@ -57,7 +57,8 @@ def test_deaths_are_those_of_table_6(con):
     died = {r[0]: r[1] for r in con.execute(QUERY[3]).fetchall()}
     printed = con.execute(
         """select "group", value from study.result
-        where table_id = 'table6' and row = 'deaths' and statistic = 'count' and "group" in ('caplacizumab', 'control')"""
+        where table_id = 'table6' and row = 'deaths' and statistic = 'count'
+            and "group" in ('caplacizumab', 'control')"""
     )
     assert died == {group: int(value) for group, value in printed.fetchall()}
 

@@ -122,72 +122,55 @@ def _see(table_id: str, row: str, group: str) -> list[str]:
 
 def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str, patients: list[dict]) -> list[dict]:
     """The patients with one line each: why they count."""
-    reasons = _REASONS[table_id](connection, row, patients) if patients and table_id in _REASONS else {}
+    if not patients:
+        return []
+    if table_id in _REASON:
+        reasons = {p["patient_id"]: _REASON[table_id](row, p) for p in patients}
+    elif row == "caplacizumab_start_day":
+        reasons = {p["patient_id"]: f"first dose day {p[row]}" for p in patients}
+    elif table_id in ("table2", "table3", "table4"):
+        ids, outcome = [p["patient_id"] for p in patients], _OUTCOME_OF_ROW.get(row, row)
+        told = decisions(connection, find_rule_set(connection, None), ids, (outcome,))
+        reasons = {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
+    else:
+        reasons = _adverse_events(connection, row, patients) if table_id == "table5" else {}
     names = ("centre_id", "centre_patient_id", "patient_id")
     return [{n: p[n] for n in names} | {"why": reasons.get(p["patient_id"], "")} for p in patients]
 
 
-def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    if row == "caplacizumab_start_day":
-        return {patient["patient_id"]: f"first dose day {patient['caplacizumab_start_day']}" for patient in patients}
-    ids, outcome = [p["patient_id"] for p in patients], _OUTCOME_OF_ROW.get(row, row)
-    told = decisions(connection, find_rule_set(connection, None), ids, (outcome,))
-    return {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
-
-
-def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    column = (
-        "french_severity_score"
-        if row.startswith("french_severity_score")
-        else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
-    )
-    label = TABLES["table1"].rows[row if row in TABLE_1_VALUES else column] if column != "sex" else "Sex"
-    said = {}
-    for patient in patients:
-        value = patient[column]
-        comparator = (patient["adamts13_comparator"] or "") if row == "adamts13_percent" else ""
-        said[patient["patient_id"]] = f"{label}: {comparator}{value if isinstance(value, str) else number(value)}"
-    return said
-
-
-def _adverse_event_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    events = records(connection, _EVENTS, [[p["patient_id"] for p in patients]])
+def _adverse_events(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
     wanted = row if row in ADVERSE_EVENTS else "major_bleeding" if row.startswith("major_bleeding_") else None
-    said: dict[str, list[str]] = {}
-    for event in events:
+    told: dict[str, list[str]] = {}
+    for event in records(connection, _EVENTS, [[p["patient_id"] for p in patients]]):
         if wanted in (None, event["kind"]):
             where = f", {event['site']}" if event["site"] else ""
             when = f" day {event['day']}" if event["day"] is not None else ""
-            said.setdefault(event["patient_id"], []).append(f"{ADVERSE_EVENTS[event['kind']].lower()}{when}{where}")
-    return {patient_id: "; ".join(lines) for patient_id, lines in said.items()}
+            told.setdefault(event["patient_id"], []).append(f"{ADVERSE_EVENTS[event['kind']].lower()}{when}{where}")
+    return {patient_id: "; ".join(lines) for patient_id, lines in told.items()}
 
 
-def _death_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    said = {}
-    for patient in patients:
-        start, day = patient["caplacizumab_start_day"], patient["death_day"]
-        after = start is not None and day is not None and day >= start
-        dose = f", {day - start} days after the first dose" if after else ""
-        said[patient["patient_id"]] = f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
-    return said
+def _baseline(row: str, patient: dict) -> str:
+    score = "french_severity_score"
+    column = score if row.startswith(score) else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
+    label = "Sex" if column == "sex" else TABLES["table1"].rows[row if row in TABLE_1_VALUES else column]
+    value, comparator = patient[column], patient["adamts13_comparator"] if row == "adamts13_percent" else None
+    return f"{label}: {comparator or ''}{value if isinstance(value, str) else number(value)}"
 
 
-def _flow_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    return {
-        p["patient_id"]: EXCLUSIONS[p["exclusion_reason"]]
-        if p["exclusion_reason"]
-        else ", ".join(str(part) for part in (p["treatment_group"], p["timing"], p["delay_reason"]) if part)
-        for p in patients
-    }
+def _death(row: str, patient: dict) -> str:
+    start, day = patient["caplacizumab_start_day"], patient["death_day"]
+    after = start is not None and day is not None and day >= start
+    dose = f", {day - start} days after the first dose" if after else ""
+    return f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
 
 
-_REASONS = {
-    "flow": _flow_reasons,
-    "table1": _baseline_reasons,
-    **dict.fromkeys(("table2", "table3", "table4"), _outcome_reasons),
-    "table5": _adverse_event_reasons,
-    "table6": _death_reasons,
-}
+def _flow(row: str, patient: dict) -> str:
+    if patient["exclusion_reason"]:
+        return EXCLUSIONS[patient["exclusion_reason"]]
+    return ", ".join(patient[n] for n in ("treatment_group", "timing", "delay_reason") if patient[n])
+
+
+_REASON = {"flow": _flow, "table1": _baseline, "table6": _death}
 
 
 def as_text(answer: dict, most: int = 200) -> str:

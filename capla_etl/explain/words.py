@@ -94,21 +94,6 @@ def _response(status: dict, facts: dict) -> str:
     return "response not evaluable: none seen, not followed to day {follow_up_days}"
 
 
-def _tpe_to_response(status: dict, facts: dict) -> str:
-    return f"{days(status['tpe_days_to_response'])} of TPE to response, {status['tpe_sessions_to_response']} sessions"
-
-
-def _from_first_dose(status: dict, facts: dict) -> str:
-    return f"{days(status['days_from_caplacizumab_to_response'])} from the first dose to response"
-
-
-def _failure(status: dict, facts: dict) -> str:
-    return {
-        "no": "no failure, responded by day {follow_up_days}",
-        "yes": "failure, no response by day {follow_up_days}",
-    }.get(status["failure"], "failure not evaluable, last seen before")
-
-
 def _refractory(status: dict, facts: dict) -> str:
     count, ldh, too_few = (facts.get(r) for r in ("first count after it", "LDH in the window", "last TPE day"))
     if status["refractory"] == "yes":
@@ -149,11 +134,6 @@ def _exacerbation(status: dict, facts: dict) -> str:
         return "no exacerbation before remission"
     missing = "not followed to remission" if status["response"] == "yes" else "no response"
     return f"exacerbation not evaluable: {missing}"
-
-
-def _unclassified_fall(status: dict, facts: dict) -> str:
-    late = "no remission before it, too long after therapy for an exacerbation"
-    return f"unclassified fall on day {_fall(facts)['day']}: {late}"
 
 
 def _after_stop(status: dict, facts: dict) -> str:
@@ -207,13 +187,23 @@ def _death(status: dict, facts: dict) -> str:
 
 _VERDICTS = {
     "response": _response,
-    "tpe_to_response": _tpe_to_response,
-    "days_from_caplacizumab_to_response": _from_first_dose,
-    "failure": _failure,
+    "tpe_to_response": lambda status, facts: (
+        f"{days(status['tpe_days_to_response'])} of TPE to response, {status['tpe_sessions_to_response']} sessions"
+    ),
+    "days_from_caplacizumab_to_response": lambda status, facts: (
+        f"{days(status['days_from_caplacizumab_to_response'])} from the first dose to response"
+    ),
+    "failure": lambda status, facts: {
+        "no": "no failure, responded by day {follow_up_days}",
+        "yes": "failure, no response by day {follow_up_days}",
+    }.get(status["failure"], "failure not evaluable, last seen before"),
     "refractory": _refractory,
     "exacerbation": _exacerbation,
     "exacerbation_after_stop_undetectable": _after_stop,
-    "unclassified_fall": _unclassified_fall,
+    "unclassified_fall": lambda status, facts: (
+        f"unclassified fall on day {_fall(facts)['day']}: no remission before it, "
+        "too long after therapy for an exacerbation"
+    ),
     "remission": _remission,
     "relapse": _relapse,
     "adamts13_recovery": _recovery,

@@ -1,6 +1,6 @@
 """``capla explain``: why a patient counts as refractory (or not), and which patients stand behind a printed number.
 
-Reads the published warehouse and writes nothing, but the figure that ``--plot`` names. What is answered is in ``capla_etl.explain``.
+It reads the published warehouse; only ``--plot`` writes, a figure. The answers are made in ``capla_etl.explain``.
 """
 
 import argparse

@@ -1,5 +1,4 @@
-"""Lineage: from a printed number to its patients, from an outcome to the facts that decided it, from a fact to the cell it was read from.
+"""Lineage: from a printed number to its patients, from an outcome to its facts, from a fact to the cell that was read.
 
-``cells`` finds the cells, ``patient`` and ``result`` answer the two questions, ``words`` says it in sentences, ``lookup`` finds what was meant.
-Nothing is derived here: outcomes are decided in dbt, numbers in ``capla_etl.stats``.
+Nothing is derived here: dbt decides outcomes, ``capla_etl.stats`` computes numbers.
 """

@@ -1,4 +1,4 @@
-"""What the figure of one patient's course shows, read from a published warehouse. Drawing is in ``capla_etl.report.figures.course``."""
+"""What the figure of one patient's course shows. Drawing is in ``capla_etl.report.figures.course``."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from capla_etl.explain.decisions import records
 from capla_etl.protocol.parameters import parameter
 from capla_etl.report.figures.course import Course
 
+_PATIENT = "select centre_id, centre_patient_id, last_seen_day, death_day from marts.patient where patient_id = ?"
+_SERIES = "select * from marts.daily_series where patient_id = ? order by day"
+_DRUGS = """
+select drug, start_day, end_day from marts.drug_course
+where patient_id = ? and coalesce(end_day, start_day, 0) >= 0 order by all
+"""
+_EVENTS = """
+select event_type, day, status from marts.event
+where patient_id = ? and rule_set = ? and day is not null and (event_type <> 'refractory' or status = 'yes')
+order by day, event_type
+"""
+
 
 def read_course(connection: duckdb.DuckDBPyConnection, patient_id: str, rule_set: str) -> Course:
     """The daily series, drugs and derived events of one patient under a rule set.
 
     A patient without a day 0 has an empty series.
     """
-    patient = records(
-        connection,
-        "select centre_id, centre_patient_id, last_seen_day, death_day from marts.patient where patient_id = ?",
-        [patient_id],
-    )[0]
+    patient = records(connection, _PATIENT, [patient_id])[0]
     return Course(
         title=f"{patient['centre_id']} {patient['centre_patient_id']}, rule set {rule_set}",
-        daily_series=connection.execute(
-            "select * from marts.daily_series where patient_id = ? order by day", [patient_id]
-        ).df(),
-        drug_course=connection.execute(
-            "select drug, start_day, end_day from marts.drug_course where patient_id = ? and coalesce(end_day, start_day, 0) >= 0 order by all",
-            [patient_id],
-        ).df(),
-        event=connection.execute(
-            """select event_type, day, status from marts.event
-            where patient_id = ? and rule_set = ? and day is not null and (event_type <> 'refractory' or status = 'yes') order by day, event_type""",
-            [patient_id, rule_set],
-        ).df(),
+        daily_series=connection.execute(_SERIES, [patient_id]).df(),
+        drug_course=connection.execute(_DRUGS, [patient_id]).df(),
+        event=connection.execute(_EVENTS, [patient_id, rule_set]).df(),
         last_seen_day=patient["last_seen_day"],
         died=patient["death_day"] is not None,
         platelet_threshold=parameter("response_platelets_from_10e9_per_l"),

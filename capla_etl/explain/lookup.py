@@ -1,4 +1,4 @@
-"""Finding what was meant: a patient by centre and number, a printed number by its name. An unknown name is answered with the closest ones."""
+"""Find a patient by centre and number, or a printed number by its name; an unknown name is answered with close ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import duckdb
 
 
 class NotFound(Exception):
-    """The name is not there; the message says what is close to it."""
+    """The name is unknown; the message lists names that are close to it."""
 
 
 def closest(name: str, known: list[str], number: int = 5) -> list[str]:
-    """The known names that are written most like this one, capitals apart, best first."""
+    """The known names that are spelled most like this one, ignoring case, best first."""
     by_lower = {k.lower(): k for k in known}
     return [by_lower[k] for k in difflib.get_close_matches(name.lower(), list(by_lower), n=number, cutoff=0.4)]
 
@@ -27,23 +27,20 @@ def find_patient(connection: duckdb.DuckDBPyConnection, centre: str, number: str
     centre_id = next((c for c in centres if c.lower() == centre.lower()), None)
     if centre_id is None:
         raise NotFound(f"No centre {centre!r}. Centres: {', '.join(centres)}.")
-    patients = dict(
-        connection.execute(
-            "select centre_patient_id, patient_id from marts.patient where centre_id = ? order by 1", [centre_id]
-        ).fetchall()
-    )
+    sent = "select centre_patient_id, patient_id from marts.patient where centre_id = ? order by 1"
+    patients = dict(connection.execute(sent, [centre_id]).fetchall())
     found = next((n for n in patients if n.lower() == number.lower()), None)
     if found is None:
         near = closest(number, list(patients))
-        said = f" Closest: {', '.join(near)}." if near else ""
         raise NotFound(
-            f"No patient {number!r} in the current data of {centre_id}, which has {len(patients)} patients.{said}"
+            f"No patient {number!r} in the current data of {centre_id}, which has {len(patients)} patients."
+            + (f" Closest: {', '.join(near)}." if near else "")
         )
     return patients[found]
 
 
 def find_rule_set(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The rule set of this name; none: the default one.
+    """The rule set of this name; without a name, the default one.
 
     Raises:
         NotFound: no such rule set.
@@ -62,19 +59,11 @@ def find_result(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[str, 
     Raises:
         NotFound: no number of this name.
     """
-    known = [
-        tuple(row)
-        for row in connection.execute(
-            'select distinct table_id, "row", "group" from study.result order by all'
-        ).fetchall()
-    ]
-    names = {".".join(parts): parts for parts in known}
+    printed = 'select distinct table_id, "row", "group" from study.result order by all'
+    names = {".".join(parts): parts for parts in connection.execute(printed).fetchall()}
     if name in names:
         return names[name]
     near = closest(name, list(names), 8)
-    said = (
-        f" Closest: {', '.join(near)}."
-        if near
-        else f" Tables: {', '.join(dict.fromkeys(parts[0] for parts in known))}."
-    )
-    raise NotFound(f"No printed number {name!r}; a number is named TABLE.ROW.GROUP.{said}")
+    tables = dict.fromkeys(parts[0] for parts in names.values())
+    known = f"Closest: {', '.join(near)}." if near else f"Tables: {', '.join(tables)}."
+    raise NotFound(f"No printed number {name!r}; a number is named TABLE.ROW.GROUP. {known}")

@@ -1,6 +1,6 @@
-"""A printed number and the patients behind it: its value, method and caveat, n and N, and why each patient counts.
+"""A printed number: its value, method and caveat, n and N, and the patients behind it with the reason why each counts.
 
-Answers are plain dicts (also printed as JSON); ``as_text`` says the same in lines. Nothing is estimated here.
+Answers are plain dicts (also printed as JSON); ``as_text`` gives the same as text. Nothing is estimated here.
 """
 
 from __future__ import annotations
@@ -19,45 +19,35 @@ from capla_etl.tables.groups import ARMS_COMPARED, RITUXIMAB_COMPARED, TIMINGS_C
 from capla_etl.tables.labels import ADVERSE_EVENTS, EXCLUSIONS, GROUPS, TABLES
 from capla_etl.tables.table1 import TABLE_1_VALUES
 
-#: The outcome whose facts say why a patient counts in a row of Tables 2 to 4.
+#: The outcome whose facts say why a patient counts in a row of Tables 2 to 4, where the row is named otherwise.
 _OUTCOME_OF_ROW = {
     "survival_3_months": "died_by_day_90",
     "restricted_mean_survival": "died_by_day_90",
-    "died_by_day_90": "died_by_day_90",
-    "failure": "failure",
-    "refractory": "refractory",
     "severe_refractory": "refractory",
     "exacerbation_all_patients": "exacerbation",
     "exacerbation_responders": "exacerbation",
-    "exacerbation_after_stop_undetectable": "exacerbation_after_stop_undetectable",
     "response_day": "response",
     "response_day_survivors": "response",
     "days_from_caplacizumab_to_response": "response",
     "tpe_days_to_response": "tpe_to_response",
     "tpe_sessions_to_response": "tpe_to_response",
-    "adamts13_recovery": "adamts13_recovery",
     "adamts13_recovery_day": "adamts13_recovery",
-    "relapse": "relapse",
     "relapse_confirmed": "relapse",
 }
-#: Decimals and units as printed; a statistic that is not named is printed with two decimals at most.
-_DECIMALS = {
-    "percent": 1,
-    "risk_difference": 1,
-    "median_difference": 1,
-    "restricted_mean": 1,
-    "restricted_mean_difference": 1,
-    "risk_ratio": 2,
-    "odds_ratio": 2,
-    "hazard_ratio": 2,
-    "subdistribution_hazard_ratio": 2,
-    "smd": 2,
-}
+#: Decimals as printed, by statistic; others have two decimals at most.
+_DECIMALS = dict.fromkeys(
+    ("percent", "risk_difference", "median_difference", "restricted_mean", "restricted_mean_difference"), 1
+) | dict.fromkeys(("risk_ratio", "odds_ratio", "hazard_ratio", "subdistribution_hazard_ratio", "smd"), 2)
 _UNITS = {"percent": " %", "risk_difference": " percentage points"}
+_STATISTICS = 'select * from study.result where table_id = ? and "row" = ? and "group" = ?'
 _MEMBERS = """
 select m.counted, p.* from study.result_patient m join marts.patient p using (patient_id)
 where m.table_id = ? and m."row" = ? and m."group" = ?
 order by m.counted, p.centre_id, p.centre_patient_id
+"""
+_EVENTS = """
+select patient_id, kind, day, site from marts.adverse_event
+where patient_id in (select unnest(?)) order by patient_id, adverse_event_number
 """
 
 
@@ -69,24 +59,19 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
         table_id, row, group: as in ``study.result``.
 
     Returns:
-        ``name``, ``label``, ``printed`` (one line per statistic, with method and caveat), ``n``, ``n_assessed``, ``patients`` (of the numerator or with a
-        value: centre, number, ``why``), ``denominator`` (how many), and ``see`` (other numbers that say more).
+        ``name``, ``label``, ``printed`` (one entry a statistic, with method and caveat), ``n``, ``n_assessed``,
+        ``patients`` (of the numerator or with a value: centre, number, ``why``), ``denominator`` (how many patients),
+        and ``see`` (names of related numbers).
     """
-    statistics = records(
-        connection,
-        'select * from study.result where table_id = ? and "row" = ? and "group" = ?',
-        [table_id, row, group],
-    )
+    statistics = records(connection, _STATISTICS, [table_id, row, group])
     members = records(connection, _MEMBERS, [table_id, row, group])
     counted = [m for m in members if m["counted"] != "denominator"]
-    text = TABLES[table_id]
     return {
         "synthetic": SYNTHETIC,
         "name": f"{table_id}.{row}.{group}",
-        "label": f"{text.title}: {row_label(table_id, row)}; {GROUPS.get(group, group)}",
+        "label": f"{TABLES[table_id].title}: {row_label(table_id, row)}; {GROUPS.get(group, group)}",
         "printed": _printed(statistics),
-        "n": next((line["n"] for line in statistics if line["n"] is not None), None),
-        "n_assessed": next((line["n_assessed"] for line in statistics if line["n_assessed"] is not None), None),
+        **{n: next((s[n] for s in statistics if s[n] is not None), None) for n in ("n", "n_assessed")},
         "counted_as": counted[0]["counted"] if counted else None,
         "patients": _with_reasons(connection, table_id, row, counted),
         "denominator": sum(m["counted"] == "denominator" for m in members),
@@ -95,23 +80,15 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
 
 
 def _printed(statistics: list[dict]) -> list[dict]:
-    """The statistics in words, rounded as the report prints them, each with method and caveat; the quartiles stand beside their median."""
+    """The statistics in words, rounded as in the report; the quartiles are given with their median."""
     values = {line["statistic"]: line["value"] for line in statistics}
-    beside = {"q1", "q3"} if "median" in values else set()
-    said = []
-    for line in statistics:
-        if line["statistic"] not in beside:
-            words = _words(line, values)
-            said.append(
-                {
-                    "statistic": line["statistic"],
-                    "value": line["value"],
-                    "words": words,
-                    "method": line["method"],
-                    "caveat": line["caveat"],
-                }
-            )
-    return said
+    with_median = {"q1", "q3"} if "median" in values else set()
+    return [
+        {"statistic": line["statistic"], "value": line["value"], "words": _words(line, values)}
+        | {"method": line["method"], "caveat": line["caveat"]}
+        for line in statistics
+        if line["statistic"] not in with_median
+    ]
 
 
 def _words(line: dict, values: dict[str, float]) -> str:
@@ -123,16 +100,14 @@ def _words(line: dict, values: dict[str, float]) -> str:
     if statistic == "p_value":
         return p_text(value)
     decimals = _DECIMALS.get(statistic)
-    limits = (
-        ""
-        if line["lower"] is None or line["upper"] is None
-        else f" (95 % CI {interval(SimpleNamespace(**line), decimals or 1)})"
-    )
-    return f"{short(value, 2) if decimals is None else fixed(value, decimals)}{_UNITS.get(statistic, '')}{limits}"
+    shown = (short(value, 2) if decimals is None else fixed(value, decimals)) + _UNITS.get(statistic, "")
+    if line["lower"] is None or line["upper"] is None:
+        return shown
+    return f"{shown} (95 % CI {interval(SimpleNamespace(**line), decimals or 1)})"
 
 
 def _see(table_id: str, row: str, group: str) -> list[str]:
-    """Names of the numbers that this one is made of or told by."""
+    """Names of the numbers that this one is made from, or that explain it."""
     if table_id == "as_published":
         return [".".join(f.source[:3]) for f in FIGURES if (f.row, f.group) == (row, group)]
     if table_id == "table8":
@@ -147,106 +122,65 @@ def _see(table_id: str, row: str, group: str) -> list[str]:
 
 def _with_reasons(connection: duckdb.DuckDBPyConnection, table_id: str, row: str, patients: list[dict]) -> list[dict]:
     """The patients with one line each: why they count."""
-    ids = [p["patient_id"] for p in patients]
-    reasons = _REASONS[table_id](connection, row, patients) if ids and table_id in _REASONS else {}
-    return [
-        {
-            "centre_id": p["centre_id"],
-            "centre_patient_id": p["centre_patient_id"],
-            "patient_id": p["patient_id"],
-            "why": reasons.get(p["patient_id"], ""),
-        }
-        for p in patients
-    ]
+    if not patients:
+        return []
+    if table_id in _REASON:
+        reasons = {p["patient_id"]: _REASON[table_id](row, p) for p in patients}
+    elif row == "caplacizumab_start_day":
+        reasons = {p["patient_id"]: f"first dose day {p[row]}" for p in patients}
+    elif table_id in ("table2", "table3", "table4"):
+        ids, outcome = [p["patient_id"] for p in patients], _OUTCOME_OF_ROW.get(row, row)
+        told = decisions(connection, find_rule_set(connection, None), ids, (outcome,))
+        reasons = {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
+    else:
+        reasons = _adverse_events(connection, row, patients) if table_id == "table5" else {}
+    names = ("centre_id", "centre_patient_id", "patient_id")
+    return [{n: p[n] for n in names} | {"why": reasons.get(p["patient_id"], "")} for p in patients]
 
 
-def _outcome_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    if row == "caplacizumab_start_day":
-        return {patient["patient_id"]: f"first dose day {patient['caplacizumab_start_day']}" for patient in patients}
-    outcome = _OUTCOME_OF_ROW[row]
-    told = decisions(connection, find_rule_set(connection, None), [p["patient_id"] for p in patients], (outcome,))
-    return {patient_id: " / ".join(decision.words for decision in own) for patient_id, own in told.items()}
-
-
-def _baseline_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    column = (
-        "french_severity_score"
-        if row.startswith("french_severity_score")
-        else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
-    )
-    label = TABLES["table1"].rows[row if row in TABLE_1_VALUES else column] if column != "sex" else "Sex"
-    said = {}
-    for patient in patients:
-        value = patient[column]
-        comparator = (patient["adamts13_comparator"] or "") if row == "adamts13_percent" else ""
-        said[patient["patient_id"]] = f"{label}: {comparator}{value if isinstance(value, str) else number(value)}"
-    return said
-
-
-def _adverse_event_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    events = records(
-        connection,
-        "select patient_id, kind, day, site from marts.adverse_event where patient_id in (select unnest(?)) order by patient_id, adverse_event_number",
-        [[p["patient_id"] for p in patients]],
-    )
+def _adverse_events(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
     wanted = row if row in ADVERSE_EVENTS else "major_bleeding" if row.startswith("major_bleeding_") else None
-    said: dict[str, list[str]] = {}
-    for event in events:
+    told: dict[str, list[str]] = {}
+    for event in records(connection, _EVENTS, [[p["patient_id"] for p in patients]]):
         if wanted in (None, event["kind"]):
             where = f", {event['site']}" if event["site"] else ""
             when = f" day {event['day']}" if event["day"] is not None else ""
-            said.setdefault(event["patient_id"], []).append(f"{ADVERSE_EVENTS[event['kind']].lower()}{when}{where}")
-    return {patient_id: "; ".join(lines) for patient_id, lines in said.items()}
+            told.setdefault(event["patient_id"], []).append(f"{ADVERSE_EVENTS[event['kind']].lower()}{when}{where}")
+    return {patient_id: "; ".join(lines) for patient_id, lines in told.items()}
 
 
-def _death_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    said = {}
-    for patient in patients:
-        start, day = patient["caplacizumab_start_day"], patient["death_day"]
-        dose = (
-            f", {day - start} days after the first dose"
-            if start is not None and day is not None and day >= start
-            else ""
-        )
-        said[patient["patient_id"]] = f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
-    return said
+def _baseline(row: str, patient: dict) -> str:
+    score = "french_severity_score"
+    column = score if row.startswith(score) else TABLE_1_VALUES.get(row, "sex" if row == "female" else row)
+    label = "Sex" if column == "sex" else TABLES["table1"].rows[row if row in TABLE_1_VALUES else column]
+    value, comparator = patient[column], patient["adamts13_comparator"] if row == "adamts13_percent" else None
+    return f"{label}: {comparator or ''}{value if isinstance(value, str) else number(value)}"
 
 
-def _flow_reasons(connection: duckdb.DuckDBPyConnection, row: str, patients: list[dict]) -> dict[str, str]:
-    return {
-        p["patient_id"]: EXCLUSIONS[p["exclusion_reason"]]
-        if p["exclusion_reason"]
-        else ", ".join(str(part) for part in (p["treatment_group"], p["timing"], p["delay_reason"]) if part)
-        for p in patients
-    }
+def _death(row: str, patient: dict) -> str:
+    start, day = patient["caplacizumab_start_day"], patient["death_day"]
+    after = start is not None and day is not None and day >= start
+    dose = f", {day - start} days after the first dose" if after else ""
+    return f"died day {day}{dose}; cause: {patient['death_cause'] or 'not stated'}"
 
 
-_REASONS = {
-    "flow": _flow_reasons,
-    "table1": _baseline_reasons,
-    "table2": _outcome_reasons,
-    "table3": _outcome_reasons,
-    "table4": _outcome_reasons,
-    "table5": _adverse_event_reasons,
-    "table6": _death_reasons,
-}
+def _flow(row: str, patient: dict) -> str:
+    if patient["exclusion_reason"]:
+        return EXCLUSIONS[patient["exclusion_reason"]]
+    return ", ".join(patient[n] for n in ("treatment_group", "timing", "delay_reason") if patient[n])
+
+
+_REASON = {"flow": _flow, "table1": _baseline, "table6": _death}
 
 
 def as_text(answer: dict, most: int = 200) -> str:
-    """The answer in lines; of more than ``most`` patients the first are listed (JSON has all)."""
+    """The answer in lines; of more than ``most`` patients only the first are listed (JSON has all)."""
     lines = [answer["name"], answer["label"], SYNTHETIC, ""]
     for printed in answer["printed"]:
-        lines.append(f"{printed['statistic']}: {printed['words']}")
-        lines.append(f"    {printed['method']}")
-        if printed["caveat"]:
-            lines.append(f"    caveat: {printed['caveat']}")
-    n, n_assessed = answer["n"], answer["n_assessed"]
-    if n is not None or n_assessed is not None:
-        lines.append("")
-    if n is not None and n_assessed is not None:
-        lines.append(f"n {n} of N {n_assessed}")
-    elif n is not None or n_assessed is not None:
-        lines.append(f"n {n}" if n is not None else f"N {n_assessed}")
+        lines += [f"{printed['statistic']}: {printed['words']}", f"    {printed['method']}"]
+        lines += [f"    caveat: {printed['caveat']}"] if printed["caveat"] else []
+    counts = [f"{name} {answer[key]}" for name, key in (("n", "n"), ("N", "n_assessed")) if answer[key] is not None]
+    lines += ["", " of ".join(counts)] if counts else []
     if answer["denominator"]:
         lines.append(f"{answer['denominator']} patients in the denominator (study.result_patient lists them)")
     if answer["patients"]:
@@ -258,7 +192,7 @@ def as_text(answer: dict, most: int = 200) -> str:
     elif answer["n"] == 0:
         lines += ["", "No patient is counted."]
     elif not answer["see"]:
-        lines += ["", "This number is not about single patients."]
+        lines += ["", "This number does not count single patients."]
     if answer["see"]:
         lines += ["", f"See: {', '.join(answer['see'])}"]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The clinical definitions as written: each outcome model's banner, description, parameters and worked examples, read from the dbt project.
+"""The clinical definitions as written: each outcome model's banner, parameters and worked examples, read from dbt.
 
 Nothing is defined here. The report shows them, and docs/OUTCOMES.md prints them for clinicians to sign.
 """
@@ -7,8 +7,11 @@ import json
 import re
 from dataclasses import dataclass
 
+import jinja2
+
 from capla_etl.dbt_runner import manifest
 from capla_etl.protocol.parameters import Parameter, parameters
+from capla_etl.protocol.wording import ordinal_suffix, worded
 
 #: The models that define an outcome, in the order of the protocol, and the name that a clinician knows each by.
 OUTCOMES = {
@@ -22,12 +25,13 @@ OUTCOMES = {
     "exacerbation_after_stop": "Exacerbation after stopping caplacizumab with ADAMTS13 still undetectable",
     "relapse": "Relapse",
     "unclassified_fall": "Unclassified fall",
-    "death": "Death within 90 days",
+    "death": "Death within {follow_up_days} days",
     "failure": "Failure to achieve clinical response",
     "adamts13_recovery": "ADAMTS13 recovery",
     "rule_set": "Rule sets side by side",
 }
-_BANNER_KEY = re.compile(r"-- (Grain|Inputs|Source|Unknown|Caveat)\s+(.+)")
+_BANNER_KEY = re.compile(r"(Grain|Inputs|Source|Unknown|Caveat)\s+(.+)")
+_CRITERION = re.compile(r'^\s*-- "((?:[^"\n]|\n\s*-- )+)"$', re.MULTILINE)
 _VAR = re.compile(r"var\(['\"](\w+)['\"]\)")
 _MACRO = re.compile(r"\{\{\s*(\w+)\(")
 
@@ -39,13 +43,12 @@ class Definition:
     Attributes:
         model: name of the dbt model; the table is ``outcomes.<model>``.
         title: what clinicians call it.
-        definition: the sentence that opens the banner.
-        grain, source: of the banner.
-        unknown, caveats: when the answer is not known, and what limits it; of the banner.
-        criteria: sentences of the protocol that the model quotes beside its code.
-        parameters: the parameters that it uses, as they are in force.
-        examples: (name, description) of its unit tests: the rule in examples.
-        sql, macros: the model as written, and the macros that it uses; their hash is part of what is signed.
+        definition: the sentence that opens the banner, with the values in force.
+        grain, source, unknown, caveats: of the banner.
+        criteria: sentences of the protocol that the model quotes next to its code.
+        parameters: those that it uses, as they are in force.
+        examples: descriptions of its unit tests, in the order of their names: the rule in examples.
+        sql, macros: the model as written and the macros that it uses, hashed into the version that is signed.
     """
 
     model: str
@@ -57,7 +60,7 @@ class Definition:
     caveats: list[str]
     criteria: list[str]
     parameters: list[Parameter]
-    examples: list[tuple[str, str]]
+    examples: list[str]
     sql: str
     macros: str
 
@@ -66,16 +69,11 @@ def definitions() -> list[Definition]:
     """Every outcome of ``OUTCOMES``, in its order."""
     content = _manifest()
     models = _outcome_models(content)
-    macros = {
-        macro["name"]: macro["macro_sql"] for macro in content["macros"].values() if macro["package_name"] == "capla"
-    }
-    tests: dict[str, list[tuple[str, str]]] = {}
-    for test in content["unit_tests"].values():
-        tests.setdefault(test["model"], []).append((test["name"], " ".join(test["description"].split())))
-    return [
-        _definition(name, title, models[name]["raw_code"], macros, sorted(tests.get(name, [])))
-        for name, title in OUTCOMES.items()
-    ]
+    macros = {m["name"]: m["macro_sql"] for m in content["macros"].values() if m["package_name"] == "capla"}
+    tests: dict[str, list[str]] = {}
+    for test in sorted(content["unit_tests"].values(), key=lambda test: test["name"]):
+        tests.setdefault(test["model"], []).append(" ".join(test["description"].split()))
+    return [_definition(name, models[name]["raw_code"], macros, tests.get(name, [])) for name in OUTCOMES]
 
 
 def model_descriptions() -> dict[str, str]:
@@ -86,14 +84,19 @@ def model_descriptions() -> dict[str, str]:
 def rule_sets() -> list[dict]:
     """Rows of ``outcomes.rule_set``, which depends on nothing but parameters: computed here from the model itself."""
     import duckdb
-    import jinja2
 
-    known = parameters()
-    sql = jinja2.Template(_outcome_models(_manifest())["rule_set"]["raw_code"]).render(
-        var=lambda name: known[name].value
-    )
     with duckdb.connect() as connection:
-        return connection.execute(sql).df().to_dict("records")
+        return (
+            connection.execute(_rendered(_outcome_models(_manifest())["rule_set"]["raw_code"])).df().to_dict("records")
+        )
+
+
+def _rendered(text: str) -> str:
+    """Text of a model that uses parameters and no other table, with the values in force."""
+    known = parameters()
+    return jinja2.Template(text, undefined=jinja2.StrictUndefined).render(
+        var=lambda name: known[name].value, ordinal=lambda number: f"{number}{ordinal_suffix(number)}"
+    )
 
 
 def _manifest() -> dict:
@@ -108,34 +111,30 @@ def _outcome_models(content: dict) -> dict[str, dict]:
     }
 
 
-def _definition(name: str, title: str, sql: str, macros: dict[str, str], examples: list[tuple[str, str]]) -> Definition:
-    head, found = [], {"Grain": [], "Inputs": [], "Source": [], "Unknown": [], "Caveat": []}
-    key = None
-    for line in sql.splitlines():
-        if not line.startswith("--"):
-            break
-        if match := _BANNER_KEY.match(line):
-            key = match[1]
-            found[key].append(match[2].strip())
-        elif line.strip() == "--":
-            key = None if not found["Grain"] else key
-        elif key is None:
-            head.append(line.removeprefix("--").strip())
+def _definition(name: str, sql: str, macros: dict[str, str], examples: list[str]) -> Definition:
+    banner, _, body = sql.partition("\n\n")
+    head, found, entries = [], {key: [] for key in ("Grain", "Inputs", "Source", "Unknown", "Caveat")}, None
+    for line in _rendered(banner).splitlines():
+        text = line.removeprefix("--").strip()
+        if match := _BANNER_KEY.fullmatch(text):
+            entries = found[match[1]]
+            entries.append(match[2])
+        elif entries is None:
+            head.append(text)
         else:
-            found[key][-1] += " " + line.removeprefix("--").strip()
-    body = sql[sql.index("\n\n") :] if "\n\n" in sql else sql
+            entries[-1] += f" {text}"
     used = "".join(macros.get(macro, "") for macro in dict.fromkeys(_MACRO.findall(sql)))
     known = parameters()
     return Definition(
         name,
-        title,
-        " ".join(head),
+        worded(OUTCOMES[name]),
+        " ".join(head).strip(),
         "; ".join(found["Grain"]),
         "; ".join(found["Source"]),
         "; ".join(found["Unknown"]),
         found["Caveat"],
-        re.findall(r'^\s*-- "(.+)"$', body, re.MULTILINE),
-        [known[v] for v in dict.fromkeys(_VAR.findall(sql + used)) if v in known],
+        [re.sub(r"\n\s*-- ", " ", quoted) for quoted in _CRITERION.findall(body)],
+        [known[v] for v in dict.fromkeys(_VAR.findall(body + used)) if v in known],
         examples,
         sql,
         used,

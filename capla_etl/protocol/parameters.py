@@ -1,6 +1,7 @@
-"""The study's parameters, read from where each is declared once: ``vars`` of ``dbt_project/dbt_project.yml``, with the comment beside it as its source.
+"""The study's parameters, read from where each is declared once: ``vars`` of ``dbt_project/dbt_project.yml``.
 
-No default is given here: an unknown name is an error. ``CAPLA_RULE_SET`` names another rule set than the declared default, for a variant of the study.
+The comment of a variable is its source. No default is given here: an unknown name is an error. ``CAPLA_RULE_SET`` names
+another rule set than the declared default, for a variant of the study.
 """
 
 import os
@@ -33,12 +34,10 @@ def parameters() -> dict[str, Parameter]:
         ValueError: a parameter without a comment; the source is part of the declaration.
     """
     declared = _declared()
-    other = os.environ.get("CAPLA_RULE_SET")
-    return (
-        declared | {RULE_SET: replace(declared[RULE_SET], value=other, source="chosen for this variant of the study")}
-        if other
-        else declared
-    )
+    if other := os.environ.get("CAPLA_RULE_SET"):
+        chosen = replace(declared[RULE_SET], value=other, source="chosen for this variant of the study")
+        return declared | {RULE_SET: chosen}
+    return declared
 
 
 @cache

@@ -1,6 +1,6 @@
 """Numbers of the protocol in prose: a text names the parameter, and its value is filled in where the text is shown.
 
-Questions to centres, labels, titles, descriptions, comments and expectations are written so. No value is typed in a text.
+Questions to centres, labels, titles, descriptions and expectations are written so: no value is typed in a text.
 """
 
 import re

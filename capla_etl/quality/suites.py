@@ -8,6 +8,7 @@ import yaml
 
 from capla_etl import fields, paths
 from capla_etl.protocol import parameters
+from capla_etl.protocol.wording import worded
 
 LISTED_ROWS = 200
 
@@ -178,9 +179,8 @@ def _rule(file: Path, where: str, found: Any) -> Rule:
         _refuse(file, where, sorted(kwargs), "min_value, max_value or range_of")
     if "value_set" in optional and not isinstance(kwargs.get("value_set"), list):
         _refuse(file, f"{where}.value_set", kwargs.get("value_set"), "value_set: a list, or codes_of")
-    return Rule(
-        found["expect"], found["severity"], found["why"], found["act"], kwargs, found.get("where"), found.get("each")
-    )
+    why, act = worded(found["why"]), worded(found["act"])
+    return Rule(found["expect"], found["severity"], why, act, kwargs, found.get("where"), found.get("each"))
 
 
 def read_suite(file: Path) -> Suite:
@@ -204,7 +204,7 @@ def read_suite(file: Path) -> Suite:
     if not (isinstance(derived, dict) and all(isinstance(v, str) for v in derived.values())):
         _refuse(file, "derived_columns", derived, "a mapping of column to SQL expression")
     rules = [_rule(file, f"expectations[{n}]", rule) for n, rule in enumerate(found["expectations"], start=1)]
-    return Suite(found["table"], found["grain"], rules, derived)
+    return Suite(found["table"], found["grain"], rules, {column: worded(sql) for column, sql in derived.items()})
 
 
 def suites() -> dict[str, Suite]:

@@ -1,5 +1,5 @@
-{#- An activity with a comparator against a threshold (PROTOCOL 2). "< 5" is surely below 10; "< 20" is not decided against 10.
-    Both give a BOOLEAN that is never null: not measured and not decided are false for both. -#}
+{#- An activity with a comparator against a threshold (PROTOCOL 2): "< 5" is surely below 10; "< 20" is undecided
+    against 10. Both macros give a BOOLEAN that is never null: not measured and not decided are false for both. -#}
 
 {#- The activity is certainly below the threshold: measured below it, or "< v" with v at most the threshold. -#}
 {% macro adamts13_surely_below(percent, comparator, threshold) -%}

@@ -1,4 +1,4 @@
-{#- Schemas are named exactly as the folders say (staging, intermediate, marts, outcomes), without the target's prefix. -#}
+{#- A schema has the name of its folder (staging, intermediate, marts, outcomes), without the target's prefix. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ (custom_schema_name or target.schema) | trim }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
-{#- The daily series with the latest LDH up to and including each day: patient_id, day, platelets_10e9_per_l, latest_ldh_day,
-    latest_ldh_x_uln. Which age of an LDH still counts is for the definition that asks. Days only grow, so the largest day with an LDH
-    so far is the latest; of the days that share one, only that day has an LDH. -#}
+{#- The daily series with the latest LDH up to and including each day: patient_id, day, platelets_10e9_per_l,
+    latest_ldh_day, latest_ldh_x_uln. The definition that asks decides how old an LDH may be. The largest day with an
+    LDH so far is the latest; of the days that share it, only that day has an LDH. -#}
 {% macro daily_series_with_latest_ldh() -%}
     select
         patient_id,

@@ -1,5 +1,5 @@
-{#- The only place for functions that engines spell differently. Each takes SQL expressions and gives one SQL expression.
-    Another engine adds its own `<adapter>__<name>`; a model never calls such a function itself. -#}
+{#- The only place for functions that engines spell differently. Each takes and gives SQL expressions. Another engine
+    adds its own `<adapter>__<name>`; a model never calls such a function itself. -#}
 
 {#- Whole days from one DATE to another, INTEGER; negative when `to_date` is earlier. -#}
 {% macro days_between(from_date, to_date) -%}
@@ -23,4 +23,12 @@
 {%- endmacro %}
 {% macro duckdb__last_day_of_month(date_expression) -%}
     cast(last_day({{ date_expression }}) as date)
+{%- endmacro %}
+
+{#- The texts of a group as one, in the order of `place`. -#}
+{% macro joined_text(text, place) -%}
+    {{ return(adapter.dispatch('joined_text')(text, place)) }}
+{%- endmacro %}
+{% macro duckdb__joined_text(text, place) -%}
+    string_agg({{ text }}, '' order by {{ place }})
 {%- endmacro %}

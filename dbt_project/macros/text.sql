@@ -5,3 +5,10 @@
         else cast(round({{ number }}, 2) as string)
     end
 {%- endmacro %}
+
+{#- A whole number as "5th". -#}
+{% macro ordinal(number) -%}
+    {%- if number % 100 in (11, 12, 13) -%}{{ number }}th
+    {%- else -%}{{ number }}{{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,6 +1,6 @@
 {{ config(meta={
     "dagster": {"ref": {"name": "patient"}},
-    "description": "Eligible and reason exclude each other; a record reported twice names the record kept; every record received is here once."
+    "description": "An eligible record has no reason; a duplicate names the record kept; each record is here once."
 }) }}
 select patient_id as patient_id
 from {{ ref('patient') }}

@@ -1,6 +1,6 @@
 {{ config(meta={
     "dagster": {"ref": {"name": "exacerbation"}},
-    "description": "A fall is an exacerbation, the relapse or unclassified, never two of them; a fall before any relapse is one of them."
+    "description": "A fall has at most one kind: exacerbation, relapse or unclassified; before any relapse it has one."
 }) }}
 with kind as (
     select rule_set as rule_set, patient_id as patient_id, day as day from {{ ref('exacerbation') }}

@@ -1,6 +1,6 @@
 {{ config(meta={
     "dagster": {"ref": {"name": "patient"}},
-    "description": "Following the links of a record that was reported twice ends, within three, at a record that is linked to no other."
+    "description": "The links of a duplicate end, within three, at a record that is linked to no other."
 }) }}
 select linked.patient_id as patient_id
 from {{ ref('patient') }} as linked

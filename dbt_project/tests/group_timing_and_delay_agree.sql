@@ -1,6 +1,6 @@
 {{ config(meta={
     "dagster": {"ref": {"name": "patient"}},
-    "description": "Timing belongs to the caplacizumab group, a reason for the delay to delayed starts, and to each of them one."
+    "description": "The caplacizumab group has a timing, delayed starts a reason; other patients have neither."
 }) }}
 select patient_id as patient_id
 from {{ ref('patient') }}

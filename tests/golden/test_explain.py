@@ -1,4 +1,4 @@
-"""Lineage: the facts that are named re-decide every outcome, each was read from the cell that is named, and every printed n and N is made of patients."""
+"""Lineage: facts re-decide every outcome, each was read from the cell named, each printed n and N has patients."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def capla(study_run, monkeypatch, capsys):
     return run
 
 
-# ------------------------------------------------------------------------------ the facts decide, by the protocol's numbers
+# -------------------------------------------------------------------------- the facts decide, by the protocol's numbers
 
 
 def _surely_below(fact, limit):
@@ -172,29 +172,36 @@ def test_exchanges_to_response_are_listed_one_by_one(warehouse):
         """select count(*) from outcomes.patient_outcome o
         left join (select patient_id, count(*) as days, sum(value) as sessions from outcomes.outcome_evidence
                    where rule_set = 'iwg2021' and outcome = 'tpe_to_response' group by 1) e using (patient_id)
-        where o.tpe_days_to_response is distinct from e.days or o.tpe_sessions_to_response is distinct from e.sessions"""
+        where o.tpe_days_to_response is distinct from e.days or o.tpe_sessions_to_response is distinct from
+            e.sessions"""
     ).fetchone()
     assert different == (0,)
 
 
-# ------------------------------------------------------------------------------ each fact was read from the cell that is named
+# ----------------------------------------------------------------------- each fact was read from the cell that is named
 
 
 def test_a_fact_is_the_result_that_counts_of_its_day(warehouse):
     """PROTOCOL 2, under every rule set; some days have several results."""
-    daily = "case e.kind when 'platelets' then d.platelets_10e9_per_l when 'ldh' then d.ldh_x_uln else d.adamts13_percent end"
+    daily = """case e.kind when 'platelets' then d.platelets_10e9_per_l when 'ldh' then d.ldh_x_uln
+        else d.adamts13_percent end"""
     comparator = "case when e.kind = 'adamts13' then d.adamts13_comparator end"
-    different = f"""select count(*) from outcomes.outcome_evidence e left join marts.daily_series d using (patient_id, day)
-        where e.kind in ('platelets', 'ldh', 'adamts13') and (e.value is distinct from {daily} or e.comparator is distinct from {comparator})"""
+    different = f"""select count(*) from outcomes.outcome_evidence e left join marts.daily_series d using (patient_id,
+        day)
+        where e.kind in ('platelets', 'ldh', 'adamts13') and (e.value is distinct from {daily} or e.comparator is
+            distinct from {comparator})"""
     assert warehouse.execute(different).fetchone() == (0,)
-    several = """select count(*) from outcomes.outcome_evidence e where e.source_table = 'lab_result' and e.kind <> 'last_seen' and
-        (select count(*) from marts.lab_result r where r.patient_id = e.patient_id and r.analyte = e.kind and r.day = e.day) > 1"""
+    several = """select count(*) from outcomes.outcome_evidence e where e.source_table = 'lab_result' and e.kind <>
+        'last_seen' and
+        (select count(*) from marts.lab_result r where r.patient_id = e.patient_id and r.analyte = e.kind and r.day =
+            e.day) > 1"""
     assert warehouse.execute(several).fetchone()[0] > 0
 
 
 def test_every_fact_but_a_derived_one_has_its_row_and_its_cells(warehouse):
     without = """select count(*) from outcomes.outcome_evidence e
-        left join (select distinct patient_id, kind, source_table, source_number from outcomes.evidence_cell where field <> 'centre_patient_id') c
+        left join (select distinct patient_id, kind, source_table, source_number from outcomes.evidence_cell where
+            field <> 'centre_patient_id') c
             using (patient_id, kind, source_table, source_number)
         where (e.kind = 'derived') <> (e.source_row is null) or (e.kind <> 'derived' and c.patient_id is null)"""
     assert warehouse.execute(without).fetchone() == (0,)
@@ -204,7 +211,7 @@ FACTORS = {"platelets": (1, 0.001), "ldh": (1,), "adamts13": (1, 100)}
 
 
 def _is_what_is_written(fact, cells) -> bool:
-    """Whether the value follows from the text: as written, per mm3, per mL, over the upper limit of normal, or a code that stands for it."""
+    """Whether the value follows from the text: as written, per mm3 or mL, over the upper limit of normal, or a code."""
     written, *others = cells
     declared = written["declared"] or ""
     if f"{written['raw_text']} stands for {fact['comparator']}{fact['value']:g}" in declared:
@@ -222,17 +229,19 @@ def _is_what_is_written(fact, cells) -> bool:
 
 
 def test_every_laboratory_fact_is_written_in_exactly_one_row(warehouse):
-    """The row as sent, found without the spec, names the patient and holds the value, the day and nothing that had to be guessed."""
+    """The row as sent, found without the spec, names the patient and holds value and day; nothing is guessed."""
     facts = records(
         warehouse,
-        """select distinct e.patient_id, e.kind, e.value, e.comparator, e.source_table, e.source_number, e.source_file, e.source_sheet, e.source_row,
+        """select distinct e.patient_id, e.kind, e.value, e.comparator, e.source_table, e.source_number, e.source_file,
+            e.source_sheet, e.source_row,
                   p.centre_id, p.centre_patient_id
            from outcomes.outcome_evidence e join marts.patient p using (patient_id)
            where e.rule_set = 'iwg2021' and e.kind in ('platelets', 'ldh', 'adamts13')""",
     )
     raw_rows = defaultdict(list)
     for (table,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'raw'").fetchall():
-        of_facts = "(source_file, source_sheet, source_row) in (select (source_file, source_sheet, source_row) from outcomes.outcome_evidence)"
+        named = "(source_file, source_sheet, source_row)"
+        of_facts = f"{named} in (select {named} from outcomes.outcome_evidence)"
         for place in warehouse.execute(
             f'select source_file, source_sheet, source_row from raw."{table}" where {of_facts}'
         ).fetchall():
@@ -258,7 +267,8 @@ def test_the_date_beside_a_result_is_its_day(warehouse):
     """FR01 writes 13/01/2021."""
     rows = records(
         warehouse,
-        """select e.day, p.day0_date, c.raw_text from outcomes.outcome_evidence e join marts.patient p using (patient_id)
+        """select e.day, p.day0_date, c.raw_text from outcomes.outcome_evidence e join marts.patient p using
+            (patient_id)
            join outcomes.evidence_cell c using (patient_id, kind, source_table, source_number)
            where p.centre_id = 'FR01' and e.rule_set = 'iwg2021' and c.field in ('result_date', 'session_date')""",
     )
@@ -268,28 +278,33 @@ def test_the_date_beside_a_result_is_its_day(warehouse):
     )
 
 
-# ------------------------------------------------------------------------------ every printed n and N is made of patients
+# ---------------------------------------------------------------------------- every printed n and N is made of patients
 
 
 def test_members_of_every_printed_number_count_to_its_n_and_N(warehouse):
     wrong = """
         with members as (
-            select table_id, "row", "group", count(*) filter (counted = 'numerator') as numerator, count(*) filter (counted = 'value') as value_known,
-                   count(*) filter (counted = 'denominator') as denominator, count(distinct (patient_id, counted)) as different, count(*) as listed
+            select table_id, "row", "group", count(*) filter (counted = 'numerator') as numerator, count(*) filter
+            (counted = 'value') as value_known,
+                   count(*) filter (counted = 'denominator') as denominator, count(distinct (patient_id, counted)) as
+                   different, count(*) as listed
             from study.result_patient group by all
         )
         select r.table_id, r."row", r."group", r.statistic, r.n, r.n_assessed, m.* exclude (table_id, "row", "group")
         from study.result r left join members m using (table_id, "row", "group")
         where r.table_id in ('flow', 'table1', 'table2', 'table3', 'table4', 'table5', 'table6')
             and not (r.table_id = 'flow' and (r."row" like '%rows_%' or r."row" like 'values_%'))
-            and (r.n <> coalesce(case when r.statistic in ('percent', 'count') then m.numerator else m.value_known end, 0)
+            and (r.n <> coalesce(case when r.statistic in ('percent', 'count') then m.numerator else m.value_known end,
+            0)
                  or r.n_assessed <> coalesce(m.denominator, 0) or m.different <> m.listed)"""
     assert warehouse.execute(wrong).fetchall() == []
 
 
 def test_a_patient_of_a_numerator_is_in_the_denominator(warehouse):
-    outside = """select count(*) from study.result_patient n where n.counted <> 'denominator' and n.table_id <> 'flow' and not exists (
-        select 1 from study.result_patient d where (d.table_id, d."row", d."group", d.patient_id, d.counted) = (n.table_id, n."row", n."group", n.patient_id, 'denominator'))"""
+    outside = """select count(*) from study.result_patient n where n.counted <> 'denominator' and n.table_id <> 'flow'
+        and not exists (
+        select 1 from study.result_patient d where (d.table_id, d."row", d."group", d.patient_id, d.counted) =
+            (n.table_id, n."row", n."group", n.patient_id, 'denominator'))"""
     assert warehouse.execute(outside).fetchone() == (0,)
 
 
@@ -307,10 +322,11 @@ def test_a_patient_is_told_as_a_person_reads_the_files(warehouse, centre, number
 
 
 def test_every_patient_can_be_told(warehouse):
-    """Excluded, without day 0, without response, transferred: a sample of everything that differs, under every rule set."""
+    """Excluded, without day 0, without response, transferred: a sample of all that differs, under every rule set."""
     kinds = warehouse.execute(
         """select min(p.patient_id) from marts.patient p left join outcomes.patient_outcome o using (patient_id)
-        group by p.exclusion_reason, p.treatment_group, p.timing, p.delay_reason, o.response, o.refractory, o.exacerbation, o.relapse, o.died_by_day_90 order by 1"""
+        group by p.exclusion_reason, p.treatment_group, p.timing, p.delay_reason, o.response, o.refractory,
+            o.exacerbation, o.relapse, o.died_by_day_90 order by 1"""
     ).fetchall()
     rule_sets = [r for (r,) in warehouse.execute("select rule_set from outcomes.rule_set order by 1").fetchall()]
     assert len(kinds) > 20
@@ -336,7 +352,8 @@ def test_capla_explains_a_patient(capla, tmp_path):
 def test_capla_explains_a_result(capla, warehouse):
     status, printed, _ = capla("explain", "result", "table2.refractory.caplacizumab")
     n, n_assessed = warehouse.execute(
-        """select n, n_assessed from study.result where table_id = 'table2' and "row" = 'refractory' and "group" = 'caplacizumab' and statistic = 'percent'"""
+        """select n, n_assessed from study.result
+        where table_id = 'table2' and "row" = 'refractory' and "group" = 'caplacizumab' and statistic = 'percent'"""
     ).fetchone()
     assert status == 0 and f"n {n} of N {n_assessed}" in printed and printed.count(": refractory") == n
     _, printed, _ = capla("explain", "result", "table2.refractory.caplacizumab", "--json")

@@ -1,4 +1,4 @@
-"""docs/SQL.md: every question is run as it is printed there and must give the answer that is printed, and that of the study's own tables."""
+"""docs/SQL.md: every question is run as printed and must give the printed answer and that of the study's own tables."""
 
 import json
 import re
@@ -26,7 +26,8 @@ def con(built_warehouse):
 
 def _printed(con, row: str, statistic: str, column: str) -> dict:
     """A number of Table 2 by group."""
-    query = f"""select "group", {column} from study.result where table_id = 'table2' and row = ? and statistic = ? and "group" in ('caplacizumab', 'control')"""
+    query = f"""select "group", {column} from study.result
+        where table_id = 'table2' and row = ? and statistic = ? and "group" in ('caplacizumab', 'control')"""
     return dict(con.execute(query, [row, statistic]).fetchall())
 
 
@@ -55,7 +56,9 @@ def test_time_to_response_and_failure_are_those_of_table_2(con):
 def test_deaths_are_those_of_table_6(con):
     died = {r[0]: r[1] for r in con.execute(QUERY[3]).fetchall()}
     printed = con.execute(
-        """select "group", value from study.result where table_id = 'table6' and row = 'deaths' and statistic = 'count' and "group" in ('caplacizumab', 'control')"""
+        """select "group", value from study.result
+        where table_id = 'table6' and row = 'deaths' and statistic = 'count'
+            and "group" in ('caplacizumab', 'control')"""
     )
     assert died == {group: int(value) for group, value in printed.fetchall()}
 
@@ -78,20 +81,25 @@ def test_the_patients_behind_a_number_add_up_to_it(con):
 
 def test_patients_sent_twice_are_those_of_the_flow(con):
     excluded = con.execute(
-        """select value from study.result where table_id = 'flow' and row = 'excluded_reported_twice' and "group" = 'all'"""
+        """select value from study.result
+        where table_id = 'flow' and row = 'excluded_reported_twice' and "group" = 'all'"""
     ).fetchone()[0]
     assert sum(r[-1] for r in con.execute(QUERY[10]).fetchall()) == excluded
 
 
 def test_every_table_and_column_says_what_it_means(con):
     silent = con.execute(
-        """select schema_name || '.' || table_name from duckdb_tables() where not internal and coalesce(comment, '') = ''
-        union all select schema_name || '.' || view_name from duckdb_views() where not internal and coalesce(comment, '') = ''
-        union all select schema_name || '.' || table_name || '.' || column_name from duckdb_columns() where not internal and coalesce(comment, '') = ''"""
+        """select schema_name || '.' || table_name from duckdb_tables() where not internal and coalesce(comment, '') =
+            ''
+        union all select schema_name || '.' || view_name from duckdb_views() where not internal and coalesce(comment,
+            '') = ''
+        union all select schema_name || '.' || table_name || '.' || column_name from duckdb_columns() where not
+            internal and coalesce(comment, '') = ''"""
     ).fetchall()
     assert silent == []
     grains = con.execute(
-        "select schema_name || '.' || table_name from duckdb_tables() where not internal and comment not like 'One row per%'"
+        """select schema_name || '.' || table_name from duckdb_tables()
+        where not internal and comment not like 'One row per%'"""
     ).fetchall()
     assert grains == []
 

@@ -1,7 +1,7 @@
-"""Worked examples through the dbt models: a course goes in as harmonised tables, the outcomes come out as the protocol says.
+"""Worked examples through the dbt models: harmonised tables of a course go in, outcomes come out as the protocol says.
 
-The examples and the expected values are in ``worked_examples.yml``; the dbt unit tests of the single definitions run on the same
-database. No reading of centres' files here, and no rule of the protocol: this module only lays courses out as rows and compares.
+The examples and the expected values are in ``worked_examples.yml``; the dbt unit tests of the single definitions run
+on the same database. This module reads no centre's files and holds no rule: it lays courses out as rows and compares.
 """
 
 import datetime as dt

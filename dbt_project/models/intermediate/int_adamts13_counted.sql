@@ -4,8 +4,8 @@
 -- Inputs   daily_series, rule_set
 -- Source   PROTOCOL 3, "a window of N days after a TPE in which ADAMTS13 is donor plasma and not counted"
 -- Unknown  no row: not measured, or not counted under this rule set
--- Caveat   the activity of a TPE day itself is taken to be sampled before the exchange and counts, unless another TPE preceded it
---          within the window
+-- Caveat   the activity of a TPE day itself is assumed to be sampled before the exchange and counts, unless another TPE
+--          preceded it within the window
 
 with activity as (
     select

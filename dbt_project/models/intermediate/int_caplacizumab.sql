@@ -3,8 +3,8 @@
 -- Grain    one row per patient record received
 -- Inputs   int_patient_timeline, drug_course, stg_list_absence
 -- Source   PROTOCOL 1 (group, timing)
--- Unknown  no drug recorded at a centre whose list says nothing about absence: the group is null; a course whose start was not
---          recorded: caplacizumab, timing unknown unless another course is known to have started early
+-- Unknown  no drug recorded at a centre whose list says nothing about absence: the group is null; a course whose start
+--          was not recorded: caplacizumab, timing unknown unless another course is known to have started early
 -- Caveat   the group is derived and never reported; timing is null for controls
 
 with course as (

@@ -4,9 +4,10 @@
 -- Inputs   stg_patient, stg_tpe_session
 -- Source   PROTOCOL 1
 -- Unknown  neither a session nor a stated first exchange: day 0 is null, and the patient had no TPE as far as is known
--- Caveat   the stated date decides where there is one: a session that was refused or mistyped must not move every outcome in silence.
---          day0_source says where the two disagree: 'contradiction' (a session lies on the stated day, another one before it),
---          'sessions_incomplete' (no session lies on the stated day, so the list of sessions lacks at least the first)
+-- Caveat   the stated date decides where there is one: a session that was refused or mistyped must not move every
+--          outcome in silence. day0_source says where the two disagree: 'contradiction' (a session lies on the stated
+--          day, another one before it), 'sessions_incomplete' (no session lies on the stated day, so the list of
+--          sessions lacks at least the first)
 
 with session_days as (
     select

@@ -1,10 +1,12 @@
 -- The day and status of response, exacerbation, remission and relapse.
 --
 -- Grain    one row per rule set and patient with a day 0
--- Inputs   death, rule_set, int_observed, clinical_response, clinical_remission, exacerbation, unclassified_fall, relapse
+-- Inputs   death, rule_set, int_observed, clinical_response, clinical_remission, exacerbation, unclassified_fall,
+--          relapse
 -- Source   PROTOCOL 3.1 and the paragraph after 3.6
--- Unknown  'not_evaluable': without a response, or not followed far enough (for a response: not counted once) to say no
--- Caveat   a response is looked for throughout the follow-up, not only to day 90
+-- Unknown  'not_evaluable': without a response, or not followed far enough to say no (for a response also: no count at
+--          all)
+-- Caveat   a response is looked for throughout the follow-up, not only to the end of the primary follow-up
 
 with response as (
     select
@@ -61,7 +63,8 @@ select
     cast(exacerbation.day as integer) as exacerbation_day,
     cast(
         case
-            -- "not evaluable without a response; yes when found; no when not found and followed to remission (exacerbation) ..."
+            -- "not evaluable without a response; yes when found; no when not found and followed to remission
+            -- (exacerbation) ..."
             when response.day is null then 'not_evaluable'
             when exacerbation.day is not null then 'yes'
             when remission.day is not null then 'no'

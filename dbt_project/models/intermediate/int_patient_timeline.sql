@@ -2,10 +2,13 @@
 --
 -- Grain    one row per patient record received
 -- Inputs   int_day_zero, stg_patient, stg_lab_result, stg_tpe_session, stg_drug_course, stg_adverse_event
--- Source   PROTOCOL 1 (day 0), 2 (a result after the stated last contact extends the last sign of life), 3 "Partial dates"
--- Unknown  died without any date: died is 'yes', death_day null; the survival statuses that need the day are then unknown
--- Caveat   a month of death without a day is its middle, moved after the last sign of life and not after the last contact
---          (nothing between them: the last contact), and kept within that month; death_date_precision says 'month'
+-- Source   PROTOCOL 1 (day 0), 2 (a result after the stated last contact extends the last sign of life), 3 "Partial
+--          dates"
+-- Unknown  died without any date: died is 'yes', death_day null; the survival statuses that need the day are then
+--          unknown
+-- Caveat   a month of death without a day is its middle, moved after the last sign of life and not after the last
+--          contact (nothing between them: the last contact), and kept within that month; death_date_precision says
+--          'month'
 -- Caveat   a stated date or month of death is evidence of death whatever the yes/no answer says
 
 with dated_sign as (
@@ -54,8 +57,8 @@ dated as (
         on patient.patient_id = last_sign.patient_id
 ),
 
--- "a month without a day is taken as the middle of the month, moved into the interval that the patient's other dates allow
--- (after the last sign of life, not after the last contact), and flagged"
+-- "a month without a day is taken as the middle of the month, moved into the interval that the patient's other dates
+-- allow (after the last sign of life, not after the last contact), and flagged"
 moved_after_last_sign as (
     select
         dated.*,

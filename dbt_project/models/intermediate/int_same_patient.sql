@@ -49,7 +49,8 @@ by_transfer as (
         or (origin.result_days = record.result_days and origin.patient_id < record.patient_id)
 ),
 
--- "same sex, birth date and day 0 where both send a birth date" (equal birth dates have equal linkage values); "none stated: the one with more daily results"
+-- "same sex, birth date and day 0 where both send a birth date" (equal birth dates have equal linkage values); "none
+-- stated: the one with more daily results"
 by_identity as (
     select
         record.patient_id,

@@ -3,8 +3,8 @@
 -- Grain    one row per rule set, patient and therapy day
 -- Inputs   daily_series, rule_set
 -- Source   PROTOCOL 2 (therapy day); 3, `tpe2017`: caplacizumab ignored
--- Unknown  a course without recorded start counts from day 0; the days after the first of a course without recorded end are
---          unknown and not listed
+-- Unknown  a course without recorded start counts from day 0; the days after the first of a course without recorded end
+--          are unknown and not listed
 -- Caveat   no row is no therapy only as far as the centre's lists are complete
 
 select

@@ -3,8 +3,8 @@
 -- Grain    one row per patient treated with caplacizumab and kind of adverse event
 -- Inputs   patient, adverse_event, stg_adverse_event_assessment, stg_list_absence
 -- Source   PROTOCOL 2 (absence from a list), 3.12
--- Unknown  stated as not assessed, or no statement at a centre whose list says nothing about absence: occurred 'unknown',
---          assessed 'no'
+-- Unknown  stated as not assessed, or no statement at a centre whose list says nothing about absence: occurred
+--          'unknown', assessed 'no'
 -- Caveat   not applicable to other patients, who have no row
 
 with kind as (

@@ -3,11 +3,13 @@
 -- Grain    one row per patient and day (from day 0) with a result, an exchange or a day of treatment
 -- Inputs   int_patient_timeline, int_caplacizumab, stg_patient, lab_result, tpe_session, drug_course, int_day_spine
 -- Source   PROTOCOL 2
--- Unknown  a null result was not measured (or refused); tpe_sessions is null on days without a session where the list of
---          sessions lacks the first one (only its date is known); on_caplacizumab is 'unknown' before the end of a course without recorded start and after the
---          start of a course without recorded end, and throughout where it is not known whether the patient had the drug
+-- Unknown  a null result was not measured (or refused); tpe_sessions is null on days without a session where the list
+--          of sessions lacks the first one (only its date is known); on_caplacizumab is 'unknown' before the end of a
+--          course without recorded start and after the start of a course without recorded end, and throughout where it
+--          is not known whether the patient had the drug
 -- Caveat   "Nothing before day 0 is person-time": earlier results and treatment are not here
--- Caveat   therapy_day counts a course without recorded start from day 0, one without recorded end on its first day only
+-- Caveat   therapy_day counts a course without recorded start from day 0, one without recorded end on its first day
+--          only
 
 with patient as (
     select

@@ -1,8 +1,8 @@
 -- Patients as the study uses them: group, timing, baseline, follow-up, eligibility.
 --
 -- Grain    one row per patient record received, eligible or not
--- Inputs   stg_patient, int_patient_timeline, int_caplacizumab, daily_series, drug_course, stg_list_absence, refractory,
---          exacerbation, int_same_patient
+-- Inputs   stg_patient, int_patient_timeline, int_caplacizumab, daily_series, drug_course, stg_list_absence,
+--          refractory, exacerbation, int_same_patient
 -- Source   PROTOCOL 1 (groups, eligibility), 2 (presentation), 4 (severity score)
 -- Unknown  yes/no columns say 'unknown'; a rule of eligibility that cannot be assessed excludes nobody and is flagged
 --          (diagnosis_stated, age_assessed, adamts13_assessed 'no')
@@ -42,7 +42,7 @@ assembled as (
         same_patient.same_patient_as,
         day_0.platelets_10e9_per_l as platelets_10e9_per_l_day0,
         day_0.ldh_x_uln as ldh_x_uln_day0,
-        -- "ADAMTS13 at presentation is the day-0 activity where no result of that day is sent", and the other way round
+        -- "ADAMTS13 at presentation is the day-0 activity where no result of that day is sent", and vice versa
         case
             when patient.adamts13_percent is not null then patient.adamts13_percent
             else day_0.adamts13_percent
@@ -137,7 +137,8 @@ select
     cast(
         case
             when timing <> 'delayed' then null
-            -- "rescue when the derived refractory assessment (yes) or a derived exacerbation lies on or before the first-dose day"
+            -- "rescue when the derived refractory assessment (yes) or a derived exacerbation lies on or before the
+            -- first-dose day"
             when refractory_status = 'yes' and refractory_assessment_day <= caplacizumab_start_day then 'rescue'
             when first_exacerbation_day <= caplacizumab_start_day then 'rescue'
             when timing = 'delayed' then 'slow_response'

@@ -1,9 +1,10 @@
--- ADAMTS13 recovery: the first activity of at least 20 % after day 0.
+-- ADAMTS13 recovery: the first activity of at least {{ var('recovery_adamts13_from_percent') }} % after day 0.
 --
 -- Grain    one row per rule set and patient with a recovery
 -- Inputs   int_adamts13_counted
 -- Source   PROTOCOL 3.10
--- Unknown  no row: not recovered as far as measured; an activity that cannot decide ("< 30", "> 10") does not count
+-- Unknown  no row: not recovered as far as measured; an activity that cannot decide (below a higher value, above a
+--          lower one) does not count
 -- Caveat   soon after a TPE the activity may be the donor's: rule set adamts13_plasma_window leaves those days out
 
 select

@@ -1,11 +1,12 @@
--- Clinical remission: from a response on, ADAMTS13 of at least 20 %, or 30 days without therapy and without a fall.
+-- Clinical remission: from a response on, ADAMTS13 of at least {{ var('remission_adamts13_from_percent') }} %, or
+-- {{ var('remission_days_without_therapy') }} days without therapy and without a fall.
 --
 -- Grain    one row per rule set, patient and response that starts an episode
--- Inputs   int_episode, int_adamts13_counted, int_therapy_day, int_patient_timeline, int_observed, drug_course, rule_set
+-- Inputs   int_episode, int_adamts13_counted, int_therapy_day, int_patient_timeline, int_observed, drug_course,
+--          rule_set
 -- Source   PROTOCOL 3.4; IWG 2021 (Cuker et al., Blood 137:1855)
--- Unknown  a caplacizumab course without recorded end, or exchanges not completely known: criterion (b) is not evaluable
---          (criterion_b_evaluable 'no'); not followed
---          for 30 days: (b) is not met
+-- Unknown  a caplacizumab course without recorded end, or exchanges not completely known: criterion (b) is not
+--          evaluable (criterion_b_evaluable 'no'); not followed through the days without therapy: (b) is not met
 -- Caveat   a remission lies strictly before the fall that ends its episode: one reached on that very day does not count
 -- Caveat   the patient's remission is that of the first episode that has one
 
@@ -92,8 +93,8 @@ pause as (
     where evaluable.criterion_b_evaluable = 'yes'
 ),
 
--- "the earliest b+30 such that no therapy lies in b+1..b+30, no confirmed fall after the response lies on or before b+30, and
--- the patient was followed to b+30"
+-- "the earliest b+30 such that no therapy lies in b+1..b+30, no confirmed fall after the response lies on or before
+-- b+30, and the patient was followed to b+30"
 interrupted as (
     select distinct
         pause.rule_set,

@@ -1,10 +1,11 @@
--- Clinical response: platelets at least 150, held by the next count, with LDH below 1.5 times normal.
+-- Clinical response: platelets at least {{ var('response_platelets_from_10e9_per_l') }}, held by the next count, with
+-- LDH below {{ var('response_ldh_below_x_uln') }} times normal.
 --
 -- Grain    one row per rule set, patient and day that meets the criteria of a response
 -- Inputs   daily_series, rule_set, int_ischemic_organ_event
 -- Source   PROTOCOL 3.1; IWG 2021 (Cuker et al., Blood 137:1855), where "sustained" has no number
--- Unknown  no LDH in the window: that part is not assessable and does not block (ldh_assessable 'no'); no next count within the
---          confirmation days: not a response on this day
+-- Unknown  no LDH in the window: that part is not assessable and does not block (ldh_assessable 'no'); no next count
+--          within the confirmation days: not a response on this day
 -- Caveat   candidate 1 is the response of the episode; the later ones restart the clock after a confirmed fall
 
 with measured as (

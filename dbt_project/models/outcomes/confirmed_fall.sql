@@ -1,6 +1,7 @@
--- Confirmed fall: platelets below 150 after a response, held by the next count or answered by an exchange.
+-- Confirmed fall: platelets below {{ var('fall_platelets_below_10e9_per_l') }} after a response, held by the next count
+-- or answered by an exchange.
 --
--- Grain    one row per rule set, patient and count below 150 after the first response
+-- Grain    one row per rule set, patient and low count after the first response
 -- Inputs   daily_series, clinical_response
 -- Source   PROTOCOL 3.3; IWG 2021 (Cuker et al., Blood 137:1855)
 -- Unknown  no count within the confirmation days and no exchange: not a fall, listed with confirmed 'unknown'

@@ -1,9 +1,9 @@
--- Death within 90 days of day 0.
+-- Death within {{ var('follow_up_days') }} days of day 0.
 --
 -- Grain    one row per patient with a day 0
 -- Inputs   int_patient_timeline
 -- Source   PROTOCOL 3.7 (primary outcome: 3-month survival)
--- Unknown  last seen before day 90 without a day of death: unknown, censored at last_seen_day
+-- Unknown  last seen before the end of follow-up without a day of death: unknown, censored at last_seen_day
 -- Caveat   where only the month of death is known the day is placed in it (death_date_precision 'month')
 
 select

@@ -1,10 +1,13 @@
--- Exacerbation: a confirmed fall after a response, before any remission, within 30 days of therapy.
+-- Exacerbation: a confirmed fall after a response, before any remission, within
+-- {{ var('exacerbation_within_days_of_therapy') }} days of therapy.
 --
 -- Grain    one row per rule set, patient and exacerbation
 -- Inputs   int_fall, rule_set
--- Source   PROTOCOL 3.5; IWG 2021 (Cuker et al., Blood 137:1855); `tpe2017`: Scully et al., J Thromb Haemost 2017;15:312
--- Unknown  no row says nothing about patients without response or not followed to remission: see the status in patient_outcome
--- Caveat   a fall without remission more than 30 days after therapy is an unclassified fall, not an exacerbation
+-- Source   PROTOCOL 3.5; IWG 2021 (Cuker et al., Blood 137:1855); `tpe2017`: Scully et al., J Thromb Haemost
+--          2017;15:312
+-- Unknown  no row says nothing about patients without response or not followed to remission: see the status in
+--          patient_outcome
+-- Caveat   a later fall without remission is an unclassified fall, not an exacerbation
 
 with fall as (
     select
@@ -17,7 +20,10 @@ with fall as (
         fall.days_after_therapy,
         rule_set.fall_classification,
         -- "at most 30 days after the last therapy day strictly before it"
-        case when fall.days_after_therapy <= {{ var('exacerbation_within_days_of_therapy') }} then 1 else 0 end as soon_after_therapy
+        case
+            when fall.days_after_therapy <= {{ var('exacerbation_within_days_of_therapy') }} then 1
+            else 0
+        end as soon_after_therapy
     from {{ ref('int_fall') }} as fall
     inner join {{ ref('rule_set') }} as rule_set
         on fall.rule_set = rule_set.rule_set

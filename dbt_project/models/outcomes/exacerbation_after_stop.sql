@@ -3,8 +3,8 @@
 -- Grain    one row per rule set and patient with a day 0
 -- Inputs   int_outcome_status, exacerbation, int_adamts13_counted, drug_course, int_caplacizumab
 -- Source   PROTOCOL 3.11
--- Unknown  'unknown': no activity measured after day 0 and by the exacerbation, or one that cannot decide; the end of the course not
---          recorded; exacerbation itself not evaluable under caplacizumab
+-- Unknown  'unknown': no activity measured after day 0 and by the exacerbation, or one that cannot decide; the end of
+--          the course not recorded; exacerbation itself not evaluable under caplacizumab
 -- Caveat   'no' also stands for patients without caplacizumab or without exacerbation: it is no denominator by itself
 
 -- "an exacerbation after the end of a caplacizumab course (the last one ended before it)"

@@ -1,9 +1,10 @@
--- Failure to achieve clinical response: no response by day 90, death before response included.
+-- Failure to achieve clinical response: no response by day {{ var('follow_up_days') }}, death before response included.
 --
 -- Grain    one row per rule set and patient with a day 0
 -- Inputs   clinical_response, death, rule_set, int_observed
 -- Source   PROTOCOL 3.8
--- Unknown  alive without response and last seen before day 90: 'not_evaluable'; alive and platelets never counted: likewise
+-- Unknown  alive without response and last seen before then: 'not_evaluable'; alive and platelets never counted:
+--          likewise
 -- Caveat   a patient who died on an unknown day without response failed to respond, whenever that was
 
 select

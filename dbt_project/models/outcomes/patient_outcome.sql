@@ -3,7 +3,8 @@
 -- Grain    one row per eligible patient
 -- Inputs   patient_outcome_by_rule_set
 -- Source   PROTOCOL 3; the default rule set is the variable `default_rule_set`
--- Unknown  statuses are 'not_evaluable' or 'unknown' as their own models say; a null day: not reached, not evaluable or not known
+-- Unknown  statuses are 'not_evaluable' or 'unknown' as their own models say; a null day: not reached, not evaluable or
+--          not known
 -- Caveat   what the centre itself judged stands beside it in marts.reported_outcome, never instead of it
 
 select

@@ -1,10 +1,11 @@
 -- Every outcome of the protocol under every rule set.
 --
 -- Grain    one row per rule set and eligible patient
--- Inputs   patient, int_outcome_status, refractory, failure, death, time_to_response, tpe_to_response, adamts13_recovery,
---          exacerbation_after_stop
+-- Inputs   patient, int_outcome_status, refractory, failure, death, time_to_response, tpe_to_response,
+--          adamts13_recovery, exacerbation_after_stop
 -- Source   PROTOCOL 3
--- Unknown  statuses are 'not_evaluable' or 'unknown' as their own models say; a null day: not reached, not evaluable or not known
+-- Unknown  statuses are 'not_evaluable' or 'unknown' as their own models say; a null day: not reached, not evaluable or
+--          not known
 -- Caveat   the same patient appears once per rule set: never add over rule sets
 
 select

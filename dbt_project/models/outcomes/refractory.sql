@@ -1,10 +1,12 @@
--- Refractory: platelets still below 50 with raised LDH after five days of exchange.
+-- Refractory: platelets still below {{ var('refractory_platelets_below_10e9_per_l') }} with raised LDH after
+-- {{ var('refractory_after_tpe_days') }} days of exchange.
 --
 -- Grain    one row per rule set and patient with a day 0
 -- Inputs   daily_series, clinical_response, int_patient_timeline, int_observed, rule_set
--- Source   PROTOCOL 3.2; IWG 2021 (Cuker et al., Blood 137:1855); `no_response_after_5_tpe`, `not_doubled_day_4`: PROTOCOL 3
--- Unknown  'not_evaluable': no count on the days of assessment, platelets low without LDH in the window, or fewer than five TPE days
---          (death, end of TPE) without response, or the list of exchanges is not complete
+-- Source   PROTOCOL 3.2; IWG 2021 (Cuker et al., Blood 137:1855); `no_response_after_5_tpe`, `not_doubled_day_4`:
+--          PROTOCOL 3
+-- Unknown  'not_evaluable': no count on the days of assessment, platelets low without LDH in the window, or too few TPE
+--          days (death, end of TPE) without response, or the list of exchanges is not complete
 -- Caveat   TPE days are counted, not required to be consecutive
 -- Caveat   severity belongs to the default definition: under a rule set with another one it is not defined (null)
 
@@ -65,10 +67,12 @@ after_5_tpe as (
         first_count_after.day,
         measured.platelets_10e9_per_l,
         case
-            when measured.day - measured.latest_ldh_day <= {{ var('refractory_ldh_window_days') }} then measured.latest_ldh_day
+            when measured.day - measured.latest_ldh_day <= {{ var('refractory_ldh_window_days') }}
+                then measured.latest_ldh_day
         end as ldh_day,
         case
-            when measured.day - measured.latest_ldh_day <= {{ var('refractory_ldh_window_days') }} then measured.latest_ldh_x_uln
+            when measured.day - measured.latest_ldh_day <= {{ var('refractory_ldh_window_days') }}
+                then measured.latest_ldh_x_uln
         end as ldh_x_uln
     from first_count_after
     inner join measured
@@ -142,7 +146,8 @@ assessed as (
                     when fifth_tpe_day is null and response_day is null then 'not_evaluable'
                     -- "No if responded by that day (inclusive) or before a 5th TPE day"
                     when fifth_tpe_day is null then 'no'
-                    when response_day <= coalesce(assessment_day, fifth_tpe_day + {{ var('refractory_count_within_days') }}) then 'no'
+                    when response_day
+                        <= coalesce(assessment_day, fifth_tpe_day + {{ var('refractory_count_within_days') }}) then 'no'
                     -- "no count on those two days"
                     when assessment_day is null then 'not_evaluable'
                     when platelets_10e9_per_l >= {{ var('refractory_platelets_below_10e9_per_l') }} then 'no'
@@ -164,7 +169,8 @@ assessed as (
                 case
                     when response_day <= {{ var('not_doubled_by_day') }} then 'no'
                     when platelets_10e9_per_l is null or baseline_platelets_10e9_per_l is null then 'not_evaluable'
-                    when platelets_10e9_per_l >= {{ var('not_doubled_factor') }} * baseline_platelets_10e9_per_l then 'no'
+                    when platelets_10e9_per_l
+                        >= {{ var('not_doubled_factor') }} * baseline_platelets_10e9_per_l then 'no'
                     when ldh_x_uln is null then 'not_evaluable'
                     when ldh_x_uln > {{ var('not_doubled_ldh_above_x_uln') }} then 'yes'
                     else 'no'

@@ -2,9 +2,10 @@
 --
 -- Grain    one row per rule set and patient with a relapse
 -- Inputs   int_fall, int_adamts13_counted, rule_set
--- Source   PROTOCOL 3.6; IWG 2021 (Cuker et al., Blood 137:1855); `tpe2017`: Scully et al., J Thromb Haemost 2017;15:312
--- Unknown  no ADAMTS13 below 10 % within 7 days either side, measured or not: relapse_status 'unconfirmed'
--- Caveat   under `tpe2017` a fall more than 30 days after the last TPE is a relapse whether or not remission was reached
+-- Source   PROTOCOL 3.6; IWG 2021 (Cuker et al., Blood 137:1855); `tpe2017`: Scully et al., J Thromb Haemost
+--          2017;15:312
+-- Unknown  no deficient ADAMTS13 near the fall, measured or not: relapse_status 'unconfirmed'
+-- Caveat   under `tpe2017` a late fall is a relapse whether or not remission was reached
 
 with late_fall as (
     select

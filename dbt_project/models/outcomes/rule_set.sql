@@ -4,8 +4,8 @@
 -- Inputs   none: declared here, once
 -- Source   PROTOCOL 3, "Side by side with the default, one switch each"
 -- Unknown  nothing is unknown here
--- Caveat   a variant differs from the default in one switch only, except tpe2017, which counts TPE alone as therapy and calls
---          every later fall a relapse
+-- Caveat   a variant differs from the default in one switch only, except tpe2017, which counts TPE alone as therapy and
+--          calls every later fall a relapse
 
 with declared as (
     select
@@ -18,15 +18,19 @@ with declared as (
         0 as adamts13_plasma_window_days
     union all
     select
-        'tpe2017', 'Exacerbation at most 30 days after the last TPE, relapse after that; caplacizumab ignored', 'yes',
+        'tpe2017',
+        'Exacerbation at most {{ var("exacerbation_within_days_of_therapy") }} days after the last TPE, '
+        || 'relapse after that; caplacizumab ignored', 'yes',
         'platelets_and_ldh_after_5_tpe_days', 'tpe_only', 'by_days_after_tpe', 0
     union all
     select
-        'no_response_after_5_tpe', 'Refractory: no response by the 5th TPE day', 'yes',
+        'no_response_after_5_tpe',
+        'Refractory: no response by the {{ ordinal(var("refractory_after_tpe_days")) }} TPE day', 'yes',
         'no_response_after_5_tpe', 'tpe_and_caplacizumab', 'by_remission', 0
     union all
     select
-        'not_doubled_day_4', 'Refractory: platelets not doubled after 4 days and LDH above normal', 'yes',
+        'not_doubled_day_4',
+        'Refractory: platelets not doubled after {{ var("not_doubled_by_day") }} days and LDH above normal', 'yes',
         'not_doubled_day_4', 'tpe_and_caplacizumab', 'by_remission', 0
     union all
     select
@@ -35,7 +39,8 @@ with declared as (
     union all
     select
         'adamts13_plasma_window', 'ADAMTS13 activity soon after a TPE is donor plasma and not counted', 'yes',
-        'platelets_and_ldh_after_5_tpe_days', 'tpe_and_caplacizumab', 'by_remission', {{ var('adamts13_plasma_window_days') }}
+        'platelets_and_ldh_after_5_tpe_days', 'tpe_and_caplacizumab', 'by_remission',
+        {{ var('adamts13_plasma_window_days') }}
 )
 
 select

@@ -3,7 +3,8 @@
 -- Grain    one row per rule set and patient with a response
 -- Inputs   clinical_response, int_caplacizumab
 -- Source   PROTOCOL 3.9
--- Unknown  first dose not recorded, no caplacizumab, or no response on or after the first dose: the time from the dose is null
+-- Unknown  first dose not recorded, no caplacizumab, or no response on or after the first dose: the time from the dose
+--          is null
 -- Caveat   the response after the first dose may be a later one than the patient's first response
 
 with after_first_dose as (

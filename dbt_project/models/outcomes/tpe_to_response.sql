@@ -11,7 +11,7 @@ select
     cast(response.patient_id as string) as patient_id,
     cast(response.day as integer) as response_day,
     cast(
-        case when count(series.tpe_sessions) = count(*) then count(case when series.tpe_sessions > 0 then 1 end) end as integer
+        case when count(series.tpe_sessions) = count(*) then count(nullif(series.tpe_sessions, 0)) end as integer
     ) as tpe_days_to_response,
     cast(
         case when count(series.tpe_sessions) = count(*) then sum(series.tpe_sessions) end as integer

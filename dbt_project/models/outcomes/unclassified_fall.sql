@@ -1,10 +1,12 @@
--- Unclassified fall: a confirmed fall before any remission, but more than 30 days after therapy.
+-- Unclassified fall: a confirmed fall before any remission, but more than
+-- {{ var('exacerbation_within_days_of_therapy') }} days after therapy.
 --
 -- Grain    one row per rule set, patient and unclassified fall
 -- Inputs   int_fall, rule_set
 -- Source   PROTOCOL 3.5: "listed, neither exacerbation nor relapse"
 -- Unknown  no therapy known before the fall: unclassified
--- Caveat   such a fall can be seen only where remission was not reached for want of follow-up or of a known end of treatment
+-- Caveat   such a fall occurs only where remission was not reached because follow-up or a known end of treatment is
+--          lacking
 
 select
     cast(fall.rule_set as string) as rule_set,

@@ -1,6 +1,8 @@
--- Kinds of adverse event for which the centre states whether they occurred or were not assessed, as harmonised, types explicit.
+-- Kinds of adverse event for which the centre states whether they occurred or were not assessed, as harmonised, types
+-- explicit.
 --
--- Grain    one row per patient and kind of adverse event for which the centre states whether it occurred or was not assessed
+-- Grain    one row per patient and kind of adverse event for which the centre states whether it occurred or was not
+--          assessed
 -- Inputs   harmonised.adverse_event_assessment
 -- Source   PROTOCOL 2; columns as declared in capla_etl/fields
 -- Unknown  'not_assessed' is an answer of its own; no row means that the centre sends no such statement

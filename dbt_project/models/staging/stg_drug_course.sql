@@ -1,4 +1,5 @@
--- One row per course (caplacizumab, corticosteroid) or dose (rituximab) of a drug in a patient, as harmonised, types made explicit.
+-- One row per course (caplacizumab, corticosteroid) or dose (rituximab) of a drug in a patient, as harmonised, types
+-- made explicit.
 --
 -- Grain    one row per course (caplacizumab, corticosteroid) or dose (rituximab) of a drug in a patient
 -- Inputs   harmonised.drug_course

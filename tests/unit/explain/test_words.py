@@ -40,7 +40,8 @@ FIFTH, COUNT, LDH = (
         (
             {"refractory": "not_evaluable", "severe_refractory": "not_evaluable"},
             [FIFTH, COUNT],
-            "5th TPE day 4; first count after it day 5: 31 x 10^9/L: refractory not evaluable: below 50 without LDH in the 3 days before",
+            "5th TPE day 4; first count after it day 5: 31 x 10^9/L: refractory not evaluable: "
+            "below 50 without LDH in the 3 days before",
         ),
     ],
 )
@@ -55,7 +56,10 @@ def test_a_result_below_quantification_keeps_its_comparator():
         _fact("end of the course before it", "caplacizumab", 18),
         _fact("latest activity by then", "adamts13", 28, 5.0, "<"),
     ]
-    said = "exacerbation day 29; caplacizumab ended day 18; latest activity by then: ADAMTS13 <5 % (day 28): exacerbation after stopping caplacizumab"
+    said = (
+        "exacerbation day 29; caplacizumab ended day 18; latest activity by then: ADAMTS13 <5 % (day 28): "
+        "exacerbation after stopping caplacizumab"
+    )
     assert decision_words("exacerbation_after_stop_undetectable", status, facts) == f"{said} with ADAMTS13 undetectable"
     undecided = decision_words(
         "exacerbation_after_stop_undetectable",

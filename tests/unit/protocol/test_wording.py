@@ -8,8 +8,15 @@ from capla_etl.protocol.parameters import Parameter
 
 @pytest.fixture(autouse=True)
 def in_force(monkeypatch):
-    values = {"early_start_by_day": 3, "refractory_after_tpe_days": 5, "follow_up_days": 90, "gap_days": 45, "month_days": 30,
-              "ldh_x_uln": 1.5, "landmark_days": [3, 4, 5]}  # fmt: skip
+    values = {
+        "early_start_by_day": 3,
+        "refractory_after_tpe_days": 5,
+        "follow_up_days": 90,
+        "gap_days": 45,
+        "month_days": 30,
+        "ldh_x_uln": 1.5,
+        "landmark_days": [3, 4, 5],
+    }
     declared = {name: Parameter(name, value, "") for name, value in values.items()}
     monkeypatch.setattr(wording, "parameters", lambda: declared)
 

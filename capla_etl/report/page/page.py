@@ -19,6 +19,7 @@ import pandas as pd
 
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
+from capla_etl.quality.centre_quality import DAILY_SHARE
 from capla_etl.report.figures.study_figures import CAPTIONS
 from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
 from capla_etl.report.printed_tables import PrintedTable, printed_tables
@@ -126,6 +127,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         behind=_behind(inputs.centre_status),
         completeness=_completeness(inputs.centre_quality),
+        daily_share=DAILY_SHARE,
         definitions=inputs.definitions,
         moved=inputs.moved,
         hover=_json(inputs.hover),
@@ -230,7 +232,7 @@ def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str,
     descriptions = {
         "survival": _survival_description(inputs.results),
         "forest": "A logarithmic axis that all rows share; the numbers are in the table beneath.",
-        "balance": "Absolute standardised mean difference of each covariate, unweighted and with both kinds of weights.",
+        "balance": "Absolute standardised mean differences of the covariates, unweighted and with both weights.",
     } | {
         name: _incidence_description(inputs.results, name, event) if name in tables else ""
         for name, event in (("response_incidence", "response"), ("adamts13_incidence", "recovery"))

@@ -48,7 +48,7 @@ def writable(text: str) -> str:
 
 
 def write_cell(sheet, row: int, column: int, value):
-    """Write one cell of an openpyxl sheet. Text stays text, so that no cell is ever a formula; "" and None leave it empty.
+    """Write one cell of an openpyxl sheet. Text is never taken for a formula; "" and None leave the cell empty.
 
     Returns:
         The cell, in the default style.

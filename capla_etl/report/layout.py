@@ -137,7 +137,7 @@ def laid_out(table: PrintedTable, page: Page) -> Layout:
 
 
 def _headings(table: PrintedTable) -> list[tuple[str, Cell]]:
-    """Per column, the heading that it shares and its own: "Early against control: p" is ("Early against control", "p")."""
+    """Per column, its shared and own heading: "Early against control: p" is ("Early against control", "p")."""
     split = [column.main.rpartition(": ") for column in table.columns]
     return [(above, replace(column, main=name)) for (above, _, name), column in zip(split, table.columns, strict=True)]
 

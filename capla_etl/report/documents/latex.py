@@ -1,6 +1,7 @@
-"""Study tables as LaTeX: one document that compiles as it is, each table a ``longtable`` with the rules of ``booktabs``.
+"""Study tables as LaTeX: one document that compiles as it is, each table a ``longtable`` with ``booktabs`` rules.
 
-What is printed does not belong here (``layout``, ``methods``). Written by hand: great-tables writes no LaTeX with footnotes.
+What is printed does not belong here (``layout``, ``methods``). Written by hand: great-tables writes no footnotes in
+LaTeX.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ from capla_etl.report.layout import (
 from capla_etl.report.printed_tables import Cell, PrintedTable
 from capla_etl.tables.labels import SYNTHETIC
 
+_NAMES = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "asciigrave", "quotedbl")
+_SYMBOLS = ("pm", "times", "cdot", "geq", "leq", "approx", "neq", "rightarrow", "alpha", "beta", "kappa", "chi")
 _SPECIAL = {
     **{character: rf"\{character}" for character in "&%$#_{}"},
     **{character: rf"{{{character}}}" for character in "[]"},
     **dict(zip("‘’“”–—", ["`", "'", "``", "''", "--", "---"], strict=True)),
     **{character: rf"\text{name}{{}}" for character, name in zip(
-        '\\~^<>|`"µμ°',
-        "backslash asciitilde asciicircum less greater bar asciigrave quotedbl mu mu degree".split(),
+        '\\~^<>|`"',
+        _NAMES,
         strict=True,
     )},
     **{character: rf"\ensuremath{{{name}}}" for character, name in zip(
         "\u2212±×·≥≤≈≠→αβκχ",
-        r"- \pm \times \cdot \geq \leq \approx \neq \rightarrow \alpha \beta \kappa \chi".split(),
+        ("-", *(rf"\{name}" for name in _SYMBOLS)),
         strict=True,
     )},
     **{high: rf"\textsuperscript{{{digit}}}" for high, digit in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
@@ -43,6 +46,9 @@ _SPECIAL = {
     "\u00a0": "~",
     "\u202f": r"\,",
     "\u2009": r"\,",
+    "µ": r"\textmu{}",
+    "μ": r"\textmu{}",
+    "°": r"\textdegree{}",
     "…": r"\ldots{}",
     "§": r"\S{}",
 }  # fmt: skip

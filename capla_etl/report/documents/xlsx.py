@@ -129,7 +129,8 @@ def _table(sheet, table: PrintedTable, edition: Edition) -> None:
         if heading:
             number += 1
             _write(sheet, number, 1, heading, bold=True)
-        for number, row in enumerate(rows, start=number + 1):
+        for row in rows:
+            number += 1
             indent = 2 if row.indented else 0
             label = _write(sheet, number, 1, row.label, horizontal="left", wrap_text=True, indent=indent)
             if row.marks:
@@ -146,7 +147,8 @@ def _table(sheet, table: PrintedTable, edition: Edition) -> None:
         for note in beneath(table, edition)
         for letter, text in note
     ]
-    for number, text in enumerate(notes, start=number + 1):
+    for text in notes:
+        number += 1
         sheet.merge_cells(start_row=number, start_column=1, end_row=number, end_column=last)
         _write(sheet, number, 1, text, size=9, wrap_text=True)
         sheet.row_dimensions[number].height = _LINE * lines_of(text, sum(panel.widths))

@@ -99,7 +99,7 @@ def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date) ->
             f"Answer '{ACCEPTED}': nothing changes; the question says what that means. Say who confirmed it and the "
             "date (YYYY-MM-DD), and why under 'Reason'.",
             f"Answer '{CORRECTED}': write under 'Correct value' exactly what should stand in that cell of your file "
-            "(same unit, same date format, same decimal mark), the reason, who confirmed it, and the date (YYYY-MM-DD).",
+            "(same unit, same date format, same decimal mark), the reason, who confirmed it and the date (YYYY-MM-DD).",
             "'How many' above 1: the answer holds for all these rows. If 'Column' is empty, a correction needs a new "
             "submission.",
             "Send this workbook back under any name. Write no names or other identifying details of patients into it.",

@@ -181,6 +181,6 @@ def _software() -> str:
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     return (
         f"Software. Analyses were done in {python} with {packages} and, where these have no correct implementation, "
-        f"with functions of capla_etl {version('capla-etl')} that are tested against R; data were prepared with {data}. "
-        f"{SYNTHETIC}"
+        f"with functions of capla_etl {version('capla-etl')} that are tested against R; data were prepared with "
+        f"{data}. {SYNTHETIC}"
     )

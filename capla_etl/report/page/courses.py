@@ -28,7 +28,8 @@ def courses(
     Returns:
         ``thresholds``, and ``patients`` in the order of centre and number. ``days``: by day
         "day,platelets,LDH,ADAMTS13,exchanges", joined by ";", exchanges empty for none and "?" for not known.
-        ``capla``: [start, end] of each course, end null where not recorded. ``events``: [outcome, day, status, evidence].
+        ``capla``: [start, end] of each course, end null where not recorded. ``events``: [outcome, day, status,
+        evidence].
     """
     days = _days(daily_series.sort_values("day", kind="stable"))
     capla = drug_course[(drug_course["drug"] == "caplacizumab") & drug_course["start_day"].notna()].sort_values(

@@ -1,4 +1,4 @@
-"""Office files (XLSX, DOCX) without the time at which they were written: the same content gives the same bytes, whatever the day.
+"""Office files (XLSX, DOCX): written without the clock, so that the same content gives the same bytes on every day.
 
 What is in such a file does not belong here.
 """
@@ -9,10 +9,20 @@ import io
 import re
 import zipfile
 from datetime import date
+from functools import cache
 
+README, README_WIDTH = "Read me", 110
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _FIRST = "[Content_Types].xml"
 _PROPERTIES = "docProps/core.xml"
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def saved(document, day: date) -> bytes:
+    """The bytes of an openpyxl workbook or python-docx document; ``day`` stands for the dates in its properties."""
+    content = io.BytesIO()
+    document.save(content)
+    return same_bytes(content.getvalue(), day)
 
 
 def same_bytes(content: bytes, day: date) -> bytes:
@@ -30,3 +40,88 @@ def same_bytes(content: bytes, day: date) -> bytes:
                 part = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", f"{day.isoformat()}T00:00:00Z".encode(), part)
             target.writestr(zipfile.ZipInfo(name, _FIXED_TIME), part, zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def writable(text: str) -> str:
+    """The text with line ends as spreadsheets keep them, and characters that XLSX cannot hold replaced."""
+    return _UNWRITABLE.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def write_cell(sheet, row: int, column: int, value):
+    """Write one cell of an openpyxl sheet. Text is never taken for a formula; "" and None leave the cell empty.
+
+    Returns:
+        The cell, in the default style.
+    """
+    cell = sheet.cell(row, column)
+    if value is not None and value != "":
+        cell.value = writable(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            cell.data_type = "s"
+            if value[0] in "=+-@\t\r":
+                cell.number_format, cell.quotePrefix = "@", True
+    return cell
+
+
+@cache
+def font(**style):
+    """A font of a sheet, made once."""
+    from openpyxl.styles import Font
+
+    return Font(**style)
+
+
+@cache
+def alignment(**style):
+    """An alignment of a sheet, made once; the text stands at the top of its cell."""
+    from openpyxl.styles import Alignment
+
+    return Alignment(vertical="top", **style)
+
+
+def write_readme(sheet, lines: list[str], name: str | None = None, line_height: float | None = None) -> None:
+    """Fill the sheet that is read first: a heading, then a line of text each, wrapped.
+
+    Args:
+        sheet: an empty sheet.
+        lines: the heading first.
+        name: of the font; None for the library's.
+        line_height: in points; None leaves heights to the program that opens the file.
+    """
+    sheet.title = README
+    set_widths(sheet, [README_WIDTH])
+    for number, line in enumerate(lines, start=1):
+        first = number == 1
+        cell = write_cell(sheet, number, 1, line)
+        cell.font, cell.alignment = font(name=name, bold=first, size=14 if first else 11), alignment(wrap_text=True)
+        if line_height:
+            sheet.row_dimensions[number].height = 20 if first else line_height * lines_of(line, README_WIDTH)
+
+
+def lines_of(text: str, width: float) -> int:
+    """How many lines a text takes in a column of that width. Excel counts digits; other characters are narrower."""
+    return max(1, -(-len(text) // int(1.1 * width)))
+
+
+def set_widths(sheet, widths: list[float]) -> None:
+    """Set the widths of the first columns, in characters."""
+    from openpyxl.utils import get_column_letter
+
+    for position, width in enumerate(widths, start=1):
+        sheet.column_dimensions[get_column_letter(position)].width = width
+
+
+def as_listing(sheet, columns: int, rows: int, freeze: str = "A2") -> None:
+    """Keep the headings of a list in view and give them a filter."""
+    from openpyxl.utils import get_column_letter
+
+    sheet.freeze_panes = freeze
+    sheet.auto_filter.ref = f"A1:{get_column_letter(columns)}{rows}"
+
+
+def for_print(sheet, footer: str, title_rows: str | None = None) -> None:
+    """Print the sheet on A4 landscape, as wide as the page, with a footer; ``title_rows`` ("1:3") are repeated."""
+    sheet.oddFooter.center.text = footer
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", sheet.PAPERSIZE_A4
+    sheet.page_setup.fitToHeight, sheet.sheet_properties.pageSetUpPr.fitToPage = 0, True
+    sheet.print_title_rows = title_rows

@@ -1,7 +1,8 @@
 """``capla queries``: the questions to the centres as workbooks, and the centres' answers back.
 
-``export`` writes the workbooks of the published warehouse. ``import`` reads answered ones (given, or those in data_raw/<CENTRE>/answers/) into
-data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` applies them. A workbook with a problem is refused whole.
+``export`` writes the workbooks of the published warehouse. ``import`` reads answered ones (given, or those in
+data_raw/<CENTRE>/answers/) into data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` applies
+them. A workbook with a problem is refused whole.
 """
 
 import argparse
@@ -17,14 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     export = actions.add_parser("export", help="Write the workbook of a centre, or of all.")
     export.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
-    export.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where to write (default: queries/ of the published outputs)"
-    )
+    where = "where to write (default: queries/ of the published outputs)"
+    export.add_argument("--to", type=Path, metavar="FOLDER", help=where)
     export.add_argument("--json", action="store_true", help="say what was written as JSON")
     answers = actions.add_parser("import", help="Read answered workbooks.")
-    answers.add_argument(
-        "workbooks", nargs="*", type=Path, metavar="PATH", help="workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)"
-    )
+    which = "workbooks (default: data_raw/<CENTRE>/answers/*.xlsx)"
+    answers.add_argument("workbooks", nargs="*", type=Path, metavar="PATH", help=which)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,41 +36,33 @@ def run(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from capla_etl.queries.workbook import write_workbooks
 
-    centre, folder, said = options.centre, options.to, []
     with published.opened() as connection:
-        centres = (
-            [centre]
-            if centre
-            else [c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()]
-        )
+        loaded = connection.execute("select centre_id from harmonised.submission order by 1").fetchall()
+        centres = [options.centre] if options.centre else [centre_id for (centre_id,) in loaded]
         try:
-            written = write_workbooks(connection, centres, folder or paths.outputs() / "queries")
+            written = write_workbooks(connection, centres, options.to or paths.outputs() / "queries")
         except KeyError as error:
             print(error.args[0])
             return 1
         except OSError as error:
-            print(
-                f"{error.filename}: cannot be written ({error.strerror}). Name a folder (--to FOLDER) that can be written to."
-            )
+            print(f"{error.filename}: cannot be written ({error.strerror}). Name a writable folder (--to FOLDER).")
             return 1
-        for path, centre_id in zip(written, centres, strict=True):
-            asked = connection.execute(
-                "select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?", [centre_id]
-            ).fetchone()
-            said.append({"workbook": str(path), "questions": asked[0], "open": asked[1]})
-            if not options.json:
-                print(f"{path}: {asked[0]} questions, {asked[1]} open (synthetic data)")
-    if options.json:
-        print(json.dumps(said, indent=1))
+        counted = "select count(*), count(*) filter (status = 'open') from quality.query where centre_id = ?"
+        counts = [connection.execute(counted, [centre_id]).fetchone() for centre_id in centres]
+    said = [
+        {"workbook": str(path), "questions": asked, "open": still_open}
+        for path, (asked, still_open) in zip(written, counts, strict=True)
+    ]
+    lines = ("{workbook}: {questions} questions, {open} open (synthetic data)".format(**one) for one in said)
+    print(json.dumps(said, indent=1) if options.json else "\n".join(lines))
     return 0
 
 
 def _import(workbooks: list[Path]) -> int:
     with published.opened() as connection:
         queries = connection.execute("select * from quality.query").df()
-        files = set(
-            connection.execute("select centre_id, submission, file, sha256 from quality.submission_history").fetchall()
-        )
+        history = "select centre_id, submission, file, sha256 from quality.submission_history"
+        files = set(connection.execute(history).fetchall())
     workbooks = workbooks or sorted(paths.data_raw().glob("*/answers/*.xlsx"))
     if not workbooks:
         print(f"No workbook to read: none given, and none in {paths.data_raw()}/<CENTRE>/answers/.")
@@ -80,9 +71,8 @@ def _import(workbooks: list[Path]) -> int:
 
 
 def _read(path: Path, queries, files: set[tuple]) -> int:
-    """One workbook: its answers kept, or every problem said and nothing written. ``files`` are those that the questions were asked about."""
+    """Keep a workbook's answers, or print every problem and write nothing. ``files``: those of the published state."""
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.submissions.history import history
     from capla_etl.queries.answers import AnswersRefused, declare
     from capla_etl.queries.workbook import read_answers
 
@@ -94,31 +84,34 @@ def _read(path: Path, queries, files: set[tuple]) -> int:
         centres = sorted({asked[a.query_id]["centre_id"] for a in answers})
         if len(centres) > 1:
             raise AnswersRefused(
-                [f"{path.name}: holds questions to {', '.join(centres)}; expected one centre a workbook."]
+                [f"{path.name}: holds questions to {', '.join(centres)}; expected one centre per workbook."]
             )
         new = []
         for centre_id in centres:
-            folder = paths.data_raw() / centre_id
-            now = {
-                (f["centre_id"], f["submission"], f["file"], f["sha256"])
-                for f in history(folder, paths.as_of()).to_pylist()
-            }
-            if changed := sorted(
-                {f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}
-            ):
-                raise AnswersRefused(
-                    [
-                        f"{centre_id}: files arrived or changed after the published warehouse was made ({', '.join(changed)}). Run `capla study` first."
-                    ]
-                )
-            new = declare(folder, answers, asked, paths.as_of())
+            _refuse_changed_files(centre_id, files)
+            new = declare(paths.data_raw() / centre_id, answers, asked, paths.as_of())
     except (AnswersRefused, CentreRefused) as refused:
         print(f"{path.name}: not read, nothing written.\n" + "\n".join(f"  - {p}" for p in refused.problems))
         return 1
     corrected = sum(a.status == "corrected" for a in new)
-    print(
-        f"{path.name}: {len(answers)} answers, {len(new)} new ({len(new) - corrected} accepted, {corrected} corrected)."
-    )
+    given = f"{len(answers)} answers, {len(new)} new"
+    print(f"{path.name}: {given} ({len(new) - corrected} accepted, {corrected} corrected).")
     if new:
         print("Run `capla study` to apply them.")
     return 0
+
+
+def _refuse_changed_files(centre_id: str, files: set[tuple]) -> None:
+    from capla_etl.centres.submissions.history import history
+    from capla_etl.queries.answers import AnswersRefused
+
+    columns = ("centre_id", "submission", "file", "sha256")
+    now = {tuple(f[c] for c in columns) for f in history(paths.data_raw() / centre_id, paths.as_of()).to_pylist()}
+    changed = {f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}
+    if changed:
+        raise AnswersRefused(
+            [
+                f"{centre_id}: files arrived or changed after the published warehouse was made "
+                f"({', '.join(sorted(changed))}). Run `capla study` first."
+            ]
+        )

@@ -1,4 +1,4 @@
-"""Queries to centres: the table of every question with its status, and one workbook per centre, published with the outputs.
+"""Queries to centres: the table of questions with their status, and a workbook per centre, published with the outputs.
 
 What is asked is in ``capla_etl.queries.questions``; what answers do in ``capla_etl.centres.harmonising.corrections``.
 """
@@ -37,7 +37,6 @@ SOURCES = [
     "outcomes.patient_outcome",
 ]
 
-
 #: What the quality of a centre's data is measured by.
 QUALITY_SOURCES = [
     "quality.centre_status",
@@ -65,17 +64,13 @@ QUALITY_SOURCES = [
     pool=WRITER_POOL,
 )
 def query(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One row per question to a centre: where it is in the files, what was found, what is asked, its status and the answer."""
+    """One row per question to a centre: its place in the files, what was found, what is asked, status and answer."""
     with warehouse.connect() as connection:
         frame = query_table(connection, list(good_loads().values()), paths.as_of())
         write(connection, "quality.query", frame)
         counts = pd.crosstab([frame["centre_id"], frame["category"]], frame["status"]).reset_index()
-        summary = (
-            ", ".join(
-                f"{n} {status}" for status, n in frame["status"].value_counts().sort_index(ascending=False).items()
-            )
-            or "no question"
-        )
+        statuses = frame["status"].value_counts().sort_index(ascending=False)
+        summary = ", ".join(f"{n} {status}" for status, n in statuses.items()) or "no question"
         metadata = table_metadata(connection, "quality.query", COLUMNS)
         return dg.MaterializeResult(metadata=metadata | {"summary": summary, "questions": markdown(counts, rows=100)})
 
@@ -89,7 +84,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One workbook per centre with its questions, to be answered in it and sent back. Synthetic data."""
+    """One workbook per centre with its questions, which the centre answers in it and sends back. Synthetic data."""
     folder = staged(paths.outputs()) / "queries"
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:
@@ -112,10 +107,8 @@ def quality_of_centres(warehouse: Warehouse) -> dg.MaterializeResult:
     with warehouse.connect() as connection:
         frame = centre_quality(connection, parameter("follow_up_days"))
         write(connection, "quality.centre_quality", frame)
-        return dg.MaterializeResult(
-            metadata=table_metadata(connection, "quality.centre_quality", MEANINGS)
-            | {"centres": markdown(frame, rows=60)}
-        )
+        metadata = table_metadata(connection, "quality.centre_quality", MEANINGS)
+        return dg.MaterializeResult(metadata=metadata | {"centres": markdown(frame, rows=60)})
 
 
 query_assets = [query, quality_of_centres, workbooks]

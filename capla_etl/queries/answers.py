@@ -49,7 +49,7 @@ class Answer:
 
 
 class AnswersRefused(Exception):
-    """Answers cannot be used; each problem names the row of the workbook and what to do."""
+    """Answers that cannot be used. Each problem names the row of the workbook and what to do."""
 
     def __init__(self, problems: list[str]):
         self.problems = problems
@@ -57,25 +57,21 @@ class AnswersRefused(Exception):
 
 
 def write(folder: Path, new_answers: list[Answered], new_corrections: list[Correction]) -> None:
-    """Add answers and corrections to a centre's two files; what was answered before to the same queries is replaced."""
+    """Add answers and corrections to a centre's two files, in place of earlier ones to the same queries."""
     answered = {a.query for a in new_answers}
     for name, model, new in ((ANSWERS, Answered, new_answers), (CORRECTIONS, Correction, new_corrections)):
         before = read_declared(folder, name, model)
         entries = [*(e for e in before if e.query not in answered), *new]
         if entries != before:
-            text = yaml.safe_dump(
-                [e.model_dump(mode="json", exclude_defaults=True) for e in entries],
-                sort_keys=False,
-                allow_unicode=True,
-                width=140,
-            )
+            plain = [e.model_dump(mode="json", exclude_defaults=True) for e in entries]
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
             fresh = (folder / name).with_suffix(".yml.new")
             fresh.write_text(_HEADER + text, encoding="utf-8")
             fresh.replace(folder / name)
 
 
 def declare(folder: Path, given: list[Answer], asked: dict[str, dict], as_of: date | None = None) -> list[Answered]:
-    """Keep a centre's answers, and what it corrected as declared corrections, after a trial of what they do to the centre's load.
+    """Write down a centre's answers, and its corrections as declared ones, after a trial load of the centre with them.
 
     Args:
         folder: the centre's folder.
@@ -87,8 +83,8 @@ def declare(folder: Path, given: list[Answer], asked: dict[str, dict], as_of: da
         The answers that are new; one that was given before is not written again.
 
     Raises:
-        AnswersRefused: an answer contradicts one that is already in force, or the source no longer shows what the query found, or a correction
-            cannot be read; nothing is written then.
+        AnswersRefused: an answer contradicts one in force, the source no longer shows what the query found, or a
+            correction cannot be read; then nothing is written.
     """
     spec = load_spec(folder / "centre.yml")
     raws = read_current(spec, folder, as_of)
@@ -103,15 +99,13 @@ def declare(folder: Path, given: list[Answer], asked: dict[str, dict], as_of: da
             continue
         if query["status"] != "open":
             problems.append(
-                f"row {answer.row}: {answer.query_id} is answered otherwise already. To answer it anew, remove it from {ANSWERS} and {CORRECTIONS} first."
+                f"row {answer.row}: {answer.query_id} already has another answer. To change it, first remove it from "
+                f"{ANSWERS} and {CORRECTIONS}."
             )
             continue
         try:
-            new_corrections += (
-                list(_corrections_of(answer, query, spec, raws, in_study, current))
-                if answer.answer == CORRECTED
-                else []
-            )
+            if answer.answer == CORRECTED:
+                new_corrections += _corrections_of(answer, query, spec, raws, in_study, current)
             new_answers.append(answered)
         except ValueError as error:
             problems.append(f"row {answer.row}: {answer.query_id}: {error}")
@@ -145,7 +139,7 @@ def _answered(answer: Answer, query: dict) -> Answered:
 
 
 def _same(before: Answered | None, now: Answered) -> bool:
-    """Whether the same answer was given before, wherever the row is now."""
+    """Whether the same answer was given before; the row may have moved."""
     said = ("status", "corrected", "reason", "answered_by", "answered_on")
     return before is not None and all(getattr(before, name) == getattr(now, name) for name in said)
 
@@ -153,7 +147,7 @@ def _same(before: Answered | None, now: Answered) -> bool:
 def _try(
     folder: Path, spec: Spec, raws: list[RawTable], answered: set[str], new: list[Correction], as_of: date | None
 ) -> None:
-    """Apply the corrections to the load as it would be made, and refuse those that stop it."""
+    """Refuse corrections with which the centre would not load."""
     if not new:
         return
     current = new[0].submission
@@ -162,22 +156,23 @@ def _try(
         corrected, _ = apply_corrections(raws, [*kept, *new], spec)
         Harmoniser(spec, corrected, current, patient_key()).run()
     except CentreRefused as refused:
-        raise AnswersRefused(
-            [f"with these corrections the centre would be refused: {p}" for p in refused.problems]
-        ) from refused
+        said = [f"with these corrections the centre would be refused: {p}" for p in refused.problems]
+        raise AnswersRefused(said) from refused
 
 
 def _corrections_of(
     answer: Answer, query: dict, spec: Spec, raws: list[RawTable], in_study: list[RawTable], current: date
 ) -> Iterator[Correction]:
-    """One correction for each row that a query is about; ``ValueError`` where the source does not show what the query found.
+    """One correction for each row that a query is about. ``in_study``: the tables with the corrections in force.
 
-    ``in_study`` are the tables with the corrections in force: the row's patient may be one of them.
+    Raises:
+        ValueError: the source does not show what the query found.
     """
     rows = [int(n) for n in query["row_numbers"].split(",") if n.strip()]
     if not rows or len(rows) < query["occurrences"]:
         raise ValueError(
-            "it is about too many rows, or rows of several submissions, to be corrected one by one. Leave it open and send a corrected submission."
+            "it is about too many rows, or rows of several submissions, to be corrected one by one. Leave it open and "
+            "send a corrected submission."
         )
     column = query["column_name"]
     for raw, read in zip(raws, in_study, strict=True):
@@ -190,7 +185,7 @@ def _corrections_of(
         patients = [(read.rows[spec.tables[raw.name].key][index].as_py() or "").strip() for index in indices]
         if query["centre_patient_id"] and set(patients) != {query["centre_patient_id"]}:
             raise ValueError(
-                "the row is another patient's now. Run `capla study`, export the workbook again and answer it anew."
+                "the row is another patient's now. Run `capla study`, export the workbook and answer it again."
             )
         for index in indices:
             cell = raw.rows[column][index].as_py()
@@ -222,13 +217,19 @@ def _corrected_cell(cell: str, query: dict, value: str) -> str:
     if found and cell.count(found) == 1:
         return cell.replace(found, value)
     raise ValueError(
-        "the cell does not show what the query found, so the cause is elsewhere or the source has changed. Answer it with another question, or export again."
+        "the cell does not show what the query found: the cause is elsewhere, or the source has changed. Answer "
+        "another question, or export the workbook again."
     )
 
 
 def _where(table: Table, raw: RawTable, index: int, column: str) -> tuple[dict[str, str], int]:
-    """Fewest columns of a row that tell it from every other row, and how many rows they identify: the patient first, then those that the study
-    reads; no free text. More than one row only if the cell to correct tells it from the others.
+    """The columns that tell a row from all others, as few as possible, and the number of rows that they identify.
+
+    The patient comes first, then columns that the study reads; no free text. They identify more than one row only if
+    the cell to correct tells it from the others.
+
+    Raises:
+        ValueError: the row is duplicated.
     """
     withheld = withheld_columns(table)
     read = [c for r in table.records for s in r.fields.values() for c in source_columns(s)]

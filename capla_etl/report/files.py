@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") -> list[Path]:
-    """Each data frame as ``<name>.csv`` (UTF-8, comma, dot, empty for null) and ``<name>.parquet``; a README says what they are made of.
+    """Write each data frame as ``<name>.csv`` (UTF-8, comma, dot, empty for null) and ``<name>.parquet``, and a README.
 
     Args:
         frames: name of the table -> data frame, in its final row order.
         folder: made when missing; files of the same name are replaced.
-        note: what else the README says of them.
+        note: what else the README says about them.
 
     Returns:
         The paths written: the README, then in the order of ``frames``.
@@ -36,27 +36,25 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") 
 
     folder.mkdir(parents=True, exist_ok=True)
     readme = folder / "README.md"
-    readme.write_text(
-        "\n\n".join(["# Study tables and figures", SYNTHETIC, *([note] if note else [])]) + "\n", encoding="utf-8"
-    )
+    paragraphs = ["# Study tables and figures", SYNTHETIC, *([note] if note else [])]
+    readme.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
     written = [readme]
     for name, frame in frames.items():
         csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
         frame.to_csv(csv, index=False, encoding="utf-8", lineterminator="\n")
         # Without the pandas metadata, which names library versions.
-        pq.write_table(
-            pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), parquet, compression="zstd"
-        )
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(table, parquet, compression="zstd")
         written += [csv, parquet]
     return written
 
 
-# More takes longer than drawing the figure, and saves little.
+# More compression takes longer than drawing the figure, and saves little.
 _COMPRESSION = 1
 
 
 def forest_parts(table: PrintedTable, results: pd.DataFrame, whole: Path) -> dict[str, bytes]:
-    """The forest plot's parts for documents as PNG, by caption, cut from the whole one as it was written."""
+    """The parts of the forest plot for documents as PNG, by caption, cut from the whole plot as written."""
     from PIL import Image
 
     from capla_etl.report.figures.study_figures import forest_by_outcome
@@ -71,7 +69,7 @@ def forest_parts(table: PrintedTable, results: pd.DataFrame, whole: Path) -> dic
 
 
 def write_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch; 150 where it is longer than a page).
+    """Write each figure as ``<name>.svg`` and ``<name>.png`` (200 dots per inch; 150 if it is longer than a page).
 
     Returns:
         The paths written, in the order of ``figures``.

@@ -5,17 +5,13 @@ from decimal import ROUND_HALF_UP, Decimal
 import pandas as pd
 
 MINUS, RANGE, NONE = "\u2212", "\u2013", "\u2013"
-
-
 # What a protecting profile does not show.
 CONFIDENTIAL = "[c]"
-
-
 CONFIDENTIAL_CAVEATS = ("suppressed: ", "withheld: ")
 
 
 def fixed(value: float, decimals: int) -> str:
-    """The number with that many decimals, halves away from zero, with a typographic minus. "0.0" never carries a sign."""
+    """The number with that many decimals, halves away from zero, with a typographic minus; never "−0.0"."""
     rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
     return f"{MINUS if rounded < 0 else ''}{abs(rounded):f}"
 
@@ -27,7 +23,7 @@ def short(value: float, decimals: int = 1) -> str:
 
 
 def thousands(number: float) -> str:
-    """A count with a thin space between thousands from 10000 on, as ISO 80000 writes them; a mark where a count may not be shown."""
+    """A count with a thin space between thousands from 10000 on (ISO 80000); a mark if it may not be shown."""
     if pd.isna(number):
         return CONFIDENTIAL
     return f"{int(number):,}".replace(",", "\u202f") if abs(number) >= 10_000 else str(int(number))
@@ -48,5 +44,5 @@ def interval(line, decimals: int) -> str:
 
 
 def without_value(line) -> str:
-    """What stands for a number that is not there: not estimable, or not shown."""
+    """What is printed in place of a missing number: a mark for not estimable, or for not shown."""
     return CONFIDENTIAL if not pd.isna(line.caveat) and line.caveat.startswith(CONFIDENTIAL_CAVEATS) else NONE

@@ -1,6 +1,6 @@
 """From ``study.result`` to tables as printed: text only, no HTML and no estimation.
 
-A table is laid out from what its cells hold: one column per group, then the effects that the table has. A new study table needs an entry in
+A table has one column per group, then the effects that it holds. A new study table needs an entry in
 ``capla_etl.tables.labels.TABLES`` and nothing here.
 """
 
@@ -34,9 +34,9 @@ from capla_etl.tables.labels import (
     TABLES,
 )
 
-# Caveats that are printed elsewhere: the effect caveat above the table, who was not assessed in the list beneath it.
+# Caveats that are printed elsewhere: the effect caveat above the table, patients not assessed in the list under it.
 _NOT_ASSESSED = "not assessed: "
-# True of every group alike: one footnote, without a group's name.
+# True of all groups alike: one footnote, without a group's name.
 _OF_ALL_GROUPS = (
     "interval withheld: ",
     "followed for different lengths of time",
@@ -50,7 +50,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is printed in one cell: the number, and beneath it in small print its counts or interval."""
+    """What is printed in one cell: the number, and in small print its counts or interval."""
 
     main: str
     sub: str = ""
@@ -97,8 +97,17 @@ def _counts(line) -> str:
     return f"{thousands(line.n)}/{thousands(line.n_assessed)}"
 
 
+def _value(line, decimals: int, unit: str = "") -> str:
+    return without_value(line) if pd.isna(line.value) else f"{fixed(line.value, decimals)}{unit}"
+
+
+def _estimate(line, decimals: int) -> Cell:
+    """A number with its interval."""
+    return Cell(_value(line, decimals), interval(line, decimals))
+
+
 def _group_cell(statistics: dict, with_interval: bool) -> Cell:
-    """One group's cell from its statistics; ``with_interval`` prints the interval of a percentage beside its counts."""
+    """One group's cell from its statistics; ``with_interval`` adds the interval of a percentage to its counts."""
     if "percent" in statistics:
         line = statistics["percent"]
         counts, limits = _counts(line), interval(line, 1)
@@ -106,7 +115,7 @@ def _group_cell(statistics: dict, with_interval: bool) -> Cell:
         if "at_risk" in statistics:
             small_print.append(f"{thousands(statistics['at_risk'].value)} at risk")
         sub = "; ".join(text for text in small_print if text)
-        return Cell(without_value(line) if pd.isna(line.value) else f"{fixed(line.value, 1)} %", sub)
+        return Cell(_value(line, 1, " %"), sub)
     if "median" in statistics:
         line = statistics["median"]
         if pd.isna(line.value):
@@ -116,12 +125,9 @@ def _group_cell(statistics: dict, with_interval: bool) -> Cell:
         median, q1, q3 = (fixed(value, decimals) for value in values)
         of = "" if line.n == line.n_assessed else f" of {thousands(line.n_assessed)}"
         return Cell(f"{median} ({q1}{RANGE}{q3})", f"n {thousands(line.n)}{of}")
-    if "restricted_mean" in statistics:
-        line = statistics["restricted_mean"]
-        return Cell(without_value(line) if pd.isna(line.value) else fixed(line.value, 1), interval(line, 1))
-    if "kappa" in statistics:
-        line = statistics["kappa"]
-        return Cell(without_value(line) if pd.isna(line.value) else fixed(line.value, 2), interval(line, 2))
+    for name, decimals in (("restricted_mean", 1), ("kappa", 2)):
+        if name in statistics:
+            return _estimate(statistics[name], decimals)
     if "count" in statistics:
         line = statistics["count"]
         return Cell(_counts(line) if not pd.isna(line.n_assessed) and line.n_assessed else thousands(line.value))
@@ -137,16 +143,18 @@ def _effect_cell(statistics: dict, names: tuple[str, ...]) -> Cell:
                 return Cell(without_value(line))
             if name in ("p_value", "p_homogeneity"):
                 return Cell(p_text(line.value))
-            if name == "risk_difference":
-                return Cell(f"{fixed(line.value, 1)} pp", interval(line, 1))
-            decimals = 1 if name in ("median_difference", "restricted_mean_difference") else 2
+            decimals = 1 if name.endswith("_difference") else 2
+            shown = _estimate(line, decimals)
             named = f"{_NAMED_RATIOS[name]} " if name in _NAMED_RATIOS else ""
-            return Cell(named + fixed(line.value, decimals), interval(line, decimals))
+            return Cell(f"{named}{shown.main}{' pp' if name == 'risk_difference' else ''}", shown.sub)
     return Cell("")
 
 
 def _effect_columns(own: pd.DataFrame, comparisons: dict[str, str]) -> list[tuple[str, Cell, Callable[[dict], Cell]]]:
-    """The columns of comparisons: (comparison, heading, what makes its cells). One comparison has a column for each kind of effect, several have one each."""
+    """The columns of comparisons: (comparison, heading, what makes its cells).
+
+    A single comparison has a column for each kind of effect; several have one column each.
+    """
     printed_of = own.groupby("group")["statistic"].agg(set)
     if len(comparisons) > 1:
         return [
@@ -183,30 +191,19 @@ class _Footnotes:
         self.texts: list[str] = []
 
     def marks(self, lines: list, methods: bool = True) -> str:
-        """The letters of what the lines say; without ``methods`` of their caveats only."""
+        """The letters of the lines' methods and caveats, or of their caveats only."""
         found = []
         for line in lines:
             caveats = [] if pd.isna(line.caveat) else line.caveat.split("; ")
-            own = [
-                text
+            group = "" if line.group in _COMPARISONS else f"{GROUPS.get(line.group, line.group)}: "
+            found += [line.method] if methods else []
+            found += [
+                text if text.startswith(_OF_ALL_GROUPS) else group + text
                 for text in caveats
                 if text not in _ELSEWHERE and not text.startswith((_NOT_ASSESSED, *CONFIDENTIAL_CAVEATS))
             ]
-            group = GROUPS.get(line.group, line.group)
-            for text in [
-                *([line.method] if methods else []),
-                *(
-                    f"{group}: {text}"
-                    if line.group not in _COMPARISONS and not text.startswith(_OF_ALL_GROUPS)
-                    else text
-                    for text in own
-                ),
-            ]:
-                if text not in self.texts:
-                    self.texts.append(text)
-                if text not in found:
-                    found.append(text)
-        return ",".join(self.letter(text) for text in sorted(found, key=self.texts.index))
+        self.texts = list(dict.fromkeys([*self.texts, *found]))
+        return ",".join(self.letter(text) for text in sorted(set(found), key=self.texts.index))
 
     def letter(self, text: str) -> str:
         position = self.texts.index(text)
@@ -225,18 +222,21 @@ def row_label(table_id: str, row: str) -> str:
     if table_id == "table8":
         outcome, rule_set, analysis = sensitivity_row(row)
         return f"{sensitivity_heading(outcome, rule_set)}: {analysis_label(analysis)}"
-    for prefix, text in (
-        ("survival_day_", "Day {}"),
-        ("response_by_day_", "Response by day {}"),
-        ("death_without_response_by_day_", "Death without response by day {}"),
-        ("recovery_by_day_", "ADAMTS13 recovery by day {}"),
-        ("death_without_recovery_by_day_", "Death without recovery by day {}"),
-        ("major_bleeding_", "{}"),
-    ):
+    for prefix, text in _SPELLED.items():
         if row.startswith(prefix):
             words = text.format(row.removeprefix(prefix).replace("_", " "))
             return words[0].upper() + words[1:]
     return row.replace("_", " ")
+
+
+_SPELLED = {
+    "survival_day_": "Day {}",
+    "response_by_day_": "Response by day {}",
+    "death_without_response_by_day_": "Death without response by day {}",
+    "recovery_by_day_": "ADAMTS13 recovery by day {}",
+    "death_without_recovery_by_day_": "Death without recovery by day {}",
+    "major_bleeding_": "{}",
+}
 
 
 def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
@@ -251,7 +251,7 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
     by_row: dict[str, dict[str, dict]] = {}
     for line in own.itertuples():
         by_row.setdefault(line.row, {}).setdefault(line.group, {})[line.statistic] = line
-    # Rows of the data (sites) follow the row they belong to; the others stand in the order of the labels.
+    # Rows made from the data (sites) follow the row that they belong to; the others have the order of the labels.
     order = [row for row in text.rows if row in by_row]
     for row in by_row:
         if row not in order:
@@ -260,14 +260,9 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
             order.insert(max([*parents, *siblings]) + 1 if parents else len(order), row)
     groups = [group for group in text.groups if group in set(own["group"])]
     flow = results[(results["table_id"] == "flow") & (results["group"] == "all")]
-    sizes = {
-        row.removeprefix("timing_"): f"N {thousands(value)}"
-        for row, value in zip(flow["row"], flow["value"], strict=True)
-    }
-    # Groups that the flow does not count are as large as their largest denominator.
-    sizes = {
-        group: f"N {thousands(largest)}" for group, largest in own.groupby("group")["n_assessed"].max().dropna().items()
-    } | sizes
+    # A group that the flow does not count is as large as its largest denominator.
+    sizes = own.groupby("group")["n_assessed"].max().dropna().to_dict()
+    sizes |= {row.removeprefix("timing_"): value for row, value in zip(flow["row"], flow["value"], strict=True)}
     columns = _effect_columns(own, text.comparisons)
     footnotes, rows, not_assessed = _Footnotes(), [], []
     for row in order:
@@ -284,21 +279,19 @@ def printed(results: pd.DataFrame, table_id: str) -> PrintedTable:
                 row_id=row,
             )
         )
-        missing = []
-        for line in lines:
-            if line.group in groups and not pd.isna(line.caveat):
-                caveat = next((part for part in line.caveat.split("; ") if part.startswith(_NOT_ASSESSED)), None)
-                if caveat:
-                    missing.append(
-                        f"{GROUPS[line.group]} {caveat.removeprefix(_NOT_ASSESSED).removesuffix(' patients')}"
-                    )
+        missing = [
+            f"{GROUPS[line.group]} {caveat.removeprefix(_NOT_ASSESSED).removesuffix(' patients')}"
+            for line in lines
+            if line.group in groups and not pd.isna(line.caveat)
+            for caveat in [part for part in line.caveat.split("; ") if part.startswith(_NOT_ASSESSED)][:1]
+        ]
         if missing:
             not_assessed.append(f"{label}: {', '.join(missing)}")
     return PrintedTable(
         table_id=table_id,
         title=text.title,
         note=text.note,
-        columns=[Cell(GROUPS[group], sizes.get(group, "")) for group in groups]
+        columns=[Cell(GROUPS[group], f"N {thousands(sizes[group])}" if group in sizes else "") for group in groups]
         + [heading for _, heading, _ in columns],
         sections=[("", rows)],
         footnotes=footnotes.listed(),
@@ -319,7 +312,7 @@ def sensitivity_heading(outcome: str, rule_set: str) -> str:
 
 
 def analysis_label(analysis: str) -> str:
-    """The printed label of an analysis of Table 8; one that leaves a country out, or starts on a landmark day, is spelled from its id."""
+    """The printed label of an analysis of Table 8; those by country or landmark day are spelled from their id."""
     for prefix, text in (("without_", "Without {}"), ("landmark_day_", "Landmark day {}")):
         if analysis.startswith(prefix):
             return text.format(analysis.removeprefix(prefix))
@@ -338,28 +331,21 @@ def printed_sensitivity(results: pd.DataFrame) -> PrintedTable:
     for row, lines in by_row.items():
         outcome, rule_set, analysis = sensitivity_row(row)
         counts = [_counts(line) if (line := lines.get((arm, "count"))) else "" for arm in ("caplacizumab", "control")]
-        effect = next(
-            (line for (group, statistic), line in lines.items() if group == "difference" and statistic != "p_value"),
-            None,
-        )
+        effect = next(line for (group, name), line in lines.items() if group == "difference" and name != "p_value")
         p = lines.get(("difference", "p_value"))
         limit = lines.get(("difference", "e_value_of_limit"))
-        name = SENSITIVITY_MEASURES.get(effect.statistic, "")
         if limit is not None:
-            of_limit = "" if pd.isna(limit.value) else f"of the limit {fixed(limit.value, 2)}"
-            shown = Cell(without_value(effect) if pd.isna(effect.value) else fixed(effect.value, 2), of_limit)
+            shown = Cell(_value(effect, 2), "" if pd.isna(limit.value) else f"of the limit {fixed(limit.value, 2)}")
         elif effect.statistic == "tipping_point":
             shown = Cell(f"none of {thousands(effect.n_assessed)}" if pd.isna(effect.value) else _counts(effect))
         else:
-            shown = Cell(
-                without_value(effect) if pd.isna(effect.value) else fixed(effect.value, 2), interval(effect, 2)
-            )
+            shown = _estimate(effect, 2)
         sections.setdefault(sensitivity_heading(outcome, rule_set), []).append(
             Row(
                 label=analysis_label(analysis),
                 cells=[
                     *(Cell(count) for count in counts),
-                    Cell(name),
+                    Cell(SENSITIVITY_MEASURES.get(effect.statistic, "")),
                     shown,
                     Cell(p_text(p.value) if p is not None and not pd.isna(p.value) else ""),
                 ],
@@ -387,7 +373,7 @@ def printed_sensitivity(results: pd.DataFrame) -> PrintedTable:
 
 
 def printed_as_published(results: pd.DataFrame) -> PrintedTable:
-    """Every published figure beside the computed one, in the sections of ``published.FIGURES``."""
+    """Every published figure next to the computed one, in the sections of ``as_published.FIGURES``."""
     text = TABLES["as_published"]
     lines = {
         (line.row, line.group, line.statistic): line
@@ -402,23 +388,18 @@ def printed_as_published(results: pd.DataFrame) -> PrintedTable:
         percent = " %" if figure.unit == "%" else ""
         qualifier = "<\u00a0" if figure.bound else "about " if figure.about else ""
         small_print = {"%": _counts(computed), "days": "", "ratio": interval(computed, 2)}.get(figure.unit, "")
-        sections.setdefault(figure.section, []).append(
-            Row(
-                label=figure.label,
-                cells=[
-                    Cell("Comparison" if figure.group == "difference" else GROUPS[figure.group]),
-                    Cell(f"{qualifier}{short(figure.value, 4)}{percent}"),
-                    Cell(
-                        _computed_text(computed.value, figure.unit, decimals)
-                        if not pd.isna(computed.value)
-                        else without_value(computed),
-                        small_print,
-                    ),
-                    Cell(_change_text(difference.value, figure.unit, decimals)),
-                ],
-                marks=footnotes.marks([computed], methods=False),
-            )
-        )
+        if figure.unit == "p" and not pd.isna(computed.value):
+            value = p_text(computed.value)
+        else:
+            value = _value(computed, decimals, percent)
+        cells = [
+            Cell("Comparison" if figure.group == "difference" else GROUPS[figure.group]),
+            Cell(f"{qualifier}{short(figure.value, 4)}{percent}"),
+            Cell(value, small_print),
+            Cell(_change_text(difference.value, figure.unit, decimals)),
+        ]
+        row = Row(figure.label, cells, marks=footnotes.marks([computed], methods=False))
+        sections.setdefault(figure.section, []).append(row)
     return PrintedTable(
         table_id="as_published",
         title=text.title,
@@ -428,12 +409,6 @@ def printed_as_published(results: pd.DataFrame) -> PrintedTable:
         footnotes=footnotes.listed(),
         effects=True,
     )
-
-
-def _computed_text(value: float, unit: str, decimals: int) -> str:
-    if pd.isna(value):
-        return NONE
-    return p_text(value) if unit == "p" else f"{fixed(value, decimals)}{' %' if unit == '%' else ''}"
 
 
 def _change_text(value: float, unit: str, decimals: int) -> str:
@@ -446,7 +421,7 @@ def _change_text(value: float, unit: str, decimals: int) -> str:
 
 
 def printed_tables(results: pd.DataFrame) -> dict[str, PrintedTable]:
-    """Every study table that ``results`` holds, but the flow, in the order of ``labels.TABLES``."""
+    """Every study table in ``results`` except the flow, in the order of ``labels.TABLES``."""
     special = {"table8": printed_sensitivity, "as_published": printed_as_published}
     present = set(results["table_id"])
     return {

@@ -1,6 +1,6 @@
-"""The protected version of tables, figures and report (profile ``protected`` of ``capla_etl.disclosure.results``).
+"""The protected version of tables, figures and report (profile ``protected`` of ``capla_etl.disclosure``).
 
-What is shown and what not is decided there: this writes what it is given back, and is given nothing about single patients or centres.
+What may be shown is decided there. This module is given nothing about single patients or centres.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def write_protected(
     Args:
         results: ``study.result``, whole.
         curves: ``survival_curve`` and ``response_incidence_curve``.
-        submission: ``harmonised.submission``; its dates are shown, not whose they are.
-        status: ``quality.centre_status``; centres whose newest submission is missing are named, without what is wrong with it.
+        submission: ``harmonised.submission``; its dates are shown, without the centres.
+        status: ``quality.centre_status``; centres whose newest submission is missing are named, without its problem.
         checks: as ``ReportInputs.checks``.
         folder: made when missing.
 
@@ -45,9 +45,8 @@ def write_protected(
     notice = profile(PROFILE).notice
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
-    written[0].write_text(
-        f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n", encoding="utf-8"
-    )
+    readme = f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n"
+    written[0].write_text(readme, encoding="utf-8")
     drawn = files.write_figures(study_figures.study_figures(curves, {}), folder)
     page = ReportInputs(
         results=results,

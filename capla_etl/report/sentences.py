@@ -1,4 +1,4 @@
-"""What the report says in words about its numbers, computed from ``study.result`` so that words and numbers cannot differ.
+"""What the report says in words about its numbers, from ``study.result``, so that words and numbers cannot differ.
 
 No number is estimated here.
 """
@@ -9,70 +9,69 @@ import math
 
 import pandas as pd
 
+from capla_etl.protocol.wording import worded
 from capla_etl.report.numbers import fixed, interval
 
 
 def immortal_time(results: pd.DataFrame) -> list[str]:
-    """What immortal time does to the comparison of deaths: the effect as published beside those that take it away.
+    """What immortal time does to the comparison of deaths: the effect as published, and effects without immortal time.
 
     Args:
         results: ``study.result`` with table8.
 
     Returns:
-        A few paragraphs; one that says so where the effect as published is not estimable.
+        A few paragraphs; a single one if the effect as published is not estimable.
     """
     own = results[(results["table_id"] == "table8") & (results["statistic"] == "hazard_ratio")]
+    prefix = "death:any:"
     effects = {
-        line.row.removeprefix("death:any:"): line for line in own.itertuples() if line.row.startswith("death:any:")
+        line.row.removeprefix(prefix): line
+        for line in own.itertuples()
+        if line.row.startswith(prefix) and not pd.isna(line.value)
     }
     published, dated = effects.get("as_published"), effects.get("time_dependent")
-    if published is None or pd.isna(published.value):
+    if published is None:
         return [
-            "The hazard ratio of death as published is not estimable, so that nothing can be said of what immortal time does to it."
+            "The hazard ratio of death as published is not estimable, so nothing can be said about the effect of "
+            "immortal time on it."
         ]
     said = [
-        f"Counted as treated from day 0 whenever caplacizumab began, patients have a hazard ratio of death of {_with_limits(published)}. Who began on day 5 "
-        "cannot have died before it: that time is immortal."
-    ]
-    if dated is not None and not pd.isna(dated.value):
-        direction = (
-            "in favour of the drug"
-            if dated.value > published.value
-            else "against the drug"
-            if dated.value < published.value
-            else "neither way"
+        "If patients count as treated from day 0 whenever caplacizumab was started, the hazard ratio of death is "
+        f"{_with_limits(published)}. "
+        + worded(
+            "A patient who started on day {early_start_by_day+2} cannot have died before day {early_start_by_day+2}; "
+            "that time is immortal."
         )
+    ]
+    if dated is not None:
+        direction = "neither way"
+        if dated.value != published.value:
+            direction = f"{'in favour of' if dated.value > published.value else 'against'} the drug"
         said.append(
-            f"The same question without it: treated only from the first dose on, the ratio is {_with_limits(dated)}{_of_published(dated, published)}. "
-            f"Immortal time counts {direction} here."
+            "If patients count as treated only from the first dose on, the ratio is "
+            f"{_with_limits(dated)}{_of_published(dated, published)}. Here, immortal time works {direction}."
         )
-    others = [
-        *(
-            (
-                f"among those alive beyond day {day}, begun by then against not (yet) begun: {{}}",
-                effects[f"landmark_day_{day}"],
-            )
-            for day in _landmarks(effects)
-        ),
-        ("emulated trial, start within the grace period against no start: {}", effects.get("clone_censor_weight")),
-        ("early starters alone against control: {}", effects.get("delayed_excluded")),
-    ]
-    parts = [text.format(_with_limits(line)) for text, line in others if line is not None and not pd.isna(line.value)]
+    landmark = "landmark_day_"
+    days = sorted(int(name.removeprefix(landmark)) for name in effects if name.startswith(landmark))
+    others = {
+        **{
+            f"{landmark}{day}": f"patients alive beyond day {day}, started by then against not (yet) started"
+            for day in days
+        },
+        "clone_censor_weight": "emulated trial, start within the grace period against no start",
+        "delayed_excluded": "early starters alone against control",
+    }
+    parts = [f"{text}: {_with_limits(effects[name])}" for name, text in others.items() if name in effects]
     if parts:
         said.append(
-            f"Other questions, in which delayed starters do not count as treated for what came before their first dose: {'; '.join(parts)}. These may differ from the "
-            "ratio as published for other reasons than immortal time."
+            "Other questions, in which delayed starters do not count as treated before their first dose: "
+            f"{'; '.join(parts)}. These may differ from the ratio as published for reasons other than immortal time."
         )
     said.append(
-        "None of this removes that controls are historic and were treated in another period, nor that who was too ill to wait, or too well to need it, began "
-        "at another time."
+        "None of these analyses removes the bias of historic controls treated in an earlier period, or confounding by "
+        "indication: patients too ill to wait, or too well to need the drug, started at other times."
     )
     return said
-
-
-def _landmarks(effects: dict) -> list[int]:
-    prefix = "landmark_day_"
-    return sorted(int(analysis.removeprefix(prefix)) for analysis in effects if analysis.startswith(prefix))
 
 
 def _with_limits(line) -> str:
@@ -82,7 +81,7 @@ def _with_limits(line) -> str:
 
 def _of_published(line, published) -> str:
     """How much of the effect as published is left, on the log scale."""
-    if line is None or pd.isna(line.value) or line.value <= 0 or published.value <= 0 or published.value == 1:
+    if line.value <= 0 or published.value <= 0 or published.value == 1:
         return ""
     left = math.log(line.value) / math.log(published.value)
     return f" ({fixed(100 * left, 0)} % of the log hazard ratio as published)"

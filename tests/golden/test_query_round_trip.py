@@ -1,4 +1,4 @@
-"""A round trip of a query workbook: exported, answered with openpyxl, read, applied by the next load, exported again."""
+"""Round trip of a query workbook: exported, answered with openpyxl, read, applied by the next load, exported again."""
 
 import random
 import shutil
@@ -137,10 +137,8 @@ def test_answers_wait_until_a_changed_file_was_loaded(answered, folders, capsys)
         assert cli.main(["queries", "import"]) == 1
     finally:
         rows.write_bytes(sent)
-    assert (
-        "files arrived or changed after the published warehouse was made (2023-06-30/bilans.csv). Run `capla study` first."
-        in capsys.readouterr().out
-    )
+    changed = "files arrived or changed after the published warehouse was made (2023-06-30/bilans.csv)."
+    assert f"{changed} Run `capla study` first." in capsys.readouterr().out
 
 
 def test_exporting_to_a_file_says_so(answered, folders, capsys):

@@ -1,6 +1,6 @@
 """Study tables as one Word document: real tables that a journal can edit, with captions, notes, methods and figures.
 
-What is printed does not belong here (``tables``, ``beneath``, ``methods``), nor does the drawing of figures (``figures``).
+What is printed does not belong here (``layout``, ``methods``), nor does the drawing of figures (``figures``).
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import io
 from collections.abc import Mapping
 from datetime import datetime, time
 
-from capla_etl.office import same_bytes
+from capla_etl.office import saved
 from capla_etl.report.layout import (
+    PARAMETERS_HEADINGS,
+    PARAMETERS_TITLE,
     Edition,
-    closing_notes,
-    headings,
-    is_text,
-    neighbours,
-    notes,
+    Page,
+    Panel,
+    beneath,
+    continued,
+    laid_out,
     number_and_name,
     one_line,
-    panels,
-    sections_of,
-    used_in,
-    value_text,
+    parameter_lines,
 )
 from capla_etl.report.printed_tables import Cell, PrintedTable
 from capla_etl.tables.labels import SYNTHETIC
@@ -30,7 +29,8 @@ from capla_etl.tables.labels import SYNTHETIC
 TITLE = "Caplacizumab in immune-mediated TTP: study tables"
 # Centimetres, A4.
 _PAGE, _MARGIN = (21.0, 29.7), 1.8
-_LABEL, _LEAST_LABEL, _LEAST_COLUMN, _LETTER = 7.5, 5.0, 1.8, 0.16
+_WIDTH = _PAGE[1] - 2 * _MARGIN
+_ROOM = Page(_WIDTH, label=7.5, least_label=5.0, letter=0.16, bold=1.15, padding=0.5, least=1.8)
 _FONT = "Arial"
 _TEXT, _NOTE, _SMALL = "Table Text", "Table Note", "Table Small"
 
@@ -69,24 +69,18 @@ def docx_bytes(
         _figure(document, caption, png)
     if edition.parameters:
         _parameters(document, tables, edition)
-    content = io.BytesIO()
-    document.save(content)
-    return same_bytes(content.getvalue(), edition.data_cut_off)
+    return saved(document, edition.data_cut_off)
 
 
 def _properties(document, edition: Edition) -> None:
     properties = document.core_properties
-    properties.title, properties.author, properties.last_modified_by, properties.comments = (
-        TITLE,
-        "capla_etl",
-        "capla_etl",
-        SYNTHETIC,
-    )
+    properties.title, properties.comments = TITLE, SYNTHETIC
+    properties.author = properties.last_modified_by = "capla_etl"
     properties.created = properties.modified = datetime.combine(edition.data_cut_off, time())
 
 
 def _styles(document) -> None:
-    """Every size and distance once, as styles: who edits the document changes all tables in one place."""
+    """Every size and distance once, as styles, so that an editor can change all tables in one place."""
     from docx.enum.style import WD_STYLE_TYPE
     from docx.oxml.ns import qn
     from docx.shared import Pt, RGBColor
@@ -121,7 +115,7 @@ def _page(section, landscape: bool) -> None:
 
 
 def _header_and_footer(section, edition: Edition) -> None:
-    """The header says what the data are, on every page; later sections show the same."""
+    """The header says on every page that the data are synthetic; later sections inherit it."""
     section.header.paragraphs[0].text = SYNTHETIC
     section.header.paragraphs[0].style = section.footer.paragraphs[0].style = _NOTE
     footer = section.footer.paragraphs[0]
@@ -130,7 +124,7 @@ def _header_and_footer(section, edition: Edition) -> None:
 
 
 def _field(paragraph, instruction: str, shown: str) -> None:
-    """A Word field and the text it shows until Word computes it."""
+    """Add a Word field, with the text that it shows until Word computes it."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 
@@ -141,8 +135,8 @@ def _field(paragraph, instruction: str, shown: str) -> None:
     field.append(run)
 
 
-def _caption(document, title: str, new_page: bool):
-    """The caption above a table. Its number is a field that keeps the number, so that Word can list and refer to the tables."""
+def _caption(document, title: str, new_page: bool) -> None:
+    """The caption above a table. Its number is a field of fixed value, so that Word can list and refer to tables."""
     number, name = number_and_name(title)
     caption = document.add_paragraph(style="Caption")
     if number is not None:
@@ -151,54 +145,42 @@ def _caption(document, title: str, new_page: bool):
         caption.add_run(". ")
     caption.add_run(name)
     caption.paragraph_format.page_break_before = new_page
-    return caption
 
 
 def _table(document, table: PrintedTable, edition: Edition, new_page: bool) -> None:
     _caption(document, table.title, new_page)
-    label, widths, stacked, parts = _layout(table)
-    for position, columns in enumerate(parts):
+    layout = laid_out(table, _ROOM)
+    for position, panel in enumerate(layout.panels):
         if position:
-            number, name = number_and_name(table.title)
-            continued = document.add_paragraph(
-                f"{name if number is None else f'Table {number}'}, continued", style=_NOTE
-            )
-            continued.paragraph_format.keep_with_next = True
-        _panel(document, table, columns, [label, *(widths[column] for column in columns)], stacked)
-    for text in notes(table):
-        document.add_paragraph(text, style=_NOTE)
-    if table.footnotes:
+            document.add_paragraph(continued(table.title), style=_NOTE).paragraph_format.keep_with_next = True
+        _panel(document, table.title, panel, layout.stacked)
+    for note in beneath(table, edition):
         paragraph = document.add_paragraph(style=_NOTE)
-        for position, (letter, text) in enumerate(table.footnotes):
-            paragraph.add_run(letter).font.superscript = True
-            paragraph.add_run(f"\u00a0{text}{'.' if position == len(table.footnotes) - 1 else '; '}")
-    for text in closing_notes(table, edition):
-        document.add_paragraph(text, style=_NOTE)
+        for letter, text in note:
+            if letter:
+                paragraph.add_run(letter).font.superscript = True
+            paragraph.add_run(f"\u00a0{text}" if letter else text)
 
 
-def _panel(document, table: PrintedTable, columns: list[int], widths: list[float], stacked: bool) -> None:
-    """Those columns of the table, with the labels of its rows; on one page with the rest of it where they fit."""
+def _panel(document, title: str, panel: Panel, stacked: bool) -> None:
     from docx.enum.text import WD_ALIGN_PARAGRAPH
     from docx.shared import Pt
 
-    texts, names = is_text(table), headings(table)
-    side = [WD_ALIGN_PARAGRAPH.LEFT if texts[column] else WD_ALIGN_PARAGRAPH.CENTER for column in columns]
-    grid = _grid(document, widths, table.title)
-    runs = neighbours(table, columns)
-    if any(above for above, _ in runs):
-        cells = _add_row(grid, heading=True)
-        place = 1
-        for above, run in runs:
+    side = [WD_ALIGN_PARAGRAPH.LEFT if left else WD_ALIGN_PARAGRAPH.CENTER for left in panel.left]
+    grid = _grid(document, panel.widths, title)
+    if panel.has_over:
+        cells = _add_row(grid, heading=True)[1:]
+        for above, count in panel.over:
             if above:
-                over = cells[place].merge(cells[place + len(run) - 1])
+                over = cells[0].merge(cells[count - 1])
                 _fill(over, Cell(above), WD_ALIGN_PARAGRAPH.CENTER, bold=True)
                 _rule_under([over])
-            place += len(run)
+            cells = cells[count:]
     head = _add_row(grid, heading=True)
-    for place, column, align in zip(head[1:], columns, side, strict=True):
-        _fill(place, names[column][1], align, stacked=True, bold=True)
+    for place, heading, align in zip(head[1:], panel.headings, side, strict=True):
+        _fill(place, heading, align, stacked=True, bold=True)
     _rule_under(head)
-    for heading, rows in sections_of(table, columns):
+    for heading, rows in panel.sections:
         if heading:
             cells = _add_row(grid)
             paragraph = cells[0].merge(cells[-1]).paragraphs[0]
@@ -210,31 +192,8 @@ def _panel(document, table: PrintedTable, columns: list[int], widths: list[float
             paragraph.paragraph_format.left_indent = Pt(10 if row.indented else 0)
             paragraph.add_run(row.label)
             paragraph.add_run(row.marks).font.superscript = True
-            for place, column, align in zip(cells[1:], columns, side, strict=True):
-                _fill(place, row.cells[column], align, stacked)
-
-
-def _layout(table: PrintedTable) -> tuple[float, list[float], bool, list[list[int]]]:
-    """Width of the label and of each column in cm, whether small print stands beneath the number for want of room beside it, and the panels."""
-    page = _PAGE[1] - 2 * _MARGIN
-
-    def needed(lines) -> list[float]:
-        widths = []
-        for position, (_, heading) in enumerate(headings(table)):
-            cells = [row.cells[position] for _, rows in table.sections for row in rows]
-            longest = max(
-                1.15 * len(heading.main), len(heading.sub), *(len(line) for cell in cells for line in lines(cell)), 0
-            )
-            widths.append(min(page - _LEAST_LABEL, max(_LEAST_COLUMN, 0.5 + _LETTER * longest)))
-        return widths
-
-    beside = needed(lambda cell: (one_line(cell),))
-    if sum(beside) <= page - _LABEL:
-        return _LABEL, beside, False, [list(range(len(beside)))]
-    beneath = needed(lambda cell: (cell.main, cell.sub))
-    parts = panels(table, beneath, page - _LEAST_LABEL)
-    widest = max(sum(beneath[column] for column in columns) for columns in parts)
-    return max(_LEAST_LABEL, min(_LABEL, page - widest)), beneath, True, parts
+            for place, cell, align in zip(cells[1:], row.cells, side, strict=True):
+                _fill(place, cell, align, stacked)
 
 
 def _grid(document, widths: list[float], title: str):
@@ -257,7 +216,7 @@ def _grid(document, widths: list[float], title: str):
 
 
 def _add_row(grid, heading: bool = False) -> tuple:
-    """The cells of a new row that is not split over pages; empty, in the style of tables. A heading is repeated on every page."""
+    """Add a row that is not split over pages; a heading is repeated on each. Returns its empty cells."""
     from docx.oxml import OxmlElement
 
     row = grid.add_row()
@@ -267,7 +226,7 @@ def _add_row(grid, heading: bool = False) -> tuple:
         properties.append(OxmlElement("w:tblHeader"))
     cells = row.cells
     for cell in cells:
-        # By its id: looking styles up by name takes most of the time of a long document.
+        # By its id: a look-up by name takes most of the time of a long document.
         cell._tc.p_lst[0].style = _TEXT.replace(" ", "")
     return cells
 
@@ -277,12 +236,12 @@ def _rule_under(cells) -> None:
     from docx.oxml.ns import nsdecls
 
     for cell in cells:
-        rule = f'<w:tcBorders {nsdecls("w")}><w:bottom w:val="single" w:sz="4" w:space="0" w:color="000000"/></w:tcBorders>'
-        cell._tc.get_or_add_tcPr().append(parse_xml(rule))
+        rule = '<w:bottom w:val="single" w:sz="4" w:space="0" w:color="000000"/>'
+        cell._tc.get_or_add_tcPr().append(parse_xml(f"<w:tcBorders {nsdecls('w')}>{rule}</w:tcBorders>"))
 
 
 def _fill(place, cell: Cell, align=None, stacked: bool = False, bold: bool = False) -> None:
-    """The number with its counts or interval, beside it or beneath it in small print."""
+    """Write a number with its counts or interval: on the same line, or stacked in small print."""
     paragraph = place.paragraphs[0]
     paragraph.alignment = align
     main = paragraph.add_run(cell.main if stacked else one_line(cell))
@@ -298,27 +257,22 @@ def _figure(document, caption: str, png: bytes) -> None:
 
     paragraph = document.add_paragraph()
     paragraph.paragraph_format.page_break_before = paragraph.paragraph_format.keep_with_next = True
-    height = _PAGE[0] - 2 * _MARGIN - 3
-    shape = paragraph.add_run().add_picture(io.BytesIO(png), height=Cm(height))
-    if shape.width > Cm(_PAGE[1] - 2 * _MARGIN):
-        shape.height, shape.width = (
-            int(shape.height * Cm(_PAGE[1] - 2 * _MARGIN) / shape.width),
-            Cm(_PAGE[1] - 2 * _MARGIN),
-        )
+    shape = paragraph.add_run().add_picture(io.BytesIO(png), height=Cm(_PAGE[0] - 2 * _MARGIN - 3))
+    if shape.width > (most := Cm(_WIDTH)):
+        shape.height, shape.width = int(shape.height * most / shape.width), most
     shape._inline.find(qn("wp:docPr")).set("descr", caption)
     document.add_paragraph(caption, style="Caption").paragraph_format.keep_with_next = False
     document.add_paragraph(SYNTHETIC, style=_NOTE)
 
 
 def _parameters(document, tables: list[PrintedTable], edition: Edition) -> None:
-    _caption(document, "Definitions and parameters as used", new_page=True)
-    grid = _grid(document, [7.6, 2.8, 9.3, 6.0], "Definitions and parameters as used")
+    _caption(document, PARAMETERS_TITLE, new_page=True)
+    grid = _grid(document, [7.6, 2.8, 9.3, 6.0], PARAMETERS_TITLE)
     head = _add_row(grid, heading=True)
-    lines = [(p.name, value_text(p), p.source, users) for p, users in used_in(tables, edition)]
-    for place, text in zip(head, ("Parameter", "Value", "Rule and source", "Used in"), strict=True):
+    for place, text in zip(head, PARAMETERS_HEADINGS, strict=True):
         _fill(place, Cell(text), bold=True)
     _rule_under(head)
-    for line in lines:
+    for line in parameter_lines(tables, edition):
         for place, text in zip(_add_row(grid), line, strict=True):
             _fill(place, Cell(text))
     document.add_paragraph(SYNTHETIC, style=_NOTE)

@@ -1,14 +1,14 @@
 """A study table as an HTML page of its own, by great-tables: no network, no script, the same bytes for the same table.
 
-What is printed does not belong here (``tables``, ``beneath``), nor does the report page (``html``).
+What is printed does not belong here (``layout``), nor does the report page (``page``).
 """
 
 from __future__ import annotations
 
 from html import escape
 
-from capla_etl.report.layout import Edition, closing_notes, headings, is_text, neighbours, notes
-from capla_etl.report.printed_tables import Cell, PrintedTable
+from capla_etl.report.layout import Edition, Page, beneath, laid_out
+from capla_etl.report.printed_tables import Cell, PrintedTable, Row
 
 _RULE = "#1c2a33"
 _CSS = """
@@ -20,55 +20,48 @@ sup { line-height: 0; font-size: 75%; }
 """
 
 
+_UNRULED = (
+    "heading_border_bottom",
+    "table_border_top",
+    "table_border_bottom",
+    "table_body_hlines",
+    "table_body_border_top",
+    "stub_border",
+    "row_group_border_top",
+    "row_group_border_bottom",
+)
+
+
 def html_page(table: PrintedTable, edition: Edition) -> str:
     """The table as a whole page (UTF-8); its parts have ids that begin with the table's id."""
     import pandas as pd
     from great_tables import GT, html
 
-    sectioned = any(heading for heading, _ in table.sections)
+    (panel,) = laid_out(table, Page()).panels
     columns = [f"c{position}" for position in range(len(table.columns))]
-    lines = [
-        {
-            "section": heading,
-            "label": _label(row),
-            **{name: _cell(cell) for name, cell in zip(columns, row.cells, strict=True)},
-        }
-        for heading, rows in table.sections
-        for row in rows
-    ]
+    lines = [(heading, _label(row), *map(_cell, row.cells)) for heading, rows in panel.sections for row in rows]
     frame = pd.DataFrame(lines, columns=["section", "label", *columns])
-    great = GT(
-        frame if sectioned else frame.drop(columns="section"),
-        rowname_col="label",
-        groupname_col="section" if sectioned else None,
-        id=table.table_id,
-    )
+    sectioned = frame["section"].ne("").any()
     great = (
-        great.tab_header(title=html(f"<strong>{escape(table.title)}</strong>"))
+        GT(
+            frame if sectioned else frame.drop(columns="section"),
+            rowname_col="label",
+            groupname_col="section" if sectioned else None,
+            id=table.table_id,
+        )
+        .tab_header(title=html(f"<strong>{escape(table.title)}</strong>"))
         # The cells are HTML already, each text in them escaped.
         .fmt_passthrough(columns=["label", *columns], escape=False)
-        .cols_label({name: html(_cell(heading)) for name, (_, heading) in zip(columns, headings(table), strict=True)})
+        .cols_label({name: html(_cell(heading)) for name, heading in zip(columns, panel.headings, strict=True)})
         .cols_align("center", columns=columns)
-        .cols_align("left", columns=[name for name, text in zip(columns, is_text(table), strict=True) if text])
+        .cols_align("left", columns=[name for name, left in zip(columns, panel.left, strict=True) if left])
         .tab_options(
-            # Three rules: above the headings, beneath them, beneath the rows.
+            # Three rules: above the headings, under them, under the rows.
             column_labels_border_top_color=_RULE,
             column_labels_border_bottom_color=_RULE,
             column_labels_border_bottom_width="1px",
             table_body_border_bottom_color=_RULE,
-            **{
-                f"{part}_style": "none"
-                for part in (
-                    "heading_border_bottom",
-                    "table_border_top",
-                    "table_border_bottom",
-                    "table_body_hlines",
-                    "table_body_border_top",
-                    "stub_border",
-                    "row_group_border_top",
-                    "row_group_border_bottom",
-                )
-            },
+            **{f"{part}_style": "none" for part in _UNRULED},
             heading_align="left",
             column_labels_font_weight="bold",
             row_group_font_weight="bold",
@@ -77,32 +70,39 @@ def html_page(table: PrintedTable, edition: Edition) -> str:
             data_row_padding="3px",
         )
     )
-    for above, run in neighbours(table, list(range(len(columns)))):
+    first = 0
+    for above, count in panel.over:
         if above:
-            great = great.tab_spanner(
-                html(escape(above)),
-                columns=[columns[column] for column in run],
-                id=f"{table.table_id}-over-{columns[run[0]]}",
-            )
-    lettered = "; ".join(f"<sup>{letter}</sup>&nbsp;{escape(text)}" for letter, text in table.footnotes)
-    for text in [
-        *map(escape, notes(table)),
-        *([f"{lettered}."] if lettered else []),
-        *map(escape, closing_notes(table, edition)),
-    ]:
-        great = great.tab_source_note(html(text))
-    return (
-        '<!DOCTYPE html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(table.title)} (synthetic data)</title>\n<style>{_CSS}</style>\n</head>\n<body>\n{great.as_raw_html()}\n</body>\n</html>\n"
-    )
+            run = columns[first : first + count]
+            great = great.tab_spanner(html(escape(above)), columns=run, id=f"{table.table_id}-over-{run[0]}")
+        first += count
+    for note in beneath(table, edition):
+        texts = ((f"<sup>{letter}</sup>&nbsp;" if letter else "") + escape(text) for letter, text in note)
+        great = great.tab_source_note(html("".join(texts)))
+    return _WHOLE.format(title=escape(table.title), css=_CSS, table=great.as_raw_html())
+
+
+# A page that may load nothing.
+_WHOLE = """<!DOCTYPE html>
+<html lang="en-GB">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title} (synthetic data)</title>
+<style>{css}</style>
+</head>
+<body>
+{table}
+</body>
+</html>
+"""
 
 
 def _cell(cell: Cell) -> str:
     return escape(cell.main) + (f'<span class="sub">{escape(cell.sub)}</span>' if cell.sub else "")
 
 
-def _label(row) -> str:
-    marks = f"<sup>{escape(row.marks)}</sup>" if row.marks else ""
-    label = f"{escape(row.label)}{marks}"
+def _label(row: Row) -> str:
+    label = escape(row.label) + (f"<sup>{escape(row.marks)}</sup>" if row.marks else "")
     return f'<span style="padding-left: 1.2em">{label}</span>' if row.indented else label

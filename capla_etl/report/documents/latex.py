@@ -1,6 +1,7 @@
-"""Study tables as LaTeX: one document that compiles as it is, each table a ``longtable`` with the rules of ``booktabs``.
+"""Study tables as LaTeX: one document that compiles as it is, each table a ``longtable`` with ``booktabs`` rules.
 
-What is printed does not belong here (``tables``, ``beneath``, ``methods``). Written by hand: great-tables writes no LaTeX with footnotes.
+What is printed does not belong here (``layout``, ``methods``). Written by hand: great-tables writes no footnotes in
+LaTeX.
 """
 
 from __future__ import annotations
@@ -8,73 +9,49 @@ from __future__ import annotations
 import unicodedata
 
 from capla_etl.report.layout import (
+    PARAMETERS_HEADINGS,
+    PARAMETERS_TITLE,
     Edition,
-    closing_notes,
-    headings,
-    is_text,
-    neighbours,
-    notes,
+    Page,
+    Panel,
+    beneath,
+    continued,
+    laid_out,
     number_and_name,
     one_line,
-    panels,
-    sections_of,
-    used_in,
-    value_text,
+    parameter_lines,
 )
-from capla_etl.report.printed_tables import PrintedTable
+from capla_etl.report.printed_tables import Cell, PrintedTable
 from capla_etl.tables.labels import SYNTHETIC
 
+_NAMES = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "asciigrave", "quotedbl")
+_SYMBOLS = ("pm", "times", "cdot", "geq", "leq", "approx", "neq", "rightarrow", "alpha", "beta", "kappa", "chi")
 _SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",
-    "]": "{]}",
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+    **{character: rf"{{{character}}}" for character in "[]"},
+    **dict(zip("‘’“”–—", ["`", "'", "``", "''", "--", "---"], strict=True)),
+    **{character: rf"\text{name}{{}}" for character, name in zip(
+        '\\~^<>|`"',
+        _NAMES,
+        strict=True,
+    )},
+    **{character: rf"\ensuremath{{{name}}}" for character, name in zip(
+        "\u2212±×·≥≤≈≠→αβκχ",
+        ("-", *(rf"\{name}" for name in _SYMBOLS)),
+        strict=True,
+    )},
+    **{high: rf"\textsuperscript{{{digit}}}" for high, digit in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
+    **{low: rf"\textsubscript{{{digit}}}" for low, digit in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
+    "⁻": r"\textsuperscript{\ensuremath{-}}",
     "\u00a0": "~",
     "\u202f": r"\,",
     "\u2009": r"\,",
-    "\u2013": "--",
-    "\u2014": "---",
-    "\u2026": r"\ldots{}",
-    "\u2018": "`",
-    "\u2019": "'",
-    "\u201c": "``",
-    "\u201d": "''",
-    "\u2212": r"\ensuremath{-}",
-    "±": r"\ensuremath{\pm}",
-    "×": r"\ensuremath{\times}",
-    "·": r"\ensuremath{\cdot}",
-    "\u2265": r"\ensuremath{\geq}",
-    "\u2264": r"\ensuremath{\leq}",
-    "\u2248": r"\ensuremath{\approx}",
-    "\u2260": r"\ensuremath{\neq}",
-    "\u2192": r"\ensuremath{\rightarrow}",
     "µ": r"\textmu{}",
     "μ": r"\textmu{}",
     "°": r"\textdegree{}",
+    "…": r"\ldots{}",
     "§": r"\S{}",
-    "α": r"\ensuremath{\alpha}",
-    "β": r"\ensuremath{\beta}",
-    "κ": r"\ensuremath{\kappa}",
-    "χ": r"\ensuremath{\chi}",
-    **{
-        high: rf"\textsuperscript{{{digit}}}"
-        for high, digit in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", [*"0123456789", r"\ensuremath{-}"], strict=True)
-    },
-    **{low: rf"\textsubscript{{{digit}}}" for low, digit in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
-}
+}  # fmt: skip
 _PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -89,17 +66,17 @@ _PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \newcommand{\under}[2]{\begin{tabular}[t]{@{}c@{}}#1\\[-2pt]{\scriptsize #2}\end{tabular}}
 \newcommand{\notes}[1]{{\footnotesize\raggedright #1\par}}
 """
-# Characters of a row in footnote size that the page is wide, and of the label column.
-_ROW, _LABEL = 175, 46
+# In characters of footnote size.
+_ROOM = Page(175, label=46, least_label=46, padding=3)
 
 
 def escaped(text: str) -> str:
     """The text as LaTeX that pdflatex sets as it stands.
 
     Raises:
-        ValueError: a character that LaTeX's Latin fonts do not have and that has no replacement here.
+        ValueError: a character that LaTeX's Latin fonts lack and that has no replacement here.
     """
-    # Hyphens that follow each other would become a dash.
+    # Adjacent hyphens would become a dash.
     return "".join(
         "{}-" if before == character == "-" else _latex(character, text)
         for before, character in zip(f" {text}", text, strict=False)
@@ -128,8 +105,8 @@ def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition)
         r"\begin{document}",
         rf"\textbf{{{escaped(' '.join(text for text in (SYNTHETIC, edition.notice) if text))}}}",
         "",
+        escaped(f"Data cut-off {edition.data_cut_off.isoformat()}.") + "\n",
     ]
-    parts.append(escaped(f"Data cut-off {edition.data_cut_off.isoformat()}.") + "\n")
     if methods:
         parts.append(r"\section*{Statistical methods}" + "\n")
         parts += [escaped(paragraph) + "\n\\par\\medskip\n" for paragraph in methods]
@@ -140,14 +117,16 @@ def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition)
     return "\n".join([*parts, r"\end{document}", ""])
 
 
-def _longtable(columns: str, title: str, head: list[str], body: list[str], continued: bool = False) -> str:
-    """A table over as many pages as it needs. Its caption has the table's own number, so that ``\\ref`` gives it; or none, as its title."""
+def _longtable(columns: str, title: str, head: list[str], body: list[str], again: bool = False) -> str:
+    """A table over as many pages as it needs. Its caption shows its own number, which ``\\ref`` gives, or none."""
     number, name = number_and_name(title)
-    counter = [] if number is None or continued else [rf"\setcounter{{table}}{{{number - 1}}}"]
-    if continued:
-        caption = rf"\caption*{{{escaped(name if number is None else f'Table {number}')}, continued}}"
+    counter = []
+    if again:
+        caption = rf"\caption*{{{escaped(continued(title))}}}"
+    elif number is None:
+        caption = rf"\caption*{{\textbf{{{escaped(name)}}}}}"
     else:
-        caption = rf"\caption*{{\textbf{{{escaped(name)}}}}}" if number is None else rf"\caption{{{escaped(name)}}}"
+        caption, counter = rf"\caption{{{escaped(name)}}}", [rf"\setcounter{{table}}{{{number - 1}}}"]
     heading = [r"\toprule", *head, r"\midrule"]
     return "\n".join(
         [
@@ -169,72 +148,50 @@ def _longtable(columns: str, title: str, head: list[str], body: list[str], conti
 
 
 def _table(table: PrintedTable, edition: Edition) -> str:
-    def needed(lines) -> list[float]:
-        widths = []
-        for position, (_, heading) in enumerate(headings(table)):
-            cells = [row.cells[position] for _, rows in table.sections for row in rows]
-            widths.append(
-                3 + max(len(heading.main), len(heading.sub), *(len(line) for cell in cells for line in lines(cell)), 0)
-            )
-        return widths
-
-    beside = needed(lambda cell: (one_line(cell),))
-    stacked = sum(beside) > _ROW - _LABEL
-    parts = panels(table, needed(lambda cell: (cell.main, cell.sub)) if stacked else beside, _ROW - _LABEL)
-    grids = [_panel(table, columns, stacked, continued=position > 0) for position, columns in enumerate(parts)]
-    beneath = [escaped(text) for text in notes(table)]
-    if table.footnotes:
-        beneath.append(
-            "; ".join(rf"\textsuperscript{{{letter}}}~{escaped(text)}" for letter, text in table.footnotes) + "."
-        )
-    beneath += [escaped(text) for text in closing_notes(table, edition)]
-    return "\n".join([*grids, *(rf"\notes{{{text}}}" for text in beneath)])
+    layout = laid_out(table, _ROOM)
+    grids = [
+        _panel(table.title, panel, layout.stacked, again=position > 0) for position, panel in enumerate(layout.panels)
+    ]
+    notes = [
+        "".join((rf"\textsuperscript{{{letter}}}~" if letter else "") + escaped(text) for letter, text in note)
+        for note in beneath(table, edition)
+    ]
+    return "\n".join([*grids, *(rf"\notes{{{text}}}" for text in notes)])
 
 
-def _panel(table: PrintedTable, columns: list[int], stacked: bool, continued: bool) -> str:
-    """Those columns of the table, with the labels of its rows."""
-    texts, names = is_text(table), headings(table)
-
-    def cell(content, under: bool) -> str:
+def _panel(title: str, panel: Panel, stacked: bool, again: bool) -> str:
+    def cell(content: Cell, under: bool) -> str:
         if under and content.sub:
             return rf"\under{{{escaped(content.main)}}}{{{escaped(content.sub)}}}"
         return escaped(one_line(content))
 
     head, over, rules, place = [], [""], [], 2
-    for above, run in neighbours(table, columns):
-        over.append(rf"\multicolumn{{{len(run)}}}{{c}}{{\bfseries {escaped(above)}}}" if above else "")
+    for above, count in panel.over:
+        over.append(rf"\multicolumn{{{count}}}{{c}}{{\bfseries {escaped(above)}}}" if above else "")
         if above:
-            rules.append(rf"\cmidrule(lr){{{place}-{place + len(run) - 1}}}")
-        place += len(run)
+            rules.append(rf"\cmidrule(lr){{{place}-{place + count - 1}}}")
+        place += count
     if rules:
         head = [" & ".join(over) + r"\\", "".join(rules)]
-    head.append(" & ".join(["", *(rf"\bfseries {cell(names[column][1], True)}" for column in columns)]) + r"\\")
+    head.append(" & ".join(["", *(rf"\bfseries {cell(heading, True)}" for heading in panel.headings)]) + r"\\")
     body = []
-    for heading, rows in sections_of(table, columns):
+    for heading, rows in panel.sections:
         if heading:
-            body.append(rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l}}{{\bfseries {escaped(heading)}}}")
+            body.append(rf"\multicolumn{{{len(panel.left) + 1}}}{{@{{}}l}}{{\bfseries {escaped(heading)}}}")
         for row in rows:
-            label = (
-                (r"\hspace*{1em}" if row.indented else "")
-                + escaped(row.label)
-                + (rf"\textsuperscript{{{row.marks}}}" if row.marks else "")
+            indent, marks = (
+                r"\hspace*{1em}" if row.indented else "",
+                rf"\textsuperscript{{{row.marks}}}" if row.marks else "",
             )
-            body.append(" & ".join([label, *(cell(row.cells[column], stacked) for column in columns)]))
-    aligned = r">{\raggedright\arraybackslash}p{0.29\linewidth}" + "".join(
-        "l" if texts[column] else "c" for column in columns
-    )
-    return _longtable(aligned, table.title, head, body, continued)
+            body.append(
+                " & ".join([indent + escaped(row.label) + marks, *(cell(content, stacked) for content in row.cells)])
+            )
+    columns = r">{\raggedright\arraybackslash}p{0.29\linewidth}" + "".join("l" if left else "c" for left in panel.left)
+    return _longtable(columns, title, head, body, again)
 
 
 def _parameters(tables: list[PrintedTable], edition: Edition) -> str:
     columns = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in (0.3, 0.1, 0.33, 0.2))
-    head = [" & ".join(rf"\bfseries {name}" for name in ("Parameter", "Value", "Rule and source", "Used in")) + r"\\"]
-    body = [
-        " & ".join(escaped(text) for text in (p.name, value_text(p), p.source, users))
-        for p, users in used_in(tables, edition)
-    ]
-    return (
-        _longtable(columns, "Definitions and parameters as used", head, body)
-        + "\n"
-        + rf"\notes{{{escaped(SYNTHETIC)}}}"
-    )
+    head = [" & ".join(rf"\bfseries {name}" for name in PARAMETERS_HEADINGS) + r"\\"]
+    body = [" & ".join(map(escaped, line)) for line in parameter_lines(tables, edition)]
+    return _longtable(columns, PARAMETERS_TITLE, head, body) + "\n" + rf"\notes{{{escaped(SYNTHETIC)}}}"

@@ -1,6 +1,7 @@
 """The study's tables as journals take them: Word, Excel, LaTeX and HTML files from the same printed tables.
 
-How each looks does not belong here (``docx``, ``xlsx``, ``latex``, ``html_table``), nor what is printed (``tables``, ``beneath``, ``methods``).
+How each is written does not belong here (``docx``, ``xlsx``, ``latex``, ``html``), nor what is printed (``layout``,
+``methods``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def write_documents(
     edition: Edition,
     figures: Mapping[str, bytes] | None = None,
 ) -> list[Path]:
-    """``tables.docx``, ``tables.xlsx``, ``tables.tex`` and ``html/<table_id>.html``; the same input gives the same bytes, whatever the day.
+    """Write ``tables.docx``, ``tables.xlsx``, ``tables.tex`` and ``html/<table_id>.html``.
+
+    The same input gives the same bytes on every day.
 
     Args:
         tables: in the order in which they are printed.

@@ -1,4 +1,7 @@
-"""The course of one patient as a figure: platelets, LDH, ADAMTS13, treatment and events by day. Nothing is derived here. For insiders."""
+"""The course of one patient as a figure, for members of the study: results, treatment and events by day.
+
+Nothing is derived here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-from capla_etl.report.figures.study_figures import INK, MUTED, RULE, STYLE
+from capla_etl.report.figures.study_figures import INK, MUTED, RULE, STYLE, empty_figure
 
 #: Days up to here have equal width; later ones are drawn closer and closer, so that the acute phase stays readable.
 _EVEN_DAYS = 14
@@ -62,17 +65,15 @@ class Course:
 def course_figure(course: Course) -> Figure:
     """The course of one patient: four panels that share the day axis, events as vertical lines named at the top.
 
-    The day axis is even to day 14 and logarithmic after it. A result below quantification is drawn as an open triangle at its limit.
+    The day axis is even to day 14 and logarithmic after it. A result below the limit of quantification is drawn as an
+    open triangle at its limit.
     """
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     with matplotlib.rc_context(STYLE):
         events = _events_by_day(course.event)
-        figure = Figure(figsize=(9.6, 7.4 + 0.16 * len(events)))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(9.6, 7.4 + 0.16 * len(events))
         grid = figure.add_gridspec(
             4,
             1,
@@ -95,18 +96,12 @@ def course_figure(course: Course) -> Figure:
             axes.tick_params(axis="x", labelbottom=axes is treatment)
             axes.grid(axis="x", color=RULE, linewidth=0.5)
             axes.set_axisbelow(True)
-        _measured(
-            platelets,
-            course.daily_series,
-            "platelets_10e9_per_l",
-            "Platelets,\n10⁹/L",
-            _PLATELETS,
-            (course.platelet_threshold,),
-        )
-        _measured(ldh, course.daily_series, "ldh_x_uln", "LDH,\n× ULN", _LDH, (course.ldh_threshold,))
-        _measured(
-            adamts13, course.daily_series, "adamts13_percent", "ADAMTS13,\n%", _ADAMTS13, course.adamts13_thresholds
-        )
+        for axes, column, label, colour, thresholds in (
+            (platelets, "platelets_10e9_per_l", "Platelets,\n10⁹/L", _PLATELETS, (course.platelet_threshold,)),
+            (ldh, "ldh_x_uln", "LDH,\n× ULN", _LDH, (course.ldh_threshold,)),
+            (adamts13, "adamts13_percent", "ADAMTS13,\n%", _ADAMTS13, course.adamts13_thresholds),
+        ):
+            _measured(axes, course.daily_series, column, label, colour, thresholds)
         _treatment(treatment, course, last_day)
         treatment.set_xlabel(f"Days from the first plasma exchange (even to day {_EVEN_DAYS}, closer after)")
         _mark_events(panels, events)
@@ -118,14 +113,8 @@ def course_figure(course: Course) -> Figure:
 
 def _last_day(course: Course) -> float:
     """The last day with something to show, at least the even part of the axis."""
-    days = [
-        _EVEN_DAYS,
-        *course.daily_series["day"],
-        *course.event["day"],
-        *course.drug_course["end_day"].dropna(),
-        *course.drug_course["start_day"].dropna(),
-    ]
-    return float(max(days))
+    drugs = course.drug_course[["start_day", "end_day"]].stack().dropna()
+    return float(max([_EVEN_DAYS, *course.daily_series["day"], *course.event["day"], *drugs]))
 
 
 def _end_text(course: Course) -> str:
@@ -137,42 +126,27 @@ def _end_text(course: Course) -> str:
 def _measured(
     axes: Axes, series: pd.DataFrame, column: str, label: str, colour: str, thresholds: tuple[float, ...]
 ) -> None:
-    """One quantity by day, with the thresholds of the protocol; no line joins what is not measured."""
+    """One quantity by day, with the thresholds of the protocol."""
     known = series[series[column].notna()]
     limited = (
         known["adamts13_comparator"].notna() if column == "adamts13_percent" else pd.Series(False, index=known.index)
     )
     axes.plot(known["day"], known[column], color=colour, linewidth=1.4, marker="o", markersize=4.5)
-    axes.plot(
-        known.loc[limited, "day"],
-        known.loc[limited, column],
-        linestyle="",
-        marker="v",
-        markersize=7,
-        markerfacecolor="white",
-        markeredgecolor=colour,
-    )
+    hollow = {"marker": "v", "markersize": 7, "markerfacecolor": "white", "markeredgecolor": colour}
+    axes.plot(known.loc[limited, "day"], known.loc[limited, column], linestyle="", **hollow)
     for threshold in thresholds:
         # Two thresholds are close together: the lower one is named below its line, the upper one above.
         above = "center" if len(thresholds) == 1 else "bottom" if threshold == max(thresholds) else "top"
         axes.axhline(threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.text(
-            1.004,
-            threshold,
-            f"{threshold:g}",
-            transform=axes.get_yaxis_transform(),
-            ha="left",
-            va=above,
-            fontsize=8,
-            color=MUTED,
-        )
+        style = {"transform": axes.get_yaxis_transform(), "fontsize": 8, "color": MUTED}
+        axes.text(1.004, threshold, f"{threshold:g}", ha="left", va=above, **style)
     axes.set_ylim(0, 1.12 * max([*known[column], *thresholds]))
     axes.set_ylabel(label, rotation=0, ha="right", va="center")
     axes.yaxis.set_label_coords(-0.06, 0.5)
 
 
 def _treatment(axes: Axes, course: Course, last_day: float) -> None:
-    """Exchanges as ticks, drugs as bars; a bar without a recorded start or end is open there (an arrow)."""
+    """Exchanges as ticks, drugs as bars; a bar says so if its start or end was not recorded."""
     lanes = ["TPE", *[name for drug, name in _DRUGS.items() if (course.drug_course["drug"] == drug).any()]]
     exchanged = course.daily_series[course.daily_series["tpe_sessions"].fillna(0) > 0]
     axes.vlines(exchanged["day"], -0.32, 0.32, color=INK, linewidth=2.2)
@@ -187,15 +161,8 @@ def _treatment(axes: Axes, course: Course, last_day: float) -> None:
         left, right = (0 if pd.isna(start) else max(start, -0.5)), (last_day if pd.isna(end) else end)
         colour = _DRUG if row.drug == "caplacizumab" else "#9aa7b0"
         # A day is as wide as from one midnight to the next.
-        axes.barh(
-            lane,
-            right - left + 0.8,
-            left=left - 0.4,
-            height=0.5,
-            color=colour,
-            alpha=0.45 if pd.isna(start) or pd.isna(end) else 1,
-            linewidth=0,
-        )
+        alpha = 0.45 if pd.isna(start) or pd.isna(end) else 1
+        axes.barh(lane, right - left + 0.8, left=left - 0.4, height=0.5, color=colour, alpha=alpha, linewidth=0)
         for unknown, x, words, side in (
             (pd.isna(start), left, "start not recorded ", "left"),
             (pd.isna(end), right, "end not recorded ", "right"),
@@ -208,11 +175,11 @@ def _treatment(axes: Axes, course: Course, last_day: float) -> None:
 
 
 def _events_by_day(event: pd.DataFrame) -> list[tuple[int, str, str]]:
-    """(day, text, colour) of the events, those of one day together."""
+    """(day, text, colour) of the events, with one text per day."""
     by_day: dict[int, list[tuple[str, str]]] = {}
     for row in event.itertuples():
         by_day.setdefault(int(row.day), []).append(_EVENTS[row.event_type])
-    # ADAMTS13 recovery is the least of what can happen on a day: it is named last and gives no colour.
+    # ADAMTS13 recovery matters least of the events of a day: it is named last and gives no colour.
     ordered = {
         day: sorted(named, key=lambda one: one == _EVENTS["adamts13_recovery"]) for day, named in sorted(by_day.items())
     }
@@ -230,41 +197,26 @@ def _mark_events(panels: list[Axes], events: list[tuple[int, str, str]]) -> None
         low, high = panels[0].transData.transform([(-0.6, 0), (panels[0].get_xlim()[1], 0)])[:, 0]
         place = (panels[0].transData.transform((day, 0))[0] - low) / (high - low)
         side = "right" if place + _LETTER * len(text) > 1 else "left"
+        style = {"xycoords": panels[0].get_xaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
         panels[0].annotate(
             text,
             (day, 1),
-            xycoords=panels[0].get_xaxis_transform(),
             xytext=(-3 if side == "right" else 3, height),
-            textcoords="offset points",
             ha=side,
             va="center",
             fontsize=9,
             color=colour,
-            annotation_clip=False,
             # A name left of its line covers the lines of earlier events instead of being crossed by them.
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             zorder=4 + number,
+            **style,
         )
-        panels[0].annotate(
-            "",
-            (day, 1),
-            xycoords=panels[0].get_xaxis_transform(),
-            xytext=(0, height + 5),
-            textcoords="offset points",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 1.1,
-                "alpha": 0.75,
-                "shrinkA": 0,
-                "shrinkB": 0,
-            },
-            annotation_clip=False,
-        )
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 1.1, "alpha": 0.75, "shrinkA": 0, "shrinkB": 0}
+        panels[0].annotate("", (day, 1), xytext=(0, height + 5), arrowprops=line, **style)
 
 
 def save_course(figure: Figure, path: Path) -> None:
-    """The figure as PNG or SVG, as the name of the file says; the same bytes for the same figure.
+    """Write the figure as PNG or SVG, by the name of the file; the same bytes for the same figure.
 
     Raises:
         ValueError: another kind of file.

@@ -1,4 +1,4 @@
-"""The study's figures as matplotlib figures. The numbers come ready from ``capla_etl.stats``; nothing is estimated here."""
+"""The study's figures as matplotlib figures. The numbers come from ``study``; nothing is estimated here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from capla_etl.tables.labels import COVARIATE_LABELS, GROUPS, SENSITIVITY_OUTCOM
 #: The ratios that a forest plot shows, by the abbreviation printed before each.
 RATIO_NAMES = {"hazard_ratio": "HR", "risk_ratio": "RR", "odds_ratio": "OR", "subdistribution_hazard_ratio": "sHR"}
 
-# Colour-blind safe; the report replaces them, and the inks, by its own for light and dark.
+# Safe for colour-blind readers; the report replaces these and the inks by its own, for light and dark.
 COLOURS = {"caplacizumab": "#0b6e75", "control": "#b4531a", "early": "#0b6e75", "delayed": "#6a51a3"}
 DASHES = {"caplacizumab": "-", "control": (0, (6, 2)), "early": "-", "delayed": (0, (2, 1.6))}
 INK, MUTED, RULE = "#1c2a33", "#5b6b76", "#cfd8dd"
@@ -45,9 +45,9 @@ STYLE = {
 }
 
 
-#: Where the day axis of a figure of curves begins and ends, as parts of its width, and how much longer than the last day it is.
+#: Where the day axis of a figure of curves begins and ends, as parts of its width; its length in last days.
 _AXIS_LEFT, _AXIS_RIGHT, _AXIS_SPARE = 0.145, 0.975, 1.012
-#: The same of its height, and the room between the curves and the numbers at risk beneath, as a part of their mean height.
+#: Where curves and numbers at risk begin and end, as parts of the height; their distance in their mean height.
 _TOP, _BOTTOM, _BETWEEN = 0.97, 0.045, 0.34
 #: Where the plot of the balance of covariates lies: left, bottom, width, height as parts of the figure.
 _BALANCE_AXES = (0.27, 0.19, 0.7, 0.72)
@@ -64,15 +64,26 @@ def _curves_end(groups: int) -> float:
     return 1 - _TOP + both * 10 / (10 + _risk_height(groups))
 
 
-def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
-    """A figure with the curves above and the numbers at risk beneath, sharing the day axis. No global matplotlib state is used."""
-    import matplotlib
+def empty_figure(width: float, height: float) -> Figure:
+    """An empty figure, without global state of matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _say_synthetic(figure: Figure, x: float = 0.975, y: float = 0.012) -> None:
+    figure.text(x, y, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+
+
+def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
+    """A figure with the curves above and the numbers at risk beneath, sharing the day axis."""
+    import matplotlib
+
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 4.7 + 0.22 * groups))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(8.4, 4.7 + 0.22 * groups)
         grid = figure.add_gridspec(
             2,
             1,
@@ -93,46 +104,34 @@ def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
         curves.grid(axis="y", color=RULE, linewidth=0.7)
         curves.set_axisbelow(True)
         risk.axis("off")
-        figure.text(0.975, 0.012, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+        _say_synthetic(figure)
     return figure, curves, risk
 
 
 def _numbers_at_risk(axes: Axes, curve: pd.DataFrame, groups: list[str], title: str) -> None:
     days = [day for day in axes.get_xticks() if day <= curve["day"].max()]
     axes.set_ylim(len(groups) - 0.4, -1.2)
-    axes.text(
-        -0.012, -0.9, title, ha="right", va="center", fontsize=9, color=MUTED, transform=axes.get_yaxis_transform()
-    )
+    style = {"va": "center", "fontsize": 9}
+    left = style | {"ha": "right", "transform": axes.get_yaxis_transform()}
+    axes.text(-0.012, -0.9, title, color=MUTED, **left)
     for line, group in enumerate(groups):
         at_risk = curve[curve["group"] == group].set_index("day")["at_risk"]
-        axes.text(
-            -0.012,
-            line,
-            GROUPS[group],
-            ha="right",
-            va="center",
-            fontsize=9,
-            color=COLOURS[group],
-            transform=axes.get_yaxis_transform(),
-        )
+        axes.text(-0.012, line, GROUPS[group], color=COLOURS[group], **left)
         for day in days:
-            axes.text(
-                day,
-                line,
-                "[c]" if math.isnan(at_risk[day]) else f"{int(at_risk[day])}",
-                ha="left" if day == 0 else "center",
-                va="center",
-                fontsize=9,
-                color=INK,
-            )
+            shown = "[c]" if math.isnan(at_risk[day]) else f"{int(at_risk[day])}"
+            axes.text(day, line, shown, ha="left" if day == 0 else "center", color=INK, **style)
 
 
 def _band(axes: Axes, own: pd.DataFrame, colour: str) -> None:
-    """The 95 % band of one group, where its limits are shown (a protecting profile shows none)."""
+    """The 95 % band of one group, if its limits are shown (a protecting profile shows none)."""
     if own[["lower", "upper"]].notna().any(axis=None):
-        axes.fill_between(
-            own["day"], 100 * own["lower"], 100 * own["upper"], step="post", color=colour, alpha=0.13, linewidth=0
-        )
+        limits = (100 * own[name] for name in ("lower", "upper"))
+        axes.fill_between(own["day"], *limits, step="post", color=colour, alpha=0.13, linewidth=0)
+
+
+def _curve(axes: Axes, own: pd.DataFrame, column: str, group: str, **style) -> None:
+    style = {"drawstyle": "steps-post", "color": COLOURS[group], "linestyle": DASHES[group]} | style
+    axes.plot(own["day"], 100 * own[column], **style)
 
 
 def survival_figure(curve: pd.DataFrame) -> Figure:
@@ -155,17 +154,8 @@ def survival_figure(curve: pd.DataFrame) -> Figure:
     with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
-            colour = COLOURS[group]
-            _band(axes, own, colour)
-            axes.plot(
-                own["day"],
-                100 * own["survival"],
-                drawstyle="steps-post",
-                color=colour,
-                linewidth=2,
-                linestyle=DASHES[group],
-                label=GROUPS[group],
-            )
+            _band(axes, own, COLOURS[group])
+            _curve(axes, own, "survival", group, linewidth=2, label=GROUPS[group])
         axes.set_ylim(floor, 100.4)
         axes.legend(frameon=False, loc="lower left", handlelength=2.6)
         _numbers_at_risk(risk, curve, groups, "Number at risk")
@@ -173,10 +163,11 @@ def survival_figure(curve: pd.DataFrame) -> Figure:
 
 
 def response_incidence_figure(curve: pd.DataFrame) -> Figure:
-    """Cumulative incidence of clinical response by group (death competing) with 95 % bands and numbers not yet responded.
+    """Cumulative incidence of clinical response by group, death competing, with 95 % bands and numbers at risk.
 
     Args:
-        curve: ``study.response_incidence_curve``: group, day, at_risk, incidence, lower, upper, death_incidence (fractions).
+        curve: ``study.response_incidence_curve``: group, day, at_risk, incidence, lower, upper, death_incidence
+            (fractions).
 
     Returns:
         A figure; thin lines at the bottom are death without response.
@@ -201,25 +192,9 @@ def _incidence_figure(curve: pd.DataFrame, thin: str, legend: str) -> Figure:
     with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
-            colour = COLOURS[group]
-            _band(axes, own, colour)
-            axes.plot(
-                own["day"],
-                100 * own["incidence"],
-                drawstyle="steps-post",
-                color=colour,
-                linewidth=2,
-                linestyle=DASHES[group],
-                label=GROUPS[group],
-            )
-            axes.plot(
-                own["day"],
-                100 * own["death_incidence"],
-                drawstyle="steps-post",
-                color=colour,
-                linewidth=0.9,
-                linestyle=DASHES[group],
-            )
+            _band(axes, own, COLOURS[group])
+            _curve(axes, own, "incidence", group, linewidth=2, label=GROUPS[group])
+            _curve(axes, own, "death_incidence", group, linewidth=0.9)
         axes.plot([], [], color=MUTED, linewidth=0.9, label=thin)
         axes.set_ylim(0, 100.4)
         axes.legend(frameon=False, loc=legend, handlelength=2.6)
@@ -239,27 +214,25 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
         results: ``study.result``.
 
     Returns:
-        A figure with counts and effects as text on a logarithmic axis that all rows share; an interval that leaves it ends in an arrow, an effect that is
-        not estimable has no mark.
+        A figure with counts and effects as text on a logarithmic axis that all rows share. An interval that leaves the
+        axis ends in an arrow; an effect that is not estimable has no mark.
     """
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     low, high = 0.02, 8
     lines = _forest_lines(table, results)
     inches = 0.165
     above, below = _FOREST_ABOVE, _FOREST_BELOW
     with matplotlib.rc_context(STYLE | {"font.size": 8}):
-        figure = Figure(figsize=(8.4, inches * (len(lines) + above + below)))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(8.4, inches * (len(lines) + above + below))
         height = len(lines) * inches / figure.get_figheight()
         axes = figure.add_axes((0.565, below * inches / figure.get_figheight(), 0.235, height))
         axes.set_xscale("log")
         axes.set_xlim(low, high)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.axvline(1, color=MUTED, linewidth=0.8)
-        axes.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5], labels=["0.05", "0.1", "0.2", "0.5", "1", "2", "5"])
+        ticks = ("0.05", "0.1", "0.2", "0.5", "1", "2", "5")
+        axes.set_xticks([float(tick) for tick in ticks], labels=ticks)
         axes.minorticks_off()
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -295,7 +268,7 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
                     axes.plot([end], [y], marker=mark, markersize=4, color=COLOURS["caplacizumab"], clip_on=False)
             if low <= line.value <= high:
                 axes.plot([line.value], [y], marker="s", markersize=3.6, color=COLOURS["caplacizumab"])
-        figure.text(0.985, 0.004, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+        _say_synthetic(figure, 0.985, 0.004)
     return figure
 
 
@@ -313,11 +286,11 @@ class _ForestLine:
 
 
 def forest_by_outcome(table: PrintedTable, results: pd.DataFrame, whole: Image) -> dict[str, Image]:
-    """The forest plot in parts that fit a page, one for each outcome, by caption: cut from the whole one, headings and axis repeated.
+    """The forest plot in parts that fit a page, one per outcome, by caption; headings and axis are repeated.
 
     Args:
         table, results: as ``forest_figure``.
-        whole: that figure, drawn.
+        whole: that figure, drawn; the parts are cut from it.
     """
     from PIL import Image
 
@@ -355,16 +328,8 @@ def _forest_lines(table: PrintedTable, results: pd.DataFrame) -> list[_ForestLin
             text = f"{RATIO_NAMES[line.statistic]} {value}" + (f" ({limits})" if limits else "")
             known = not (pd.isna(line.value) or pd.isna(line.lower) or pd.isna(line.upper))
             numbers_of = {"value": line.value, "lower": line.lower, "upper": line.upper} if known else {}
-            lines.append(
-                _ForestLine(
-                    row.label,
-                    outcome,
-                    indented=row.indented,
-                    counts=(row.cells[0].main, row.cells[1].main),
-                    text=text,
-                    **numbers_of,
-                )
-            )
+            counts = (row.cells[0].main, row.cells[1].main)
+            lines.append(_ForestLine(row.label, outcome, indented=row.indented, counts=counts, text=text, **numbers_of))
     return lines
 
 
@@ -375,37 +340,21 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         balance: ``study.balance``: weights, covariate, smd_before, smd_after.
     """
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
         covariates = list(dict.fromkeys(balance["covariate"]))
-        figure = Figure(figsize=(8.4, 1.5 + 0.3 * len(covariates)))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(8.4, 1.5 + 0.3 * len(covariates))
         axes = figure.add_axes(_BALANCE_AXES)
-        before = balance[balance["weights"] == "iptw"]
-        axes.plot(
-            before["smd_before"],
-            range(len(before)),
-            linestyle="none",
-            marker="o",
-            color=COLOURS["control"],
-            markerfacecolor="none",
-            label="Unweighted",
-        )
-        for weights, marker, label in (
-            ("iptw", "s", "Inverse-probability weights"),
-            ("overlap", "^", "Overlap weights"),
-        ):
-            own = balance[balance["weights"] == weights]
-            axes.plot(
-                own["smd_after"],
-                range(len(own)),
-                linestyle="none",
-                marker=marker,
-                color=COLOURS["caplacizumab"],
-                label=label,
-            )
+
+        def mark(weights: str, smd: str, **style) -> None:
+            own = balance.loc[balance["weights"] == weights, smd]
+            axes.plot(own, range(len(own)), linestyle="none", **style)
+
+        hollow = {"color": COLOURS["control"], "markerfacecolor": "none"}
+        mark("iptw", "smd_before", marker="o", label="Unweighted", **hollow)
+        filled = {"color": COLOURS["caplacizumab"]}
+        mark("iptw", "smd_after", marker="s", label="Inverse-probability weights", **filled)
+        mark("overlap", "smd_after", marker="^", label="Overlap weights", **filled)
         axes.axvline(0.1, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xlim(left=-0.005)
         axes.set_yticks(range(len(covariates)), labels=[COVARIATE_LABELS[covariate] for covariate in covariates])
@@ -414,7 +363,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         axes.grid(axis="y", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-        figure.text(0.975, 0.012, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+        _say_synthetic(figure)
     return figure
 
 
@@ -429,7 +378,7 @@ CAPTIONS = {
 
 
 def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable]) -> dict[str, Figure]:
-    """The study's figures by name, those whose data are there.
+    """The study's figures by name, as far as their data exist.
 
     Args:
         frames: ``result``, ``balance`` and the curves of schema ``study``, by name.
@@ -451,7 +400,7 @@ def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTabl
 
 
 def hover_data(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable]) -> dict[str, dict]:
-    """What the report says at the pointer, by figure: the same numbers that the figure was drawn from, and where they lie in it (parts of its width and height).
+    """What the report says at the pointer, by figure: the numbers drawn, and their place in parts of width and height.
 
     Args:
         frames, tables: as ``study_figures``.
@@ -465,20 +414,11 @@ def hover_data(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable])
         curve = frames.get(f"{name}_curve")
         if curve is None or not len(curve):
             continue
-        groups = [
-            {
-                "name": GROUPS[group],
-                "rows": [
-                    [
-                        int(r.day),
-                        *(_percent(v) for v in (getattr(r, estimate), r.lower, r.upper)),
-                        None if pd.isna(r.at_risk) else int(r.at_risk),
-                    ]
-                    for r in own.itertuples()
-                ],
-            }
-            for group, own in curve.groupby("group", sort=False)
-        ]
+        groups = [{"name": GROUPS[group], "rows": []} for group in dict.fromkeys(curve["group"])]
+        for said, (_, own) in zip(groups, curve.groupby("group", sort=False), strict=True):
+            for r in own.itertuples():
+                percents = [_percent(value) for value in (getattr(r, estimate), r.lower, r.upper)]
+                said["rows"].append([int(r.day), *percents, None if pd.isna(r.at_risk) else int(r.at_risk)])
         last = int(curve["day"].max()) * _AXIS_SPARE
         found[name] = {
             "kind": "curve",
@@ -495,10 +435,9 @@ def hover_data(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable])
         said, heading = [], ""
         for line in lines:
             heading = line.label if line.heading else heading
+            counts = "Caplacizumab {}, control {}".format(*line.counts)
             said.append(
-                heading
-                if line.heading or not line.label
-                else f"{heading}: {line.label}. Caplacizumab {line.counts[0]}, control {line.counts[1]}; {line.text}"
+                heading if line.heading or not line.label else f"{heading}: {line.label}. {counts}; {line.text}"
             )
         found["forest"] = {
             "kind": "rows",

@@ -1,9 +1,10 @@
 """The courses of all patients as the report's search needs them: compact, and for the study group only.
 
-What is drawn is what the marts hold; nothing is derived here. The protected profile has no place for it.
+It shows what the marts hold; nothing is derived here. The protected profile leaves it out.
 """
 
 import math
+from collections import defaultdict
 
 import pandas as pd
 
@@ -25,22 +26,20 @@ def courses(
         thresholds: ``platelets``, ``ldh`` (numbers) and ``adamts13`` (list), drawn as dashed lines.
 
     Returns:
-        ``thresholds``, and ``patients`` in the order of centre and number. ``days``: "day,platelets,LDH,ADAMTS13,exchanges" by day, joined by ";";
-        of exchanges nothing stands for none and "?" for not known.
-        ``capla``: [start, end] of each course, end null where not recorded. ``events``: [outcome, day, status, evidence].
+        ``thresholds``, and ``patients`` in the order of centre and number. ``days``: by day
+        "day,platelets,LDH,ADAMTS13,exchanges", joined by ";", exchanges empty for none and "?" for not known.
+        ``capla``: [start, end] of each course, end null where not recorded. ``events``: [outcome, day, status,
+        evidence].
     """
     days = _days(daily_series.sort_values("day", kind="stable"))
     capla = drug_course[(drug_course["drug"] == "caplacizumab") & drug_course["start_day"].notna()].sort_values(
         ["start_day", "course_number"]
     )
-    of_drug: dict[str, list] = {}
+    of_drug, of_event = defaultdict(list), defaultdict(list)
     for r in capla.itertuples():
-        of_drug.setdefault(r.patient_id, []).append([int(r.start_day), _int(r.end_day)])
-    of_event: dict[str, list] = {}
+        of_drug[r.patient_id].append([int(r.start_day), _int(r.end_day)])
     for r in event.sort_values(["day", "event_type"], na_position="last", kind="stable").itertuples():
-        of_event.setdefault(r.patient_id, []).append(
-            [r.event_type.replace("_", " "), _int(r.day), r.status, r.evidence or ""]
-        )
+        of_event[r.patient_id].append([r.event_type.replace("_", " "), _int(r.day), r.status, r.evidence or ""])
     listed = [
         {
             "id": p.patient_id,
@@ -69,23 +68,24 @@ def _number(value) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
+_DAY = (
+    "patient_id",
+    "day",
+    "platelets_10e9_per_l",
+    "ldh_x_uln",
+    "adamts13_comparator",
+    "adamts13_percent",
+    "tpe_sessions",
+)
+
+
 def _days(series: pd.DataFrame) -> dict[str, str]:
     """Every patient's days in order; one pass over all rows, since there are many."""
-    columns = (
-        "patient_id",
-        "day",
-        "platelets_10e9_per_l",
-        "ldh_x_uln",
-        "adamts13_comparator",
-        "adamts13_percent",
-        "tpe_sessions",
-    )
-    found: dict[str, list[str]] = {}
-    for patient, day, platelets, ldh, sign, activity, sessions in zip(
-        *(series[c].tolist() for c in columns), strict=True
-    ):
+    found = defaultdict(list)
+    columns = (series[column].tolist() for column in _DAY)
+    for patient, day, platelets, ldh, sign, activity, sessions in zip(*columns, strict=True):
         measured = _number(activity)
         activity_text = (sign if isinstance(sign, str) else "") + measured if measured else ""
         given = "?" if sessions is None or sessions != sessions else str(int(sessions) or "")
-        found.setdefault(patient, []).append(f"{int(day)},{_number(platelets)},{_number(ldh)},{activity_text},{given}")
+        found[patient].append(f"{int(day)},{_number(platelets)},{_number(ldh)},{activity_text},{given}")
     return {patient: ";".join(rows) for patient, rows in found.items()}

@@ -1,6 +1,7 @@
-"""The study report: one HTML page that needs nothing else and no network; its script adds values at the pointer and a search, and no number.
+"""The study report: one HTML page that needs nothing else, and no network. Its script adds values at the pointer and a
+search, and no number.
 
-Numbers come from ``study.result`` and the quality tables; nothing is estimated here. Layout is in ``templates/``.
+Numbers come from ``study.result`` and the quality tables; nothing is estimated here. Layout is in ``report.html``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -16,6 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from capla_etl.centres.submissions.status import STATUSES
+from capla_etl.protocol.wording import worded
+from capla_etl.quality.centre_quality import DAILY_SHARE
 from capla_etl.report.figures.study_figures import CAPTIONS
 from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
 from capla_etl.report.printed_tables import PrintedTable, printed_tables
@@ -25,31 +29,36 @@ from capla_etl.tables.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC
 TEMPLATES = Path(__file__).parent
 
 
+def _empty(*columns: str):
+    return field(default_factory=lambda: pd.DataFrame(columns=list(columns)))
+
+
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything that the report shows.
+    """Everything that the report shows. What is None or empty is left out.
 
     Attributes:
         results: ``study.result``.
-        figures: SVG text of the study's figures by name (``report.figures``); at least survival and response_incidence.
+        figures: SVG text of the study's figures by name (``figures.study_figures``); at least survival and
+            response_incidence.
         ledger, quarantine: ``quality.ledger``, ``quality.quarantine``.
         submission: ``harmonised.submission``: centre_id, submission (data cut-off).
         parameters: one row per protocol parameter: name, value, comment.
         centres: one row per centre: centre_id, and optionally name, country.
-        checks: one row per kind of check: source, passed, warned, failed (counts); may be empty.
-        audit, consistency: ``study.audit``, ``study.consistency``; None leaves them out.
-        methods: paragraphs of the statistical methods (``report.methods``).
-        strobe: one row per STROBE item (``report.strobe``); None leaves it out.
-        deaths: the listing behind Table 6 (``stats.study.deaths``); None leaves it out.
-        disagreements: the listing behind Table 7 (``study.disagreement``); None leaves it out.
-        notice: what a reader is told about the profile (``stats.disclosure``); empty for none.
-        centre_status: ``quality.centre_status``; centres whose newest submission is not in the study are named at the top.
-        centre_quality: ``quality.centre_quality``; None leaves it out.
-        definitions: the outcomes as their models define them (``outcome_definitions``); empty leaves them out.
-        moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts`` ((what, number) pairs) and
-            ``numbers`` (as ``worded_numbers`` gives them); None leaves it out.
-        hover: values at the pointer by figure (``figures.hover_data``).
-        courses: every patient's course (``report.courses``), for the study group only; None leaves it and its search out.
+        checks: one row per kind of check: source, passed, warned, failed (counts).
+        audit, consistency: ``study.audit``, ``study.consistency``.
+        methods: paragraphs of the statistical methods (``methods``).
+        strobe: one row per STROBE item (``strobe``).
+        deaths: the listing behind Table 6 (``tables.table6.deaths``).
+        disagreements: the listing behind Table 7 (``study.disagreement``).
+        notice: what a reader is told about the disclosure profile.
+        centre_status: ``quality.centre_status``; centres whose newest submission is missing are named at the top.
+        centre_quality: ``quality.centre_quality``.
+        definitions: the outcomes as their models define them (``protocol.definitions``).
+        moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts``
+            ((what, number) pairs) and ``numbers`` (as ``worded_numbers`` gives them).
+        hover: values at the pointer by figure (``study_figures.hover_data``).
+        courses: every patient's course (``courses``), for the study group only; its search goes with it.
     """
 
     results: pd.DataFrame
@@ -58,8 +67,8 @@ class ReportInputs:
     quarantine: pd.DataFrame
     submission: pd.DataFrame
     parameters: pd.DataFrame
-    centres: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["centre_id"]))
-    checks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["source", "passed", "warned", "failed"]))
+    centres: pd.DataFrame = _empty("centre_id")
+    checks: pd.DataFrame = _empty("source", "passed", "warned", "failed")
     audit: pd.DataFrame | None = None
     consistency: pd.DataFrame | None = None
     methods: list[str] = field(default_factory=list)
@@ -67,11 +76,7 @@ class ReportInputs:
     deaths: pd.DataFrame | None = None
     disagreements: pd.DataFrame | None = None
     notice: str = ""
-    centre_status: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(
-            columns=["centre_id", "name", "status", "submission", "received_submission", "problem"]
-        )
-    )
+    centre_status: pd.DataFrame = _empty("centre_id", "name", "status", "submission", "received_submission", "problem")
     centre_quality: pd.DataFrame | None = None
     definitions: list = field(default_factory=list)
     moved: list[dict] | None = None
@@ -79,40 +84,54 @@ class ReportInputs:
     courses: dict | None = None
 
 
-def write_report(inputs: ReportInputs, path: Path) -> Path:
-    """Writes the report to ``path`` (UTF-8 HTML); the same inputs give the same bytes.
+def rendered(template: str, folders: list[Path], path: Path, **content) -> Path:
+    """Write a page (UTF-8 HTML) from a template with the style of the report; the same content gives the same bytes.
 
     Returns:
         The path.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from capla_etl.report.page.flow_diagram import flow_svg
-
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    parameters = {
-        row.name: (str(row.value), row.comment)
-        for row in inputs.parameters[["name", "value", "comment"]].itertuples(index=False)
-    }
+    environment.globals["worded"] = worded
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    page = environment.get_template(template).render(css=css, synthetic=SYNTHETIC, **content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def write_report(inputs: ReportInputs, path: Path) -> Path:
+    """Write the report to ``path`` (UTF-8 HTML); the same inputs give the same bytes.
+
+    Returns:
+        The path.
+    """
+    from capla_etl.report.page.flow_diagram import flow_svg
+
+    columns = inputs.parameters[["name", "value", "comment"]].itertuples(index=False, name=None)
+    parameters = {name: (str(value), comment) for name, value, comment in columns}
     tables = printed_tables(inputs.results)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html").render(
-        css=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+    return rendered(
+        "report.html",
+        [TEMPLATES],
+        path,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         behind=_behind(inputs.centre_status),
         completeness=_completeness(inputs.centre_quality),
+        daily_share=DAILY_SHARE,
         definitions=inputs.definitions,
         moved=inputs.moved,
         hover=_json(inputs.hover),
         courses=None if inputs.courses is None else _json(inputs.courses),
-        synthetic=SYNTHETIC,
         notice=inputs.notice,
         effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
         cut_offs=_cut_offs(inputs.submission),
@@ -126,54 +145,56 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         figures=_figures(inputs, tables),
         survival_interval=_survival_interval(inputs.results),
         immortal_time=immortal_time(inputs.results) if "table8" in tables else [],
-        audit=None if inputs.audit is None else inputs.audit.to_dict("records"),
-        consistency=None if inputs.consistency is None else inputs.consistency.to_dict("records"),
+        **{
+            name: None if (frame := getattr(inputs, name)) is None else frame.to_dict("records")
+            for name in ("audit", "consistency", "strobe", "checks")
+        },
         methods=inputs.methods,
-        strobe=None if inputs.strobe is None else inputs.strobe.to_dict("records"),
         quality=_quality_by_centre(inputs),
         centre_flow=_flow_by_centre(inputs),
         rules=_top_rules(inputs.quarantine),
         deaths=_death_rows(inputs.deaths),
         disagreements=_disagreement_rows(inputs.disagreements),
         parameters=[(name, *rest) for name, rest in parameters.items()],
-        checks=inputs.checks.to_dict("records"),
         exclusions=EXCLUSIONS,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
 def _json(content) -> str:
     """JSON for a script element of the page: no text of it can end the element."""
-    return (
-        json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        .replace("<", "\\u003c")
-        .replace("&", "\\u0026")
-    )
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _day(value) -> str:
+    """A date; empty where there is none."""
+    return "" if pd.isna(value) else str(pd.Timestamp(value).date())
+
+
+def _number_of(value) -> str:
+    """A whole number; empty where there is none."""
+    return "" if pd.isna(value) else fixed(value, 0)
 
 
 def _behind(status: pd.DataFrame) -> list[dict]:
     """Centres whose newest submission is not in the study."""
-
-    def day(value) -> str:
-        return "" if pd.isna(value) else str(pd.Timestamp(value).date())
-
     return [
         {
             "centre": row.centre_id,
             "means": STATUSES[row.status],
-            "submission": day(row.submission),
-            "received": day(row.received_submission),
+            "submission": _day(row.submission),
+            "received": _day(row.received_submission),
             "problem": row.problem,
         }
-        for row in status.itertuples()
-        if row.status != "current"
+        for row in status[status["status"] != "current"].itertuples()
     ]
 
 
+_COMPLETE = ("platelets_day0", "ldh_day0", "adamts13_presentation", "daily_counts", "outcome_known")
+
+
 def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
-    """One row per centre: what is there of what the study asks, and how timely."""
+    """One row per centre: how much of what the study asks for is known, and how timely it is."""
     if quality is None:
         return None
 
@@ -184,15 +205,12 @@ def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
         {
             "centre": row.centre_id,
             "shares": [
-                *(
-                    share(getattr(row, f"{name}_n"), row.eligible)
-                    for name in ("platelets_day0", "ldh_day0", "adamts13_presentation", "daily_counts", "outcome_known")
-                ),
+                *(share(getattr(row, f"{name}_n"), row.eligible) for name in _COMPLETE),
                 share(row.adverse_events_assessed_n, row.caplacizumab),
             ],
             "work": [thousands(row.queries_open), thousands(row.queries_answered), thousands(row.corrections)],
             "time": [
-                str(pd.Timestamp(row.data_cut_off).date()),
+                _day(row.data_cut_off),
                 *(
                     "" if pd.isna(v) else thousands(v)
                     for v in (row.days_behind_newest_cut_off, row.days_from_last_record_to_cut_off)
@@ -211,21 +229,19 @@ def _survival_interval(results: pd.DataFrame) -> str:
 
 def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str, str]:
     """The figures as SVG for use inside the page, by name."""
-    results = inputs.results
     descriptions = {
-        "survival": _survival_description(results),
-        "response_incidence": _incidence_description(results, "response_incidence", "response"),
-        "adamts13_incidence": _incidence_description(results, "adamts13_incidence", "recovery")
-        if "adamts13_incidence" in tables
-        else "",
+        "survival": _survival_description(inputs.results),
         "forest": "A logarithmic axis that all rows share; the numbers are in the table beneath.",
-        "balance": "Absolute standardised mean difference of each covariate, unweighted and under both kinds of weights.",
+        "balance": "Absolute standardised mean differences of the covariates, unweighted and with both weights.",
+    } | {
+        name: _incidence_description(inputs.results, name, event) if name in tables else ""
+        for name, event in (("response_incidence", "response"), ("adamts13_incidence", "recovery"))
     }
     return {name: _inline(name, svg, CAPTIONS[name], descriptions[name]) for name, svg in inputs.figures.items()}
 
 
 def _cut_offs(submission: pd.DataFrame) -> str:
-    dates = sorted({str(pd.Timestamp(day).date()) for day in submission["submission"]})
+    dates = sorted({_day(day) for day in submission["submission"]})
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}" if dates else "none"
 
 
@@ -241,57 +257,50 @@ def _percent(line) -> str:
 
 
 def _cards(inputs: ReportInputs) -> list[dict[str, str]]:
-    """The first look: value, what it is, and what stands beside it."""
+    """The first look: value, what it is, and what it is compared with."""
     flow, outcomes = _lines(inputs.results, "flow"), _lines(inputs.results, "table2")
-    count = {row: float(line.value) for (row, group, _), line in flow.items() if group == "all"}
-    survival = {group: outcomes["survival_3_months", group, "percent"] for group in ("caplacizumab", "control")}
+    total = {row: float(line.value) for (row, group, _), line in flow.items() if group == "all"}
+    count = {row: thousands(number) for row, number in total.items()}
+    groups = ("caplacizumab", "control")
+    survival, control_survival = (_percent(outcomes["survival_3_months", group, "percent"]) for group in groups)
+    days, control_days = (outcomes["response_day", group, "median"].value for group in groups)
     p = outcomes["survival_3_months", "difference", "p_value"].value
     ratio = outcomes["failure", "difference", "risk_ratio"]
     centres = inputs.submission["centre_id"].nunique()
-    days = {group: outcomes["response_day", group, "median"].value for group in ("caplacizumab", "control")}
-    refused = count["rows_quarantined"] + count["values_quarantined"]
     cards = [
-        {
-            "label": "Eligible patients",
-            "value": thousands(count["eligible"]),
-            "detail": f"{thousands(count['caplacizumab'])} caplacizumab, {thousands(count['control'])} control; "
-            f"of {thousands(count['patient_records'])} records from {centres} centre{'' if centres == 1 else 's'}",
-        },
-        {
-            "label": "Survival at 3 months",
-            "value": _percent(survival["caplacizumab"]),
-            "detail": f"against {_percent(survival['control'])} in controls"
-            + ("" if pd.isna(p) else f"; log-rank p\u00a0{p_text(p)}"),
-        },
-        {
-            "label": "Failure to respond, risk ratio",
-            "value": "–" if pd.isna(ratio.value) else fixed(ratio.value, 2),
-            "detail": f"95 % CI {interval(ratio, 2)}" if interval(ratio, 2) else "no interval",
-        },
-        {
-            "label": "Median time to response",
-            "value": "–" if pd.isna(days["caplacizumab"]) else f"{fixed(days['caplacizumab'], 0)} days",
-            "detail": "no control"
-            if pd.isna(days["control"])
-            else f"against {fixed(days['control'], 0)} days in controls",
-        },
-        {
-            "label": "Quarantined",
-            "value": thousands(refused),
-            "detail": f"{thousands(count['rows_quarantined'])} rows, {thousands(count['values_quarantined'])} single values of accepted rows; "
-            f"beside {thousands(count['rows_duplicate'])} duplicate rows",
-        },
+        (
+            "Eligible patients",
+            count["eligible"],
+            f"{count['caplacizumab']} caplacizumab, {count['control']} control; of {count['patient_records']} records "
+            f"from {centres} centre{'' if centres == 1 else 's'}",
+        ),
+        (
+            worded("Survival at {follow_up_days:months}"),
+            survival,
+            f"against {control_survival} in controls" + ("" if pd.isna(p) else f"; log-rank p\u00a0{p_text(p)}"),
+        ),
+        (
+            "Failure to respond, risk ratio",
+            "–" if pd.isna(ratio.value) else fixed(ratio.value, 2),
+            f"95 % CI {interval(ratio, 2)}" if interval(ratio, 2) else "no interval",
+        ),
+        (
+            "Median time to response",
+            "–" if pd.isna(days) else f"{fixed(days, 0)} days",
+            "no control" if pd.isna(control_days) else f"against {fixed(control_days, 0)} days in controls",
+        ),
+        (
+            "Quarantined",
+            thousands(total["rows_quarantined"] + total["values_quarantined"]),
+            f"{count['rows_quarantined']} rows, {count['values_quarantined']} single values of accepted rows; in "
+            f"addition, {count['rows_duplicate']} duplicate rows",
+        ),
     ]
     if len(inputs.checks):
         passed, warned, failed = (int(inputs.checks[name].sum()) for name in ("passed", "warned", "failed"))
-        cards.append(
-            {
-                "label": "Checks passed",
-                "value": f"{thousands(passed)} of {thousands(passed + warned + failed)}",
-                "detail": f"{warned} with a warning, {failed} failed",
-            }
-        )
-    return cards
+        of = thousands(passed + warned + failed)
+        cards.append(("Checks passed", f"{thousands(passed)} of {of}", f"{warned} with a warning, {failed} failed"))
+    return [dict(zip(("label", "value", "detail"), card, strict=True)) for card in cards]
 
 
 def _survival_description(results: pd.DataFrame) -> str:
@@ -313,7 +322,10 @@ def _incidence_description(results: pd.DataFrame, table_id: str, event: str) -> 
     ]
     last = own.groupby("group", sort=False).last()
     parts = [f"{GROUPS[group]} {_percent(line)}" for group, line in last.iterrows()]
-    return f"Aalen-Johansen curves from day 0, death competing. Incidence of {event} by the end of follow-up: {', '.join(parts)}."
+    return (
+        f"Aalen-Johansen curves from day 0, death competing. Incidence of {event} by the end of follow-up: "
+        f"{', '.join(parts)}."
+    )
 
 
 # The figures' colours, by the page's own, which follow light and dark.
@@ -328,7 +340,7 @@ _PAGE_COLOURS = {
 
 
 def _inline(name: str, svg: str, title: str, description: str) -> str:
-    """A figure's SVG for use inside the page: own ids, the page's colours, no global style, a title and a description."""
+    """A figure's SVG for use inside the page: own ids, the page's colours, no global style, title and description."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
@@ -345,35 +357,38 @@ def _inline(name: str, svg: str, title: str, description: str) -> str:
     return re.sub(r"(<svg[^>]*>)", lambda match: match.group(1) + texts, body, count=1)
 
 
+def _by_centre(results: pd.DataFrame, columns: Iterable[str]) -> dict[str, dict]:
+    """Counts of the flow of each centre, the sum ("all") last."""
+    flow = _lines(results, "flow")
+    return {
+        group: {
+            "centre": "All centres" if group == "all" else group,
+            "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
+            "total": group == "all",
+        }
+        for group in (*sorted({group for _, group, _ in flow} - {"all"}), "all")
+    }
+
+
+_ROWS = ("received", "loaded", "duplicate", "quarantined", "ignored")
+
+
 def _quality_by_centre(inputs: ReportInputs) -> list[dict]:
-    """One row per centre, the sum last: rows of its files, and what most often led to a refusal."""
-    flow = _lines(inputs.results, "flow")
-    cut_off = {row.centre_id: str(pd.Timestamp(row.submission).date()) for row in inputs.submission.itertuples()}
+    """One row per centre, the sum last: rows of its files, and the most frequent reasons for refusal."""
+    cut_off = {row.centre_id: _day(row.submission) for row in inputs.submission.itertuples()}
     about = inputs.centres.set_index("centre_id").to_dict("index")
-    columns = (
-        "rows_received",
-        "rows_loaded",
-        "rows_duplicate",
-        "rows_quarantined",
-        "rows_ignored",
-        "values_quarantined",
-        "patient_records",
-    )
-    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
+    columns = (*(f"rows_{what}" for what in _ROWS), "values_quarantined", "patient_records")
     rows = []
-    for group in groups:
-        own = inputs.quarantine if group == "all" else inputs.quarantine[inputs.quarantine["centre_id"] == group]
+    for group, row in _by_centre(inputs.results, columns).items():
+        own = inputs.quarantine if row["total"] else inputs.quarantine[inputs.quarantine["centre_id"] == group]
         top = sorted(own["rule"].value_counts().items(), key=lambda item: (-item[1], item[0]))[:2]
+        known = about.get(group, {})
         rows.append(
-            {
-                "centre": group if group != "all" else "All centres",
-                "about": ", ".join(
-                    str(about[group][key]) for key in ("name", "country") if key in about.get(group, {})
-                ),
+            row
+            | {
+                "about": ", ".join(str(known[key]) for key in ("name", "country") if key in known),
                 "cut_off": cut_off.get(group, ""),
-                "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
                 "rules": ", ".join(f"{rule.replace('_', ' ')} ({number})" for rule, number in top),
-                "total": group == "all",
             }
         )
     return rows
@@ -381,34 +396,19 @@ def _quality_by_centre(inputs: ReportInputs) -> list[dict]:
 
 def _flow_by_centre(inputs: ReportInputs) -> list[dict]:
     """One row per centre, the sum last: records, each exclusion, groups."""
-    flow = _lines(inputs.results, "flow")
-    columns = (
-        "patient_records",
-        *(f"excluded_{reason}" for reason in EXCLUSIONS),
-        "eligible",
-        "caplacizumab",
-        "control",
-    )
-    groups = [*sorted({group for _, group, _ in flow} - {"all"}), "all"]
-    return [
-        {
-            "centre": group if group != "all" else "All centres",
-            "numbers": [thousands(flow[column, group, "count"].value) for column in columns],
-            "total": group == "all",
-        }
-        for group in groups
-    ]
+    excluded = (f"excluded_{reason}" for reason in EXCLUSIONS)
+    columns = ("patient_records", *excluded, "eligible", "caplacizumab", "control")
+    return list(_by_centre(inputs.results, columns).values())
 
 
 def _top_rules(quarantine: pd.DataFrame) -> list[dict]:
-    """Every rule that refused something: rows, single values and centres concerned, most frequent first."""
+    """Every rule that refused something, most frequent first: rows, single values and centres concerned."""
     if not len(quarantine):
         return []
-    grouped = quarantine.assign(is_row=quarantine["scope"] == "row").groupby("rule")
-    table = grouped.agg(
-        total=("rule", "size"), rows=("is_row", "sum"), centres=("centre_id", lambda ids: ", ".join(sorted(set(ids))))
+    table = quarantine.assign(is_row=quarantine["scope"] == "row").groupby("rule", as_index=False)
+    table = table.agg(
+        total=("scope", "size"), rows=("is_row", "sum"), centres=("centre_id", lambda ids: ", ".join(sorted(set(ids))))
     )
-    table = table.reset_index().sort_values(["total", "rule"], ascending=[False, True])
     return [
         {
             "rule": row.rule.replace("_", " "),
@@ -416,24 +416,20 @@ def _top_rules(quarantine: pd.DataFrame) -> list[dict]:
             "values": thousands(row.total - row.rows),
             "centres": row.centres,
         }
-        for row in table.itertuples()
+        for row in table.sort_values(["total", "rule"], ascending=[False, True]).itertuples()
     ]
 
 
 def _death_rows(deaths: pd.DataFrame | None) -> list[list[str]] | None:
     if deaths is None:
         return None
-
-    def day(value) -> str:
-        return "" if pd.isna(value) else fixed(value, 0)
-
     return [
         [
             row.patient_id,
             GROUPS[row.treatment_group],
             "" if pd.isna(row.timing) else GROUPS[row.timing],
-            day(row.death_day) + (" (month known)" if row.death_date_precision == "month" else ""),
-            day(row.days_from_first_dose),
+            _number_of(row.death_day) + (" (month known)" if row.death_date_precision == "month" else ""),
+            _number_of(row.days_from_first_dose),
             "not stated" if pd.isna(row.death_cause) else row.death_cause,
         ]
         for row in deaths.itertuples()
@@ -443,20 +439,10 @@ def _death_rows(deaths: pd.DataFrame | None) -> list[list[str]] | None:
 def _disagreement_rows(disagreements: pd.DataFrame | None) -> list[list[str]] | None:
     if disagreements is None:
         return None
-
-    def day(value) -> str:
-        return "" if pd.isna(value) else fixed(value, 0)
-
     return [
         [
-            row.patient_id,
-            row.centre_id,
-            GROUPS[row.treatment_group],
-            row.outcome.replace("_", " "),
-            row.derived,
-            row.reported,
-            day(row.derived_day),
-            day(row.days_difference),
+            *(row.patient_id, row.centre_id, GROUPS[row.treatment_group], row.outcome.replace("_", " ")),
+            *(row.derived, row.reported, _number_of(row.derived_day), _number_of(row.days_difference)),
         ]
         for row in disagreements.itertuples()
     ]

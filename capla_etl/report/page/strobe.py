@@ -1,4 +1,4 @@
-"""The STROBE checklist of the study: each item, and where it is answered. The answers are in ``strobe.yml``; none are given here."""
+"""The STROBE checklist of the study: each item, and where it is answered. The answers are in ``strobe.yml``."""
 
 from __future__ import annotations
 
@@ -9,60 +9,14 @@ import pandas as pd
 import yaml
 
 CHECKLIST = Path(__file__).parent / "strobe.yml"
+_SECTIONS = "flow survival response as-published quality definitions methods strobe consistency"
 #: Sections of the report page that an item may point to.
-ANCHORS = frozenset(
-    {
-        "#flow",
-        *(f"#table{number}" for number in range(1, 9)),
-        "#survival",
-        "#response",
-        "#as-published",
-        "#quality",
-        "#definitions",
-        "#methods",
-        "#strobe",
-        "#consistency",
-    }
-)
+ANCHORS = frozenset(f"#{name}" for name in (*_SECTIONS.split(), *(f"table{number}" for number in range(1, 9))))
 MANUSCRIPT = "for the manuscript"
 KEYS = ("item", "section", "recommendation", "where", "answer")
 #: The items of the checklist for cohort studies (von Elm et al., Lancet 2007;370:1453), in order.
-ITEMS = (
-    "1a",
-    "1b",
-    "2",
-    "3",
-    "4",
-    "5",
-    "6a",
-    "6b",
-    "7",
-    "8",
-    "9",
-    "10",
-    "11",
-    "12a",
-    "12b",
-    "12c",
-    "12d",
-    "12e",
-    "13a",
-    "13b",
-    "13c",
-    "14a",
-    "14b",
-    "14c",
-    "15",
-    "16a",
-    "16b",
-    "16c",
-    "17",
-    "18",
-    "19",
-    "20",
-    "21",
-    "22",
-)
+_PARTS = {1: "ab", 6: "ab", 12: "abcde", 13: "abc", 14: "abc", 16: "abc"}
+ITEMS = tuple(f"{number}{part}" for number in range(1, 23) for part in _PARTS.get(number, [""]))
 
 
 def strobe_items(anchors: Collection[str] = ANCHORS, path: Path = CHECKLIST) -> pd.DataFrame:
@@ -73,10 +27,12 @@ def strobe_items(anchors: Collection[str] = ANCHORS, path: Path = CHECKLIST) -> 
         path: the file with the answers.
 
     Returns:
-        One row per item: item, section, recommendation, where (anchors or documents, separated by ", ", or "for the manuscript"), answer.
+        One row per item: item, section, recommendation, where (anchors or documents, separated by ", ", or "for the
+        manuscript"), answer.
 
     Raises:
-        ValueError: an unknown, missing or empty key, an item missing, unknown or out of order, or a place that is none; all problems at once.
+        ValueError: an unknown, missing or empty key, an item missing, unknown or out of order, or a place that does not
+            exist; all problems at once.
     """
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     problems = []
@@ -84,7 +40,7 @@ def strobe_items(anchors: Collection[str] = ANCHORS, path: Path = CHECKLIST) -> 
         name = f"item {entry.get('item', f'number {number}')}"
         problems += [f"{name}: unknown key {key!r}" for key in entry if key not in KEYS]
         problems += [
-            f"{name}: {key} is missing or is no text"
+            f"{name}: {key} is missing or is not text"
             for key in KEYS
             if not isinstance(entry.get(key), str) or not entry[key].strip()
         ]
@@ -98,5 +54,5 @@ def strobe_items(anchors: Collection[str] = ANCHORS, path: Path = CHECKLIST) -> 
 
 
 def _exists(place: str, anchors: Collection[str]) -> bool:
-    """An anchor of the page, a document of the project, or the manuscript."""
+    """Whether it is an anchor of the page, a document of the project, or the manuscript."""
     return place in anchors or place == MANUSCRIPT or (place.startswith("docs/") and place.endswith(".md"))

@@ -16,8 +16,9 @@ from capla_etl.queries.questions import COLUMNS, KINDS, field_columns, first_see
 from capla_etl.queries.workbook import HEADINGS, read_answers, workbook_bytes
 
 ASKED = {
-    "query_id": "Q-1", "centre_id": "XX01", "patient_id": "p", "centre_patient_id": "A", "category": "refused_value", "kind": "out_of_range",
-    "file": "labs.csv", "sheet": "", "row_number": 2, "row_numbers": "2", "occurrences": 1, "column_name": "count", "found": "=HYPERLINK(1)", "question": "Which?",
+    "query_id": "Q-1", "centre_id": "XX01", "patient_id": "p", "centre_patient_id": "A", "category": "refused_value",
+    "kind": "out_of_range", "file": "labs.csv", "sheet": "", "row_number": 2, "row_numbers": "2", "occurrences": 1,
+    "column_name": "count", "found": "=HYPERLINK(1)", "question": "Which?",
 }  # fmt: skip
 CORRECTED = {
     "Answer": "corrected",
@@ -148,7 +149,7 @@ def test_another_file_is_no_workbook(tmp_path):
         ({"category": "suspected_same_patient"}, (), []),
     ],
 )
-def test_an_answered_question_that_is_no_longer_asked_keeps_no_data_of_who_left(change, applied, kept):
+def test_an_answered_question_that_is_no_longer_asked_keeps_no_data_of_a_patient_who_left(change, applied, kept):
     said = {
         "query": "Q-2",
         "status": "accepted",
@@ -207,7 +208,7 @@ CORRECTION = """
 
 @pytest.fixture
 def labs(centre):
-    """The tiny centre with two counts of patient A, the second one thousand times too high, and one declared correction."""
+    """The tiny centre with two counts of patient A, the second 1000 times too high, and one declared correction."""
     centre.spec(LABS)
     centre.write("labs.csv", "id;day;count\nA;11/01/2020;20\nA;12/01/2020;31000")
     (centre.folder / "corrections.yml").write_text(CORRECTION, encoding="utf-8")
@@ -318,7 +319,7 @@ def test_a_row_that_only_the_cell_itself_tells_apart_is_corrected_while_all_its_
             load_centre("XX01")
 
 
-def test_a_row_that_is_there_twice_is_not_corrected(labs, declared):
+def test_a_duplicate_row_is_not_corrected(labs, declared):
     labs.write("labs.csv", "id;day;count\nA;12/01/2020;31000\nA;12/01/2020;31000")
     with pytest.raises(AnswersRefused, match="holds the same row several times.*send the file again"):
         declared()

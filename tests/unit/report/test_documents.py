@@ -1,4 +1,4 @@
-"""Tables as Word, Excel, LaTeX and HTML: what is printed is there, safe in each format, and the same bytes on every day."""
+"""Tables as Word, Excel, LaTeX and HTML: complete, safe in each format, and the same bytes on every day."""
 
 import io
 import re
@@ -205,7 +205,8 @@ def test_the_notice_of_the_disclosure_profile_is_beneath_every_table():
 
 def test_abbreviations_are_explained_where_they_are_printed_and_only_as_whole_words():
     assert abbreviations(OUTCOMES) == (
-        "[c]: not shown, to protect single patients; CI: confidence interval; LDH: lactate dehydrogenase; ULN: upper limit of normal."
+        "[c]: not shown, to protect single patients; CI: confidence interval; LDH: lactate dehydrogenase; ULN: upper "
+        "limit of normal."
     )
     assert abbreviations(SECTIONED) == ""
 

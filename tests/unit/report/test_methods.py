@@ -52,12 +52,14 @@ def text(found: pd.DataFrame, conventions=PROTOCOL, analyses=None, **changed) ->
 def test_definitions_are_stated_with_the_thresholds_of_the_protocol():
     said = text(results())
     for sentence in (
-        "Clinical response was the first day with a platelet count of at least 150 × 10⁹/L that the next count, at most 3 days later, confirmed",
+        "Clinical response was the first day with a platelet count of at least 150 × 10⁹/L that the next count, at "
+        "most 3 days later, confirmed",
         "below 1.5 times the upper limit of normal",
         "within 2 days after the 5th TPE day: platelets below 50 × 10⁹/L",
         "severe with platelets below 30 × 10⁹/L",
         "an ADAMTS13 activity of at least 20 % or after 30 days without a TPE or a caplacizumab course",
-        "Exacerbation was a confirmed fall before remission and at most 30 days after the last day of TPE or caplacizumab",
+        "Exacerbation was a confirmed fall before remission and at most 30 days after the last day of TPE or "
+        "caplacizumab",
         "below 10 % within 7 days either side",
         "death within 90 days of day 0",
         "aged 18 years or over",

@@ -1,4 +1,7 @@
-"""What the page shows beside the tables: centres that are behind, values at the pointer, courses of single patients, and where these must never be."""
+"""What the page shows besides tables: centres that are behind, values at the pointer, courses of single patients.
+
+Courses of patients must never be in the protected page.
+"""
 
 import json
 import re
@@ -141,7 +144,9 @@ def test_the_protected_page_has_no_course_no_search_and_no_number_of_a_centre(bu
                 "from study.response_incidence_curve",
                 "from harmonised.submission",
                 "from quality.centre_status",
-                "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1",
+                "select source, "
+                + ", ".join(f"sum({kind})::integer as {kind}" for kind in ("passed", "warned", "failed"))
+                + " from quality.check_result group by 1",
                 "select patient_id, centre_patient_id from marts.patient",
             )
         )

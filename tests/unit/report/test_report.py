@@ -1,4 +1,4 @@
-"""The report and the files: complete in itself, the same bytes for the same data, numbers printed as the study prints them."""
+"""The report and the files: self-contained, the same bytes for the same data, numbers as the study prints them."""
 
 import re
 

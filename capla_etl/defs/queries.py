@@ -16,8 +16,8 @@ from capla_etl.defs.report import outputs
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import write
 from capla_etl.protocol.parameters import parameter
-from capla_etl.quality.centre_quality import MEANINGS, centre_quality
-from capla_etl.queries.questions import COLUMNS, query_table
+from capla_etl.quality.centre_quality import centre_quality
+from capla_etl.queries.questions import query_table
 from capla_etl.queries.workbook import write_workbooks
 from capla_etl.releases.publish import staged
 
@@ -76,7 +76,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
             )
             or "no question"
         )
-        metadata = table_metadata(connection, "quality.query", COLUMNS)
+        metadata = table_metadata(connection, "quality.query")
         return dg.MaterializeResult(metadata=metadata | {"summary": summary, "questions": markdown(counts, rows=100)})
 
 
@@ -113,8 +113,7 @@ def quality_of_centres(warehouse: Warehouse) -> dg.MaterializeResult:
         frame = centre_quality(connection, parameter("follow_up_days"))
         write(connection, "quality.centre_quality", frame)
         return dg.MaterializeResult(
-            metadata=table_metadata(connection, "quality.centre_quality", MEANINGS)
-            | {"centres": markdown(frame, rows=60)}
+            metadata=table_metadata(connection, "quality.centre_quality") | {"centres": markdown(frame, rows=60)}
         )
 
 

@@ -29,29 +29,11 @@ SAME_PATIENT_DAYS_APART = 14
 LISTED_ROWS = 50
 
 #: Columns of ``quality.query`` and what they hold.
-COLUMNS = {
-    "query_id": "Stable id of the question: a hash of centre, category, kind, patient, file, column and value, not of the row's number.",
-    "centre_id": "Centre that is asked.",
-    "patient_id": "Patient, where the row names a known one.",
-    "centre_patient_id": "The centre's own pseudonym of the patient.",
-    "category": "refused_value, contradiction, outcome_disagreement, missing_key_data or suspected_same_patient.",
-    "kind": "Which question: the rule that was broken.",
-    "file": "File as sent.",
-    "sheet": "Sheet or list.",
-    "row_number": "Row of the file (the first, where the question is about several).",
-    "row_numbers": f"Rows of the file, at most {LISTED_ROWS} of them.",
-    "occurrences": "How many rows the question is about, those of earlier submissions too.",
-    "column_name": "Column of the file that would be corrected; empty where there is no single one.",
-    "found": "What was found.",
-    "question": "What is asked.",
-    "status": "open, accepted (stays as sent) or corrected.",
-    "answer": "accepted as is, corrected, or empty.",
-    "corrected_value": "The correct value as the centre would write it in its file.",
-    "answered_by": "Who confirmed the answer.",
-    "answered_on": "When, as the centre states it.",
-    "reason": "Why, in the centre's words.",
-    "first_seen": "Earliest submission that holds the row asked about as it is now.",
-}
+COLUMNS = [
+    *("query_id", "centre_id", "patient_id", "centre_patient_id", "category", "kind", "file", "sheet", "row_number"),
+    *("row_numbers", "occurrences", "column_name", "found", "question", "status", "answer", "corrected_value"),
+    *("answered_by", "answered_on", "reason", "first_seen"),
+]
 DATES = ("answered_on", "first_seen")
 
 #: What is asked about a refused value; the rule's own message says what was expected.
@@ -286,7 +268,7 @@ def derive(con: duckdb.DuckDBPyConnection, columns: pd.DataFrame) -> pd.DataFram
     texts = ["centre_patient_id", "file", "sheet", "column_name", "found", "value"]
     rows[texts] = rows[texts].astype(object).where(rows[texts].notna(), "")
     if rows.empty:
-        return pd.DataFrame(columns=list(COLUMNS)[: list(COLUMNS).index("status")])
+        return pd.DataFrame(columns=COLUMNS[: COLUMNS.index("status")])
     rows["query_id"] = [_query_id(row, columns) for row in rows.itertuples()]
     rows = rows.sort_values(
         ["centre_id", "category", "kind", "centre_patient_id", "file", "sheet", "row_number", "found"], kind="stable"
@@ -307,7 +289,7 @@ def derive(con: duckdb.DuckDBPyConnection, columns: pd.DataFrame) -> pd.DataFram
     ]
     out["patient_id"] = out["patient_id"].astype(object).where(out["patient_id"].notna(), None)
     out["row_number"] = out["row_number"].astype("Int64")
-    return out[list(COLUMNS)[: list(COLUMNS).index("status")]]
+    return out[COLUMNS[: COLUMNS.index("status")]]
 
 
 def _refused(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:

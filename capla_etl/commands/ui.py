@@ -95,14 +95,17 @@ class _Servers:
         return False
 
     def end(self) -> int:
-        """End all servers, the last one first, because the others use the first; return the command's exit status."""
+        """End all servers, first those that use the first; return the exit status of the command."""
         deadline = time.monotonic() + _SECONDS_TO_END
-        for process in reversed(self._started.values()):
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(max(0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
+        started = list(self._started.values())
+        for group in (started[1:], started[:1]):
+            for process in group:
+                process.send_signal(signal.SIGINT)
+            for process in group:
+                try:
+                    process.wait(max(0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
         return 0 if self._stop.is_set() else 1
 
 

@@ -1,8 +1,8 @@
 # make study   the whole study, from data_raw/ to the report      make ui     Dagster in the browser
-# make test    linter, unit, golden and end-to-end tests          make lock   renew the locks      make clean   remove what was built
-# make browser Dagster and the report in headless Chromium        make docs   write docs/OUTCOMES.md from the models
-# make bench   each computation beside the library that does the same
-# Each target sets itself up: it needs Python 3.11, make and nothing but the package registry; make browser needs Chromium and its driver.
+# make test    linter, unit, golden and end-to-end tests          make docs   write docs/OUTCOMES.md from the models
+# make browser Dagster and the report in headless Chromium        make lock   renew the locks
+# make bench   each computation compared with a library           make clean  remove what was built
+# Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also Chromium and its driver.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -14,6 +14,8 @@ READY := $(VENV)/.ready
 PORT ?= 3000
 # Compiled once at installation: without it every start compiles every package again.
 COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
+
+COMPILE_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
 
 .PHONY: help study test browser bench docs ui lock clean
 
@@ -36,7 +38,7 @@ bench: $(READY)
 	@$(BIN)/python tests/benchmark/bench_statistics.py
 
 docs: $(READY)
-	@$(BIN)/python -m capla_etl.outcomes_document
+	@$(BIN)/python -m capla_etl.protocol.document
 
 ui: $(READY)
 	@exec $(BIN)/capla ui --port $(PORT)
@@ -45,8 +47,9 @@ ui: $(READY)
 $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@for name in python3.11 python3 python; do \
 		"$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && python=$$name && break; done; \
-	if [ -z "$$python" ]; then echo "Python 3.11 is needed and was not found: install it so that 'python3.11' starts it."; exit 1; fi; \
-	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { echo "Python's venv module is needed too (Debian, Ubuntu: apt install python3.11-venv)."; exit 1; }
+	[ "$$python" ] || { echo "Python 3.11 was not found: install it so that 'python3.11' starts it."; exit 1; }; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || \
+		{ echo "Python's venv module is missing (Debian, Ubuntu: apt install python3.11-venv)."; exit 1; }
 	@echo "Setting up the environment in $(VENV) (once; about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@$(COMPILE) $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
@@ -56,8 +59,8 @@ $(READY): requirements.lock requirements-build.lock pyproject.toml
 
 # Locks for every platform, with hashes. The one target that may change versions.
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra test --upgrade --output-file requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group build --upgrade --output-file requirements-build.lock
+	$(COMPILE_LOCK) --extra test --output-file requirements.lock pyproject.toml
+	$(COMPILE_LOCK) --group build --output-file requirements-build.lock
 
 clean:
 	rm -rf $(VENV) *.egg-info dbt_project/target dbt_project/logs .pytest_cache .ruff_cache

@@ -2,5 +2,5 @@
 
 import os
 
-# Before numpy is loaded. Our matrices are small: more threads only wait for each other, and add numbers in an order that differs between machines.
+# Before numpy is loaded: with small matrices threads only wait for each other, and sum in an order that varies.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

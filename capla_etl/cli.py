@@ -1,6 +1,6 @@
-"""``capla``: the study for people who live in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here.
+"""``capla``: the study in a terminal. Each command is a module of ``capla_etl.commands``; nothing is computed here.
 
-The verbs that run something (``study``, ``verify``) are the jobs of the same names in Dagster.
+``study`` and ``verify`` are the jobs of the same names in Dagster.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-#: Commands in the order of the work, under the heading that the help shows them with. Each is imported only when it is asked for.
+#: Commands in the order of the work, by their heading in the help. Each is imported only when it is called.
 GROUPS = {
     "run": ("study", "freeze", "verify", "ui"),
     "centres and their data": ("centre", "queries"),
@@ -19,8 +19,9 @@ GROUPS = {
 }
 COMMANDS = [name for names in GROUPS.values() for name in names]
 ABOUT = "Capla 500+: centres' files to the study's tables. The data that ship with it are synthetic."
-EPILOG = """exit status: 0 all went well; 1 something did not, and is said (a run that left out a centre's newest submission, too); 2 a wrong command line;
-130 stopped by Ctrl-C. CAPLA_DEBUG=1 shows where an unexpected error came from. `capla COMMAND --help` says what each takes."""
+EPILOG = """exit status: 0 success; 1 a problem, which is printed (also a run without a centre's newest submission);
+2 a wrong command line; 130 stopped by Ctrl-C. CAPLA_DEBUG=1 shows where an unexpected error came from.
+`capla COMMAND --help` lists the options of a command."""
 
 
 def module_of(command: str):
@@ -29,7 +30,7 @@ def module_of(command: str):
 
 
 def parser(listed: bool = False) -> argparse.ArgumentParser:
-    """The command line; ``listed``: each command with its sentence, as completion needs it (the help has them by group already)."""
+    """Make the command line; ``listed``: with each command's sentence, for completion (the help has them by group)."""
     top = argparse.ArgumentParser(
         prog="capla",
         description=f"{ABOUT}\n\n{_overview()}",
@@ -53,7 +54,7 @@ def parser(listed: bool = False) -> argparse.ArgumentParser:
 
 
 def _overview() -> str:
-    """Every command with what it does, by group. The sentences are those of the commands themselves."""
+    """List every command by group, with the first sentence of its ``run``."""
     lines = []
     for heading, names in GROUPS.items():
         lines += [f"{heading}:", *(f"  {name:<11} {module_of(name).run.__doc__.splitlines()[0]}" for name in names)]
@@ -61,12 +62,12 @@ def _overview() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the ``capla`` command; the exit status is 0 when all went well, else 1 (2 for a wrong command line)."""
+    """Run a command; the exit status is 0 for success, 1 for a problem, 2 for a wrong command line."""
     options = parser().parse_args(arguments)
     try:
         return module_of(options.command).run(options)
     except BrokenPipeError:
-        # Whoever read the output has read enough (`capla explain ... | head`).
+        # The reader of the output has read enough (`capla explain ... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -75,9 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("CAPLA_DEBUG"):
             traceback.print_exc()
-        # The error's own text may hold a patient's value, so only its kind is said.
+        # The error's own text may hold a patient's value, so only its kind is printed.
         print(
-            f"capla {options.command}: an unforeseen {type(error).__name__}. Run it again with CAPLA_DEBUG=1 and report what it prints to the maintainers.",
+            f"capla {options.command}: an unexpected {type(error).__name__}. Run it again with CAPLA_DEBUG=1 and "
+            "report the output to the maintainers.",
             file=sys.stderr,
         )
         return 1

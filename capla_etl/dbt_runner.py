@@ -6,7 +6,7 @@ from pathlib import Path
 
 from capla_etl import paths
 
-#: Tools that would otherwise report home. ``.env`` says the same to the Dagster command line.
+#: Switches telemetry off. ``.env`` does the same for Dagster's own commands.
 QUIET = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -27,19 +27,13 @@ def target_folder() -> Path:
 
 
 def invoke(command: list[str], target: Path):
-    """One dbt command in this process. All of dbt's connections are closed after it: they would keep the file locked."""
+    """Run one dbt command in this process, then close dbt's connections, which would keep the file locked."""
     os.environ.update(QUIET, CAPLA_BUILD_DATABASE=str(paths.build_database()))
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    folders = [
-        "--target-path",
-        str(target),
-        "--project-dir",
-        str(paths.DBT_PROJECT),
-        "--profiles-dir",
-        str(paths.DBT_PROJECT),
-    ]
+    project = str(paths.DBT_PROJECT)
+    folders = ["--target-path", str(target), "--project-dir", project, "--profiles-dir", project]
     try:
         return dbtRunner().invoke(["--quiet", "--log-level", "none", "--log-path", str(target), *command, *folders])
     finally:
@@ -54,7 +48,7 @@ def _newest_change(project: Path) -> float:
 
 
 def manifest() -> Path:
-    """dbt's manifest, made anew only when a file of the project is newer, so that a fresh clone loads and nothing is parsed twice.
+    """Find dbt's manifest; parse the project only if one of its files is newer, or in a fresh clone.
 
     Raises:
         DbtFailed: the project cannot be parsed.

@@ -1,38 +1,32 @@
-"""The code location on one screen: assets, checks, jobs, what starts by itself, resources.
+"""The code location: whatever Dagster finds in ``defs/``, with the resources that it needs.
 
-Groups read left to right as the data flow: centres, harmonised, staging, intermediate, marts and outcomes, study, quality, report, queries, published.
-Steps run one after another in one process, so there is one DuckDB writer at a time by construction.
+A new asset, check, job, schedule or sensor goes into a module of ``defs/``; nothing is registered here. Groups read
+left to right as the data flow: centres, harmonised, staging, intermediate, marts and outcomes, study, quality, report,
+queries, published. Steps run one after another in one process, so only one of them writes to DuckDB.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 
-from capla_etl.defs import automation
-from capla_etl.defs.centres import centre_assets, harmonised
-from capla_etl.defs.dbt import dbt_docs, dbt_models
-from capla_etl.defs.expectations import expectation_checks
-from capla_etl.defs.lineage import lineage_assets
-from capla_etl.defs.queries import query_assets
-from capla_etl.defs.report import report_assets
-from capla_etl.defs.resources import Dbt, Study, Warehouse
-from capla_etl.defs.tables import self_audit, study_assets
+from capla_etl.defs.resources import resources
 
-variant = Study()
 
-defs = dg.Definitions(
-    assets=[
-        *centre_assets,
-        harmonised,
-        dbt_models,
-        *study_assets,
-        *lineage_assets,
-        *report_assets,
-        dbt_docs,
-        *query_assets,
-    ],
-    asset_checks=[*expectation_checks, self_audit],
-    jobs=automation.jobs,
-    schedules=automation.schedules,
-    sensors=automation.sensors,
-    resources={"study": variant, "warehouse": Warehouse(study=variant), "dbt": Dbt(study=variant)},
-    executor=dg.in_process_executor,
-)
+def build_defs(assets: Sequence | None = None, checks: Sequence = (), **replaced) -> dg.Definitions:
+    """The code location, or a small one.
+
+    Args:
+        assets, checks: the assets and asset checks of a small code location; None: everything in ``defs/``.
+        replaced: resources that take the place of ``study``, ``warehouse`` or ``dbt``.
+    """
+    found = (
+        dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+        if assets is None
+        else dg.Definitions(assets=assets, asset_checks=checks)
+    )
+    shared = dg.Definitions(resources=resources() | replaced, executor=dg.in_process_executor)
+    return dg.Definitions.merge(found, shared)
+
+
+defs = build_defs()

@@ -2,8 +2,8 @@
 
 ``CAPLA_DATA_RAW``   folder with one sub-folder per centre (default: ``data_raw/`` of the repository)
 ``CAPLA_WAREHOUSE``  folder for everything the pipeline writes (default: ``warehouse/`` of the repository)
-``CAPLA_PAGES``      address at which ``capla ui`` serves the pages, for links in Dagster (default: http://127.0.0.1:3001)
-``CAPLA_AS_OF``      date (YYYY-MM-DD): only submissions up to it count, so that an earlier state can be rebuilt (default: all)
+``CAPLA_PAGES``      address of the pages that ``capla ui`` serves, for links in Dagster (http://127.0.0.1:3001)
+``CAPLA_AS_OF``      date (YYYY-MM-DD): only submissions up to it count, to rebuild an earlier state (default: all)
 
 Read at every call, so that a test can point elsewhere. No study logic here.
 """
@@ -72,7 +72,7 @@ def differences() -> Path:
 
 
 def rebuilds() -> Path:
-    """One folder per day as of which the study was rebuilt: work in progress, like the build database, and never published."""
+    """One folder per day as of which the study was rebuilt; like the build database never published."""
     return warehouse() / "build" / "as_of"
 
 
@@ -87,7 +87,7 @@ def dbt_docs() -> Path:
 
 
 def pages() -> dict[str, Path]:
-    """What ``capla ui`` serves beside Dagster: published pages by the first part of their address, nothing else of the warehouse folder."""
+    """Published pages that ``capla ui`` serves, by the first part of their address; nothing else of the folder."""
     return {p.name: p for p in (report(), outputs(), data_docs(), differences(), dbt_docs())}
 
 

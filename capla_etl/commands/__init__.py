@@ -1,1 +1,1 @@
-"""One module per command of ``capla``: ``add_arguments(parser)`` and ``run(options)``, whose docstring's first line is the command's help."""
+"""One module per command of ``capla``: ``add_arguments(parser)``; ``run(options)``, whose docstring is the help."""

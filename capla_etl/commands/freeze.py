@@ -1,4 +1,7 @@
-"""``capla freeze NAME``: run the study and lock it as a release: inputs by hash, code, parameters, warehouse and outputs, with a manifest."""
+"""``capla freeze NAME``: run the study and lock it as a release.
+
+A release holds warehouse, outputs and a manifest: inputs by hash, code, parameters.
+"""
 
 import argparse
 import contextlib
@@ -14,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the release: letters, digits, points, hyphens, underscores")
     about = "freeze the study with the submissions up to this date (YYYY-MM-DD)"
     parser.add_argument("--as-of", metavar="DATE", default="", help=about)
-    parser.add_argument(
-        "--json", action="store_true", help="say what was frozen as JSON; progress goes to the standard error output"
-    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,7 +36,6 @@ def run(options: argparse.Namespace) -> int:
     except ReleaseRefused as refused:
         print(f"\nNot frozen: {refused}")
         return 1
-    print(
-        json.dumps({"release": options.name, "folder": str(folder)}) if options.json else f"\nRelease        {folder}"
-    )
+    result = {"release": options.name, "folder": str(folder)}
+    print(json.dumps(result) if options.json else f"\nRelease        {folder}")
     return 0

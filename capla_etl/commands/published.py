@@ -1,4 +1,4 @@
-"""What commands that read the published warehouse have in common. Nothing is printed of its contents here."""
+"""Helpers of commands that read the published warehouse."""
 
 import sys
 
@@ -6,7 +6,7 @@ from capla_etl import paths
 
 
 def is_there() -> bool:
-    """Whether there is a published warehouse; says what to do when there is none."""
+    """Whether there is a published warehouse; prints what to do when there is none."""
     database = paths.published_database()
     if not database.exists():
         print(f"No published warehouse at {database}: run `capla study` first.", file=sys.stderr)
@@ -14,7 +14,7 @@ def is_there() -> bool:
 
 
 def opened():
-    """A connection to the published warehouse that only reads."""
+    """Open the published warehouse read-only."""
     import duckdb
 
     return duckdb.connect(str(paths.published_database()), read_only=True)

@@ -1,8 +1,8 @@
 """``capla sql``: ask the published warehouse in SQL, read-only.
 
-With a query the answer is printed; without one DuckDB's own command line opens, where it is installed, else a small one of ours (``.tables``,
-``.schema TABLE``, a query ends with ``;``). The file is only read: a run that publishes meanwhile replaces it, and whoever has it open keeps the
-state that they opened.
+With a query it prints the answer. Without one it opens DuckDB's own command line where that is installed, else a small
+one (``.tables``, ``.schema TABLE``; a query ends with ``;``). A run that publishes meanwhile replaces the file; open
+sessions keep the state that they opened.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from capla_etl import paths
 from capla_etl.commands import published
+from capla_etl.sql import quote
 
 FORMATS = ("table", "csv", "json", "markdown")
 #: Rows that a table on the terminal shows; files and pipes get all.
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _answer(query: str, form: str) -> int:
-    """One query, or several parted by ``;``: the answer of the last one."""
+    """Print the answer to a query; of several, separated by ``;``, the answer to the last."""
     import duckdb
 
     with published.opened() as connection:
@@ -63,18 +64,15 @@ def _answer(query: str, form: str) -> int:
 
 
 def as_text(names: list[str], rows: list[tuple], form: str) -> str:
-    """An answer as text; as a table not more rows than can be read. Null is empty, in JSON null."""
+    """Format an answer; a table shows at most ``ROWS_SHOWN`` rows. Null is empty, in JSON null."""
     if form == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([names, *rows])
         return text.getvalue().rstrip("\n")
     if form == "json":
-        return json.dumps(
-            [dict(zip(names, row, strict=True)) for row in rows],
-            indent=1,
-            ensure_ascii=False,
-            default=lambda v: float(v) if isinstance(v, Decimal) else str(v),
-        )
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        other = lambda value: float(value) if isinstance(value, Decimal) else str(value)  # noqa: E731
+        return json.dumps(records, indent=1, ensure_ascii=False, default=other)
     cells = [names, *([_cell(value) for value in row] for row in rows[:ROWS_SHOWN])]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     if form == "markdown":
@@ -92,8 +90,9 @@ def _cell(value) -> str:
 
 
 def _ask(form: str) -> int:
-    """Queries one by one, from a terminal or a pipe, until the end of the input."""
-    if sys.stdin.isatty():
+    """Answer queries one by one, from a terminal or a pipe, until the input ends."""
+    terminal = sys.stdin.isatty()
+    if terminal:
         import readline  # noqa: F401  line editing and history
 
         from capla_etl.centres.harmonising.pseudonym import is_synthetic
@@ -101,13 +100,12 @@ def _ask(form: str) -> int:
         with published.opened() as connection:
             cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
         kind = " Synthetic data." if is_synthetic() else ""
-        print(
-            f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind} A query ends with ; — .tables, .schema TABLE, Ctrl-D ends."
-        )
+        print(f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind}")
+        print("End a query with ; and the session with Ctrl-D. Also: .tables, .schema TABLE.")
     lines: list[str] = []
     while True:
         try:
-            line = input("capla> " if sys.stdin.isatty() and not lines else "   ...> " if sys.stdin.isatty() else "")
+            line = input(("   ...> " if lines else "capla> ") if terminal else "")
         except EOFError:
             return _answer("\n".join(lines), form) if "".join(lines).strip() else 0
         if not lines and line.startswith("."):
@@ -120,11 +118,13 @@ def _ask(form: str) -> int:
 
 
 def _dot(line: str) -> str:
-    """The query behind ``.tables`` and ``.schema TABLE``: what there is and what it means."""
+    """Make the query behind ``.tables`` and ``.schema TABLE``: names and meanings."""
     command, _, name = line.partition(" ")
     if command == ".schema" and name:
         schema, _, table = name.strip().rpartition(".")
-        of_schema = f"schema_name = '{schema.replace(chr(39), '')}' and " if schema else ""
-        return f"select column_name, data_type, comment as meaning from duckdb_columns() where {of_schema}table_name = '{table.replace(chr(39), '')}' order by schema_name, column_index"
-    return """select schema_name || '.' || table_name as "table", comment as meaning from duckdb_tables() where schema_name <> 'raw'
-        union all select schema_name || '.' || view_name, comment from duckdb_views() where not internal order by 1"""
+        of_schema = f"schema_name = {quote(schema)} and " if schema else ""
+        return f"""select column_name, data_type, comment as meaning from duckdb_columns()
+            where {of_schema}table_name = {quote(table)} order by schema_name, column_index"""
+    return """select schema_name || '.' || table_name as "table", comment as meaning from duckdb_tables()
+        where schema_name <> 'raw' union all
+        select schema_name || '.' || view_name, comment from duckdb_views() where not internal order by 1"""

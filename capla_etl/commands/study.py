@@ -1,6 +1,6 @@
 """``capla study``: the whole study in this process, with progress stage by stage.
 
-Nothing is computed here. Heavy imports are inside the functions, so that their time is counted and shown.
+Heavy imports are inside the functions, so that their time is counted and shown.
 """
 
 import argparse
@@ -17,31 +17,29 @@ from capla_etl.running.study import run_study
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla study``."""
-    parser.add_argument(
-        "--json", action="store_true", help="say the result as JSON; progress goes to the standard error output"
-    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON; progress goes to standard error")
     parser.add_argument("--verbose", action="store_true", help="show everything that Dagster logs")
-    beside = "; published in warehouse/variants/, beside the study"
+    apart = "; published in warehouse/variants/"
     parser.add_argument(
         "--as-of",
         metavar="DATE",
         default="",
-        help="only submissions up to this date (YYYY-MM-DD), as the study stood then" + beside,
+        help="the study as of this date (YYYY-MM-DD): only submissions up to it" + apart,
     )
     parser.add_argument(
         "--rule-set",
         metavar="NAME",
         default="",
-        help="the rule set that the tables use, one of those in outcomes.rule_set" + beside,
+        help="the rule set of the tables, one of those in outcomes.rule_set" + apart,
     )
     parser.add_argument(
-        "--profile", choices=PROFILES, default=JOURNAL, help="protected: publish only what may leave the group" + beside
+        "--profile", choices=PROFILES, default=JOURNAL, help="protected: publish only what may leave the group" + apart
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """The whole study, from the centres' files to the published report."""
-    dagster_home()  # of the study, before a variant has a warehouse of its own: its runs are listed with the others
+    dagster_home()  # set before the variant's warehouse is, so that its runs are listed with the study's
     try:
         variant = Variant.of(options.as_of, options.rule_set, options.profile)
     except ValueError as wrong:

@@ -1,7 +1,7 @@
-"""``capla ui``: Dagster in the browser, and beside it the published report, tables and documentation, so that links from Dagster open.
+"""``capla ui``: Dagster in the browser, with the published report, tables and documentation that it links to.
 
-Both are served on this machine only (127.0.0.1) and stop together. With ``--automation`` the sensor, the nightly and the weekly schedule are on from
-the start; without it they are switched on in Dagster, under Automation.
+All of it is served on this machine only (127.0.0.1) and stops together. ``--automation`` starts with the sensor, the
+nightly and the weekly schedule on; otherwise switch them on in Dagster, under Automation.
 """
 
 import argparse
@@ -9,22 +9,29 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
+import time
+import urllib.request
+from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from capla_etl import paths
 
 HOST = "127.0.0.1"
-#: Settings that may be relative to the folder that the command is called in, which Dagster is not started in.
+#: Settings that may be relative to the caller's folder, in which Dagster is not started.
 _PLACES = ("CAPLA_DATA_RAW", "CAPLA_WAREHOUSE", "CAPLA_RELEASES", "CAPLA_PATIENT_KEY_FILE")
+#: How long a server may take to end after it was asked to, before it is killed.
+_SECONDS_TO_END = 60
 
 
 class _PublishedPages(SimpleHTTPRequestHandler):
-    """Published pages and nothing else of the warehouse folder; found anew at every request, since they are replaced whole."""
+    """Published pages and nothing else of the warehouse folder; looked up at every request, as runs replace them."""
 
     def do_GET(self) -> None:
-        """A page; no icon, which browsers ask for at every address."""
+        """Serve a page; no icon, which browsers request at every address."""
         if self.path == "/favicon.ico":
             self.send_response(204)
             self.end_headers()
@@ -32,13 +39,13 @@ class _PublishedPages(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def translate_path(self, path: str) -> str:
-        """The file of an address; below the published pages only."""
+        """Find the file of an address, below the published pages only."""
         found = super().translate_path(path)
         first = os.path.relpath(found, self.directory).split(os.sep)[0]
         return found if first in paths.pages() else os.path.join(self.directory, "not published")
 
     def log_message(self, format: str, *args) -> None:
-        """Nothing is logged: addresses may name a centre."""
+        """Log nothing: addresses may name a centre."""
 
 
 def serve_pages(port: int) -> ThreadingHTTPServer:
@@ -52,6 +59,64 @@ def serve_pages(port: int) -> ThreadingHTTPServer:
     return server
 
 
+class _Servers:
+    """Dagster's servers as child processes: started one by one, ended together.
+
+    ``dagster dev`` (superseded) and ``dg dev`` start the same three. ``dg`` would bring eighteen more packages, among
+    them a client of Dagster's cloud service, and add nothing here.
+    """
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._settings, self._started = settings, {}
+        self._stop = threading.Event()
+        # What a script starts in the background ignores SIGINT, and so would Dagster, unless a handler is set first.
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, lambda *_: self._stop.set())
+
+    def start(self, name: str, *options: str | Path) -> None:
+        """Start a command of Dagster, in a process group of its own so that Ctrl+C reaches it once, through ``end``.
+
+        It starts in DAGSTER_HOME: in the project's folder it would read .env, which overrules these settings.
+        """
+        command = [Path(sysconfig.get_path("scripts")) / name, *map(str, options)]
+        environment, home = os.environ | self._settings, self._settings["DAGSTER_HOME"]
+        self._started[name] = subprocess.Popen(command, env=environment, cwd=home, process_group=0)
+
+    def wait(self, until: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until something holds. False: a server ended, which is printed, or a person stopped them."""
+        while not self._stop.is_set():
+            for name, process in self._started.items():
+                if process.poll() is not None:
+                    print(f"{name} ended with status {process.returncode}: see its last lines above.", file=sys.stderr)
+                    return False
+            if until():
+                return True
+            self._stop.wait(0.2)
+        return False
+
+    def end(self) -> int:
+        """End all servers, first those that use the first; return the exit status of the command."""
+        deadline = time.monotonic() + _SECONDS_TO_END
+        started = list(self._started.values())
+        for group in (started[1:], started[:1]):
+            for process in group:
+                process.send_signal(signal.SIGINT)
+            for process in group:
+                try:
+                    process.wait(max(0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+        return 0 if self._stop.is_set() else 1
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``capla ui``."""
     parser.add_argument("--port", type=int, default=3000, help="port of Dagster (default 3000)")
@@ -60,50 +125,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Dagster in the browser, with the published pages beside it."""
+    """Dagster in the browser, with links to the published pages."""
     from capla_etl.dbt_runner import QUIET
     from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 
     pages_port = options.pages_port or options.port + 1
     dagster, pages = f"http://{HOST}:{options.port}", f"http://{HOST}:{pages_port}"
     try:
-        server = serve_pages(pages_port)
+        pages_server = serve_pages(pages_port)
     except OSError as error:
         print(
-            f"Port {pages_port} cannot be used for the published pages ({error.strerror}): choose another with --pages-port.",
+            f"Port {pages_port} cannot serve the published pages ({error.strerror}): choose another with --pages-port.",
             file=sys.stderr,
         )
         return 1
-    settings = (
-        QUIET
-        | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages}
-        | ({"CAPLA_AUTOMATION": "on"} if options.automation else {})
-    )
+    settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages}
+    settings |= {"CAPLA_AUTOMATION": "on"} if options.automation else {}
     settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
     with instance_at_home() as instance:
-        end_dead_runs(instance)  # of a machine that went down: they would keep every other run waiting
-    print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "--host",
-        HOST,
-        "--port",
-        str(options.port),
-        "--workspace",
-        str(paths.ROOT / "workspace.yaml"),
-    ]
-    # Started in its own folder: in the project's, Dagster would read .env, which is for those who call it by hand and would overrule what was set here.
-    # A process group of its own: however this process is stopped (Ctrl+C, SIGINT or SIGTERM), Dagster is asked once, and stops its daemon and servers.
-    # The handlers come first: what is started in the background of a script ignores SIGINT, and so would Dagster, which takes over what is set here.
-    started: list[subprocess.Popen] = []
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, lambda *_: [process.send_signal(signal.SIGINT) for process in started])
-    process = subprocess.Popen(command, env=os.environ | settings, cwd=settings["DAGSTER_HOME"], process_group=0)
-    started.append(process)
-    try:
-        return process.wait()
-    finally:
-        server.shutdown()
+        end_dead_runs(instance)  # after a crash of the machine: they would block every other run
+    print("Dagster is starting, which takes about ten seconds.", flush=True)
+    with tempfile.TemporaryDirectory(prefix="capla-") as folder:
+        servers = _Servers(settings)
+        # One server has the definitions, for the UI and the daemon alike: when it reloads them, both see a new centre.
+        socket, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        workspace.write_text(f"load_from: [{{grpc_server: {{socket: {socket}, location_name: capla_etl}}}}]\n")
+        try:
+            code = ("-m", "capla_etl.definitions", "-d", paths.ROOT, "--location-name", "capla_etl")
+            servers.start("dagster", "code-server", "start", "-s", socket, "--log-level", "warning", *code)
+            if servers.wait(socket.exists):
+                servers.start("dagster-webserver", "-h", HOST, "-p", options.port, "-w", workspace)
+                servers.start("dagster-daemon", "run", "-w", workspace)
+            if servers.wait(lambda: _answers(dagster)):
+                print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
+                servers.wait()
+        finally:
+            status = servers.end()
+            pages_server.shutdown()
+    return status

@@ -1,6 +1,6 @@
-"""``capla verify``: recompute from the centres' files and say that it is identical, or what differs.
+"""``capla verify``: recompute from the centres' files and say what differs.
 
-With the name of a release that release; without one the published study and every release, as the job ``verify`` does every week.
+With a name: that release. Without: the published study and every release, as the weekly job ``verify`` does.
 """
 
 import argparse
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Recompute what is published, or a release, from the files: identical, or what differs."""
+    """Recompute the published study or a release from the files and say what differs."""
     from capla_etl.releases.freeze import ReleaseRefused, release_names, verify, verify_published
     from capla_etl.releases.rebuild import RebuildFailed
 
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         for name in [options.name] if options.name else [None, *release_names()]:
             print(
-                f"{name or 'what is published'}: recomputing from the files, which takes as long as `capla study`",
+                f"{name or 'the published study'}: recomputing from the files, which takes as long as `capla study`",
                 file=sys.stderr,
                 flush=True,
             )
@@ -45,4 +45,4 @@ def _print(found) -> None:
             flush=True,
         )
     else:
-        print(f"{found.name}: identical. Everything comes out again from the files as it was.", flush=True)
+        print(f"{found.name}: identical. The files give the same results again.", flush=True)

@@ -1,1 +1,4 @@
-"""Assets and checks: each reads, calls one plain function, writes, and shows what a person wants to see. No study logic here."""
+"""Everything that Dagster shows and runs, a module a subject. Each asset reads, calls one function and writes.
+
+Study logic belongs in the rooms below. Do not postpone annotations here: Dagster reads them when a module loads.
+"""

@@ -1,7 +1,7 @@
-"""What starts by itself: a run when a centre submits, one every night, a verification every week, and a notice when something went wrong.
+"""What starts by itself: runs when a centre submits and every night, a weekly verification, notices of problems.
 
-Off for newcomers: switch sensors and schedules on in Dagster (Automation), or start it with ``CAPLA_AUTOMATION=on``. What has arrived is found by
-``capla_etl.centres.submissions.arrivals``; nothing is computed here.
+Sensors and schedules are off at first: switch them on in Dagster (Automation), or set ``CAPLA_AUTOMATION=on``.
+``capla_etl.centres.submissions.arrivals`` finds what has arrived; nothing is computed here.
 """
 
 import json
@@ -13,7 +13,8 @@ from capla_etl.centres.submissions.arrivals import Arrivals, look
 from capla_etl.defs.notices import Notice, send
 from capla_etl.releases import freeze
 
-#: Between two looks at the data folder. A submission is taken up after the second look that finds it unchanged: longer where transfers pause for longer.
+#: Time between two looks at the data folder. A submission counts as complete when two looks find it unchanged: set more
+#: where transfers pause for longer.
 LOOK_EVERY_SECONDS = int(os.environ.get("CAPLA_LOOK_EVERY_SECONDS") or 30)
 #: The code location, as workspace.yaml names it.
 CODE_LOCATION = "capla_etl"
@@ -25,30 +26,25 @@ SCHEDULE_STATUS = dg.DefaultScheduleStatus.RUNNING if _ON else dg.DefaultSchedul
 study = dg.define_asset_job(
     "study",
     selection=dg.AssetSelection.all(),
-    description="The whole study: from the centres' files to the published report.",
+    description="The whole study, from the centres' files to the published report.",
 )
 
 
-@dg.op(
-    description="The published study and every frozen release, recomputed from the centres' files: identical, or what differs."
-)
+@dg.op
 def recompute(context: dg.OpExecutionContext) -> None:
-    """Recompute what is published and every release."""
+    """Recompute the published study and every frozen release from the centres' files; say what differs."""
     found = [freeze.verify_published(), *(freeze.verify(name) for name in freeze.release_names())]
-    for verification in found:
-        context.log.info("%s: %s", verification.name, "; ".join(verification.differs) or "identical")
-    context.add_output_metadata(
-        {verification.name: "; ".join(verification.differs) or "identical" for verification in found}
-    )
+    answers = {verification.name: "; ".join(verification.differs) or "identical" for verification in found}
+    for name, answer in answers.items():
+        context.log.info("%s: %s", name, answer)
+    context.add_output_metadata(answers)
     if differs := [f"{v.name}: {line}" for v in found for line in v.differs]:
         raise dg.Failure("Not reproduced:\n" + "\n".join(differs), allow_retries=False)
 
 
-@dg.job(
-    description="Every number once more from the files: the published study and every frozen release.",
-    executor_def=dg.in_process_executor,
-)
+@dg.job(executor_def=dg.in_process_executor)
 def verify() -> None:
+    """Recompute every number from the files: the published study and every frozen release."""
     recompute()
 
 
@@ -58,7 +54,7 @@ nightly = dg.ScheduleDefinition(
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
     default_status=SCHEDULE_STATUS,
-    description="The whole study every night: what the sensor launched in parts, once in full.",
+    description="The whole study every night; the sensor launches only parts of it.",
 )
 weekly = dg.ScheduleDefinition(
     name="weekly_verification",
@@ -74,35 +70,34 @@ weekly = dg.ScheduleDefinition(
     job=study,
     minimum_interval_seconds=LOOK_EVERY_SECONDS,
     default_status=SENSOR_STATUS,
-    description="New or changed submissions, by content and only when complete: launches the centres concerned and what depends on them, nothing else.",
+    description="Finds submissions that are new or changed in content, and complete. Launches these centres and what "
+    "depends on them, nothing else.",
 )
 def submissions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """One run for all that is ready; a centre that is new becomes an asset first."""
+    """Launch one run for everything that is ready; first make an asset of each new centre."""
     found = look(json.loads(context.cursor or "{}"))
     graph = context.repository_def.asset_graph
     known = {key.path[1] for key in graph.get_all_asset_keys() if key.path[0] == "centre"}
     if new := sorted(set(found.ready) - known):
         try:
             reload_definitions()
-            return dg.SensorResult(
-                skip_reason=f"New: {', '.join(new)}. The definitions are loaded again; the run follows at the next look.",
-                cursor=json.dumps(found.seen),
-            )
+            said = f"New: {', '.join(new)}. The definitions were reloaded; the run follows at the next look."
+            return dg.SensorResult(skip_reason=said, cursor=json.dumps(found.seen))
         except RuntimeError as failed:
             found.ready = {centre: fingerprint for centre, fingerprint in found.ready.items() if centre in known}
             if not found.ready:
                 raise
-            context.log.error("%s The centres that are known go on.", failed)
+            context.log.error("%s The known centres continue.", failed)
     if not found.ready:
-        return dg.SensorResult(skip_reason="\n".join(found.in_words()) or "Nothing new.", cursor=json.dumps(found.seen))
+        said = "\n".join(found.in_words()) or "Nothing new."
+        return dg.SensorResult(skip_reason=said, cursor=json.dumps(found.seen))
     found.asked_for()
     return dg.SensorResult(run_requests=[_run(found, graph)], cursor=json.dumps(found.seen))
 
 
 def _run(found: Arrivals, graph) -> dg.RunRequest:
-    """The centres concerned, all that depends on them, and what that needs beside them: declared constants such as the rule sets, never another centre."""
-    centres = dg.AssetSelection.assets(*(dg.AssetKey(["centre", centre]) for centre in found.ready))
-    dependent = centres.downstream()
+    """Run these centres, all that depends on them, and what that needs too (the rule sets), but no other centre."""
+    dependent = dg.AssetSelection.assets(*(["centre", centre] for centre in found.ready)).downstream()
     needed = (dependent.upstream() - dg.AssetSelection.key_prefixes(["centre"])) | dependent
     return dg.RunRequest(
         run_key=" ".join(f"{centre}:{fingerprint[:16]}" for centre, fingerprint in found.ready.items()),
@@ -112,10 +107,10 @@ def _run(found: Arrivals, graph) -> dg.RunRequest:
 
 
 def reload_definitions() -> None:
-    """Ask Dagster to load this code location again, so that a centre that is new becomes an asset without a restart.
+    """Ask Dagster to reload this code location, so that a new centre becomes an asset without a restart.
 
     Raises:
-        RuntimeError: Dagster does not answer at ``CAPLA_DAGSTER`` (which ``capla ui`` sets), or the definitions cannot be loaded.
+        RuntimeError: Dagster does not answer at ``CAPLA_DAGSTER`` (set by ``capla ui``) or cannot load the definitions.
     """
     from urllib.parse import urlsplit
 
@@ -123,71 +118,60 @@ def reload_definitions() -> None:
 
     address = urlsplit(os.environ.get("CAPLA_DAGSTER", "http://127.0.0.1:3000"))
     try:
-        answer = DagsterGraphQLClient(address.hostname, port_number=address.port).reload_repository_location(
-            CODE_LOCATION
-        )
+        client = DagsterGraphQLClient(address.hostname, port_number=address.port)
+        answer = client.reload_repository_location(CODE_LOCATION)
         problem = answer.message if answer.status is ReloadRepositoryLocationStatus.FAILURE else None
-    except Exception as error:  # of gql, requests or graphql alike: whatever it is, a person can press the button
+    except Exception as error:  # from gql, requests or graphql: in any case a person can press the button
         problem = type(error).__name__
     if problem:
         raise RuntimeError(
-            f"Dagster at {address.geturl()} did not load the definitions again ({problem}): press Reload under Deployment, Code locations."
+            f"Dagster at {address.geturl()} did not reload the definitions ({problem}): press Reload under Deployment, "
+            "Code locations."
         )
 
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="A notice for every run that failed: log, and webhook or mail where configured.",
+    description="Sends a notice of every failed run: log, and webhook or mail where configured.",
 )
 def failed_run(context: dg.RunFailureSensorContext) -> None:
-    """Which run failed, in which steps, and what they say to people."""
+    """Say which run failed, in which steps, and why."""
     send(failure_notice(context), context.log)
 
 
 def failure_notice(context: dg.RunFailureSensorContext) -> Notice:
-    """The notice of a failed run. Of an error that nobody foresaw only its kind is given: its text may hold a patient's value."""
+    """Word the notice of a failed run. Of an unexpected error give the kind: its text may hold a patient's value."""
     run = context.dagster_run
     lines = []
     for event in context.get_step_failure_events():
         failure = event.step_failure_data
-        foreseen = failure.user_failure_data and failure.user_failure_data.description
+        expected = failure.user_failure_data and failure.user_failure_data.description
         error = failure.error and (failure.error.cause or failure.error)
-        lines.append(f"{event.step_key}: {foreseen or (error.cls_name if error else 'failed')}")
+        lines.append(f"{event.step_key}: {expected or (error.cls_name if error else 'failed')}")
     return Notice(f"capla_etl: run {run.run_id[:8]} of {run.job_name} failed", lines or [_before_any_step(context)])
 
 
 def _before_any_step(context: dg.RunFailureSensorContext) -> str:
-    """Why a run failed of which no step did: a setting that does not exist, or a process that is gone."""
+    """Explain a run that failed before any step did: an unknown setting, or a process that died."""
     failure = context.failure_event.job_failure_data
     error = failure and failure.error and (failure.error.cause or failure.error)
     if error and error.cls_name == "Failure":  # written for people
         return error.message.partition("Failure: ")[2].strip()
-    return error.cls_name if error else context.failure_event.message or "No step says why."
+    return error.cls_name if error else context.failure_event.message or "No step gives a reason."
 
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="A notice for every centre whose newest submission a run refused: log, and webhook or mail where configured.",
+    description="Sends a notice of every centre whose newest submission a run refused: log, and webhook or mail where "
+    "configured.",
 )
 def refused_centres(context: dg.RunStatusSensorContext) -> None:
-    """The study went on without the newest submission of a centre: which, and why."""
-    records = context.instance.get_records_for_run(
-        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records
-    checks = [record.event_log_entry.dagster_event.asset_check_evaluation_data for record in records]
-    for check in checks:
+    """Say which centres the study continued without the newest submission of, and why."""
+    run_id, evaluation = context.dagster_run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    for record in context.instance.get_records_for_run(run_id, of_type=evaluation).records:
+        check = record.event_log_entry.dagster_event.asset_check_evaluation_data
         if check.asset_key.path[0] == "centre" and check.check_name == "accepted" and not check.passed:
             problems = check.metadata["problems"].value if "problems" in check.metadata else check.description
-            send(
-                Notice(
-                    f"capla_etl: the newest submission of {check.asset_key.path[1]} is not in the study",
-                    [check.description or "", problems],
-                ),
-                context.log,
-            )
-
-
-sensors = [submissions, failed_run, refused_centres]
-schedules = [nightly, weekly]
-jobs = [study, verify]
+            title = f"capla_etl: the newest submission of {check.asset_key.path[1]} is not in the study"
+            send(Notice(title, [check.description or "", problems]), context.log)

@@ -1,6 +1,7 @@
-"""One run at a time builds a warehouse: runs of the terminal, of the UI and of schedules, which know nothing of each other, ask here first.
+"""Let one run at a time build a warehouse, whether it comes from the terminal, the UI or a schedule.
 
-Steps of two runs that take turns would publish a mixture. The lock is the operating system's, so it ends with the process that holds it, however that ends.
+Alternating steps of two runs would publish a mixture. The lock is the operating system's, so it ends with the process
+that holds it, however that ends.
 """
 
 import fcntl
@@ -11,7 +12,7 @@ from typing import TextIO
 
 from capla_etl import paths
 
-#: Locks of this process, held until it ends: lock file -> open file.
+#: Locks that this process holds until it ends: lock file -> open file.
 _held: dict[Path, TextIO] = {}
 
 
@@ -20,13 +21,13 @@ class BuildInUse(Exception):
 
 
 def hold_build(wait_seconds: float) -> None:
-    """Take the lock of the warehouse being built, until this process ends. Nothing happens where it has it already.
+    """Take the lock of the warehouse being built until this process ends; keep it if this process has it already.
 
     Args:
-        wait_seconds: how long to wait for a run that is building it.
+        wait_seconds: how long to wait for another run.
 
     Raises:
-        BuildInUse: it is still being built by another run after that.
+        BuildInUse: another run is still building it after that.
     """
     place = paths.warehouse() / "build" / ".lock"
     if place in _held:
@@ -44,7 +45,8 @@ def hold_build(wait_seconds: float) -> None:
                 who = file.read().strip() or "unknown"
                 file.close()
                 raise BuildInUse(
-                    f"Another run (process {who}) is building {place.parent}. Start again when it has ended; nothing was changed."
+                    f"Another run (process {who}) is building {place.parent}. Nothing was changed: start again when it "
+                    "has ended."
                 ) from None
             time.sleep(1)
     file.truncate(0)

@@ -1,16 +1,17 @@
-"""What checks found, kept in the warehouse as ``quality.check_result`` so that the report can say it: counts only, no rows."""
+"""Keep the counts of what checks found in ``quality.check_result``, for the report. No rows are kept."""
 
 import duckdb
 
-#: source ('dbt test', 'expectation'), relation, check_name, then how many passed, failed as a warning, and failed as an error.
+#: source ('dbt test', 'expectation'), relation, check_name, then how many passed, failed as a warning and as an error.
 Counted = tuple[str, str, str, int, int, int]
 
 
 def keep(connection: duckdb.DuckDBPyConnection, results: list[Counted]) -> None:
-    """Replace what the checks of the same source found in the same relations before."""
+    """Replace what checks of the same source found in the same relations before."""
     connection.execute("create schema if not exists quality")
     connection.execute(
-        "create table if not exists quality.check_result (source varchar, relation varchar, check_name varchar, passed integer, warned integer, failed integer)"
+        """create table if not exists quality.check_result (source varchar, relation varchar, check_name varchar,
+        passed integer, warned integer, failed integer)"""
     )
     for source, relation in {result[:2] for result in results}:
         connection.execute("delete from quality.check_result where source = ? and relation = ?", [source, relation])

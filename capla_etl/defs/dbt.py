@@ -24,7 +24,7 @@ MANIFEST = json.loads(manifest().read_text(encoding="utf-8"))
 
 
 class SchemaIsGroup(DagsterDbtTranslator):
-    """A model's key is [schema, name] and its group the schema; a source is the harmonised table that its ``meta`` names."""
+    """A model's key is [schema, name], its group the schema; a source is the harmonised table named in its ``meta``."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -47,7 +47,7 @@ MODELS = {node["name"]: node for node in MANIFEST["nodes"].values() if node["res
 
 @dbt_assets(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR, name="dbt", pool=WRITER_POOL)
 def dbt_models(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse):
-    """Build the selected models and run their tests, then show every table and every test."""
+    """Build the selected models, run their tests, then show every table and test."""
     checks = {key.name: key for key in context.selected_asset_check_keys}
     models = {key.path[-1]: key for key in context.selected_asset_keys}
     results = dbt.build([*models, *checks])
@@ -65,49 +65,33 @@ def dbt_models(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse
 
 def _counted(key: dg.AssetCheckKey, result) -> Counted:
     """A test that did not run counts neither as passed nor as failed."""
-    outcome = result.status
-    return (
-        "dbt test",
-        ".".join(key.asset_key.path),
-        key.name,
-        int(outcome == "pass"),
-        int(outcome == "warn"),
-        int(outcome in ("fail", "error")),
-    )
+    counts = (int(result.status in outcomes) for outcomes in (("pass",), ("warn",), ("fail", "error")))
+    return ("dbt test", ".".join(key.asset_key.path), key.name, *counts)
 
 
 def _check(key: dg.AssetCheckKey, result) -> Iterator[dg.AssetCheckResult]:
-    """A test that ran; a skipped one says nothing. What failed is counted, not shown: the rows may hold clinical values."""
+    """Yield the result of a test that was not skipped. Failing rows may hold clinical values: they are only counted."""
     if result.status == "skipped":
         return
-    severity = (
-        dg.AssetCheckSeverity.WARN
-        if result.node.config.severity.lower() == "warn" or result.status == "warn"
-        else dg.AssetCheckSeverity.ERROR
-    )
-    metadata = {
-        "failing rows": result.failures or 0,
-        "seconds": round(result.execution_time, 3),
-        "message": result.message or "passed",
-    }
+    warns = "warn" in (result.node.config.severity.lower(), result.status)
     yield dg.AssetCheckResult(
         passed=result.status == "pass",
         asset_key=key.asset_key,
         check_name=key.name,
-        severity=severity,
-        metadata=metadata,
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "failing rows": result.failures or 0,
+            "seconds": round(result.execution_time, 3),
+            "message": result.message or "passed",
+        },
     )
 
 
 def _materialization(connection, key: dg.AssetKey, result) -> dg.MaterializeResult:
     """A built model with its columns as dbt describes them."""
-    node = MODELS[result.node.name]
-    meanings = {name: column["description"] for name, column in node["columns"].items() if column["description"]}
-    return dg.MaterializeResult(
-        key,
-        metadata=table_metadata(connection, ".".join(key.path), meanings)
-        | {"seconds": round(result.execution_time, 3)},
-    )
+    described = {name: column["description"] for name, column in MODELS[result.node.name]["columns"].items()}
+    metadata = table_metadata(connection, ".".join(key.path), described)
+    return dg.MaterializeResult(key, metadata=metadata | {"seconds": round(result.execution_time, 3)})
 
 
 @dg.asset(
@@ -121,6 +105,5 @@ def _materialization(connection, key: dg.AssetKey, result) -> dg.MaterializeResu
 def dbt_docs(dbt: Dbt) -> dg.MaterializeResult:
     """dbt's own documentation: every model with its SQL, columns, tests and lineage, as one page. Synthetic data."""
     page = dbt.write_docs(staged(paths.dbt_docs()))
-    return dg.MaterializeResult(
-        metadata={"summary": f"one page, {page.stat().st_size // 1024:,} KiB"} | links([paths.dbt_docs() / page.name])
-    )
+    summary = {"summary": f"one page, {page.stat().st_size // 1024:,} KiB"}
+    return dg.MaterializeResult(metadata=summary | links([paths.dbt_docs() / page.name]))

@@ -1,4 +1,4 @@
-"""What moved since the submissions before, where a centre has sent again, and since the last release, where there is one."""
+"""What moved with the latest submission of a centre that has sent again, and since the last release if there is one."""
 
 import json
 import shutil
@@ -18,10 +18,10 @@ from capla_etl.releases.rebuild import RebuildFailed, day_before_the_latest, reb
 from capla_etl.report.differences import worded_numbers, write_differences
 from capla_etl.report.files import write_tables
 
-#: What the report and others read of the comparison, beside the page and its tables.
+#: What the report reads of the comparison.
 SUMMARY = "summary.json"
 
-#: Tables whose numbers the report lists where they moved; all others are in the files beside the page.
+#: Tables whose moved numbers the report lists; the files next to the page have those of all tables.
 LISTED = ("table1", "table2")
 
 
@@ -42,7 +42,10 @@ LISTED = ("table1", "table2")
     pool=WRITER_POOL,
 )
 def differences(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Which patients, outcomes and study numbers moved with the latest submission, against the study rebuilt without it, and since the last release. Synthetic data."""
+    """Patients, outcomes and study numbers that moved: with the latest submission, and since the last release.
+
+    The study without the latest submission is rebuilt. Synthetic data.
+    """
     folder = staged(paths.differences())
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -55,18 +58,17 @@ def differences(warehouse: Warehouse) -> dg.MaterializeResult:
 
 
 def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
-    """The page and the tables of what the latest submission moved; a sentence and counts of it."""
+    """Write the page and tables of what the latest submission moved; return a sentence and counts."""
     since = day_before_the_latest()
     if since is None:
         return _note(folder, "No centre has sent twice: there is nothing to compare.")
     try:
         before = rebuild(since)
     except RebuildFailed as failed:
-        return _note(
-            folder,
-            f"Not compared with {since}: the study as it stood then cannot be rebuilt from the files and specs that are there now.",
-            str(failed),
+        sentence = (
+            f"Not compared with {since}: the study as of that day cannot be rebuilt from today's files and specs."
         )
+        return _note(folder, sentence, str(failed))
     with warehouse.connect() as connection:
         changes, withdrawn = (
             connection.execute(f"select * from quality.{t}").df() for t in ("submission_change", "withdrawn_patient")
@@ -75,13 +77,12 @@ def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
     found = compare_warehouses(before, paths.build_database())
     write_tables(_frames(found) | {"sent": changes, "withdrawn": withdrawn}, folder)
     write_differences(found, changes, withdrawn, since, folder / "differences.html")
-    return _summary(
-        f"Since {since}, the day before the latest submission (differences/differences.html has every one).", found
-    )
+    sentence = f"Since {since}, the day before the latest submission (differences/differences.html lists all)."
+    return _summary(sentence, found)
 
 
 def since_the_release(warehouse: Warehouse, folder: Path) -> dict | None:
-    """The tables of what moved since the release that the study is compared with; a sentence, counts and numbers of it."""
+    """Write the tables of what moved since the release compared with; return a sentence, counts and numbers."""
     release = release_compared_with()
     if release is None:
         return None
@@ -89,7 +90,7 @@ def since_the_release(warehouse: Warehouse, folder: Path) -> dict | None:
         connection.execute("checkpoint")
     found = compare_warehouses(release / paths.published_database().name, paths.build_database())
     write_tables(_frames(found), folder / "since_release")
-    return _summary(f"Since the release {release.name} (differences/since_release/ has every one).", found)
+    return _summary(f"Since the release {release.name} (differences/since_release/ lists all).", found)
 
 
 def _frames(found: Differences) -> dict[str, pd.DataFrame]:
@@ -97,25 +98,18 @@ def _frames(found: Differences) -> dict[str, pd.DataFrame]:
 
 
 def _summary(sentence: str, found: Differences) -> dict:
-    return {"sentence": sentence, "counts": _counts(found), "numbers": worded_numbers(found.numbers, LISTED)}
-
-
-def _counts(found: Differences) -> list[list]:
     changes = found.patients["change"].value_counts()
-    patients = [[f"patients {change}", int(changes.get(change, 0))] for change in ("added", "withdrawn", "corrected")]
-    return [
+    counts = [
         ["submissions", len(found.submissions)],
-        *patients,
+        *([f"patients {change}", int(changes.get(change, 0))] for change in ("added", "withdrawn", "corrected")),
         ["outcomes", len(found.outcomes)],
         ["study numbers", len(found.numbers)],
     ]
+    return {"sentence": sentence, "counts": counts, "numbers": worded_numbers(found.numbers, LISTED)}
 
 
 def _note(folder: Path, sentence: str, why: str = "") -> dict:
-    text = (
-        f"# What moved with the latest submission\n\n{sentence}\n\n"
-        + (f"```\n{why}\n```\n\n" if why else "")
-        + "Synthetic data.\n"
-    )
+    reason = f"```\n{why}\n```\n\n" if why else ""
+    text = f"# What moved with the latest submission\n\n{sentence}\n\n{reason}Synthetic data.\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {"sentence": sentence, "counts": [], "numbers": []}

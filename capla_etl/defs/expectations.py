@@ -1,4 +1,4 @@
-"""Great Expectations suites as asset checks. The rules, with why and who acts, are in ``expectations/``; how they run in ``capla_etl.quality``.
+"""Great Expectations suites as asset checks. ``expectations/`` has the rules, ``capla_etl.quality`` runs them.
 
 A failed rule of severity error blocks everything downstream; a failed warning is shown and blocks nothing.
 """
@@ -21,10 +21,10 @@ CHECK_NAME = "expectations"
 
 
 def _result(suite: SuiteResult) -> dg.AssetCheckResult:
-    """One suite's result: what failed, why it matters, who acts, and the keys (never the values) of the failing rows."""
+    """Show a suite's result: what failed, why it matters, who acts, and the keys (never the values) of failing rows."""
     columns = ["severity", "column", "expectation", "where", "failing_count", "failing_percent", "why", "act"]
     rows = [
-        {"column": failure["column"], "expectation": failure["expectation"]} | {k: str(v) for k, v in row.items()}
+        {k: failure[k] for k in ("column", "expectation")} | {k: str(v) for k, v in row.items()}
         for failure in suite.failures
         for row in failure["failing_rows"]
     ]
@@ -33,7 +33,8 @@ def _result(suite: SuiteResult) -> dg.AssetCheckResult:
         check_name=CHECK_NAME,
         passed=suite.passed,
         severity=dg.AssetCheckSeverity.ERROR if suite.failed_errors else dg.AssetCheckSeverity.WARN,
-        description=f"{suite.expectations} expectations: {suite.failed_errors} errors, {suite.failed_warnings} warnings",
+        description=f"{suite.expectations} expectations: {suite.failed_errors} errors, "
+        f"{suite.failed_warnings} warnings",
         metadata={
             "expectations": suite.expectations,
             "failed errors": suite.failed_errors,
@@ -45,36 +46,21 @@ def _result(suite: SuiteResult) -> dg.AssetCheckResult:
 
 
 def _counted(suite: SuiteResult) -> Counted:
-    failed = suite.failed_errors + suite.failed_warnings
-    return (
-        "expectation",
-        suite.table,
-        CHECK_NAME,
-        suite.expectations - failed,
-        suite.failed_warnings,
-        suite.failed_errors,
-    )
+    passed = suite.expectations - suite.failed_errors - suite.failed_warnings
+    return ("expectation", suite.table, CHECK_NAME, passed, suite.failed_warnings, suite.failed_errors)
 
 
 def _stage(name: str, tables: list[str]) -> dg.AssetChecksDefinition:
     """The suites of some tables as one step: one import, one connection."""
-    specs = [
-        dg.AssetCheckSpec(
-            CHECK_NAME,
-            asset=asset_key(table),
-            blocking=True,
-            description=f"Great Expectations suite expectations/{table}.yml",
-        )
+    about = "Great Expectations suite expectations/{}.yml"
+    specs = {
+        table: dg.AssetCheckSpec(CHECK_NAME, asset=asset_key(table), blocking=True, description=about.format(table))
         for table in tables
-    ]
+    }
 
-    @dg.multi_asset_check(name=f"expectations_{name}", specs=specs, can_subset=True, pool=WRITER_POOL)
+    @dg.multi_asset_check(name=f"expectations_{name}", specs=specs.values(), can_subset=True, pool=WRITER_POOL)
     def checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-        selected = [
-            table
-            for table in tables
-            if dg.AssetCheckKey(asset_key(table), CHECK_NAME) in context.selected_asset_check_keys
-        ]
+        selected = [table for table, spec in specs.items() if spec.key in context.selected_asset_check_keys]
         with warehouse.connect() as connection:
             results = validate(connection, selected, staged(data_docs()))
             keep(connection, [_counted(result) for result in results])
@@ -85,7 +71,8 @@ def _stage(name: str, tables: list[str]) -> dg.AssetChecksDefinition:
 
 
 TABLES = list(suites())
+HARMONISED = [table for table in TABLES if table.startswith("harmonised.")]
 expectation_checks = [
-    _stage("harmonised", [t for t in TABLES if t.startswith("harmonised.")]),
-    _stage("marts", [t for t in TABLES if not t.startswith("harmonised.")]),
+    _stage("harmonised", HARMONISED),
+    _stage("marts", [table for table in TABLES if table not in HARMONISED]),
 ]

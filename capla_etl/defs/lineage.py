@@ -12,21 +12,6 @@ from capla_etl.protocol.parameters import parameter
 from capla_etl.study_tables import read
 from capla_etl.tables.membership import result_patient
 
-MEANINGS = {
-    "cell_number": "Number of the cell within the record.",
-    "kind": "What was recorded, as in outcomes.outcome_evidence.",
-    "field": "Study field that is read from the cell; centre_patient_id: the cell names the patient; kind_of_row: it says what the row is.",
-    "raw_table": "Table of schema raw that holds the row as sent.",
-    "source_table": "Table of schema marts that holds the record; patient: the patient's own row.",
-    "source_number": "Number of the record there.",
-    "source_column": "Column of the file.",
-    "raw_text": "The cell as sent.",
-    "declared": "What the spec adds to the cell: its unit, the upper limit of normal.",
-    "table_id": "Study table.",
-    "row": "Row of the table.",
-    "group": "Group of patients.",
-    "counted": "numerator: one of n; denominator: one of N; value: one of the values of the median.",
-}
 MEMBERSHIP = {
     "patient": "marts.patient",
     "outcome": "outcomes.patient_outcome",
@@ -53,7 +38,7 @@ def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
     specs = {centre_id: load.spec for centre_id, load in good_loads().items()}
     with warehouse.connect() as connection:
         write(connection, "outcomes.evidence_cell", evidence_cells(connection, specs))
-        return dg.MaterializeResult(metadata=table_metadata(connection, "outcomes.evidence_cell", MEANINGS))
+        return dg.MaterializeResult(metadata=table_metadata(connection, "outcomes.evidence_cell"))
 
 
 @dg.asset(
@@ -74,7 +59,7 @@ def patients_of_results(warehouse: Warehouse) -> dg.MaterializeResult:
         write(connection, "study.result_patient", members)
         counts = members.groupby(["table_id", "counted"]).size().rename("patients").reset_index()
         return dg.MaterializeResult(
-            metadata=table_metadata(connection, "study.result_patient", MEANINGS) | {"preview": markdown(counts)}
+            metadata=table_metadata(connection, "study.result_patient") | {"preview": markdown(counts)}
         )
 
 

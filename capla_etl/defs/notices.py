@@ -1,9 +1,9 @@
-"""Notices to people: a run failed, a centre's submission was refused. Always to the log; to a webhook and by mail where these are configured.
+"""Send notices to people: always to the log; to a webhook and by mail where these are configured.
 
 ``CAPLA_NOTICE_WEBHOOK``   address that takes a JSON object with ``title`` and ``text`` by POST
-``CAPLA_NOTICE_MAIL``      address that gets a mail, through ``CAPLA_SMTP`` (host or host:port, default localhost)
+``CAPLA_NOTICE_MAIL``      address that receives a mail through ``CAPLA_SMTP`` (host or host:port, default localhost)
 
-A notice names runs, steps, centres, files, rows and columns; never a patient's value. What is worth a notice does not belong here.
+A notice names runs, steps, centres, files, rows and columns, never a patient's value. Callers decide what deserves one.
 """
 
 import json
@@ -20,7 +20,7 @@ SENDER = "capla_etl@localhost"
 
 @dataclass(frozen=True)
 class Notice:
-    """One notice: a title of one line, and lines of text."""
+    """A title of one line, and lines of text."""
 
     title: str
     lines: list[str]
@@ -32,13 +32,13 @@ class Notice:
 
 
 def send(notice: Notice, log: logging.Logger) -> list[str]:
-    """Log a notice and send it wherever that is configured.
+    """Log a notice and send it to whatever is configured.
 
     Returns:
-        Where it went besides the log.
+        Where it went in addition to the log: ``webhook``, ``mail``.
 
     Raises:
-        OSError: the webhook or the mail server cannot be reached or refuses it; the notice is in the log all the same.
+        OSError: the webhook or mail server refuses it or is out of reach. The log has the notice all the same.
     """
     log.warning("%s\n%s", notice.title, notice.text)
     sent = []

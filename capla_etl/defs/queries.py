@@ -16,8 +16,8 @@ from capla_etl.defs.report import outputs
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import write
 from capla_etl.protocol.parameters import parameter
-from capla_etl.quality.centre_quality import MEANINGS, centre_quality
-from capla_etl.queries.questions import COLUMNS, query_table
+from capla_etl.quality.centre_quality import centre_quality
+from capla_etl.queries.questions import query_table
 from capla_etl.queries.workbook import write_workbooks
 from capla_etl.releases.publish import staged
 
@@ -71,7 +71,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
         counts = pd.crosstab([frame["centre_id"], frame["category"]], frame["status"]).reset_index()
         statuses = frame["status"].value_counts().sort_index(ascending=False)
         summary = ", ".join(f"{n} {status}" for status, n in statuses.items()) or "no question"
-        metadata = table_metadata(connection, "quality.query", COLUMNS)
+        metadata = table_metadata(connection, "quality.query")
         return dg.MaterializeResult(metadata=metadata | {"summary": summary, "questions": markdown(counts, rows=100)})
 
 
@@ -107,7 +107,7 @@ def quality_of_centres(warehouse: Warehouse) -> dg.MaterializeResult:
     with warehouse.connect() as connection:
         frame = centre_quality(connection, parameter("follow_up_days"))
         write(connection, "quality.centre_quality", frame)
-        metadata = table_metadata(connection, "quality.centre_quality", MEANINGS)
+        metadata = table_metadata(connection, "quality.centre_quality")
         return dg.MaterializeResult(metadata=metadata | {"centres": markdown(frame, rows=60)})
 
 

@@ -1,4 +1,7 @@
-"""What people read: tables and figures as files, the HTML report, Data Docs; and publishing, the only step that touches what users see."""
+"""What people read: tables and figures as files, the HTML report, Data Docs; and publishing it.
+
+Publishing is the only step that touches what users see.
+"""
 
 import json
 import shutil
@@ -37,8 +40,10 @@ from capla_etl.study_tables import CURVES, LISTINGS, read, study_tables
 from capla_etl.tables.labels import ANALYSES
 from capla_etl.tables.table6 import deaths
 
+#: Made after the outputs, in ``queries``, which imports this module.
+WORKBOOKS = asset_key("queries.workbooks")
 STUDY_TABLES = [table.name for table in study_tables() if table.name not in LISTINGS]
-#: Tables of the warehouse that the report shows as they are, by the name that it has for them.
+#: Tables of the warehouse that the report shows unchanged, by the report's name for them.
 SHOWN = {
     "results": "study.result",
     "audit": "study.audit",
@@ -50,19 +55,22 @@ SHOWN = {
     "centre_status": "quality.centre_status",
     "centre_quality": "quality.centre_quality",
 }
-#: Tables that hold the courses of single patients: for the page of the study group alone.
+#: Tables with the courses of single patients: only for the page of the study group.
 COURSES = {"patient": "marts.patient", "daily_series": "marts.daily_series", "drug_course": "marts.drug_course"}
-CHECKS = "select source, sum(passed)::integer as passed, sum(warned)::integer as warned, sum(failed)::integer as failed from quality.check_result group by 1 order by 1"
+CHECKS = """select source, sum(passed)::integer as passed, sum(warned)::integer as warned,
+    sum(failed)::integer as failed from quality.check_result group by 1 order by 1"""
 
 
 def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
-    """A table with its own types: an integer stays one where some are missing, so that files say 12 and not 12.0."""
+    """Read a table with its own types: integers stay so where some are missing, and files say 12, not 12.0."""
     integers = {"int32": pd.Int32Dtype(), "int64": pd.Int64Dtype()}
-    return (
-        connection.execute(f"select * from {relation}")
-        .to_arrow_table()
-        .to_pandas(types_mapper=lambda t: integers.get(str(t)))
-    )
+    table = connection.execute(f"from {relation}").to_arrow_table()
+    return table.to_pandas(types_mapper=lambda kind: integers.get(str(kind)))
+
+
+def _files(written: list[Path]) -> dg.MaterializeResult:
+    names = markdown_list([path.name for path in written])
+    return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": names})
 
 
 @dg.asset(
@@ -74,16 +82,16 @@ def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.Dat
     pool=WRITER_POOL,
 )
 def outputs(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Every study table as CSV and Parquet, every figure as SVG and PNG, all tables as DOCX, XLSX, LaTeX and HTML. Synthetic data."""
+    """Study tables as CSV and Parquet, figures as SVG and PNG, printed tables as DOCX, XLSX, LaTeX and HTML.
+
+    Synthetic data.
+    """
     with warehouse.connect() as connection:
-        written = write_outputs(connection, staged(paths.outputs()))
-    return dg.MaterializeResult(
-        metadata={"summary": f"{len(written)} files", "files": markdown_list([path.name for path in written])}
-    )
+        return _files(write_outputs(connection, staged(paths.outputs())))
 
 
 def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[Path]:
-    """The files of ``outputs``, replacing what is in the folder; their paths."""
+    """Write the files of ``outputs``, replacing what is in the folder; return their paths."""
     shutil.rmtree(folder, ignore_errors=True)
     frames = {name: read_exactly(connection, f"study.{name}") for name in STUDY_TABLES}
     shown = {name: read(connection, f"study.{name}") for name in ("result", "balance", *CURVES.values())}
@@ -102,7 +110,7 @@ def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[P
 
 
 def methods_of(results: pd.DataFrame) -> list[str]:
-    """The methods section for what was computed by the parameters in force."""
+    """Word the methods section for these results, by the parameters in force."""
     return methods_paragraphs(parameters(), conventions(parameter("statistics_conventions")), results, ANALYSES)
 
 
@@ -119,7 +127,10 @@ def methods_of(results: pd.DataFrame) -> list[str]:
     pool=WRITER_POOL,
 )
 def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The study as one self-contained page: flow, tables, figures, data quality, published beside computed. Synthetic data."""
+    """The study as one self-contained page: flow, tables, figures, data quality, published next to computed.
+
+    Synthetic data.
+    """
     with warehouse.connect() as connection:
         page = write_report(report_inputs(connection, staged(paths.outputs())), staged(paths.report()))
     return dg.MaterializeResult(
@@ -128,26 +139,22 @@ def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
 
 
 def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -> ReportInputs:
-    """What the report shows, from the warehouse, the centres' specs and the figures among the outputs."""
+    """Collect what the report shows: from the warehouse, the centres' specs and the figures among the outputs."""
     shown = {name: read(connection, relation) for name, relation in SHOWN.items()}
-    drawn = {name: read(connection, f"study.{name}") for name in ("balance", *CURVES.values())} | {
-        "result": shown["results"]
-    }
+    results = shown["results"]
+    drawn = {name: read(connection, f"study.{name}") for name in ("balance", *CURVES.values())} | {"result": results}
+    pictures = (outputs_folder / f"{name}.svg" for name in study_figures.CAPTIONS)
     return ReportInputs(
         **shown,
         definitions=definitions(),
-        moved=_moved(),
-        hover=study_figures.hover_data(drawn, printed_tables(shown["results"])),
+        moved=json.loads((staged(paths.differences()) / SUMMARY).read_text(encoding="utf-8")),
+        hover=study_figures.hover_data(drawn, printed_tables(results)),
         courses=courses(
             **{name: read(connection, relation) for name, relation in COURSES.items()},
-            event=_events(connection),
+            event=connection.execute("from marts.event where rule_set = ?", [parameter(RULE_SET)]).df(),
             thresholds=_thresholds(),
         ),
-        figures=files.svg_by_name(
-            outputs_folder / f"{name}.svg"
-            for name in study_figures.CAPTIONS
-            if (outputs_folder / f"{name}.svg").exists()
-        ),
+        figures=files.svg_by_name(picture for picture in pictures if picture.exists()),
         checks=connection.execute(CHECKS).df(),
         centres=connection.execute(
             "select centre_id, name, country from quality.centre_status where submission is not null"
@@ -155,24 +162,14 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
         parameters=pd.DataFrame(
             [(p.name, p.value, p.source) for p in parameters().values()], columns=["name", "value", "comment"]
         ),
-        methods=methods_of(shown["results"]),
+        methods=methods_of(results),
         strobe=strobe_items(),
         deaths=deaths(read(connection, "marts.patient"), follow_up_days=parameter("follow_up_days")),
     )
 
 
-def _moved() -> list[dict]:
-    """What moved since earlier states, as the asset differences found it."""
-    return json.loads((staged(paths.differences()) / SUMMARY).read_text(encoding="utf-8"))
-
-
-def _events(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Outcomes of every patient under the rule set of the tables."""
-    return connection.execute("select * from marts.event where rule_set = ?", [parameter(RULE_SET)]).df()
-
-
 def _thresholds() -> dict:
-    """The thresholds that a course is drawn with."""
+    """Thresholds drawn in a patient's course."""
     return {
         "platelets": parameter("response_platelets_from_10e9_per_l"),
         "ldh": parameter("response_ldh_below_x_uln"),
@@ -180,45 +177,31 @@ def _thresholds() -> dict:
     }
 
 
+#: What the releasable version is made from.
+RELEASABLE_FROM = [
+    *("study.result", "study.survival_curve", "study.response_incidence_curve"),
+    *("harmonised.submission", "quality.centre_status"),
+]
+
+
 @dg.asset(
     key=["report", "protected"],
-    deps=[
-        outputs,
-        *(
-            asset_key(relation)
-            for relation in [
-                "study.result",
-                "study.survival_curve",
-                "study.response_incidence_curve",
-                "harmonised.submission",
-                "quality.centre_status",
-            ]
-        ),
-    ],
+    deps=[outputs, *map(asset_key, RELEASABLE_FROM)],
     group_name="report",
     kinds={"python", "html", "csv", "parquet"},
     owners=BIOSTATISTICS,
     pool=WRITER_POOL,
 )
 def protected(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The study as it may leave the group: no count from 1 to 9, none that follows from another, rounded, no patients listed. Synthetic data."""
+    """The releasable version: counts of 1 to 9 and all that reveals them suppressed, others rounded, no patients.
+
+    Synthetic data.
+    """
+    queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
-        results, survival, response, submission, status, checks = (
-            connection.execute(query).df()
-            for query in (
-                "from study.result",
-                "from study.survival_curve",
-                "from study.response_incidence_curve",
-                "from harmonised.submission",
-                "from quality.centre_status",
-                CHECKS,
-            )
-        )
+        results, survival, response, *rest = (connection.execute(query).df() for query in queries)
     curves = {"survival_curve": survival, "response_incidence_curve": response}
-    written = write_protected(results, curves, submission, status, checks, staged(paths.outputs()) / "protected")
-    return dg.MaterializeResult(
-        metadata={"summary": f"{len(written)} files", "files": markdown_list([path.name for path in written])}
-    )
+    return _files(write_protected(results, curves, *rest, staged(paths.outputs()) / "protected"))
 
 
 @dg.asset(
@@ -229,49 +212,28 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     owners=DATA_MANAGEMENT,
 )
 def data_docs(study: Study) -> dg.MaterializeResult:
-    """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts. Synthetic data."""
-    index = build_data_docs(staged(paths.data_docs()))
-    return dg.MaterializeResult(
-        metadata={"summary": "index and one page per suite", "index": dg.MetadataValue.path(index)}
-    )
+    """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts.
+
+    Synthetic data.
+    """
+    index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs())))
+    return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": index})
 
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[
-        outputs,
-        protected,
-        html_report,
-        data_docs,
-        dbt_docs,
-        differences,
-        *lineage_assets,
-        asset_key("queries.workbooks"),
-    ],
+    deps=[outputs, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, WORKBOOKS],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
     pool=WRITER_POOL,
 )
 def published(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The warehouse, tables, report and Data Docs that users open, each replaced whole and only after everything before succeeded."""
+    """The warehouse, tables, report and Data Docs that users open, each replaced whole, after all else succeeded."""
     with warehouse.connect() as connection:
         write_comments(connection)
     places = publish()
-    pages = [
-        page
-        for page in (
-            paths.report(),
-            paths.data_docs() / "index.html",
-            paths.dbt_docs() / "index.html",
-            paths.differences(),
-        )
-        if page.exists()
-    ]
-    return dg.MaterializeResult(
-        metadata={"summary": f"{len(places)} published", "published": markdown_list([str(p) for p in places])}
-        | links(pages)
-    )
-
-
-report_assets = [outputs, protected, html_report, data_docs, differences, published]
+    indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
+    pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]
+    said = {"summary": f"{len(places)} published", "published": markdown_list([str(place) for place in places])}
+    return dg.MaterializeResult(metadata=said | links(pages))

@@ -1,6 +1,6 @@
-"""What assets use to reach the outside: the warehouse being built, and dbt inside this process.
+"""What assets use to reach the outside: the settings of the run, the warehouse being built, dbt in this process.
 
-Study logic and file locations do not belong here (``paths`` knows the latter).
+Study logic does not belong here, nor do file locations (``paths``).
 """
 
 import contextlib
@@ -25,25 +25,30 @@ from capla_etl.releases.variant import JOURNAL, Variant
 WRITER_POOL = "duckdb_writer"
 
 
+_APART = "Published in warehouse/variants/, next to the study."
+
+
 class Study(dg.ConfigurableResource):
-    """What this run computes: the study, or a variant of it that is built and published beside it (``warehouse/variants/``)."""
+    """What this run computes: the study, or a variant that is built and published in ``warehouse/variants/``."""
 
     as_of: str = Field(
         "",
-        description="Day (YYYY-MM-DD): only submissions, corrections and answers up to it count. Empty: all. Published in warehouse/variants/, beside the study.",
+        description=f"Day (YYYY-MM-DD): only submissions, corrections and answers up to it count. Empty: all. {_APART}",
     )
     rule_set: str = Field(
         "",
-        description="Rule set that the tables use, one of those in outcomes.rule_set. Empty: the default of the protocol. Published in warehouse/variants/, beside the study.",
+        description="Rule set of the tables, one of those in outcomes.rule_set. Empty: the default of the protocol. "
+        + _APART,
     )
     profile: str = Field(
         JOURNAL,
-        description="journal: everything is published. protected: only what may leave the group (docs/PRIVACY.md), in warehouse/variants/, beside the study.",
+        description="journal: everything is published. protected: only what may leave the group (docs/PRIVACY.md). "
+        + _APART,
     )
 
     @contextlib.contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Study"]:
-        """The variant's settings in the environment while a step runs, where plain functions and dbt read them."""
+        """Put the variant's settings into the environment, where functions and dbt read them, while a step runs."""
         try:
             variant = Variant.of(self.as_of, self.rule_set, self.profile)
         except ValueError as wrong:
@@ -57,7 +62,7 @@ class Study(dg.ConfigurableResource):
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def begin(self, wait_seconds: float = 0) -> None:
-        """Take the warehouse for this run, so that no other run builds it meanwhile.
+        """Take the warehouse for this run, so that no other run builds it at the same time.
 
         Raises:
             dg.Failure: another run is still building it after ``wait_seconds``.
@@ -68,15 +73,18 @@ class Study(dg.ConfigurableResource):
             raise dg.Failure(str(in_use), allow_retries=False) from None
 
 
+_NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+
 class Warehouse(dg.ConfigurableResource):
-    """Short-lived connections to the DuckDB file being built; waits while another process holds its lock."""
+    """Short-lived connections to the DuckDB file being built; they wait while another process locks it."""
 
     study: dg.ResourceDependency[Study]
     lock_timeout_seconds: float = 60.0
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-write connection, closed at the end of the block.
+        """Open a read-write connection, closed at the end of the block.
 
         Raises:
             duckdb.IOException: the file is still locked after ``lock_timeout_seconds``.
@@ -87,9 +95,7 @@ class Warehouse(dg.ConfigurableResource):
         deadline = time.monotonic() + self.lock_timeout_seconds
         while True:
             try:
-                connection = duckdb.connect(
-                    str(database), config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-                )
+                connection = duckdb.connect(str(database), config=_NO_EXTENSIONS)
                 break
             except duckdb.IOException as error:
                 if "lock" not in str(error) or time.monotonic() > deadline:
@@ -102,7 +108,7 @@ class Warehouse(dg.ConfigurableResource):
 
 
 class Dbt(dg.ConfigurableResource):
-    """dbt without a sub-process: no second start-up, and no ``dbt --version``, which asks the package index."""
+    """dbt without a subprocess: no second start-up, and no ``dbt --version``, which asks the package index."""
 
     study: dg.ResourceDependency[Study]
 
@@ -110,40 +116,28 @@ class Dbt(dg.ConfigurableResource):
         """Run ``dbt build`` for these models and tests (names), nothing else.
 
         Returns:
-            dbt's results, one per node, in the order they ran; failed and skipped nodes included.
+            dbt's results, one per node in the order of running, including failed and skipped nodes.
 
         Raises:
-            DbtFailed: dbt stopped before running anything, or reported fewer nodes than it was asked for.
+            DbtFailed: dbt stopped before running anything, or reported fewer nodes than requested.
         """
         target = target_folder()
         parsed = paths.DBT_PROJECT / "target" / "partial_parse.msgpack"
         if parsed.exists():
             shutil.copy(parsed, target / parsed.name)
         rules = ["--vars", json.dumps({RULE_SET: parameter(RULE_SET)})] if os.environ.get("CAPLA_RULE_SET") else []
-        answer = invoke(
-            [
-                "build",
-                *rules,
-                "--indirect-selection",
-                "empty",
-                "--exclude-resource-type",
-                "unit_test",
-                "--select",
-                *nodes,
-            ],
-            target,
-        )
+        only_these = ["--indirect-selection", "empty", "--exclude-resource-type", "unit_test", "--select", *nodes]
+        answer = invoke(["build", *rules, *only_these], target)
         if answer.result is None:
             raise DbtFailed(f"dbt stopped before it ran anything: {answer.exception}")
         results = list(answer.result.results)
         if missing := set(nodes) - {r.node.name for r in results}:
-            raise DbtFailed(
-                f"dbt says nothing about {len(missing)} of {len(nodes)} nodes: {', '.join(sorted(missing)[:10])}"
-            )
+            some = ", ".join(sorted(missing)[:10])
+            raise DbtFailed(f"dbt gave no result for {len(missing)} of {len(nodes)} nodes: {some}")
         return results
 
     def write_docs(self, folder: Path) -> Path:
-        """dbt's documentation of the models as they were built last, as ``index.html``: one page that needs no server and no network.
+        """Write dbt's documentation of the models as last built: ``index.html``, without server or network.
 
         Raises:
             DbtFailed: dbt could not write it.
@@ -154,3 +148,9 @@ class Dbt(dg.ConfigurableResource):
             raise DbtFailed(f"dbt did not write its documentation: {answer.exception}")
         folder.mkdir(parents=True, exist_ok=True)
         return shutil.copy(target / "static_index.html", folder / "index.html")
+
+
+def resources() -> dict[str, dg.ConfigurableResource]:
+    """The resources of the code location."""
+    study = Study()
+    return {"study": study, "warehouse": Warehouse(study=study), "dbt": Dbt(study=study)}

@@ -122,9 +122,3 @@ def months() -> dict[str, dict[str, dict[str, int]]]:
         }
         for language, forms in declared.items()
     }
-
-
-@cache
-def quality_columns() -> dict[str, str]:
-    """Column -> meaning, for the tables of schema quality that come with the loads (quality.yml)."""
-    return _load("quality.yml")

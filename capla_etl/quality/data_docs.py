@@ -1,4 +1,4 @@
-"""Great Expectations' Data Docs as pages that need no network: what was expected of each table, what failed, who acts."""
+"""Great Expectations' Data Docs as offline pages: what was expected of each table, what failed, who acts."""
 
 import html
 import json
@@ -15,7 +15,7 @@ ASSETS = Path(__file__).resolve().parent / "data_docs_assets"
 
 
 def write_page(folder: Path, result: SuiteResult, document: dict[str, Any], cut_off: str) -> None:
-    """One suite as Great Expectations renders it, plus who acts on what failed; and its summary, which the index is made of."""
+    """Write one suite as Great Expectations renders it, plus who acts on what failed; and a summary for the index."""
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
@@ -37,7 +37,8 @@ def write_page(folder: Path, result: SuiteResult, document: dict[str, Any], cut_
 
 def _head(title: str) -> str:
     return (
-        f'<head><meta charset="UTF-8"><meta name="viewport" content="width=device-width, initial-scale=1.0"><title>{html.escape(title)}</title>'
+        '<head><meta charset="UTF-8"><meta name="viewport" content="width=device-width, initial-scale=1.0">'
+        f"<title>{html.escape(title)}</title>"
         '<link rel="stylesheet" href="assets/bootstrap.min.css"><link rel="stylesheet" href="assets/data_docs.css">'
         '<script src="assets/data_docs.js" defer></script></head>'
     )
@@ -46,23 +47,21 @@ def _head(title: str) -> str:
 def _navigation(title: str, cut_off: str) -> str:
     return (
         f'<nav class="navbar sticky-top border-bottom docs-bar"><a class="navbar-brand" href="index.html">Data Docs</a>'
-        f'<span class="mr-auto">{html.escape(title)}</span><span class="docs-note">Data cut-off {html.escape(cut_off)}. {SYNTHETIC}</span></nav>'
+        f'<span class="mr-auto">{html.escape(title)}</span>'
+        f'<span class="docs-note">Data cut-off {html.escape(cut_off)}. {SYNTHETIC}</span></nav>'
     )
 
 
 def _offline(page: str, result: SuiteResult, cut_off: str) -> str:
-    """The page without anything that a browser would fetch from elsewhere: our stylesheet and script instead of those of ten servers."""
+    """Replace everything that a browser would fetch from ten servers by our stylesheet and script."""
     body = page[page.index("<body>") + len("<body>") : page.index("</body>")]
     body = re.sub(r"<script.*?</script>|<footer.*?</footer>", "", body, flags=re.DOTALL)
     body = re.sub(
         r'^\s*<nav class="navbar navbar-expand-md.*?</nav>\s*</div>\s*</nav>', "", body, count=1, flags=re.DOTALL
     )
-    body = re.sub(
-        r'<a href="[^"#][^"]*" ?>(.*?)</a>', r"\1", body, flags=re.DOTALL
-    )  # pages of the default site that do not exist here
-    body = re.sub(
-        r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", body
-    )  # drawn anew at every rendering: equal data, equal page
+    # Links to pages that do not exist here; identifiers drawn at every rendering (equal data must give equal pages).
+    body = re.sub(r'<a href="[^"#][^"]*" ?>(.*?)</a>', r"\1", body, flags=re.DOTALL)
+    body = re.sub(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", body)
     body = re.sub(r"Data asset: None", f"Rows: {result.rows}", body)
     section = body.index('<div id="section-2"') if '<div id="section-2"' in body else len(body)
     body = body[:section] + _failures_section(result) + body[section:]
@@ -98,13 +97,17 @@ def _failures_section(result: SuiteResult) -> str:
             else f"observed {f['observed']:.4g}"
         )
         blocks.append(
-            f"<div class='docs-failure docs-{f['severity']}'><strong>{f['severity']}</strong> <code>{html.escape(f['column'])}</code> "
+            f"<div class='docs-failure docs-{f['severity']}'><strong>{f['severity']}</strong> "
+            f"<code>{html.escape(f['column'])}</code> "
             f"{html.escape(f['expectation'].removeprefix('expect_').replace('_', ' '))}"
             + (f" <span class='text-muted'>where {html.escape(f['where'])}</span>" if f["where"] else "")
             + f": {count}<br>{html.escape(f['why'])} <em>{html.escape(f['act'])}</em>{keys}</div>"
         )
     text = "".join(blocks) or "<p>Nothing failed.</p>"
-    return f"<div class='ge-section container-fluid mb-3 pl-sm-3 px-0'><h5 class='alert alert-secondary'>What failed and who acts</h5>{text}</div>"
+    return (
+        "<div class='ge-section container-fluid mb-3 pl-sm-3 px-0'>"
+        f"<h5 class='alert alert-secondary'>What failed and who acts</h5>{text}</div>"
+    )
 
 
 def build_data_docs(docs_folder: Path | None = None) -> Path:
@@ -128,7 +131,8 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     lines = "".join(
         f"<tr class='docs-{'error' if r['failed_errors'] else 'warning' if r['failed_warnings'] else 'passed'}'>"
         f"<td><a href='{r['table']}.html'>{r['table']}</a></td><td>{r['rows']}</td><td>{r['expectations']}</td>"
-        f"<td>{r['expectations'] - r['failed_errors'] - r['failed_warnings']}</td><td>{r['failed_errors']}</td><td>{r['failed_warnings']}</td></tr>"
+        f"<td>{r['expectations'] - r['failed_errors'] - r['failed_warnings']}</td>"
+        f"<td>{r['failed_errors']}</td><td>{r['failed_warnings']}</td></tr>"
         for r in found
     )
     cut_off = max((r["data_cut_off"] for r in found), default="not known")
@@ -137,10 +141,12 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     )
     index = folder / "index.html"
     index.write_text(
-        f"<!DOCTYPE html>\n<html>{_head('Data Docs')}<body>{_navigation('Expectations about the data received', cut_off)}<div class='container pt-4'>"
-        f"<p class='alert alert-warning'>{SYNTHETIC}</p><p>Great Expectations suites of this warehouse. An error stops what would be computed wrongly from it; "
-        f"a warning is for the data manager to look into. Failing rows are listed by their keys only, never with values.</p>"
-        f"<table class='table table-sm docs-index'><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div></body></html>\n",
+        f"<!DOCTYPE html>\n<html>{_head('Data Docs')}<body>"
+        f"{_navigation('Expectations about the data received', cut_off)}<div class='container pt-4'>"
+        f"<p class='alert alert-warning'>{SYNTHETIC}</p><p>Great Expectations suites of this warehouse. An error stops "
+        "whatever it would make wrong; the data manager looks into a warning. Failing rows are listed by their keys, "
+        f"never with values.</p><table class='table table-sm docs-index'><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{lines}</tbody></table></div></body></html>\n",
         encoding="utf-8",
     )
     return index

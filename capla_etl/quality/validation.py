@@ -1,8 +1,8 @@
 """Great Expectations: is what the centres sent plausible, complete and free of contradictions?
 
-Suites are declared in ``expectations/<schema>.<table>.yml``, read strictly, run on the tables of the warehouse, and shown as Data Docs (HTML
-that needs no network). What a result means for a run is not decided here: the caller turns failed errors into a stop and warnings into a note.
-Keys, relationships and accepted codes of our own tables are dbt tests; study definitions are dbt models.
+Suites (``expectations/<schema>.<table>.yml``) are run on the tables of the warehouse and shown as Data Docs. The caller
+decides what a result means for a run: failed errors stop it, warnings are noted. Keys, relationships and accepted codes
+of our own tables are dbt tests; study definitions are dbt models.
 
 A result names the failing rows by their keys and never shows the offending value.
 """
@@ -11,7 +11,6 @@ import gc
 import json
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,43 +23,33 @@ if TYPE_CHECKING:
 LEAST_SUMMARISED = 10  # a mean or median of fewer values comes close to showing one
 
 
-# ------------------------------------------------------------------ suites
-
-
-# ------------------------------------------------------------------ validation
-
-
 def _frame(con: "duckdb.DuckDBPyConnection", suite: Suite):
     """The columns that the suite is about: Great Expectations copies the frame for every condition."""
     derived = "".join(f", ({expression}) as {name}" for name, expression in suite.derived_columns.items())
     relation = con.sql(f"select t.*{derived} from {suite.table} t")
-    named = {c for rule in suite.rules for c in [*rule.column.split(", "), *([rule.each] if rule.each else [])]} | set(
-        suite.grain
-    )
-    unknown = sorted(named - set(relation.columns))
-    if unknown:
-        raise SuiteError(
-            f"{suite.table}.yml: column: found {', '.join(unknown)}; expected one of {', '.join(relation.columns)}"
-        )
+    named = {*suite.grain, *(c for rule in suite.rules for c in [*rule.columns, rule.each] if c)}
+    if unknown := sorted(named - set(relation.columns)):
+        expected = ", ".join(relation.columns)
+        raise SuiteError(f"{suite.table}.yml: column: found {', '.join(unknown)}; expected one of {expected}")
     named |= {word for rule in suite.rules for word in re.findall(r"\w+", rule.where or "")}
     return relation.select(*[c for c in relation.columns if c in named]).df()
 
 
 def _expanded(suite: Suite, frame) -> list[Rule]:
-    """A rule for each value of a column becomes one rule per value; mean and median of a few values are not asked."""
+    """Make one rule per value of a rule for each value of a column; leave out means and medians of few values."""
     out = []
     for rule in suite.rules:
         if not rule.each:
             out.append(rule)
             continue
         for value in sorted(frame[rule.each].dropna().unique()):
-            condition = f"{rule.each} == {str(value)!r}"
-            out.append(replace(rule, where=f"{condition} and ({rule.where})" if rule.where else condition, each=None))
+            where = f"{rule.each} == {str(value)!r}" + (f" and ({rule.where})" if rule.where else "")
+            out.append(rule.model_copy(update={"where": where, "each": None}))
     return [r for r in out if r.expect not in SUMMARIES or _known(frame, r) >= LEAST_SUMMARISED]
 
 
 def _known(frame, rule: Rule) -> int:
-    return int((frame.query(rule.where) if rule.where else frame)[rule.kwargs["column"]].notna().sum())
+    return int((frame.query(rule.where) if rule.where else frame)[rule.columns[0]].notna().sum())
 
 
 def _config(number: int, rule: Rule) -> dict[str, Any]:
@@ -75,14 +64,14 @@ def _config(number: int, rule: Rule) -> dict[str, Any]:
 
 
 def _key_value(value: Any) -> Any:
-    """Row keys as they read in a file: 5, not 5.0; nothing for a missing part of the key."""
+    """Write a row key as in a file: 5, not 5.0; None for a missing part of the key."""
     if isinstance(value, float):
         return None if value != value else int(value) if value.is_integer() else value
     return value
 
 
 def _row_keys(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Great Expectations lists keys by column; here one dict a row."""
+    """Turn Great Expectations' keys, listed by column, into one dict a row."""
     rows: list[dict[str, Any]] = []
     for block in result.get("unexpected_index_list") or []:
         columns = list(block)
@@ -100,17 +89,15 @@ def _summary(suite: Suite, rules: list[Rule], rows: int, document: dict[str, Any
             continue
         rule, result = rules[found["expectation_config"]["meta"]["rule"]], found["result"]
         if not result:
+            why = json.dumps(found["exception_info"])[:600]
             raise SuiteError(
-                f"{suite.table}.yml: {rule.expect} of {rule.column}: could not be tested: {json.dumps(found['exception_info'])[:600]}"
+                f"{suite.table}.yml: {rule.expect} of {' and '.join(rule.columns)}: could not be tested: {why}"
             )
         failures.append(
             {
                 "expectation": rule.expect,
-                "column": rule.column,
-                "where": rule.where,
-                "severity": rule.severity,
-                "why": rule.why,
-                "act": rule.act,
+                "column": ", ".join(rule.columns),
+                **{name: getattr(rule, name) for name in ("where", "severity", "why", "act")},
                 "failing_count": result.get("unexpected_count"),
                 "failing_percent": result.get("unexpected_percent"),
                 "observed": result.get("observed_value"),
@@ -123,7 +110,7 @@ def _summary(suite: Suite, rules: list[Rule], rows: int, document: dict[str, Any
 
 
 def _data_cut_off(con: "duckdb.DuckDBPyConnection") -> str:
-    """The latest data cut-off among the submissions: what stands for the run's date, so that equal data give equal pages."""
+    """Find the latest data cut-off. It stands for the run's date, so that equal data give equal pages."""
     found = con.execute(
         "select 1 from information_schema.tables where table_schema = 'harmonised' and table_name = 'submission'"
     ).fetchone()
@@ -135,31 +122,28 @@ def validate(con: "duckdb.DuckDBPyConnection", tables: list[str], docs_folder: P
     """Run the suites of some tables.
 
     Args:
-        con: open connection to a warehouse that has these tables (and, for derived columns, those that they name).
+        con: open connection to a warehouse with these tables (and those that derived columns name).
         tables: ``<schema>.<table>``, each with a suite.
-        docs_folder: where to write the Data Docs page of each suite; ``build_data_docs`` makes the site of them. None: no pages.
+        docs_folder: where to write a Data Docs page per suite, for ``build_data_docs``. None: no pages.
 
     Returns:
         One result per table, in the order asked for.
 
     Raises:
-        SuiteError: a table has no suite, a suite names a column that the table does not have, or an expectation could not be tested.
+        SuiteError: a table has no suite, a suite names an unknown column, or an expectation could not be tested.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx  # seconds to import: only where it is used
 
     declared = suites()
-    unknown = [t for t in tables if t not in declared]
-    if unknown:
-        raise SuiteError(
-            f"expectations/: found no suite of {', '.join(unknown)}; expected one of {', '.join(declared)}"
-        )
+    if unknown := ", ".join(t for t in tables if t not in declared):
+        raise SuiteError(f"expectations/: found no suite of {unknown}; expected one of {', '.join(declared)}")
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("warehouse")
     cut_off = _data_cut_off(con) if docs_folder else None
     collects = gc.isenabled()
-    gc.disable()  # Great Expectations makes millions of short-lived objects: a quarter of the time would go into looking for cycles
+    gc.disable()  # a quarter of the time would go into looking for cycles in millions of short-lived objects
     try:
         return [_validated(con, source, declared[table], docs_folder, cut_off) for table in tables]
     finally:
@@ -174,11 +158,8 @@ def _validated(
 
     frame = _frame(con, suite)
     rules = _expanded(suite, frame)
-    batch = (
-        source.add_dataframe_asset(suite.table)
-        .add_batch_definition_whole_dataframe("all rows")
-        .get_batch({"dataframe": frame})
-    )
+    whole = source.add_dataframe_asset(suite.table).add_batch_definition_whole_dataframe("all rows")
+    batch = whole.get_batch({"dataframe": frame})
     validation = batch.validate(
         gx.ExpectationSuite(name=suite.table, expectations=[_config(n, rule) for n, rule in enumerate(rules)]),
         result_format={
@@ -192,6 +173,3 @@ def _validated(
     if docs_folder:
         write_page(docs_folder, result, document, cut_off)
     return result
-
-
-# ------------------------------------------------------------------ Data Docs

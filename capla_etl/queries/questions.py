@@ -33,33 +33,14 @@ SAME_PATIENT_DAYS_APART = 14
 #: Row numbers that a query lists; the first of them is its ``row_number``.
 LISTED_ROWS = 50
 
-#: Columns of ``quality.query`` and what they hold.
-COLUMNS = {
-    "query_id": "Stable id of the question: a hash of centre, category, kind, patient, file, column and value, without "
-    "the row's number.",
-    "centre_id": "Centre that is asked.",
-    "patient_id": "Patient, where the row names a known one.",
-    "centre_patient_id": "The centre's own pseudonym of the patient.",
-    "category": "refused_value, contradiction, outcome_disagreement, missing_key_data or suspected_same_patient.",
-    "kind": "Which question: the rule that was broken.",
-    "file": "File as sent.",
-    "sheet": "Sheet or list.",
-    "row_number": "Row of the file (the first, where the question is about several).",
-    "row_numbers": f"Rows of the file, at most {LISTED_ROWS} of them.",
-    "occurrences": "How many rows the question is about, those of earlier submissions included.",
-    "column_name": "Column of the file that would be corrected; empty where there is no single one.",
-    "found": "What was found.",
-    "question": "What is asked.",
-    "status": "open, accepted (stays as sent) or corrected.",
-    "answer": "accepted as is, corrected, or empty.",
-    "corrected_value": "The correct value as the centre would write it in its file.",
-    "answered_by": "Who confirmed the answer.",
-    "answered_on": "When, as the centre states it.",
-    "reason": "Why, in the centre's words.",
-    "first_seen": "Earliest submission that holds the row in question as it is now.",
-}
+#: Columns of ``quality.query``.
+COLUMNS = [
+    *("query_id", "centre_id", "patient_id", "centre_patient_id", "category", "kind", "file", "sheet", "row_number"),
+    *("row_numbers", "occurrences", "column_name", "found", "question", "status", "answer", "corrected_value"),
+    *("answered_by", "answered_on", "reason", "first_seen"),
+]
 DATES = ("answered_on", "first_seen")
-_ASKED = list(COLUMNS)[: list(COLUMNS).index("status")]
+_ASKED = COLUMNS[: COLUMNS.index("status")]
 
 _REPAIR = "Send the file again with these rows repaired."
 #: What is asked about a refused value; the rule's own message says what was expected.

@@ -1,7 +1,6 @@
-"""What a resubmission moved: patients, outcomes and study numbers, before and after, from two published warehouses.
+"""What moved between two published warehouses: patients, outcomes and study numbers.
 
-The state before is rebuilt from the submissions that were there then. What was sent differently (rows, cells) is in
-quality.submission_change; this module says what came of it.
+``quality.submission_change`` has what was sent differently (rows, cells); this module finds the consequences.
 """
 
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ class Differences:
     """Two states of the study compared.
 
     ``submissions``: centre_id, before, after (dates; null: not in that state).
-    ``patients``: centre_id, centre_patient_id, change ('added', 'withdrawn', 'corrected'), what (columns of marts.patient that changed, or
-    'results' where only daily values did). ``outcomes``: centre_id, centre_patient_id, outcome, before, after.
-    ``numbers``: table_id, row, group, statistic, value_before, value_after, n_before, n_after, n_assessed_before, n_assessed_after.
+    ``patients``: centre_id, centre_patient_id, change ('added', 'withdrawn', 'corrected'), what (columns of
+    marts.patient that changed, or 'results' where only daily values did). ``outcomes``: centre_id, centre_patient_id,
+    outcome, before, after. ``numbers``: table_id, row, group, statistic, and value, n and n_assessed each with _before and _after.
     """
 
     submissions: pd.DataFrame
@@ -56,10 +55,9 @@ def _submissions(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def _shared_columns(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
-    query = """select column_name from duckdb_columns() where database_name = 'a' and schema_name = ? and table_name = ?
-        and column_name in (select column_name from duckdb_columns() where database_name = 'b' and schema_name = ? and table_name = ?)
-        order by column_index"""
-    return [c for (c,) in con.execute(query, [schema, table, schema, table]).fetchall() if c not in _NOT_COMPARED]
+    query = """select column_name from duckdb_columns() where schema_name = ? and table_name = ?
+        group by column_name having count(*) = 2 order by max(column_index) filter (database_name = 'a')"""
+    return [c for (c,) in con.execute(query, [schema, table]).fetchall() if c not in _NOT_COMPARED]
 
 
 def _patients(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
@@ -78,10 +76,12 @@ def _patients(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
                 union all (select {series} from b.marts.daily_series except select {series} from a.marts.daily_series)
             )
         )
-        select coalesce(a.centre_id, b.centre_id) as centre_id, coalesce(a.centre_patient_id, b.centre_patient_id) as centre_patient_id,
-               case when b.patient_id is null then 'added' when a.patient_id is null then 'withdrawn' else 'corrected' end as change,
-               case when a.patient_id is null or b.patient_id is null then ''
-                    else concat_ws(', ', {", ".join(changed)}, case when daily.patient_id is not null then 'results' end) end as what
+        select coalesce(a.centre_id, b.centre_id) as centre_id,
+               coalesce(a.centre_patient_id, b.centre_patient_id) as centre_patient_id,
+               case when b.patient_id is null then 'added' when a.patient_id is null then 'withdrawn'
+                    else 'corrected' end as change,
+               case when a.patient_id is null or b.patient_id is null then '' else concat_ws(', ', {", ".join(changed)},
+                    case when daily.patient_id is not null then 'results' end) end as what
         from a.marts.patient a full join b.marts.patient b using (patient_id)
         left join daily on daily.patient_id = a.patient_id
         where a.patient_id is null or b.patient_id is null or what <> ''
@@ -90,23 +90,24 @@ def _patients(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def _outcomes(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Outcomes of eligible patients that differ; those of a patient who was added are all listed, those of one who left are not kept."""
-    columns = [c for c in _shared_columns(con, "outcomes", "patient_outcome") if c != "patient_id"]
+    """Outcomes of eligible patients that differ: all those of an added patient, none of a withdrawn one."""
+    shared = _shared_columns(con, "outcomes", "patient_outcome")
+    columns = {name: identifier(name) for name in shared if name != "patient_id"}
     parts = [
-        f"""select patient_id, {quote(c)} as outcome, cast(b.{identifier(c)} as varchar) as before, cast(a.{identifier(c)} as varchar) as after
+        f"""select patient_id, {quote(name)} as outcome, b.{c}::varchar as before, a.{c}::varchar as after
         from b.outcomes.patient_outcome b full join a.outcomes.patient_outcome a using (patient_id)
-        where a.{identifier(c)} is distinct from b.{identifier(c)} and patient_id in (select patient_id from a.marts.patient)"""
-        for c in columns
+        where a.{c} is distinct from b.{c} and patient_id in (select patient_id from a.marts.patient)"""
+        for name, c in columns.items()
     ]
     return con.execute(
-        f"""select p.centre_id, p.centre_patient_id, m.outcome, m.before, m.after from ({" union all ".join(parts)}) m
-        join a.marts.patient p using (patient_id)
+        f"""select p.centre_id, p.centre_patient_id, m.outcome, m.before, m.after
+        from ({" union all ".join(parts)}) m join a.marts.patient p using (patient_id)
         order by 1, 2, 3"""
     ).df()
 
 
 def _numbers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Printed numbers whose value, numerator, denominator, limits or p-value moved, appeared or went."""
+    """Printed numbers whose value, numerator, denominator, limits or p value changed, appeared or disappeared."""
     identity = 'table_id, "row", "group", statistic'
     compared = ["value", "n", "n_assessed", "lower", "upper", "p_value"]
     moved = " or ".join(f"a.{c} is distinct from b.{c}" for c in compared)

@@ -1,6 +1,6 @@
 """What a state of the study was made from: every file that counts on a day, by its content.
 
-Submissions, corrections and answers after the day are left out; specs and codebooks are as they are now.
+Submissions, corrections and answers after that day do not count; specs and codebooks are the current ones.
 """
 
 import hashlib
@@ -15,7 +15,9 @@ from capla_etl.centres.submissions.status import centre_ids
 
 
 def inputs_of(day: date) -> dict[str, dict[str, str]]:
-    """Centre -> what is read -> SHA-256: files of the submissions up to a day, the spec and the codebook, corrections and answers in force.
+    """Hash what counts on a day: centre -> what is read -> SHA-256.
+
+    Submissions up to the day, specs, codebooks, corrections and answers in force.
 
     Args:
         day: the last day that counts.
@@ -75,12 +77,12 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-#: Schemas that the same inputs must always give again, byte for byte.
+#: Schemas that the same inputs must reproduce byte for byte.
 REPRODUCIBLE = ("marts", "outcomes", "study")
 
 
 def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REPRODUCIBLE) -> dict[str, str]:
-    """``schema.table`` -> SHA-256 over column names, types and every row as text, in stored order.
+    """Digest tables: ``schema.table`` -> SHA-256 over column names, types and every row as text, in stored order.
 
     Args:
         con: connection to a warehouse.
@@ -94,10 +96,12 @@ def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REP
     for schema, table in tables:
         relation = f'{schema}."{table}"'
         columns = con.execute(
-            "select column_name || ' ' || data_type from duckdb_columns() where schema_name = ? and table_name = ? order by column_index",
+            """select column_name || ' ' || data_type from duckdb_columns()
+            where schema_name = ? and table_name = ? order by column_index""",
             [schema, table],
         )
         header = ", ".join(c for (c,) in columns.fetchall())
-        query = f"select sha256(? || coalesce(string_agg(cast(t as varchar), chr(10) order by rowid), '')) from {relation} t"
+        rows = "coalesce(string_agg(cast(t as varchar), chr(10) order by rowid), '')"
+        query = f"select sha256(? || {rows}) from {relation} t"
         digests[f"{schema}.{table}"] = con.execute(query, [header]).fetchone()[0]
     return digests

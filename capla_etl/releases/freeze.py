@@ -1,7 +1,7 @@
-"""Releases: a state of the study locked with everything that it was made from, and recomputed to see that it still comes out.
+"""Releases: lock a state of the study with everything that it was made from, and verify that it can be recomputed.
 
-A release is a folder with the published warehouse, tables, report and Data Docs, and a manifest: inputs by hash, code, parameters, digests
-of every table and every file. It holds no clock: its date is that of the latest submission, correction or answer in it.
+A release is a folder with the published warehouse, tables, report and Data Docs, and a manifest: inputs by hash, code,
+parameters, digests of every table and file. Its date is that of its latest submission, correction or answer.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class ReleaseRefused(Exception):
 
 @dataclass(frozen=True)
 class Verification:
-    """What a recomputation found: lines that say what differs; none: identical."""
+    """The result of a recomputation: a line per difference; none: identical."""
 
     name: str
     differs: list[str]
@@ -46,7 +46,7 @@ def _file_hashes(root: Path) -> dict[str, str]:
 
 
 def _digests(database: Path) -> dict[str, str]:
-    """Digest of every table; what checks found is counted in the order in which they ran, and left out."""
+    """Digest every table but ``quality.check_result``, whose order is that in which checks ran."""
     with duckdb.connect(str(database), read_only=True) as con:
         digests = table_digests(con, (*REPRODUCIBLE, "raw", "harmonised", "quality"))
     return {table: digest for table, digest in digests.items() if table != "quality.check_result"}
@@ -56,7 +56,7 @@ def release_folder(name: str) -> Path:
     """Where a release of this name is or will be.
 
     Raises:
-        ReleaseRefused: the name is not usable.
+        ReleaseRefused: the name is not valid.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ReleaseRefused(
@@ -69,18 +69,16 @@ def check_free(name: str) -> Path:
     """The folder for a new release.
 
     Raises:
-        ReleaseRefused: the name is taken or not usable.
+        ReleaseRefused: the name is taken or not valid.
     """
     folder = release_folder(name)
     if folder.exists():
-        raise ReleaseRefused(
-            f"the release {name!r} exists ({folder}); a release is never changed. Choose another name."
-        )
+        raise ReleaseRefused(f"the release {name!r} exists ({folder}) and is never changed. Choose another name.")
     return folder
 
 
 def freeze(name: str, folder: Path) -> Path:
-    """Lock the published study as a release; it must have been run from the present inputs with the present code just before.
+    """Lock the published study, which was just run from the current inputs with the current code, as a release.
 
     Args:
         name: the release's name.
@@ -90,11 +88,12 @@ def freeze(name: str, folder: Path) -> Path:
         The release's folder.
 
     Raises:
-        ReleaseRefused: nothing is published, or a centre's newest submission is not in it: it could not be recomputed from the inputs.
+        ReleaseRefused: nothing is published, or a centre's newest submission is missing: it could not be recomputed.
     """
     if behind := [s.centre_id for s in centre_status() if s.status != "current"]:
         raise ReleaseRefused(
-            f"the newest submission of {', '.join(behind)} is not in the study. A release holds what all centres sent: see `capla centre list`."
+            f"the newest submission of {', '.join(behind)} is not in the study, and a release needs all of them: "
+            "see `capla centre list`."
         )
     if missing := [str(p) for p in _published() if not p.exists()]:
         raise ReleaseRefused(f"nothing to freeze: {', '.join(missing)} not published. Run the study first.")
@@ -154,7 +153,7 @@ def verify(name: str) -> Verification:
     """
     folder = release_folder(name)
     if not (folder / MANIFEST).is_file():
-        raise ReleaseRefused(f"no release {name!r}; there are {release_names()}.")
+        raise ReleaseRefused(f"there is no release {name!r}; there are: {', '.join(release_names()) or 'none'}.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         frozen_tables = _digests(folder / paths.published_database().name)

@@ -1,6 +1,6 @@
-"""Publishing: what a run has built replaces, whole, what users see. Nothing is computed here.
+"""Publishing: replace what users see, whole, by what a run has built. Nothing is computed here.
 
-A run writes only below ``warehouse/build``; a run that fails or is killed leaves the last published warehouse, tables and report as they were.
+A run writes only below ``warehouse/build``; if it fails or is killed, what was published stays as it was.
 """
 
 import os
@@ -22,14 +22,14 @@ def staged(published: Path) -> Path:
 def publish() -> list[Path]:
     """Put the built warehouse, outputs, Data Docs and report in place.
 
-    Everything is first copied beside its target and forced to disk; only then is each renamed over the old one. Whoever has the old
-    warehouse open keeps reading it.
+    First copy everything next to its target and force it to disk, then rename each copy over the old one. Clients that
+    have the old warehouse open keep reading it.
 
     Returns:
         What is published, the warehouse first.
 
     Raises:
-        FileNotFoundError: something to publish has not been built; nothing is touched then.
+        FileNotFoundError: something to publish has not been built; nothing was touched.
     """
     sources = _sources()
     missing = [str(s) for s in sources.values() if not s.exists()]
@@ -42,7 +42,7 @@ def publish() -> list[Path]:
 
 
 def _sources() -> dict[Path, Path]:
-    """What is published -> where it was built, the warehouse first; of the protected profile only what may leave the group."""
+    """Published place -> where it was built, the warehouse first; of the protected profile only what may leave."""
     if profile() == PROTECTED:
         protected = paths.outputs() / PROTECTED
         return {protected: staged(paths.outputs()) / protected.name}
@@ -54,7 +54,7 @@ def _sources() -> dict[Path, Path]:
 
 
 def _copy_beside(source: Path, target: Path) -> Path:
-    """A copy of a file or folder on the target's disk, forced to it."""
+    """Copy a file or folder next to its target and force it to disk."""
     copy = target.with_name(f".{target.name}.new")
     _remove(copy)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _copy_beside(source: Path, target: Path) -> Path:
 
 
 def _copy_database(source: Path, copy: Path) -> None:
-    """A copy that holds what the tables hold now and nothing else: a file's freed blocks may still carry what earlier runs wrote."""
+    """Copy the tables alone: a file's freed blocks may still hold what earlier runs wrote."""
     with duckdb.connect() as connection:
         connection.execute(f"attach {quote(str(source))} as built (read_only)")
         connection.execute(f"attach {quote(str(copy))} as published")
@@ -79,7 +79,7 @@ def _copy_database(source: Path, copy: Path) -> None:
 
 
 def _replace(target: Path, copy: Path) -> None:
-    """A file is replaced in one step; a folder by two renames, since a folder that is not empty cannot be replaced."""
+    """Replace a file in one step, a folder by two renames, because a folder that is not empty cannot be replaced."""
     old = target.with_name(f".{target.name}.old")
     _remove(old)
     if target.is_dir():

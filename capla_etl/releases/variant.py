@@ -1,7 +1,6 @@
-"""Variants of the study: as it stood on a day, by another rule set, or only what may leave the group.
+"""Variants of the study: as of a day, by another rule set, or only what may leave the group.
 
-A variant is built from its own loads in a folder of its own, beside the study and never in its place: whoever opens the published study finds the
-study. What is computed does not belong here.
+A variant is built from its own loads in its own folder, never in place of the published study.
 """
 
 import os
@@ -35,10 +34,10 @@ class Variant:
 
     @classmethod
     def of(cls, as_of: str, rule_set: str, profile: str) -> "Variant":
-        """A variant from what a person wrote, empty for none.
+        """Make a variant from what a person wrote, empty for none.
 
         Raises:
-            ValueError: no such day, rule set or profile; the message says what there is.
+            ValueError: no such day, rule set or profile; the message says what is allowed.
         """
         if rule_set and rule_set not in (known := rule_set_names()):
             raise ValueError(f"rule set: found {rule_set!r}; expected one of {', '.join(known)}")
@@ -73,10 +72,10 @@ class Variant:
 
 
 def day(text: str) -> date:
-    """A day as people write it.
+    """Read a day.
 
     Raises:
-        ValueError: it is none.
+        ValueError: not a valid day.
     """
     try:
         return date.fromisoformat(text)
@@ -85,7 +84,7 @@ def day(text: str) -> date:
 
 
 def rule_set_names() -> list[str]:
-    """The rule sets that there are (``outcomes.rule_set``)."""
+    """Names of the rule sets (``outcomes.rule_set``)."""
     from capla_etl.protocol.definitions import rule_sets
 
     return [declared["rule_set"] for declared in rule_sets()]

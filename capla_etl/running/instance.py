@@ -11,11 +11,11 @@ from capla_etl import paths
 def dagster_home() -> Path:
     """Folder of the persistent Dagster instance, with its settings: the UI shows the runs of the terminal too.
 
-    ``DAGSTER_HOME``; else beside the warehouse where that lies elsewhere (``CAPLA_WAREHOUSE``), since previews of tables are kept with the runs; else in
-    this project's folder.
+    ``DAGSTER_HOME``; else in the folder of ``CAPLA_WAREHOUSE``, as runs keep previews of tables; else in this
+    project's folder.
     """
-    beside = paths.warehouse() / "dagster_home" if os.environ.get("CAPLA_WAREHOUSE") else paths.ROOT / ".dagster_home"
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(beside)))
+    default = paths.warehouse() / "dagster_home" if os.environ.get("CAPLA_WAREHOUSE") else paths.ROOT / ".dagster_home"
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(default)))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
@@ -44,21 +44,20 @@ def _alive(process: int) -> bool:
     return True
 
 
-#: Dagster's daemon says that it is there every 30 seconds; so long after the last time it is not.
+#: Dagster's daemon reports every 30 seconds; after this time without a report it is gone.
 _SILENT_SECONDS = 75
 
 
 def _served(instance) -> bool:
     """Whether a Dagster daemon, and so a ``capla ui``, works on this instance."""
-    return any(
-        time.time() - heartbeat.timestamp < _SILENT_SECONDS for heartbeat in instance.get_daemon_heartbeats().values()
-    )
+    last = [heartbeat.timestamp for heartbeat in instance.get_daemon_heartbeats().values()]
+    return any(time.time() - timestamp < _SILENT_SECONDS for timestamp in last)
 
 
 def end_dead_runs(instance) -> None:
-    """Runs that were killed are ended, and give back the place of the one DuckDB writer: the next run would wait for it for ever.
+    """Mark killed runs as failed and release their DuckDB writer slot, for which the next run would wait for ever.
 
-    A run of the terminal is dead when its process is; one of the UI, which the UI itself ends when its process dies, when there is no UI any more.
+    A terminal's run is dead when its process is. The UI ends its own runs, so one of these is dead when no UI works.
     """
     import dagster as dg
 

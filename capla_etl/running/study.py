@@ -20,8 +20,12 @@ def _quiet() -> None:
 
 
 def run_study(verbose: bool, progress: Progress) -> int:
-    """The job ``study`` in this process; 0 when all was built and published with every centre's newest submission, else 1."""
-    gc.disable()  # a short run: a tenth faster, and the memory is given back at its end
+    """Run the job ``study`` in this process.
+
+    Returns:
+        0 if all was published with every centre's newest submission, else 1.
+    """
+    gc.disable()  # a tenth faster; the run is short and returns its memory at its end
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
     _quiet()
@@ -56,7 +60,7 @@ def run_study(verbose: bool, progress: Progress) -> int:
 
 
 def _not_described() -> list[str]:
-    """Folders with files that no spec describes: they have no asset whose check could say so."""
+    """Folders with files that no spec describes: no asset's check can report them."""
     from capla_etl.centres.submissions.status import STATUSES, centre_status
 
     return [
@@ -67,32 +71,24 @@ def _not_described() -> list[str]:
 
 
 def _close(progress: Progress, success: bool, steps: int) -> None:
-    """The split of the wall time; then what is published and where, or what went wrong."""
+    """Print the split of the wall time; then what is published and where, or what went wrong."""
     total = progress.seconds["environment"] + time.monotonic() - STARTED
-    print(
-        "\nWall time      "
-        + ", ".join(f"{stage} {progress.seconds[stage]:.1f} s" for stage in STAGES)
-        + f"; total {total:.1f} s"
-    )
+    stages = ", ".join(f"{stage} {progress.seconds[stage]:.1f} s" for stage in STAGES)
+    print(f"\nWall time      {stages}; total {total:.1f} s")
+    refused, failed = len(progress.refused), len(progress.failures)
     if success:
         _print_published()
-        if progress.refused:
-            print(
-                f"\nPUBLISHED WITHOUT THE NEWEST SUBMISSION of {len(progress.refused)} centre(s); the others are up to date.\n\n"
-                + "\n\n".join(progress.refused)
-            )
-        return
-    print(
-        f"\nNOT PUBLISHED. Steps failed: {len(progress.failures)}; not run because of them: {steps - progress.started}."
-    )
-    print(
-        "The last published warehouse, tables and report are as they were.\n\n"
-        + "\n\n".join([*progress.failures, *progress.refused])
-    )
+        if refused:
+            print(f"\nPUBLISHED WITHOUT THE NEWEST SUBMISSION of {refused} centre(s); the others are up to date.\n")
+    else:
+        print(f"\nNOT PUBLISHED. Steps failed: {failed}; not run because of them: {steps - progress.started}.")
+        print("The last published warehouse, tables and report are as they were.\n")
+    if refused or failed:
+        print("\n\n".join([*progress.failures, *progress.refused]))
 
 
 def _print_published() -> None:
-    """What was published and where."""
+    """Print what was published and where."""
     if profile() == PROTECTED:
         print(f"\nProtected      {paths.outputs() / PROTECTED}")
         return
@@ -108,7 +104,7 @@ def _print_published() -> None:
 
 
 def _print_rows() -> None:
-    """Rows of every published table, by schema."""
+    """Print the row counts of the published tables, a line a schema."""
     import duckdb
 
     with duckdb.connect(str(paths.published_database()), read_only=True) as connection:

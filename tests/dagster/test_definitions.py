@@ -3,11 +3,15 @@
 import json
 
 import dagster as dg
+import duckdb
+import pandas as pd
 import pytest
 
 from capla_etl import paths
-from capla_etl.definitions import defs
+from capla_etl.definitions import build_defs, defs
 from capla_etl.defs.dbt import MANIFEST
+from capla_etl.defs.resources import Study, Warehouse
+from capla_etl.defs.tables import write
 from capla_etl.quality.suites import suites
 
 GROUPS = [
@@ -86,12 +90,27 @@ def test_one_writer_at_a_time():
 
 def test_modules_with_assets_do_not_postpone_annotations():
     """Dagster reads annotations when a module loads."""
-    modules = [
-        *(paths.ROOT / "capla_etl" / "assets").glob("*.py"),
-        paths.ROOT / "capla_etl" / "resources.py",
-        paths.ROOT / "capla_etl" / "definitions.py",
-    ]
+    modules = [paths.ROOT / "capla_etl" / "definitions.py", *(paths.ROOT / "capla_etl" / "defs").rglob("*.py")]
+    assert len(modules) > 10
     assert [m.name for m in modules if "from __future__ import annotations" in m.read_text(encoding="utf-8")] == []
+
+
+def test_a_few_assets_make_a_small_code_location(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
+
+    @dg.asset(key=["study", "one"])
+    def one(warehouse: Warehouse) -> dg.MaterializeResult:
+        with warehouse.connect() as connection:
+            write(connection, "study.one", pd.DataFrame({"n": [1]}))
+        return dg.MaterializeResult(metadata={"waits": warehouse.lock_timeout_seconds})
+
+    small = build_defs([one], warehouse=Warehouse(study=Study(), lock_timeout_seconds=0.5))
+    assert {key.to_user_string() for key in small.resolve_asset_graph().get_all_asset_keys()} == {"study/one"}
+    ran = small.resolve_implicit_global_asset_job_def().execute_in_process()
+    [event] = ran.get_asset_materialization_events()
+    assert event.materialization.metadata["waits"].value == 0.5
+    with duckdb.connect(str(paths.build_database()), read_only=True) as connection:
+        assert connection.execute("from study.one").fetchall() == [(1,)]
 
 
 def test_nothing_reports_home():

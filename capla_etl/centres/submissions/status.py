@@ -21,6 +21,7 @@ from capla_etl.centres.reading.read import submissions
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import Centre, Spec
 from capla_etl.centres.submissions.history import distinct_submissions, file_hashes
+from capla_etl.fields import meanings
 
 SPEC = "centre.yml"
 RECEIPT = "load.json"
@@ -28,14 +29,7 @@ RECEIPT = "load.json"
 BESIDE = (SPEC, CORRECTIONS, ANSWERS)
 
 #: What a centre can be, and what it means.
-STATUSES = {
-    "current": "the newest submission is in the study",
-    "waiting": "something newer was received and not looked at yet",
-    "refused": "the newest submission was refused; the study has the last good one",
-    "missing": "the centre's folder is gone; the study has the last good submission",
-    "not_loaded": "no submission of the centre is in the study",
-    "not_described": "files were received that no spec describes; none of them is in the study",
-}
+STATUSES = meanings.codes("quality.centre_status", "status")
 
 #: Columns of ``quality.centre_status``.
 COLUMNS = pa.schema(
@@ -49,14 +43,6 @@ COLUMNS = pa.schema(
         ("problem", pa.string()),
     ]
 )
-MEANINGS = {
-    "name": "The centre's name.",
-    "country": "Its country.",
-    "status": "; ".join(f"{status}: {meaning}" for status, meaning in STATUSES.items()) + ".",
-    "submission": "The submission that the study holds; null: none.",
-    "received_submission": "The newest submission in the centre's folder; null: none.",
-    "problem": "Why the newest submission is not in the study, one problem a line; empty where it is.",
-}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command line: what every command has, and how an error that nobody foresaw is said."""
+"""The command line: what every command has, and how it reports an unexpected error."""
 
 import json
 import subprocess
@@ -26,12 +26,12 @@ def test_machines_can_read_what_a_command_says(command, capsys):
     assert "--json" in capsys.readouterr().out
 
 
-def test_an_unforeseen_error_gives_its_kind_and_not_its_text(monkeypatch, capsys):
+def test_an_unexpected_error_gives_its_kind_and_not_its_text(monkeypatch, capsys):
     monkeypatch.delenv("CAPLA_DEBUG", raising=False)
     monkeypatch.setattr("capla_etl.commands.centre._list", lambda options: 1 / len("") if options else None)
     assert cli.main(["centre", "list"]) == 1
     said = capsys.readouterr().err
-    assert "an unforeseen ZeroDivisionError" in said and "division by zero" not in said and "CAPLA_DEBUG=1" in said
+    assert "an unexpected ZeroDivisionError" in said and "division by zero" not in said and "CAPLA_DEBUG=1" in said
 
 
 def test_a_wrong_command_line_ends_with_status_2(capsys):
@@ -41,7 +41,8 @@ def test_a_wrong_command_line_ends_with_status_2(capsys):
 
 
 def test_help_imports_nothing_heavy():
-    program = "import sys; from capla_etl.cli import parser; parser(); print([m for m in ('pandas', 'dagster', 'duckdb', 'matplotlib') if m in sys.modules])"
+    heavy = ("pandas", "dagster", "duckdb", "matplotlib")
+    program = f"import sys; from capla_etl.cli import parser; parser(); print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

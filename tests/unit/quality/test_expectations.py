@@ -155,5 +155,5 @@ def test_every_harmonised_table_has_a_suite_and_names_only_its_columns():
     for name, table in fields.tables().items():
         suite = declared[f"harmonised.{name}"]
         known = {*table.columns, *fields.KEY_COLUMNS, *fields.SOURCE_COLUMNS, *suite.derived_columns}
-        named = {column for rule in suite.rules for column in rule.column.split(", ")}
+        named = {column for rule in suite.rules for column in rule.columns}
         assert named | set(suite.grain) <= known

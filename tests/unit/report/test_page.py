@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from study_frames import CONTROL, EARLY, patients
 
-from capla_etl.quality.centre_quality import MEANINGS
+from capla_etl.fields import meanings
 from capla_etl.report.figures import study_figures
 from capla_etl.report.page.courses import courses
 from capla_etl.report.page.page import _behind, _completeness, _json
@@ -41,7 +41,7 @@ def test_only_centres_that_are_behind_are_named_and_where_they_stay():
 
 
 def test_completeness_keeps_its_own_denominators():
-    row = dict.fromkeys(MEANINGS, 0) | {
+    row = dict.fromkeys(meanings.columns("quality.centre_quality"), 0) | {
         "centre_id": "AT01",
         "data_cut_off": "2023-06-30",
         "eligible": 40,

@@ -56,7 +56,7 @@ def _run_study(data_raw: Path, warehouse: Path, dagster_home: Path) -> StudyRun:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     return StudyRun(ran.returncode, ran.stdout, data_raw, warehouse, dagster_home)
 

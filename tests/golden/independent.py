@@ -227,7 +227,7 @@ def confirmed_fall_days(platelets: dict[int, float], tpe_days: list[int]) -> lis
 
 
 def response_to_fall(responses: list[int], falls: list[int]) -> list[tuple[int, int | None]]:
-    """PROTOCOL 3.5, "the next response starts the clock again": responses, each with the first fall after it, if any."""
+    """PROTOCOL 3.5, "the next response starts the clock again": each response and the first fall after it, if any."""
     stretches = []
     response = first_after(responses, -1)
     while response is not None:

@@ -11,7 +11,8 @@ from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.load import load_centre
 
-#: Columns that name the source of a record, or that the new centres send in another way (an age, not a birth date).
+#: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth
+#: date).
 NOT_COMPARED = {
     "patient_id",
     "centre_id",
@@ -61,7 +62,7 @@ def test_every_record_is_read_as_the_one_that_it_was_copied_from(new_centre, tab
     assert len(loaded) == len(before) > 0
 
 
-def test_none_of_its_rows_is_refused(new_centre):
+def test_nothing_of_it_is_refused(new_centre):
     code, _, _ = new_centre
     assert check_centre(code).refused.empty
 

@@ -158,12 +158,24 @@ def test_the_state_before_is_rebuilt_to_the_byte(resubmitted, study_run):
         ).read_bytes(), name
 
 
+@pytest.fixture(scope="module")
+def frozen(study_run, tmp_path_factory):
+    """A folder with copies of the data and of the published study, and a release of it; made once. Read only."""
+    folder = tmp_path_factory.mktemp("frozen")
+    shutil.copytree(study_run.warehouse, folder / "warehouse", ignore=shutil.ignore_patterns("build"))
+    shutil.copytree(study_run.warehouse / "build" / "centres", folder / "warehouse" / "build" / "centres")
+    shutil.copytree(ROOT / "data_raw", folder / "data_raw")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPLA_DATA_RAW", str(folder / "data_raw"))
+        patch.setenv("CAPLA_WAREHOUSE", str(folder / "warehouse"))
+        freeze.freeze("first", freeze.check_free("first"))
+    return folder
+
+
 @pytest.fixture
-def release(study_run, resubmitted, tmp_path, monkeypatch):
-    """A release of a copy of the published study. To verify it, the state that the other run rebuilt is taken."""
-    shutil.copytree(study_run.warehouse, tmp_path / "warehouse", ignore=shutil.ignore_patterns("build"))
-    shutil.copytree(study_run.warehouse / "build" / "centres", tmp_path / "warehouse" / "build" / "centres")
-    shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
+def release(frozen, resubmitted, tmp_path, monkeypatch):
+    """A copy of that release, to be changed. To verify it, the state that the other run rebuilt is taken."""
+    shutil.copytree(frozen, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     monkeypatch.setattr(
@@ -171,7 +183,7 @@ def release(study_run, resubmitted, tmp_path, monkeypatch):
         "rebuild",
         lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
     )
-    return freeze.freeze("first", freeze.check_free("first"))
+    return freeze.release_folder("first")
 
 
 def test_a_release_verifies_as_identical_and_is_never_overwritten(release):

@@ -1,4 +1,4 @@
-"""The whole study by the command that users have: what it publishes, and what it leaves alone when a centre is refused."""
+"""The whole study by the command that users run: what it publishes, and what it keeps when it refuses a centre."""
 
 import os
 import shutil
@@ -81,7 +81,8 @@ def test_all_ten_centres_are_in(built_warehouse):
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:
         assert connection.execute("select count(distinct centre_id) from marts.patient").fetchone() == (10,)
         assert connection.execute(
-            "select count(*) from quality.ledger where rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored"
+            "select count(*) from quality.ledger "
+            "where rows_received <> rows_loaded + rows_duplicate + rows_quarantined + rows_ignored"
         ).fetchone() == (0,)
 
 
@@ -95,7 +96,7 @@ def test_the_report_needs_no_network_and_says_synthetic(study_run):
 
 @pytest.fixture(scope="module")
 def refused_run(run_study, study_run, tmp_path_factory):
-    """A second run, in copies, in which a column of FR01's patients is gone and a centre that was never loaded cannot be read."""
+    """A second run, in copies: FR01's patients lack a column; the spec of XX01, never loaded yet, cannot be read."""
     folder = tmp_path_factory.mktemp("refused")
     shutil.copytree(ROOT / "data_raw", folder / "data_raw")
     shutil.copytree(study_run.warehouse, folder / "warehouse")
@@ -125,10 +126,11 @@ def test_a_refused_centre_is_explained_without_a_trace(refused_run):
 
 
 def test_a_refused_centre_is_shown_where_people_look(refused_run):
-    """Warehouse, report and the centre's check in Dagster all say that its newest submission is not in the study."""
+    """The warehouse and the centre's check in Dagster both say that its newest submission is not in the study."""
     with duckdb.connect(str(refused_run.warehouse / "capla.duckdb"), read_only=True) as connection:
         behind = connection.execute(
-            "select centre_id, status, submission::varchar, problem like '%Date de naissance%' from quality.centre_status where status <> 'current'"
+            "select centre_id, status, submission::varchar, problem like '%Date de naissance%' "
+            "from quality.centre_status where status <> 'current'"
         ).fetchall()
     assert behind == [("FR01", "refused", "2023-06-30", True), ("XX01", "not_loaded", None, False)]
     with dg.DagsterInstance.from_config(str(refused_run.dagster_home)) as instance:

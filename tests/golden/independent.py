@@ -1,7 +1,8 @@
-"""The outcomes of PROTOCOL section 3 for one patient, by plain loops over days: a second derivation to hold the dbt models against.
+"""The outcomes of PROTOCOL section 3 for one patient, by plain loops over days: a second derivation of the models.
 
-Written to be read beside the protocol. It shares nothing with the models: no SQL, no data frames, no common parameters (the
-thresholds below are the protocol's defaults, typed in again on purpose). Speed, eligibility, baseline and events do not belong here.
+Read it next to the protocol. It shares nothing with the dbt models: no SQL, no data frames, no common parameters. The
+thresholds below are the protocol's defaults, typed in again on purpose. Speed, eligibility, baseline and events do not
+belong here.
 """
 
 from dataclasses import dataclass
@@ -202,7 +203,10 @@ def response_days(platelets: dict[int, float], ldh: dict[int, float], needs_ldh:
 
 
 def confirmed_fall_days(platelets: dict[int, float], tpe_days: list[int]) -> list[int]:
-    """PROTOCOL 3.3: every count below 150 that the next count or a TPE confirms, ascending; whether after a response is asked later."""
+    """PROTOCOL 3.3: days with a count below 150 that the next count or a TPE confirms, ascending.
+
+    Whether a day follows a response is decided elsewhere.
+    """
     found = []
     counted_days = sorted(platelets)
     for day in counted_days:
@@ -223,7 +227,7 @@ def confirmed_fall_days(platelets: dict[int, float], tpe_days: list[int]) -> lis
 
 
 def response_to_fall(responses: list[int], falls: list[int]) -> list[tuple[int, int | None]]:
-    """PROTOCOL 3.5, "the next response starts the clock again": each response with the first confirmed fall after it, if any."""
+    """PROTOCOL 3.5, "the next response starts the clock again": each response and the first fall after it, if any."""
     stretches = []
     response = first_after(responses, -1)
     while response is not None:
@@ -241,7 +245,7 @@ def remission_after(
     drug_free_evaluable: bool,
     last_seen_day: int | None,
 ) -> int | None:
-    """PROTOCOL 3.4: the day of remission while the response holds (a response that has fallen remits only after the next one)."""
+    """PROTOCOL 3.4: the day of remission while the response holds; after a fall, only the next response can remit."""
     candidates = []
     # (a) the first ADAMTS13 activity >= 20 %, on or after the response day
     recovered = first_after(recovered_days, response - 1)
@@ -299,7 +303,7 @@ def refractory_by_no_response(tpe_days: list[int], response_day: int | None) -> 
 
 
 def refractory_by_not_doubled(platelets: dict[int, float], ldh: dict[int, float], response_day: int | None) -> str:
-    """PROTOCOL 3, rule set not_doubled_day_4: platelets not doubled after 4 days and LDH above the upper limit of normal."""
+    """PROTOCOL 3, rule set not_doubled_day_4: platelets not doubled after 4 days, and LDH above normal."""
     if response_day is not None and response_day <= NOT_DOUBLED_DAY:
         return "no"
     if 0 not in platelets or NOT_DOUBLED_DAY not in platelets:
@@ -359,7 +363,7 @@ def derive(patient: Patient, rule_set: str = DEFAULT_RULE_SET) -> dict[str, obje
     """Every outcome of PROTOCOL section 3 for one patient under one rule set.
 
     Returns:
-        Each of OUTCOME_COLUMNS and START_COLUMNS to its value: days counted from day 0 (int), statuses (str), None where there is none.
+        Each of OUTCOME_COLUMNS and START_COLUMNS to its value: days from day 0 (int), statuses (str), or None.
     """
     rules = RULE_SETS[rule_set]
     platelets = {row.day: row.platelets for row in patient.days if row.platelets is not None}
@@ -597,9 +601,8 @@ def differences(
             if column not in found[patient_id]:
                 lines.append(f"{label}: patient {patient_id}: column {column}: missing")
             elif found[patient_id][column] != value:
-                lines.append(
-                    f"{label}: patient {patient_id}: column {column}: expected {value!r}, found {found[patient_id][column]!r}"
-                )
+                difference = f"expected {value!r}, found {found[patient_id][column]!r}"
+                lines.append(f"{label}: patient {patient_id}: column {column}: {difference}")
     return lines
 
 
@@ -610,7 +613,7 @@ def compare(con: duckdb.DuckDBPyConnection) -> list[str]:
         con: a connection to a built warehouse (``marts``, ``outcomes`` and ``harmonised``); nothing is written.
 
     Returns:
-        One line per difference: table and rule set, patient_id, column, expected (derived here), found (in the warehouse).
+        One line per difference: table and rule set, patient_id, column, expected (derived here), found (warehouse).
     """
     patients = patients_of(con)
     expected = {
@@ -621,9 +624,8 @@ def compare(con: duckdb.DuckDBPyConnection) -> list[str]:
     lines = []
     for row in rows_of(con, "outcomes.patient_outcome_by_rule_set"):
         if row["rule_set"] not in found:
-            lines.append(
-                f"patient_outcome_by_rule_set: patient {row['patient_id']}: rule set {row['rule_set']} is not in the protocol"
-            )
+            unknown = f"rule set {row['rule_set']} is not in the protocol"
+            lines.append(f"patient_outcome_by_rule_set: patient {row['patient_id']}: {unknown}")
         elif row["patient_id"] in found[row["rule_set"]]:
             lines.append(
                 f"patient_outcome_by_rule_set, {row['rule_set']}: patient {row['patient_id']}: more than one row"

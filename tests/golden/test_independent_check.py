@@ -1,4 +1,4 @@
-"""The dbt outcomes against a second derivation by plain loops, and that derivation against the protocol's worked examples.
+"""The dbt outcomes against a second derivation by plain loops, and that derivation against worked examples.
 
 The worked examples run through the dbt models elsewhere; here they check the checker. All patients are made up.
 """
@@ -587,8 +587,8 @@ def warehouse_of(of: Patient) -> duckdb.DuckDBPyConnection:
     for schema in ("marts", "outcomes", "harmonised"):
         con.execute(f"create schema {schema}")
     con.execute(
-        "create table marts.daily_series (patient_id varchar, day integer, platelets_10e9_per_l double, ldh_x_uln double, "
-        "adamts13_percent double, adamts13_comparator varchar, tpe_sessions integer)"
+        "create table marts.daily_series (patient_id varchar, day integer, platelets_10e9_per_l double, "
+        "ldh_x_uln double, adamts13_percent double, adamts13_comparator varchar, tpe_sessions integer)"
     )
     for row in of.days:
         con.execute(
@@ -606,7 +606,8 @@ def warehouse_of(of: Patient) -> duckdb.DuckDBPyConnection:
     default = derive(of)
     con.execute(
         "create table marts.patient as select 'p1' as patient_id, true as eligible, null::integer as death_day, "
-        "?::integer as last_seen_day, ?::varchar as timing, ?::varchar as delay_reason union all select 'excluded', false, 3, 3, null, null",
+        "?::integer as last_seen_day, ?::varchar as timing, ?::varchar as delay_reason "
+        "union all select 'excluded', false, 3, 3, null, null",
         [of.last_seen_day, *(default[column] for column in START_COLUMNS)],
     )
     types = [
@@ -624,7 +625,8 @@ def warehouse_of(of: Patient) -> duckdb.DuckDBPyConnection:
             [outcome[column] for column in OUTCOME_COLUMNS],
         )
     con.execute(
-        f"create table outcomes.patient_outcome as select * from outcomes.patient_outcome_by_rule_set where rule_set = '{DEFAULT_RULE_SET}'"
+        "create table outcomes.patient_outcome as "
+        f"select * from outcomes.patient_outcome_by_rule_set where rule_set = '{DEFAULT_RULE_SET}'"
     )
     return con
 

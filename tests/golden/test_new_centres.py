@@ -1,4 +1,4 @@
-"""Two more centres, from folder to tables without Python: what is read of them is what the courses that they were copied from hold."""
+"""Two more centres, from folder to tables without Python: they read as the patients that they were copied from."""
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -11,7 +11,8 @@ from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.load import load_centre
 
-#: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth date).
+#: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth
+#: date).
 NOT_COMPARED = {
     "patient_id",
     "centre_id",

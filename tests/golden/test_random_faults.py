@@ -92,7 +92,7 @@ class Centre:
 
 def _load_only(centre_id: str, raws: list[RawTable]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capla_etl.centres.submissions.load.read_current", lambda *_: raws)
+        patch.setattr("capla_etl.centres.submissions.judge.read_current", lambda *_: raws)
         load_centre(centre_id)
 
 

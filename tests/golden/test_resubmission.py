@@ -1,6 +1,7 @@
-"""FR01 sends again: what the difference report names, what is kept of who left, and that the state before comes out again.
+"""FR01 sends again: what the difference report names, what is kept of a withdrawn patient, how a state is rebuilt.
 
-The second submission (2023-09-15): FR-0004 withdrawn, FR-0999 new, one count of FR-0003 corrected from 162 to 131, repaired faults.
+The second submission (2023-09-15) withdraws FR-0004, adds FR-0999, corrects one count of FR-0003 from 162 to 131, and
+repairs faults.
 """
 
 import csv
@@ -21,7 +22,7 @@ from capla_etl.releases.fingerprints import table_digests
 
 @pytest.fixture(scope="module")
 def resubmitted(run_study, tmp_path_factory):
-    """A run of the study on the ten submissions with FR01's second one beside its first."""
+    """A run of the study on the ten submissions and a second one of FR01; it rebuilds the state before that one."""
     folder = tmp_path_factory.mktemp("resubmitted")
     shutil.copytree(ROOT / "data_raw", folder / "data_raw")
     shutil.copytree(ROOT / "tests/golden/resubmissions/FR01/2023-09-15", folder / "data_raw/FR01/2023-09-15")
@@ -41,7 +42,7 @@ def _table(resubmitted, name: str) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def test_the_difference_report_names_exactly_who_was_added_withdrawn_and_corrected(resubmitted):
+def test_the_difference_report_names_exactly_the_patients_added_withdrawn_and_corrected(resubmitted):
     assert [
         (p["centre_id"], p["centre_patient_id"], p["change"], p["what"]) for p in _table(resubmitted, "patients")
     ] == [
@@ -76,11 +77,12 @@ def test_the_report_lists_every_number_of_tables_1_and_2_that_moved(study_run, r
 
 
 def _moved_in_tables_1_and_2(before, after) -> int:
-    """Printed numbers of the two tables that are not the same in both warehouses, counted by themselves."""
+    """Count the printed numbers of the two tables that differ between the warehouses, without the product's code."""
     rows = []
     for database in (before, after):
         with duckdb.connect(str(database), read_only=True) as connection:
-            query = """select table_id, row, "group", statistic, value, n, n_assessed, lower, upper, p_value from study.result where table_id in ('table1', 'table2')"""
+            query = """select table_id, row, "group", statistic, value, n, n_assessed, lower, upper, p_value
+                from study.result where table_id in ('table1', 'table2')"""
             rows.append({r[:4]: r[4:] for r in connection.execute(query).fetchall()})
     return sum(rows[0].get(key) != rows[1].get(key) for key in {*rows[0], *rows[1]})
 
@@ -115,13 +117,14 @@ def test_every_study_number_that_moved_is_named_and_no_other(resubmitted, study_
     assert ("table2", "died_by_day_90", "caplacizumab", "percent") in moved
 
 
-def test_of_the_patient_who_left_only_that_they_left_is_kept(con):
+def test_only_the_fact_of_withdrawal_is_kept_of_a_withdrawn_patient(con):
     withdrawn = con.execute(
         "select centre_id, submission, centre_patient_id, rows_removed from quality.withdrawn_patient"
     ).fetchall()
     assert withdrawn == [("FR01", date(2023, 9, 15), "FR-0004", 87)]
     columns = con.execute(
-        "select table_schema, table_name, column_name from information_schema.columns where data_type = 'VARCHAR' and table_name <> 'withdrawn_patient'"
+        "select table_schema, table_name, column_name from information_schema.columns "
+        "where data_type = 'VARCHAR' and table_name <> 'withdrawn_patient'"
     ).fetchall()
     for schema, table, column in columns:
         found = con.execute(
@@ -130,11 +133,11 @@ def test_of_the_patient_who_left_only_that_they_left_is_kept(con):
         assert found == (0,), f"{schema}.{table}.{column}"
 
 
-def test_the_outputs_do_not_tell_of_the_outcomes_of_who_left(resubmitted):
+def test_the_outputs_hold_no_outcome_of_a_withdrawn_patient(resubmitted):
     assert "FR-0004" not in {o["centre_patient_id"] for o in _table(resubmitted, "outcomes")}
 
 
-def test_the_history_says_which_submission_is_current_and_what_each_held(con):
+def test_the_history_names_the_current_submission_and_the_files_of_each(con):
     states = con.execute(
         "select distinct submission, status from quality.submission_history where centre_id = 'FR01' order by 1"
     ).fetchall()
@@ -142,7 +145,7 @@ def test_the_history_says_which_submission_is_current_and_what_each_held(con):
     assert con.execute("select count(*) from quality.submission_history where length(sha256) <> 64").fetchone() == (0,)
 
 
-def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
+def test_the_state_before_is_rebuilt_to_the_byte(resubmitted, study_run):
     rebuilt = resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb"
     with (
         duckdb.connect(str(rebuilt), read_only=True) as again,
@@ -155,12 +158,24 @@ def test_the_state_before_comes_out_again_to_the_byte(resubmitted, study_run):
         ).read_bytes(), name
 
 
+@pytest.fixture(scope="module")
+def frozen(study_run, tmp_path_factory):
+    """A folder with copies of the data and of the published study, and a release of it; made once. Read only."""
+    folder = tmp_path_factory.mktemp("frozen")
+    shutil.copytree(study_run.warehouse, folder / "warehouse", ignore=shutil.ignore_patterns("build"))
+    shutil.copytree(study_run.warehouse / "build" / "centres", folder / "warehouse" / "build" / "centres")
+    shutil.copytree(ROOT / "data_raw", folder / "data_raw")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPLA_DATA_RAW", str(folder / "data_raw"))
+        patch.setenv("CAPLA_WAREHOUSE", str(folder / "warehouse"))
+        freeze.freeze("first", freeze.check_free("first"))
+    return folder
+
+
 @pytest.fixture
-def release(study_run, resubmitted, tmp_path, monkeypatch):
-    """A release of the published study in a copy; to verify it, the other run that rebuilt the same state stands in for a third."""
-    shutil.copytree(study_run.warehouse, tmp_path / "warehouse", ignore=shutil.ignore_patterns("build"))
-    shutil.copytree(study_run.warehouse / "build" / "centres", tmp_path / "warehouse" / "build" / "centres")
-    shutil.copytree(ROOT / "data_raw", tmp_path / "data_raw")
+def release(frozen, resubmitted, tmp_path, monkeypatch):
+    """A copy of that release, to be changed. To verify it, the state that the other run rebuilt is taken."""
+    shutil.copytree(frozen, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     monkeypatch.setattr(
@@ -168,7 +183,7 @@ def release(study_run, resubmitted, tmp_path, monkeypatch):
         "rebuild",
         lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
     )
-    return freeze.freeze("first", freeze.check_free("first"))
+    return freeze.release_folder("first")
 
 
 def test_a_release_verifies_as_identical_and_is_never_overwritten(release):
@@ -192,7 +207,8 @@ def test_a_changed_cell_of_the_frozen_warehouse_is_found(release):
     (release / "capla.duckdb").chmod(0o644)
     with duckdb.connect(str(release / "capla.duckdb")) as connection:
         connection.execute(
-            "update harmonised.lab_result set value = value + 1 where patient_id = (select min(patient_id) from harmonised.lab_result)"
+            "update harmonised.lab_result set value = value + 1 "
+            "where patient_id = (select min(patient_id) from harmonised.lab_result)"
         )
     differs = freeze.verify("first").differs
     assert (
@@ -201,7 +217,7 @@ def test_a_changed_cell_of_the_frozen_warehouse_is_found(release):
     )
 
 
-def test_a_damaged_release_is_said_to_be_damaged(release):
+def test_a_damaged_release_is_reported_as_damaged(release):
     (release / "capla.duckdb").chmod(0o644)
     (release / "capla.duckdb").write_bytes(b"no database")
     assert freeze.verify("first").differs == [
@@ -227,6 +243,6 @@ def test_what_moved_since_the_newest_release_is_listed(release, resubmitted, tmp
         ]
 
 
-def test_a_release_that_is_not_there_is_said_with_those_that_are(release):
+def test_an_unknown_release_is_answered_with_the_names_of_those_that_exist(release):
     with pytest.raises(freeze.ReleaseRefused, match=r"no release 'second'; there are \['first'\]"):
         freeze.verify("second")

@@ -1,4 +1,4 @@
-"""The ten submissions: what was read out of them, held against the files as other readers see them and as a person found them."""
+"""The ten submissions: what the pipeline read, compared with what other readers and a person found in the files."""
 
 import csv
 import gzip
@@ -23,7 +23,7 @@ def _delimited(path, encoding, delimiter):
 
 
 def _rows_as_sent() -> dict[tuple[str, str, str], int]:
-    """(centre, file, sheet) -> rows below the header, counted with other readers than the pipeline's."""
+    """(centre, file, sheet) -> rows below the header, counted by readers that the pipeline does not use."""
     counts = {}
     for centre, encoding, delimiter in (
         ("FR01", "cp1252", ";"),
@@ -88,7 +88,7 @@ FAULTS = [
     ("DE01", "Capla500_Koeln.xlsx", 22646, "Wert", "-1", "out_of_range"),
     ("DE01", "Capla500_Koeln.xlsx", 22647, "Wert", "-1", "out_of_range"),
 ]
-# Results of patients whom FR01 did not send, and study days of ES0056, who has no first exchange to count from.
+# Results of patients that FR01 did not send. Study days of ES0056 have no first exchange to count from.
 FAULTS_OF_PATIENTS = {("FR01", "unknown_patient"): {"FR-0901", "FR-0911", "FR-0921"}}
 
 
@@ -99,7 +99,8 @@ def test_every_fault_in_the_files_is_in_the_quarantine_and_nothing_else_is(con):
     by_cell = sorted(row for row in found if row[5] not in ("unknown_patient", "no_reference_day"))
     assert by_cell == sorted(FAULTS)
     assert {row[4] for row in found if row[5] == "unknown_patient"} == FAULTS_OF_PATIENTS["FR01", "unknown_patient"]
-    undated = "select distinct p.centre_patient_id from quality.quarantine q join marts.patient p using (patient_id) where rule = 'no_reference_day'"
+    undated = """select distinct p.centre_patient_id from quality.quarantine q join marts.patient p using (patient_id)
+        where rule = 'no_reference_day'"""
     assert con.execute(undated).fetchall() == [("ES0056",)]
     assert con.execute("select sum(rows_duplicate) from quality.ledger where file = 'bilans.csv'").fetchone() == (25,)
     assert con.execute("select sum(rows_duplicate) from quality.ledger").fetchone() == (25,)
@@ -130,7 +131,8 @@ def test_every_exclusion_is_one_that_the_files_show(con):
     }
 
 
-# One value of each kind of source, as a person reads it in the file: patient, analyte, date, value in the study's unit, comparator.
+# One value of each kind of source, as a person reads it in the file:
+# patient, analyte, date, value in the study's unit, comparator.
 RESULTS = [
     ("BR01", "4001", "platelets", "2020-02-10", 18.0, None),  # "18.000" per mm3
     ("DE01", "K007", "platelets", "2019-04-10", 228.0, None),  # date left as the day number 43565
@@ -223,7 +225,7 @@ def test_the_files_carry_the_birth_dates_that_are_searched_for():
 
 
 def _not_a_value_of(rows: str, con, place: str) -> None:
-    """None of the rows holds a forbidden value, or a birth date in a cell of its own or as part of a text."""
+    """Fail if a row holds a forbidden value, or a birth date as a cell or within a text."""
     described = con.execute(f"describe select * from {rows}").fetchall()
     cells = [f'cast("{name}" as varchar)' for name, kind, *_ in described if kind in ("VARCHAR", "DATE", "TIMESTAMP")]
     if not cells:
@@ -253,8 +255,9 @@ def test_no_forbidden_value_and_no_birth_date_reaches_a_load_or_a_table_of_the_o
 
 def test_a_patient_sent_by_two_centres_is_found_without_a_birth_date(con):
     pairs = con.execute(
-        """select a.centre_id, a.centre_patient_id, b.centre_id, b.centre_patient_id from harmonised.patient a join harmonised.patient b
-            using (sex, birth_date_linkage, first_tpe_date) where a.centre_id < b.centre_id order by all"""
+        """select a.centre_id, a.centre_patient_id, b.centre_id, b.centre_patient_id
+            from harmonised.patient a join harmonised.patient b using (sex, birth_date_linkage, first_tpe_date)
+            where a.centre_id < b.centre_id order by all"""
     ).fetchall()
     assert pairs == [("AT01", "1", "DE01", "K900"), ("AT01", "2", "DE01", "K901"), ("AT01", "3", "DE01", "K902")]
 

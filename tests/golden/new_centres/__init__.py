@@ -1,6 +1,6 @@
-"""An eleventh and a twelfth centre, in forms that the ten do not use: the courses of another centre's patients written anew as such centres would send them.
+"""An eleventh and a twelfth centre, in formats that the ten do not use, with another centre's patients.
 
-What comes out of them must be what came out of the courses that they were copied from; that is what makes them worth having. All data are synthetic.
+Reading them must give the patients that they were copied from. All data are synthetic.
 """
 
 import shutil
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 SUBMISSION = "2023-06-30"
 #: New centre -> the centre whose patients' courses it sends.
 COPIED_FROM = {"JP01": "DE01", "NL01": "US01"}
-#: So many patients of it.
+#: How many of its patients.
 PATIENTS = 20
 
 TABLES = ("patient", "lab_result", "tpe_session", "drug_course", "adverse_event", "adverse_event_assessment")
@@ -27,7 +27,7 @@ _ANSWER = {"yes": "有", "no": "無", "unknown": "不明", "not_assessed": "評�
 
 
 def source(loads: Path, new_centre: str) -> dict[str, pd.DataFrame]:
-    """The courses to be copied: harmonised table -> rows of the first patients, keyed by the number that they get in the new centre.
+    """The patients to copy: harmonised table -> rows of the first patients, keyed by their number in the new centre.
 
     Args:
         loads: folder of the centres' loads (``warehouse/build/centres``).
@@ -46,7 +46,7 @@ def source(loads: Path, new_centre: str) -> dict[str, pd.DataFrame]:
 
 
 def write(new_centre: str, courses: dict[str, pd.DataFrame], data_raw: Path) -> Path:
-    """The centre's folder in a data folder, with its spec and one submission.
+    """Make the centre's folder in a data folder, with its spec and one submission.
 
     Args:
         new_centre: JP01 or NL01.
@@ -77,15 +77,22 @@ def _activity(row) -> str:
 
 
 def _japan(courses: dict[str, pd.DataFrame], folder: Path) -> None:
-    header = "患者番号,氏名,性別,年齢,診断,初発,初回血漿交換日,神経症状,昏睡,ヘモグロビン (g/dL),クレアチニン (umol/L),トロポニン (xULN),ADAMTS13活性 (%),インヒビター (U/mL),ステロイド,死亡,死亡日,死因,最終観察日,退院日,ICU日数,難治,増悪"
+    header = (
+        "患者番号,氏名,性別,年齢,診断,初発,初回血漿交換日,神経症状,昏睡,ヘモグロビン (g/dL),クレアチニン (umol/L),"
+        "トロポニン (xULN),ADAMTS13活性 (%),インヒビター (U/mL),ステロイド,死亡,死亡日,死因,最終観察日,退院日,ICU日数,"
+        "難治,増悪"
+    )
+    sexes, diagnoses = {"female": "女", "male": "男"}, {"ittp": "後天性TTP", "congenital_ttp": "先天性TTP"}
     lines = [header]
     for i, p in enumerate(courses["patient"].itertuples()):
         died = _kanji(p.death_date) or _text(p.death_month, lambda d: f"{d.year}年{d.month}月")
         cells = [
-            p.number, f"患者 太郎{i}", {"female": "女", "male": "男"}[p.sex], _number(p.age_years_at_first_tpe), {"ittp": "後天性TTP", "congenital_ttp": "先天性TTP"}.get(p.diagnosis, ""),
-            _ANSWER[p.first_episode], _kanji(p.first_tpe_date), _ANSWER[p.neurological_involvement], _ANSWER[p.coma], _number(p.hemoglobin_g_per_dl), _number(p.creatinine_umol_per_l),
-            _number(p.troponin_x_uln) or "未測定", _activity(p), _number(p.anti_adamts13_u_per_ml), _ANSWER[p.corticosteroids], _ANSWER[p.died], died, _text(p.death_cause),
-            _kanji(p.last_contact_date), _kanji(p.discharge_date), _number(p.icu_days), _ANSWER[p.reported_refractory], _ANSWER[p.reported_exacerbation],
+            p.number, f"患者 太郎{i}", sexes[p.sex], _number(p.age_years_at_first_tpe), diagnoses.get(p.diagnosis, ""),
+            _ANSWER[p.first_episode], _kanji(p.first_tpe_date), _ANSWER[p.neurological_involvement], _ANSWER[p.coma],
+            _number(p.hemoglobin_g_per_dl), _number(p.creatinine_umol_per_l), _number(p.troponin_x_uln) or "未測定",
+            _activity(p), _number(p.anti_adamts13_u_per_ml), _ANSWER[p.corticosteroids], _ANSWER[p.died], died,
+            _text(p.death_cause), _kanji(p.last_contact_date), _kanji(p.discharge_date), _number(p.icu_days),
+            _ANSWER[p.reported_refractory], _ANSWER[p.reported_exacerbation],
         ]  # fmt: skip
         # every other patient's cells are typed with full-width digits
         lines.append(",".join(cells if i % 2 else [cells[0], *(c.translate(_FULL_WIDTH) for c in cells[1:])]))
@@ -139,14 +146,20 @@ def _ods(rows: list[list], sheet: str, path: Path) -> None:
 
     def cell(value) -> str:
         if isinstance(value, date):
-            return f'<table:table-cell office:value-type="date" office:date-value="{value}"><text:p>{value:%y/%m/%d}</text:p></table:table-cell>'
-        if isinstance(value, float):
-            return f'<table:table-cell office:value-type="float" office:value="{value!r}"><text:p>{value:g}</text:p></table:table-cell>'
-        return f'<table:table-cell office:value-type="string"><text:p>{escape(value)}</text:p></table:table-cell>'
+            typed, shown = f'"date" office:date-value="{value}"', f"{value:%y/%m/%d}"
+        elif isinstance(value, float):
+            typed, shown = f'"float" office:value="{value!r}"', f"{value:g}"
+        else:
+            typed, shown = '"string"', escape(value)
+        return f"<table:table-cell office:value-type={typed}><text:p>{shown}</text:p></table:table-cell>"
 
     spaces = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "table", "text"))
     body = "".join(f"<table:table-row>{''.join(cell(v) for v in row)}</table:table-row>" for row in rows)
-    content = f'<office:document-content {spaces} office:version="1.2"><office:body><office:spreadsheet><table:table table:name="{sheet}">{body}</table:table></office:spreadsheet></office:body></office:document-content>'
+    content = (
+        f'<office:document-content {spaces} office:version="1.2"><office:body><office:spreadsheet>'
+        f'<table:table table:name="{sheet}">{body}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
+    )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
         parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         parts.writestr(
@@ -158,18 +171,25 @@ def _ods(rows: list[list], sheet: str, path: Path) -> None:
 
 def _netherlands(courses: dict[str, pd.DataFrame], folder: Path) -> None:
     flag = {"yes": "Y", "no": "N", "unknown": "U"}
+    sexes, diagnoses = {"female": "F", "male": "M"}, {"ittp": "ITTP", "congenital_ttp": "CTTP"}
     patients = courses["patient"]
     day_0 = dict(zip(patients["number"], patients["first_tpe_date"], strict=True))
     dm = pd.DataFrame([
-        {"STUDYID": "CAPLA", "DOMAIN": "DM", "USUBJID": p.number, "SEX": {"female": "F", "male": "M"}[p.sex], "AGE": float(p.age_years_at_first_tpe), "DIAG": {"ittp": "ITTP", "congenital_ttp": "CTTP"}.get(p.diagnosis, ""),
-         "FIRSTEP": flag[p.first_episode], "RFSTDTC": f"{p.first_tpe_date}T09:15", "NEURO": flag[p.neurological_involvement], "COMA": flag[p.coma], "HGB": p.hemoglobin_g_per_dl, "CREAT": p.creatinine_umol_per_l,
-         "TROP": p.troponin_x_uln, "AD13": _activity(p), "AD13AB": p.anti_adamts13_u_per_ml, "STEROID": flag[p.corticosteroids], "DTHFL": flag[p.died], "DTHDTC": _text(p.death_date) or _text(p.death_month, lambda d: f"{d:%Y-%m}"),
-         "DTHCAUS": _text(p.death_cause), "LSTALVDT": _text(p.last_contact_date), "DISCHDT": _text(p.discharge_date), "ICUDAYS": p.icu_days, "REFRACT": flag[p.reported_refractory], "EXACERB": flag[p.reported_exacerbation]}
+        {"STUDYID": "CAPLA", "DOMAIN": "DM", "USUBJID": p.number, "SEX": sexes[p.sex],
+         "AGE": float(p.age_years_at_first_tpe), "DIAG": diagnoses.get(p.diagnosis, ""),
+         "FIRSTEP": flag[p.first_episode], "RFSTDTC": f"{p.first_tpe_date}T09:15",
+         "NEURO": flag[p.neurological_involvement], "COMA": flag[p.coma], "HGB": p.hemoglobin_g_per_dl,
+         "CREAT": p.creatinine_umol_per_l, "TROP": p.troponin_x_uln, "AD13": _activity(p),
+         "AD13AB": p.anti_adamts13_u_per_ml, "STEROID": flag[p.corticosteroids], "DTHFL": flag[p.died],
+         "DTHDTC": _text(p.death_date) or _text(p.death_month, lambda d: f"{d:%Y-%m}"),
+         "DTHCAUS": _text(p.death_cause), "LSTALVDT": _text(p.last_contact_date), "DISCHDT": _text(p.discharge_date),
+         "ICUDAYS": p.icu_days, "REFRACT": flag[p.reported_refractory], "EXACERB": flag[p.reported_exacerbation]}
         for p in patients.itertuples()
     ])  # fmt: skip
     tests = {"platelets": ("PLAT", "10^9/L"), "ldh": ("LDH", "xULN"), "adamts13": ("ADAMTS13", "%")}
     lb = pd.DataFrame([
-        {"USUBJID": r.number, "LBTESTCD": tests[r.analyte][0], "LBORRES": f"{_text(r.comparator)}{_number(r.value)}", "LBORRESU": tests[r.analyte][1], "LBDTC": f"{r.result_date}T07:30" if i % 2 else f"{r.result_date}"}
+        {"USUBJID": r.number, "LBTESTCD": tests[r.analyte][0], "LBORRES": f"{_text(r.comparator)}{_number(r.value)}",
+         "LBORRESU": tests[r.analyte][1], "LBDTC": f"{r.result_date}{'T07:30' if i % 2 else ''}"}
         for i, r in enumerate(courses["lab_result"].itertuples())
     ])  # fmt: skip
 

@@ -14,14 +14,42 @@ from capla_etl.centres.submissions.load import load_centre
 from capla_etl.centres.submissions.status import centre_ids
 
 
+CENTRES = ("HU01", "BR01", "CA01", "US01")
+
+
+def _copy_centres(data_raw: Path) -> None:
+    for centre in CENTRES:
+        shutil.copytree(paths.ROOT / "data_raw" / centre, data_raw / centre)
+
+
 @pytest.fixture
 def data_raw(tmp_path, monkeypatch) -> Path:
     """Some of the centres' submissions, to be broken."""
-    for centre in ("HU01", "BR01", "CA01", "US01"):
-        shutil.copytree(paths.ROOT / "data_raw" / centre, tmp_path / "data_raw" / centre)
+    _copy_centres(tmp_path / "data_raw")
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     return tmp_path / "data_raw"
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    """A folder with good loads of the centres that are broken below, and the key of their patients; made once."""
+    folder = tmp_path_factory.mktemp("good")
+    _copy_centres(folder / "data_raw")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPLA_DATA_RAW", str(folder / "data_raw"))
+        patch.setenv("CAPLA_WAREHOUSE", str(folder / "warehouse"))
+        for centre in ("HU01", "BR01", "US01"):
+            load_centre(centre)
+    return folder
+
+
+@pytest.fixture
+def after_good_loads(data_raw, good) -> Path:
+    """The same submissions, with good loads in the warehouse."""
+    shutil.copy2(good / "patient_id.key", data_raw.parent)
+    shutil.copytree(good / "warehouse", paths.warehouse())
+    return data_raw
 
 
 def _bytes_of(folder: Path) -> dict[str, bytes]:
@@ -233,11 +261,10 @@ def _spec_table_name(data_raw: Path) -> None:
         ("BR01", _undeclared_sheet, ["RJ_capla.xlsx", "['Nomes'] are not in the spec", "ignored_sheets"]),
     ],
 )
-def test_it_stops_that_centre_alone_and_says_what_to_do(data_raw, broken, break_it, said):
+def test_it_stops_that_centre_alone_and_says_what_to_do(after_good_loads, broken, break_it, said):
     assert broken in centre_ids()
-    load_centre(broken)
     last_good = _bytes_of(paths.centre_loads() / broken)
-    break_it(data_raw)
+    break_it(after_good_loads)
     with pytest.raises(CentreRefused) as refusal:
         load_centre(broken)
     message = str(refusal.value)

@@ -13,8 +13,10 @@ _FOLDER = Path(__file__).parent
 
 #: Columns that every harmonised table has before its own, in this order.
 KEY_COLUMNS = ["patient_id", "centre_id", "centre_patient_id", "submission"]
-#: Columns that every harmonised table has after its own: where the record came from.
-SOURCE_COLUMNS = ["source_file", "source_sheet", "source_row"]
+#: Columns that name a row as sent.
+PLACE_COLUMNS = ["source_file", "source_sheet", "source_row"]
+#: Columns that every harmonised table has after its own: the row that the record came from, and how the spec read it.
+SOURCE_COLUMNS = [*PLACE_COLUMNS, "source_record", "source_repetition"]
 
 #: DuckDB type of each field type.
 SQL_TYPES = {

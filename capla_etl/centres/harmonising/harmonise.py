@@ -166,9 +166,13 @@ class Harmoniser:
         """
         for raw in self.raws:
             self._stage(raw)
-        records = [(raw, record) for raw in self.raws for record in self.spec.tables[raw.name].records]
-        for raw, record in sorted(records, key=lambda pair: pair[1].table != "patient"):
-            self._record(raw, record)
+        records = [
+            (raw, number, record)
+            for raw in self.raws
+            for number, record in enumerate(self.spec.tables[raw.name].records, start=1)
+        ]
+        for raw, number, record in sorted(records, key=lambda of: of[2].table != "patient"):
+            self._record(raw, number, record)
         self._ages()
         if self.problems:
             raise CentreRefused(self.spec.centre.id, self.problems)
@@ -236,7 +240,7 @@ class Harmoniser:
 
     # ---------------------------------------------------------------- records
 
-    def _record(self, raw: RawTable, record: Record) -> None:
+    def _record(self, raw: RawTable, number: int, record: Record) -> None:
         """One record of the spec: parse, judge, decide, keep."""
         built = RecordSql(self.spec, raw.name, self.spec.tables[raw.name], record, raw.rows.column_names)
         parsed = built.parse_all()
@@ -249,7 +253,7 @@ class Harmoniser:
             self._stop_on_words(raw, p.column, unknown, built.known_words(p))
         self._decide(built, parsed)
         self._refuse(raw, built, parsed)
-        self._keep(raw, built, parsed)
+        self._keep(raw, number, built, parsed)
 
     def _parse(self, built: RecordSql, parsed: list[Parsed]) -> None:
         """``parsed``: text t_, value v_ and rule r_ of every field, beside what is known of the patient."""
@@ -380,7 +384,7 @@ class Harmoniser:
                 from decided where key_rule is null and {rule} <> '{STOPPING_RULE}'"""
             )
 
-    def _keep(self, raw: RawTable, built: RecordSql, parsed: list[Parsed]) -> None:
+    def _keep(self, raw: RawTable, number: int, built: RecordSql, parsed: list[Parsed]) -> None:
         """Accepted records into the harmonised table; a refused cell is unknown there."""
         values = {p.name: f"case when r_{p.depends_on or p.name} is null then v_{p.name} end" for p in parsed}
         if built.target.name == "lab_result":
@@ -395,6 +399,7 @@ class Harmoniser:
         values |= {"patient_id": "patient_id", "centre_id": quote(self.spec.centre.id), "centre_patient_id": "key_text"}
         values |= {"submission": f"date '{self.submission}'"}
         values |= {"source_file": _file_of(raw), "source_sheet": quote(raw.sheet), "source_row": _ROW_OF}
+        values |= {"source_record": quote(f"{raw.name}.{number}"), "source_repetition": "nullif(k, 0)"}
         rows = "select * from decided where accepted"
         if built.run_field:
             days = f"unnest(generate_series(v_{built.run_field}, v_run_end, interval 1 day))"
@@ -456,7 +461,7 @@ class Harmoniser:
         order = ", ".join(c for c in study.tables()[name].all_columns if c not in study.SOURCE_COLUMNS)
         columns = ", ".join(study.tables()[name].all_columns)
         return self.con.execute(
-            f"select {columns} from {name} order by {', '.join(study.SOURCE_COLUMNS)}, {order}"
+            f"select {columns} from {name} order by {', '.join(study.PLACE_COLUMNS)}, {order}, source_record, source_repetition"
         ).to_arrow_table()
 
     def raw_table(self, raw: RawTable) -> pa.Table:

@@ -280,10 +280,10 @@ def test_a_failure_that_nobody_foresaw_names_its_place_and_no_value(data_raw, mo
     def broken(*_):
         raise RuntimeError("Secret Person")
 
-    monkeypatch.setattr("capla_etl.centres.submissions.load.history", broken)
+    monkeypatch.setattr("capla_etl.centres.submissions.judge.history", broken)
     with pytest.raises(CentreRefused) as refusal:
         load_centre("HU01")
-    assert "an unforeseen RuntimeError in load.py, line" in str(refusal.value)
+    assert "an unforeseen RuntimeError in judge.py, line" in str(refusal.value)
     assert "Secret Person" not in str(refusal.value) and refusal.value.__cause__ is None
 
 

@@ -1,7 +1,8 @@
 """From the records that evidence names to the cells they were read from: the column, and its text as sent.
 
-A harmonised row names the record of the centre's spec, and the repetition of repeated columns, that it was read by: so cells are a join
-of facts to harmonised rows to rows as sent. No value is parsed again, and no file is opened: schema ``raw`` has the texts, without forbidden columns.
+A harmonised row names the record of the centre's spec, and the repetition of repeated columns, that it was read by: so
+cells are a join of facts to harmonised rows to rows as sent. No value is parsed again, and no file is opened: schema
+``raw`` has the texts, without forbidden columns.
 """
 
 import duckdb
@@ -34,10 +35,11 @@ def evidence_cells(connection: duckdb.DuckDBPyConnection, specs: dict[str, Spec]
         specs: centre_id -> its spec.
 
     Returns:
-        One row per record that evidence names (patient_id, kind, source_table, source_number) and cell of it: ``field`` (the study field;
-        'centre_patient_id' for the cell that names the patient, 'kind_of_row' for the one that says what the row is), ``raw_table`` (of
-        schema raw), source_file, source_sheet, source_row, ``source_column``, ``raw_text`` as sent, and ``declared``: what the spec adds
-        (a unit, an upper limit of normal). Blank cells have no row.
+        One row per record that evidence names (patient_id, kind, source_table, source_number) and cell of it: ``field``
+        (the study field; 'centre_patient_id' for the cell that names the patient, 'kind_of_row' for the one that says
+        what the row is), ``raw_table`` (of schema raw), source_file, source_sheet, source_row, ``source_column``,
+        ``raw_text`` as sent, and ``declared``: what the spec adds (a unit, an upper limit of normal). Blank cells have
+        no row.
     """
     connection.execute(_READ_BY)
     connection.execute(
@@ -57,8 +59,9 @@ def evidence_cells(connection: duckdb.DuckDBPyConnection, specs: dict[str, Spec]
     return cells.astype(types)
 
 
-#: Records that evidence names, each with the one harmonised row that it is and, of the patient's own row, the fields that the fact was read
-#: from. Several rows that say the same (one day, one value) are read by different records or repetitions: the first stands for them.
+#: Records that evidence names, each with the one harmonised row that it is and, of the patient's own row, the fields
+#: that the fact was read from. Several rows that say the same (one day, one value) are read by different records or
+#: repetitions: the first stands for them.
 _READ_BY = """
 create or replace temp table lineage_read as
 with named as (

@@ -161,7 +161,7 @@ def _assert_said_well(refused: CentreRefused, centre: str) -> None:
     """A refusal says where, and repeats no person's name."""
     message = str(refused)
     assert message.startswith(f"{centre}: not loaded")
-    assert "unforeseen" not in message, message
+    assert "an unexpected" not in message, message
     assert SECRET not in message
     assert all(f"{centre}/" in problem for problem in refused.problems), message
 

@@ -421,5 +421,5 @@ def test_free_text_is_declared_as_such(centre):
     with pytest.raises(CentreRefused, match="expected it under free_text"):
         load_spec(centre.folder / "centre.yml")
     centre.spec(patients=WITH_TEXT.replace("other: not", "remark: not"))
-    with pytest.raises(CentreRefused, match="there twice"):
+    with pytest.raises(CentreRefused, match="duplicate column"):
         load_spec(centre.folder / "centre.yml")

@@ -12,7 +12,8 @@ from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.load import load_centre
 from capla_etl.protocol.wording import worded
 
-#: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth date).
+#: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth
+#: date).
 NOT_COMPARED = {
     "patient_id",
     "centre_id",

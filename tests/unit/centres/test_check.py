@@ -1,4 +1,4 @@
-"""`capla centre`: what a submission would bring, said before anything is loaded; and a draft that never replaces what somebody decided."""
+"""`capla centre`: what a submission would bring, before it is loaded; and a draft that never replaces a decision."""
 
 import json
 
@@ -97,7 +97,8 @@ def test_every_outcome_of_the_study_says_what_it_needs(built_warehouse):
         columns = {
             c
             for (c,) in con.execute(
-                "select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'"
+                """select column_name from duckdb_columns()
+                where schema_name = 'outcomes' and table_name = 'patient_outcome'"""
             ).fetchall()
         }
     declared = [c for outcome in needs()["outcomes"].values() for c in outcome["columns"]]
@@ -152,5 +153,5 @@ def test_a_draft_is_written_beside_the_submission_and_never_over_a_spec(sent, ca
     assert "id: XX01" in drafted and "capla centre check XX01" in capsys.readouterr().out
     sent.spec(LABS, patients=PATIENTS)
     assert cli.main(["centre", "draft", str(sent.folder), "--write"]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (sent.folder / "centre.yml").read_text() != drafted

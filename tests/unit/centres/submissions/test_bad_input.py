@@ -1,4 +1,4 @@
-"""A submission or spec that cannot be used stops that centre alone, says what to do, and leaves the last good load as it was."""
+"""A submission or spec that cannot be used stops that centre alone, says what to do, and keeps the last good load."""
 
 import gzip
 import shutil
@@ -205,7 +205,7 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _missing_file, ["'labor.txt' is missing", "betegek.txt"]),
         ("HU01", _undeclared_file, ["nevek.txt", "ignored_files"]),
         ("HU01", _undeclared_column, ["not in the spec: Név;", "forbidden"]),
-        ("HU01", _without_header, ["betegek.txt", "have the same names", "Is the header row right?"]),
+        ("HU01", _without_header, ["betegek.txt", "have duplicate names", "Is the header row right?"]),
         (
             "HU01",
             _shifted_column,
@@ -219,17 +219,17 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _spec_key_twice, ["centre.yml, line", "duplicate key 'missing'"]),
         ("HU01", _quote_before_header, ["labor.txt", "quotation mark"]),
         ("HU01", _blank_lines_first, ["labor.txt", "row 1", "blank"]),
-        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have the same names"]),
-        ("US01", _damaged_gzip, ["labs.psv.gz", "not a whole gzip file"]),
+        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have duplicate names"]),
+        ("US01", _damaged_gzip, ["labs.psv.gz", "gzip file is damaged"]),
         (
             "US01",
             _other_patient_numbers,
             ["labs.psv.gz", "5889 of 5889 rows are refused (unknown_patient 5889)", "at most 10%"],
         ),
-        ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
+        ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a complete XLSX workbook"]),
         ("BR01", _spec_header_row_0, ["centre.yml", "header_row", "greater than or equal to 1"]),
         ("BR01", _spec_table_name, ["centre.yml", "tables.pacientes-1"]),
-        ("BR01", _corrupt_workbook, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
+        ("BR01", _corrupt_workbook, ["RJ_capla.xlsx", "not a complete XLSX workbook"]),
         ("BR01", _undeclared_sheet, ["RJ_capla.xlsx", "not in the spec: Nomes;", "ignored_sheets"]),
     ],
 )

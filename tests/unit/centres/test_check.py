@@ -121,7 +121,7 @@ def test_a_refused_centre_prints_every_problem_and_ends_with_status_1(sent, caps
 
 def test_a_centre_that_is_not_there_is_said(sent, capsys):
     assert cli.main(["centre", "check", "XX99"]) == 1
-    assert "Every centre's folder needs a spec" in capsys.readouterr().out
+    assert "each centre's folder needs a spec" in capsys.readouterr().out
 
 
 def test_machines_read_the_same(sent, capsys):

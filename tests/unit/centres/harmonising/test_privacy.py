@@ -423,7 +423,7 @@ def test_texts_of_every_file_are_held_against_what_identifies_the_same_patient(c
 
 def test_free_text_is_declared_as_such(centre):
     centre.spec(patients=WITH_TEXT.replace("not a study field", "Free text"))
-    with pytest.raises(CentreRefused, match="expected it under free_text"):
+    with pytest.raises(CentreRefused, match="move it to free_text"):
         load_spec(centre.folder / "centre.yml")
     centre.spec(patients=WITH_TEXT.replace("other: not", "remark: not"))
     with pytest.raises(CentreRefused, match="duplicate column"):

@@ -1,20 +1,28 @@
 """Errors for the people who send and receive the files."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class CentreRefused(Exception):
-    """A centre's submission or spec cannot be used as it is; the message says where, what was found, what was expected and what to do.
+    """A centre's submission or spec cannot be used.
 
-    The message never holds a patient's value, except a code that is missing from a declared vocabulary.
+    The message says where, what was found, what is allowed and what to do. It never holds a patient's value, except a
+    code that is missing from a declared vocabulary.
     """
 
     def __init__(self, centre_id: str, problems: list[str]):
         self.centre_id = centre_id
         self.problems = problems
-        super().__init__(
-            "\n".join(
-                [
-                    f"{centre_id}: not loaded, {len(problems)} problem(s); nothing of the last good load was touched.",
-                    *(f"  - {p}" for p in problems),
-                ]
-            )
-        )
+        head = f"{centre_id}: not loaded, {len(problems)} problem(s); the last good load is unchanged."
+        super().__init__("\n".join([head, *(f"  - {p}" for p in problems)]))
+
+
+def listed(words: Iterable) -> str:
+    """Words for a message, joined by commas; an empty word is shown as ''."""
+    return ", ".join(str(word) or "''" for word in words) or "none"
+
+
+def closest(word: str, known: Iterable[str], question: str = "did you mean") -> str:
+    """A question that names the known word most like another; empty without one."""
+    return "".join(f" ({question} {near!r}?)" for near in get_close_matches(word, list(known), n=1))

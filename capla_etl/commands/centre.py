@@ -1,7 +1,7 @@
-"""``capla centre``: a centre from its files to the study, without Python.
+"""``capla centre``: add a centre to the study without Python.
 
-``draft PATH`` writes a first spec from files that nobody has described yet. ``check CODE`` says what the current submission would bring, and loads
-nothing. ``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
+``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
+and loads nothing. ``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -18,22 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``draft PATH``, ``check CODE``, ``list``."""
     actions = parser.add_subparsers(dest="action", required=True)
     draft = actions.add_parser("draft", help="Write a first spec from a folder of files.")
-    draft.add_argument(
-        "path", type=Path, metavar="PATH", help="folder with the files as sent, a centre's folder, or one file"
-    )
-    draft.add_argument(
-        "--code", metavar="CODE", help="the centre's code, two letters and two digits (default: the folder's name)"
-    )
-    draft.add_argument(
-        "--write",
-        action="store_true",
-        help="write it as centre.yml into the centre's folder in the data; never over one that is there",
-    )
+    where = "folder with the files as sent, a centre's folder, or one file"
+    draft.add_argument("path", type=Path, metavar="PATH", help=where)
+    code = "the centre's code, two letters and two digits (default: the folder's name)"
+    draft.add_argument("--code", metavar="CODE", help=code)
+    write = "write it as centre.yml into the centre's folder in the data; an existing one is never overwritten"
+    draft.add_argument("--write", action="store_true", help=write)
     check = actions.add_parser("check", help="Say what a centre's current submission would bring; load nothing.")
     check.add_argument("centre", metavar="CODE", help="the centre's code: the name of its folder")
-    listing = actions.add_parser("list", help="Where every centre stands.")
+    listing = actions.add_parser("list", help="Say where every centre stands.")
     for action in (draft, check, listing):
-        action.add_argument("--json", action="store_true", help="the same for machines")
+        action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,28 +48,29 @@ def _draft(options: argparse.Namespace) -> int:
     target = _place(options) / SPEC if options.write else None
     if target is not None:
         if target.exists():
-            print(
-                f"{target} is there already: rename or remove it first; a draft never replaces what somebody decided.",
-                file=sys.stderr,
-            )
+            advice = "Rename or remove it first; a draft never replaces what somebody decided."
+            print(f"{target} already exists. {advice}", file=sys.stderr)
             return 1
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(draft.centre_yml, encoding="utf-8")
     if options.json:
-        print(json.dumps(draft.as_json(), indent=1, ensure_ascii=False))
-        return 0
+        return _print_json(draft.as_json())
     if target is None:
         print(draft.centre_yml)
     print("\n".join(draft.summary), file=sys.stderr if target is None else sys.stdout)
     if target is not None:
-        print(
-            f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then `capla centre check {target.parent.name}`."
-        )
+        check = f"`capla centre check {target.parent.name}`"
+        print(f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then {check}.")
+    return 0
+
+
+def _print_json(content) -> int:
+    print(json.dumps(content, indent=1, ensure_ascii=False))
     return 0
 
 
 def _place(options: argparse.Namespace) -> Path:
-    """The centre's folder: that of the files where they are in the data already, else that of the code given."""
+    """The centre's folder: that of the files if they are in the data already, else that of the code given."""
     folder = options.path.resolve()
     inside = next((p for p in (folder, *folder.parents) if p.parent == paths.data_raw()), None)
     return inside or paths.data_raw() / (options.code or folder.name)
@@ -83,40 +79,24 @@ def _place(options: argparse.Namespace) -> Path:
 def _check(options: argparse.Namespace) -> int:
     from capla_etl.centres.check import check_centre
     from capla_etl.centres.errors import CentreRefused
+    from capla_etl.protocol.wording import worded
 
     try:
-        found = check_centre(options.centre)
+        found = check_centre(options.centre, worded)
     except CentreRefused as refused:
-        _refused(options, refused.problems)
-        return 1
+        return _refused(options, refused.problems)
     except OSError as error:
-        _refused(
-            options,
-            [f"{error.filename or options.centre}: {error.strerror}. Centres are the folders of {paths.data_raw()}."],
-        )
-        return 1
+        where = error.filename or options.centre
+        return _refused(options, [f"{where}: {error.strerror}. Centres are the folders of {paths.data_raw()}."])
     if options.json:
         frames = {
             name: json.loads(getattr(found, name).to_json(orient="records"))
             for name in ("ledger", "coverage", "refused", "courses", "outcomes")
         }
-        print(
-            json.dumps(
-                {
-                    "centre_id": found.centre_id,
-                    "status": "can be loaded",
-                    "submission": found.submission,
-                    "patients": found.patients,
-                    **frames,
-                },
-                indent=1,
-                ensure_ascii=False,
-            )
-        )
-        return 0
-    print(
-        f"{found.centre_id}, submission {found.submission}: can be loaded, {found.patients} patients. Nothing was loaded.\n"
-    )
+        head = {"centre_id": found.centre_id, "status": "can be loaded", "submission": found.submission}
+        return _print_json({**head, "patients": found.patients, **frames})
+    what = f"can be loaded, {found.patients} patients. Nothing was loaded."
+    print(f"{found.centre_id}, submission {found.submission}: {what}\n")
     _say_rows(found.ledger)
     _say_coverage(found.coverage)
     _say_refused(found.refused)
@@ -125,32 +105,23 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _refused(options: argparse.Namespace, problems: list[str]) -> None:
+def _refused(options: argparse.Namespace, problems: list[str]) -> int:
     if options.json:
-        print(
-            json.dumps(
-                {"centre_id": options.centre, "status": "refused", "problems": problems}, indent=1, ensure_ascii=False
-            )
-        )
-        return
-    print(
-        f"{options.centre}: cannot be loaded, {len(problems)} problem(s). Nothing was changed.\n"
-        + "\n".join(f"  - {p}" for p in problems)
-    )
+        _print_json({"centre_id": options.centre, "status": "refused", "problems": problems})
+    else:
+        head = f"{options.centre}: cannot be loaded, {len(problems)} problem(s). Nothing was changed."
+        print("\n".join([head, *(f"  - {p}" for p in problems)]))
+    return 1
 
 
 def _columns(rows: list[tuple], headings: tuple[str, ...]) -> None:
-    """Aligned text: numbers to the right, everything else to the left; the last column as long as the line allows."""
-    texts = [
-        headings,
-        *(
-            tuple("" if v is None or v != v else f"{v:,}" if isinstance(v, int) else str(v) for v in row)
-            for row in rows
-        ),
-    ]
-    right = [
-        bool(rows) and all(isinstance(row[i], int) or row[i] is None for row in rows) for i in range(len(headings))
-    ]
+    """Print aligned text: numbers to the right, other columns to the left; the last as long as the line allows."""
+
+    def text(v) -> str:
+        return "" if v is None or v != v else f"{v:,}" if isinstance(v, int) else str(v)
+
+    texts = [headings, *(tuple(map(text, row)) for row in rows)]
+    right = [bool(rows) and all(isinstance(row[i], int | None) for row in rows) for i in range(len(headings))]
     widths = [max(len(row[i]) for row in texts) for i in range(len(headings))]
     room = WIDTH - sum(widths[:-1]) - 2 * len(widths)
     for row in texts:
@@ -162,38 +133,20 @@ def _columns(rows: list[tuple], headings: tuple[str, ...]) -> None:
 
 def _say_rows(ledger) -> None:
     print("Rows of each file: received = loaded + duplicate + refused + ignored")
-    names = [
-        "file",
-        "sheet",
-        "rows_received",
-        "rows_loaded",
-        "rows_duplicate",
-        "rows_quarantined",
-        "rows_ignored",
-        "cells_quarantined",
-    ]
+    names = ["file", "sheet", "rows_received", "rows_loaded", "rows_duplicate", "rows_quarantined", "rows_ignored"]
+    names.append("cells_quarantined")
     rows = [tuple(int(v) if i > 1 else v for i, v in enumerate(row)) for row in ledger[names].itertuples(index=False)]
     _columns(rows, ("file", "sheet", "received", "loaded", "duplicate", "refused", "ignored", "cells refused"))
 
 
 def _say_coverage(coverage) -> None:
-    print(
-        "The study's fields: known in n of N records (of an analyte: patients who have it), and the median of the other centres"
-    )
+    print("The study's fields: known in n of N records (analytes: patients with a result); median of the other centres")
     rows = []
     for row in coverage.itertuples(index=False):
         known = f"{row.filled:,} of {row.records:,}" if row.read_from and not _no(row.filled) else ""
+        percent = "" if _no(row.percent) or not row.read_from else f"{row.percent:.0f} %"
         others = "" if _no(row.other_centres_percent) else f"{row.other_centres_percent:.0f} %"
-        rows.append(
-            (
-                row.table_name,
-                row.field,
-                known,
-                "" if _no(row.percent) or not row.read_from else f"{row.percent:.0f} %",
-                others,
-                row.read_from or "NOT DECLARED",
-            )
-        )
+        rows.append((row.table_name, row.field, known, percent, others, row.read_from or "NOT DECLARED"))
     _columns(rows, ("table", "field", "known", "", "others", "read from"))
 
 
@@ -211,36 +164,31 @@ def _say_refused(refused) -> None:
     for row in refused.itertuples(index=False):
         sheet = f", sheet {row.sheet!r}" if row.sheet else ""
         column = f", column {row.column_name!r}" if row.column_name else ""
-        more = (
-            f" and {row.values_refused - len(row.rows.split(', '))} more"
-            if row.values_refused > len(row.rows.split(", "))
-            else ""
-        )
+        unnamed = row.values_refused - len(row.rows.split(", "))
+        more = f" and {unnamed} more" if unnamed > 0 else ""
         print(f"  {row.values_refused:>5}  {row.file}{sheet}{column}: {row.message}\n         rows {row.rows}{more}")
     print()
 
 
 def _say_outcomes(outcomes) -> None:
-    print("What each outcome needs and how many patients lack (availability only; the rules are in docs/OUTCOMES.md)")
+    print("How many patients lack the inputs of each outcome (availability only; the rules are in docs/OUTCOMES.md)")
     for outcome, rows in outcomes.groupby("outcome", sort=False):
         lacking = [
             f"{r.patients_without} of {r.patients} without {r.meaning}{'' if r.essential else ' (not essential)'}"
             for r in rows.itertuples()
             if r.patients_without
         ]
-        print(f"  {outcome} ({rows['protocol'].iloc[0]}): {'everything is there' if not lacking else ''}")
+        print(f"  {outcome} ({rows['protocol'].iloc[0]}): {'' if lacking else 'complete'}")
         print("".join(f"      {line}\n" for line in lacking), end="")
     print()
 
 
 def _say_courses(courses) -> None:
-    print("Three courses as they would be read (for insiders' eyes only). Compare them with the patients' charts.")
+    print("Three courses as they would be read (for the study group only). Compare them with the patients' charts.")
     for (patient, why), rows in courses.groupby(["centre_patient_id", "why"], sort=False):
         print(f"\n {patient} ({why})")
-        days = [
-            tuple("" if _no(v) else str(v) for v in row)
-            for row in rows.drop(columns=["centre_patient_id", "why"]).itertuples(index=False)
-        ]
+        shown = rows.drop(columns=["centre_patient_id", "why"]).itertuples(index=False)
+        days = [tuple("" if _no(v) else str(v) for v in row) for row in shown]
         _columns(days, ("day", "platelets 10^9/L", "LDH x ULN", "ADAMTS13 %", "TPE", "caplacizumab", "events"))
 
 
@@ -254,32 +202,15 @@ def _list(options: argparse.Namespace) -> int:
         print(refused, file=sys.stderr)
         return 1
     if options.json:
-        keys = ("centre_id", "name", "country", "status", "problems")
-        rows = [
-            {k: getattr(s, k) for k in keys}
-            | {
-                "submission": s.submission and s.submission.isoformat(),
-                "received": s.received and s.received.isoformat(),
-            }
-            for s in statuses
-        ]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
-        return 0
-    _columns(
-        [
-            (
-                s.centre_id,
-                s.name or "",
-                s.country or "",
-                s.status,
-                str(s.submission or "none"),
-                str(s.received or "none"),
-                STATUSES[s.status],
-            )
-            for s in statuses
-        ],
-        ("code", "name", "country", "status", "in the study", "newest", "meaning"),
-    )
+        keys, days = ("centre_id", "name", "country", "status", "problems"), ("submission", "received")
+        plain = [{k: getattr(s, k) for k in keys} for s in statuses]
+        dates = [{k: (day := getattr(s, k)) and day.isoformat() for k in days} for s in statuses]
+        return _print_json([a | b for a, b in zip(plain, dates, strict=True)])
+    rows = [
+        (s.centre_id, s.name, s.country, s.status, s.submission or "none", s.received or "none", STATUSES[s.status])
+        for s in statuses
+    ]
+    _columns(rows, ("code", "name", "country", "status", "in the study", "newest", "meaning"))
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))

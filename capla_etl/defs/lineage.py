@@ -1,4 +1,7 @@
-"""Lineage as tables: the cells behind every deciding fact, the patients behind every printed number. What finds them is in ``capla_etl.explain`` and ``stats``."""
+"""Lineage as tables: the cells behind every deciding fact, and the patients behind every printed number.
+
+The functions that find them are in ``capla_etl.explain`` and ``capla_etl.tables``.
+"""
 
 import dagster as dg
 
@@ -7,11 +10,13 @@ from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.defs.preview import markdown, table_metadata
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import BIOSTATISTICS, write
-from capla_etl.explain.evidence_cells import evidence_cells
+from capla_etl.explain.evidence_cells import SHOWN, evidence_cells
 from capla_etl.protocol.parameters import parameter
 from capla_etl.study_tables import read
 from capla_etl.tables.membership import result_patient
 
+#: Tables whose records are facts.
+HARMONISED = [f"harmonised.{name}" for name in SHOWN]
 MEMBERSHIP = {
     "patient": "marts.patient",
     "outcome": "outcomes.patient_outcome",
@@ -26,7 +31,7 @@ MEMBERSHIP = {
     key=["outcomes", "evidence_cell"],
     deps=[
         asset_key(relation)
-        for relation in ("outcomes.outcome_evidence", "marts.patient", "marts.drug_course", "harmonised.patient")
+        for relation in ("outcomes.outcome_evidence", "marts.patient", "marts.drug_course", *HARMONISED)
     ],
     group_name="outcomes",
     kinds={"python", "duckdb"},
@@ -34,7 +39,7 @@ MEMBERSHIP = {
     pool=WRITER_POOL,
 )
 def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One row per record that evidence names and cell of it: file, sheet, row, column and the text as sent. Synthetic data."""
+    """One row per record that evidence names and cell of it: file, sheet, row, column, text as sent. Synthetic data."""
     specs = {centre_id: load.spec for centre_id, load in good_loads().items()}
     with warehouse.connect() as connection:
         write(connection, "outcomes.evidence_cell", evidence_cells(connection, specs))
@@ -50,7 +55,10 @@ def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def patients_of_results(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One row per printed number and patient behind it: numerator, denominator, or value of a median. For insiders; part of no output. Synthetic data."""
+    """One row per printed number and patient behind it: numerator, denominator, or value of a median.
+
+    For the study group only; part of no output. Synthetic data.
+    """
     with warehouse.connect() as connection:
         members = result_patient(
             **{argument: read(connection, relation) for argument, relation in MEMBERSHIP.items()},

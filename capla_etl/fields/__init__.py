@@ -13,8 +13,10 @@ _FOLDER = Path(__file__).parent
 
 #: Columns that every harmonised table has before its own, in this order.
 KEY_COLUMNS = ["patient_id", "centre_id", "centre_patient_id", "submission"]
-#: Columns that every harmonised table has after its own: where the record came from.
-SOURCE_COLUMNS = ["source_file", "source_sheet", "source_row"]
+#: Columns that name a row as sent.
+PLACE_COLUMNS = ["source_file", "source_sheet", "source_row"]
+#: Columns that every harmonised table has after its own: the row that the record came from, and how the spec read it.
+SOURCE_COLUMNS = [*PLACE_COLUMNS, "source_record", "source_repetition"]
 
 #: DuckDB type of each field type.
 SQL_TYPES = {
@@ -26,7 +28,7 @@ SQL_TYPES = {
     "number": "DOUBLE",
 }
 
-#: What a yes/no question can be answered with; missing is "unknown", never "no".
+#: Answers to a yes/no question; missing is "unknown", never "no".
 ANSWERS = ("yes", "no", "unknown")
 
 
@@ -52,7 +54,7 @@ class Field:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The study's codes that a value may take; empty for types without codes."""
+        """Codes that a value may take; empty for types without codes."""
         if self.type == "answer":
             return ANSWERS
         return tuple(vocabularies()[self.vocabulary]) if self.vocabulary else ()
@@ -109,16 +111,22 @@ def sql_type(column: str) -> str:
 
 @cache
 def months() -> dict[str, dict[str, dict[str, int]]]:
-    """Names of the months as declared in months.yml: language -> 'full' or 'short' -> name in small letters -> month (1 to 12)."""
-    declared = _load("months.yml")
-    return {
-        language: {
-            form: {
-                name: number
-                for number, names in enumerate(twelve, start=1)
-                for name in (names if isinstance(names, list) else [names])
-            }
-            for form, twelve in forms.items()
+    """Names of the months (months.yml): language -> 'full' or 'short' -> name in small letters -> month (1 to 12)."""
+
+    def numbered(twelve: list) -> dict[str, int]:
+        return {
+            name: number
+            for number, names in enumerate(twelve, start=1)
+            for name in (names if isinstance(names, list) else [names])
         }
-        for language, forms in declared.items()
-    }
+
+    declared = _load("months.yml").items()
+    return {language: {form: numbered(twelve) for form, twelve in forms.items()} for language, forms in declared}
+
+
+def arrow_schema(columns: str):
+    """Arrow schema from names of columns, parted by blanks: text unless ``name:date`` or ``name:count``."""
+    import pyarrow as pa
+
+    types = {"": pa.string(), "date": pa.date32(), "count": pa.int64()}
+    return pa.schema([(name, types[kind]) for name, _, kind in (column.partition(":") for column in columns.split())])

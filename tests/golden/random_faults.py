@@ -1,6 +1,7 @@
-"""Faults for the text of a submission: where a spec reads a value, what no centre may send there, and submissions with such faults planted.
+"""Faults for the text of a submission: where a spec reads a value, what no centre may send there, and planted faults.
 
-Everything works on tables of text, so that the ten formats are covered alike. Nothing is read from files and nothing is judged here.
+Everything works on tables of text, so that the ten formats are covered alike. Nothing is read from files or judged
+here.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Ta
 SECRET = "Secret Person"
 #: No number, date or study day in any notation that a spec can declare.
 NO_VALUE = [
-    SECRET, "NaN", "-inf", "1e5", "2e2", "0x1F", "=1+1", '=HYPERLINK("http://example.org")', "#N/A", "null", "١٢", "１２", "½", "1_000", "1'000", "1 2 3",
-    "12..5", "12,,5", "--5", "+-5", "<", "<>5", "<<5", "5<", "5%", "1/2", "‐5", "\u200b5", "\ufeff5", "\x005", "\x075", "5\n6", '"', "';--", "{k}", "%d", "\\",
+    SECRET, "NaN", "-inf", "1e5", "2e2", "0x1F", "=1+1", '=HYPERLINK("http://example.org")', "#N/A", "null",
+    "١٢", "１２", "½", "1_000", "1'000", "1 2 3",
+    "12..5", "12,,5", "--5", "+-5", "<", "<>5", "<<5", "5<", "5%", "1/2", "‐5", "\u200b5", "\ufeff5", "\x005", "\x075",
+    "5\n6", '"', "';--", "{k}", "%d", "\\",
     "é" * 200,
 ]  # fmt: skip
 #: Words that no vocabulary knows.
@@ -45,8 +48,9 @@ class Place:
 class Faulty:
     """A submission with faults: its tables, and what was done to them, rows by (table, number of the row).
 
-    ``cells``: (table, row, column) -> the text planted and the kind of its place. ``keys``: rows whose patient number was replaced. ``copies``: rows added that repeat
-    another one, by table. ``patients``: numbers, as the centre writes them, of the patients whose rows were touched by other than a cell.
+    ``cells``: (table, row, column) -> the text planted and the kind of its place. ``keys``: rows whose patient number
+    was replaced. ``copies``: rows added that repeat another one, by table. ``patients``: numbers, as the centre writes
+    them, of the patients whose rows were changed by more than a cell.
     """
 
     raws: list[RawTable] = field(repr=False)
@@ -244,7 +248,7 @@ def copy_rows(faulty: Faulty, table: str, positions: list[int]) -> None:
 
 
 def shuffle(faulty: Faulty, shuffled) -> None:
-    """Put the rows and columns of every table into another order; ``shuffled`` is a function from a list to its permutation."""
+    """Put the rows and columns of every table into another order; ``shuffled`` permutes a list."""
     for raw in faulty.raws:
         columns = shuffled([c for c in raw.rows.column_names if c != "source_row"])
         rows = raw.rows.take(shuffled(list(range(raw.rows.num_rows)))).select([*columns, "source_row"])

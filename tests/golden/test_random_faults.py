@@ -1,7 +1,7 @@
-"""Random faults in the ten submissions: each is refused with its place and reason, nothing else changes, and every row stays accounted for.
+"""Random faults in the ten submissions: each is refused with place and reason, nothing else changes, no row is lost.
 
-Faults are drawn by Hypothesis, always the same ones. The expectations come from the spec (where a value is read) and from what was planted, never
-from the code that reads: see ``random_faults.py``.
+Faults are drawn by Hypothesis, always the same ones. The expectations come from the spec (where a value is read) and
+from what was planted, never from the code that reads: see ``random_faults.py``.
 """
 
 import csv
@@ -68,7 +68,7 @@ def repeatable(examples: int):
 
 @dataclass(frozen=True, repr=False)
 class Loaded:
-    """What a load left: rows of the ledger and the quarantine, records by harmonised table, status of each row as sent by (file, sheet, row)."""
+    """What a load left: ledger, quarantine, records by harmonised table, status of each row by (file, sheet, row)."""
 
     ledger: list[dict]
     quarantine: list[dict]
@@ -79,7 +79,7 @@ class Loaded:
 
 @dataclass(frozen=True, repr=False)
 class Centre:
-    """A centre's spec, its submission as read (some patients only), where its values are, and what a load without faults gives."""
+    """A centre's spec, its submission as read (some patients only), its values' places, and its load without faults."""
 
     spec: Spec
     raws: list[RawTable]
@@ -161,7 +161,7 @@ def _assert_said_well(refused: CentreRefused, centre: str) -> None:
     """A refusal says where, and repeats no person's name."""
     message = str(refused)
     assert message.startswith(f"{centre}: not loaded")
-    assert "unforeseen" not in message, message
+    assert "an unexpected" not in message, message
     assert SECRET not in message
     assert all(f"{centre}/" in problem for problem in refused.problems), message
 
@@ -179,7 +179,7 @@ def _some(positions, most: int):
 
 @st.composite
 def faulty_submissions(draw, centre: Centre, spread: int = 1) -> Faulty:
-    """A submission with cells that cannot be right, unknown and blank patient numbers, rows sent twice, and rows lost."""
+    """A submission with impossible cells, unknown and blank patient numbers, duplicate rows, and rows lost."""
     by_kind: dict[str, list[Place]] = {}
     for place in (place for place in centre.places if place.kind != "word"):
         by_kind.setdefault(place.kind, []).append(place)
@@ -224,7 +224,7 @@ def _place_of(faulty: Faulty, table: str, number: int) -> tuple[str, str, int]:
 
 
 def _assert_every_fault_is_in_quarantine(faulty: Faulty, loaded: Loaded) -> None:
-    """Each planted text at its column (a unit or a limit with the value that it belongs to), unless its row is refused whole for want of a patient."""
+    """Each planted text at its column (a unit or limit with its value), unless its row is refused: no patient."""
     columns = {(*_row(q), q["column_name"]) for q in loaded.quarantine}
     rows = {_row(q) for q in loaded.quarantine}
     without_patient = {
@@ -246,8 +246,11 @@ def _different(clean: Loaded, loaded: Loaded) -> list[dict]:
 
 
 def _unexplained(faulty: Faulty, clean: Loaded, loaded: Loaded) -> list[dict]:
-    """Records that are missing, new or changed and belong to no row or patient with a new entry in the quarantine, no row that the ledger counts as
-    a duplicate or ignored, no row that was removed, and no patient whose number was changed or whose row is lost."""
+    """Records that are missing, new or changed without a reason.
+
+    Reasons: the row or patient has a new entry in the quarantine; the ledger counts the row as duplicate or ignored;
+    the row was removed; the patient's number was changed or the patient's row is lost.
+    """
     new = _entries(loaded) - _entries(clean)
     rows = {entry[:3] for entry in new} | {
         _place_of(faulty, table, number) for table, number in faulty.removed | faulty.keys
@@ -509,7 +512,7 @@ def test_a_column_dropped_renamed_or_sent_twice_stops_the_centre(submission, cop
             path.write_bytes(contents[path])
         _assert_said_well(refusal.value, centre_id)
         said = (
-            f"columns [{column + 1}, {len(rows[0]) + 1}] of the header row have the same names"
+            f"columns {column + 1}, {len(rows[0]) + 1} have duplicate names"
             if change == "twice"
             else f"column {rows[0][column]!r} is missing"
         )
@@ -561,7 +564,7 @@ def test_no_outcome_and_no_exclusion_changes_without_an_entry_that_explains_it(f
         con.register(
             "touched", pa.table({"centre_id": [c for c, _ in touched], "centre_patient_id": [p for _, p in touched]})
         )
-        # the patients that a new entry of the quarantine, a lost row or another patient number is about, and those linked to one of them
+        # patients of a new entry in the quarantine, a lost row or another patient number, and those linked to them
         con.execute(
             """create temp table explained as
             select patient_id from (

@@ -12,7 +12,8 @@ PATIENTS = """
     forbidden: {name: name}
     records:
       - table: patient
-        fields: {sex: {column: sex, vocabulary: {F: female, M: male}}, birth_date: born, first_tpe_date: tpe, died: {column: dead, filled: "yes", blank: "no"},
+        fields: {sex: {column: sex, vocabulary: {F: female, M: male}}, birth_date: born, first_tpe_date: tpe,
+                 died: {column: dead, filled: "yes", blank: "no"},
                  death_date: {column: dead, partial_date_format: "%m/%Y"}, last_contact_date: seen}
 """
 PATIENT_ROWS = """

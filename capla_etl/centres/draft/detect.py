@@ -1,6 +1,6 @@
-"""What kind of file something is: by its first bytes, then by trying. Each file, sheet or list becomes one ``Found``.
+"""Detect the format of a file: by its first bytes, then by trying. Each file, sheet or list becomes one ``Found``.
 
-Where several encodings read a text, the choice is a guess and says which characters would tell.
+If several encodings can read a text, the choice is a guess and names the characters to look at.
 """
 
 import csv
@@ -38,22 +38,19 @@ _MAGIC: list[tuple[bytes, Format]] = [
     (b"$FL2", Spss(type="spss")),
     (b"$FL3", Spss(type="spss")),
 ]
-#: Stata up to release 12 has its version in the first byte, and the byte order and a 1 after it.
+#: Stata files up to release 12 begin with the version, the byte order and a 1.
 _OLD_STATA = {bytes([version, order, 1]) for version in (113, 114, 115) for order in (1, 2)}
 _DELIMITERS = ",;\t|"
-#: Encodings without a mark that are tried after UTF-8, in this order where nothing else decides.
+#: Encodings without a mark that are tried after UTF-8, in this order if nothing else decides.
 _ENCODINGS = ("cp932", "euc_jp", "gb18030", "euc_kr", "cp1252", "cp1250", "iso8859_15", "cp850", "mac_roman")
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-#: Rows above the header that are looked through, and rows that are parsed to find the delimiter.
+#: First rows in which the header is sought, and rows parsed to find the delimiter.
 _TITLE_ROWS, _SAMPLED_ROWS = 12, 200
 
 
 @dataclass
 class Found:
-    """One file, sheet or list that can be read.
-
-    ``certain`` and ``guesses`` say in words what was found out of its format, and how sure that is.
-    """
+    """One file, sheet or list that can be read; ``certain`` and ``guesses`` say how its format was found."""
 
     file: str
     label: str
@@ -64,7 +61,7 @@ class Found:
 
 
 def detect(path: Path) -> tuple[list[Found], list[str]]:
-    """Everything that one file holds, and why something of it cannot be read.
+    """Return all tables of one file, and why something cannot be read.
 
     Raises:
         OSError: the file cannot be opened.
@@ -79,31 +76,21 @@ def detect(path: Path) -> tuple[list[Found], list[str]]:
 def _detect(name: str, content: bytes) -> list[Found]:
     if not content:
         raise Unreadable("the file is empty.")
-    for magic, declared in _MAGIC:
-        if content.startswith(magic):
-            return [
-                Found(
-                    name,
-                    Path(name).stem,
-                    declared,
-                    formats.read(content, declared),
-                    [f"{declared.type} by its first bytes"],
-                )
-            ]
+    declared = next((d for magic, d in _MAGIC if content.startswith(magic)), None)
     if content[:3] in _OLD_STATA:
         declared = Stata(type="stata")
-        return [Found(name, Path(name).stem, declared, formats.read(content, declared), ["Stata by its first bytes"])]
+    if declared:
+        proof = [f"{declared.type} by its first bytes"]
+        return [Found(name, Path(name).stem, declared, formats.read(content, declared), proof)]
     if content.startswith(b"PK\x03\x04"):
         return _workbook(name, content)
     if content.startswith(b"\x1f\x8b"):
         try:
             return _delimited(name, content, gzip.decompress(content), "gzip")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise Unreadable("not a whole gzip file; ask the centre to send it again.") from error
+            raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
     if content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Unreadable(
-            "a file of Excel 2003 or older (.xls), or of another old Office program; ask the centre for .xlsx."
-        )
+        raise Unreadable("a file of an old Office program, such as Excel 2003 (.xls); ask the centre for .xlsx.")
     if _is_json_lines(content):
         return _json(name, content)
     return _delimited(name, content, content, None)
@@ -111,8 +98,6 @@ def _detect(name: str, content: bytes) -> list[Found]:
 
 def _is_json_lines(content: bytes) -> bool:
     first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
-    if not first.startswith(b"{"):
-        return False
     try:
         return isinstance(json.loads(first), dict)
     except ValueError:
@@ -127,7 +112,7 @@ def _json(name: str, content: bytes) -> list[Found]:
 
 
 def _workbook(name: str, content: bytes) -> list[Found]:
-    """Every sheet with its header: the first row that is filled as far as the sheet is wide."""
+    """Every sheet with its header: the first row that fills the width of the sheet."""
     sheets, found = formats.sheets(content), []
     kind = "ods" if "content.xml" in zipfile.ZipFile(io.BytesIO(content)).namelist() else "xlsx"
     for sheet in sheets:
@@ -148,7 +133,7 @@ def _workbook(name: str, content: bytes) -> list[Found]:
 
 
 def one_encoding(found: list[Found], files: dict[str, Path]) -> None:
-    """Give files whose text several encodings read alike the one that the other files of the submission are in too."""
+    """If several encodings read a file alike, choose the one that fits most files of the submission."""
     texts = [f for f in found if isinstance(f.format, Delimited) and f.format.encoding in _ENCODINGS]
     alike = {f.file: _alike(files[f.file].read_bytes(), f.format) for f in texts}
     votes = Counter(encoding for encodings in alike.values() for encoding in encodings)
@@ -172,23 +157,16 @@ def _delimited(name: str, content: bytes, text: bytes, compression: str | None) 
     delimiter, header_row = _delimiter(decoded)
     numbered = {"duplicate_columns": "numbered"} if _has_twice(decoded, delimiter, header_row) else {}
     footer = _footer(decoded, delimiter)
-    declared = Delimited(
-        type="delimited",
-        encoding=encoding,
-        delimiter=delimiter,
-        header_row=header_row,
-        compression=compression,
-        footer_starts_with=footer,
-        **numbered,
-    )
+    shape = {"delimiter": delimiter, "header_row": header_row, "footer_starts_with": footer, **numbered}
+    declared = Delimited(type="delimited", encoding=encoding, compression=compression, **shape)
     table = formats.read(content, declared)
-    certain += [f"delimiter {delimiter!r}: every row has as many cells", f"header in row {header_row}"]
+    certain += [f"delimiter {delimiter!r}: every row has the same number of cells", f"header in row {header_row}"]
     stem = Path(name.removesuffix(".gz")).stem
     return [Found(name, stem, declared, table, certain, guesses)]
 
 
 def _encoding(content: bytes) -> tuple[str, list[str], list[str]]:
-    """The encoding, how that is known, and what is a guess."""
+    """The encoding, its proof, and what is a guess."""
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             return encoding, [f"{encoding} by its byte order mark"], []
@@ -200,13 +178,13 @@ def _encoding(content: bytes) -> tuple[str, list[str], list[str]]:
         return encoding, [f"{encoding} by its zero bytes"], []
     try:
         content.decode("utf-8")
-        return "utf-8", ["valid UTF-8, which no other encoding is by chance"], []
+        return "utf-8", ["valid UTF-8, which text in another encoding is not by chance"], []
     except UnicodeDecodeError:
         return _unmarked(content)
 
 
 def _unmarked(content: bytes) -> tuple[str, list[str], list[str]]:
-    """Encodings without a mark: of those that can read the text the one in which most words of its header are known, then the likeliest one."""
+    """Of the encodings without a mark that read the text, the one that gives most known headers, then the likeliest."""
     from charset_normalizer import from_bytes
 
     likeliest = from_bytes(content, cp_isolation=list(_ENCODINGS)).best()
@@ -214,27 +192,16 @@ def _unmarked(content: bytes) -> tuple[str, list[str], list[str]]:
     if not texts:
         raise Unreadable(f"no known encoding reads the text (tried UTF-8, UTF-16, {', '.join(_ENCODINGS)}).")
     known = {encoding: _known_words(text) for encoding, text in texts.items()}
-    best = max(
-        texts,
-        key=lambda e: (
-            known[e],
-            likeliest is not None and texts[e] == str(likeliest).removeprefix("\ufeff"),
-            -_ENCODINGS.index(e),
-        ),
-    )
+    likely = likeliest and str(likeliest).removeprefix("\ufeff")
+    best = max(texts, key=lambda e: (known[e], texts[e] == likely, -_ENCODINGS.index(e)))
     others = {encoding: known[encoding] for encoding, text in texts.items() if text != texts[best]}
     if not others:
         return best, [f"{best}: no other known encoding reads the text"], []
     if max(others.values()) < known[best]:
-        return best, [f"{best}: words of the header are known in it that are none in {', '.join(others)}"], []
-    characters = sorted({c for c in texts[best] if not c.isascii()})[:8]
-    return (
-        best,
-        [],
-        [
-            f"encoding {best}: {', '.join(others)} read the text too; see that {' '.join(characters)} are what the centre wrote"
-        ],
-    )
+        return best, [f"{best}: it gives known words in the header that {', '.join(others)} do not"], []
+    characters = " ".join(sorted({c for c in texts[best] if not c.isascii()})[:8])
+    others = ", ".join(others)
+    return best, [], [f"encoding {best}: {others} read the text too; check that the centre wrote {characters}"]
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:
@@ -245,21 +212,15 @@ def _decoded(content: bytes, encoding: str) -> str | None:
 
 
 def _known_words(text: str) -> int:
-    """How many cells of the first rows are headers that are known."""
-    cells = {
-        cell.strip()
-        for delimiter in _DELIMITERS
-        for line in text.splitlines()[:_TITLE_ROWS]
-        for cell in line.split(delimiter)
-    }
-    return sum(
-        any(
-            (m := words().match(group, cell)) and m.whole
-            for group in ("fields", "roles", "identifying", "event_columns", "drug_columns")
-        )
-        or words().is_free_text(cell)
-        for cell in cells
-    )
+    """How many cells of the first rows are known headers."""
+    lines = text.splitlines()[:_TITLE_ROWS]
+    cells = {cell.strip() for delimiter in _DELIMITERS for line in lines for cell in line.split(delimiter)}
+    groups = ("fields", "roles", "identifying", "event_columns", "drug_columns")
+
+    def is_known(cell: str) -> bool:
+        return any((m := words().match(group, cell)) and m.whole for group in groups) or words().is_free_text(cell)
+
+    return sum(map(is_known, cells))
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:
@@ -268,7 +229,7 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(text: str) -> tuple[str, int]:
-    """The delimiter by which most rows have the same number of cells (more than one), and the row of the header."""
+    """The delimiter with which most rows have the same number of cells (above one), and the row of the header."""
     best = (0.0, 0, "", 1)
     for delimiter in _DELIMITERS:
         try:
@@ -281,7 +242,7 @@ def _delimiter(text: str) -> tuple[str, int]:
             full = [i for i, row in enumerate(rows, start=1) if len(row) == width and all(cell.strip() for cell in row)]
             best = max(best, (count / sum(widths.values()), width, delimiter, full[0] if full else 1))
     if not best[2]:
-        raise Unreadable("no delimiter (comma, semicolon, tab, bar) parts the rows into the same number of cells.")
+        raise Unreadable("no delimiter (comma, semicolon, tab, bar) splits the rows into the same number of cells.")
     return best[2], best[3]
 
 
@@ -291,6 +252,6 @@ def _has_twice(text: str, delimiter: str, header_row: int) -> bool:
 
 
 def _footer(text: str, delimiter: str) -> list[str]:
-    """First words of the last rows that say that they are sums."""
+    """First words of totals rows at the end."""
     last = [line.split(delimiter)[0].strip().strip('"') for line in text.rstrip().splitlines()[-3:]]
     return [cell for cell in last if words().is_footer(cell)]

@@ -1,6 +1,7 @@
-"""A draft of ``centre.yml``: each file recognised, each column profiled, each study field found or said to be missing.
+"""Draft ``centre.yml``: recognise each file, profile each column, and find each study field or list it as missing.
 
-``TO_DECIDE`` stands for what the files do not prove and what would change numbers: the spec refuses it, so that a person decides.
+``TO_DECIDE`` stands for what the files do not prove and what would change numbers: the spec refuses it until a person
+decides.
 """
 
 import re
@@ -20,7 +21,7 @@ from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
 _NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d?)(\D*)$")
-#: A repeated group has at least so many numbers.
+#: The least number of repetitions of a repeated group.
 _REPEATED = 3
 
 
@@ -28,7 +29,8 @@ _REPEATED = 3
 class Draft:
     """A drafted spec.
 
-    ``centre_yml``: its text. ``summary``: lines for the terminal. ``tables``: what was recognised. ``unreadable``: what could not be read, and why.
+    ``centre_yml``: its text. ``summary``: lines for the terminal. ``tables``: what was recognised. ``unreadable``: what
+    could not be read, and why.
     """
 
     centre_yml: str
@@ -42,32 +44,34 @@ class Draft:
         return sum(TO_DECIDE in line.split("#")[0] for line in self.centre_yml.splitlines())
 
     def as_json(self) -> dict:
-        """The same for machines; no cell of a file."""
+        """The draft for machines, without any cell of a file."""
         return {
             "centre_yml": self.centre_yml,
             "to_decide": self.to_decide,
             "unreadable": self.unreadable,
-            "tables": [
-                {
-                    "name": t.name,
-                    "file": t.found.file,
-                    "format": t.found.format.model_dump(exclude_defaults=True),
-                    "key": t.key,
-                    "columns": {
-                        c.name: {
-                            "rows": c.rows,
-                            "filled": c.filled,
-                            "distinct": len(c.texts),
-                            "missing_codes": c.missing,
-                            "identifying": c.name in t.forbidden,
-                        }
-                        for c in t.columns.values()
-                    },
-                    "fields": sorted({name for record in t.records for name in record.fields}),
-                }
-                for t in self.tables
-            ],
+            "tables": list(map(_table_json, self.tables)),
         }
+
+
+def _table_json(table: TableDraft) -> dict:
+    columns = {
+        name: {
+            "rows": c.rows,
+            "filled": c.filled,
+            "distinct": len(c.texts),
+            "missing_codes": c.missing,
+            "identifying": name in table.forbidden,
+        }
+        for name, c in table.columns.items()
+    }
+    return {
+        "name": table.name,
+        "file": table.found.file,
+        "format": table.found.format.model_dump(exclude_defaults=True),
+        "key": table.key,
+        "columns": columns,
+        "fields": sorted({name for record in table.records for name in record.fields}),
+    }
 
 
 def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
@@ -75,10 +79,10 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
 
     Args:
         path: folder of files as sent, a centre's folder with dated submissions, or one file.
-        centre_id: the centre's code; else the folder's name where it is one.
+        centre_id: the centre's code (default: the folder's name if it is a code).
 
     Raises:
-        FileNotFoundError: there is no such path, or no file in it.
+        FileNotFoundError: the path does not exist or holds no file.
     """
     folder, files = _files(path)
     found, unreadable = [], []
@@ -92,9 +96,8 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
     _share_keys(tables)
     for table in tables:
         recognise(table)
-    code = centre_id or next(
-        (p.name for p in (folder, folder.parent) if re.fullmatch(r"[A-Z]{2}\d{2}", p.name)), TO_DECIDE
-    )
+    codes = (p.name for p in (folder, folder.parent) if re.fullmatch(r"[A-Z]{2}\d{2}", p.name))
+    code = centre_id or next(codes, TO_DECIDE)
     text = spec_text(code, tables, unreadable, [f.name for f in files])
     draft = Draft(text, [], tables, unreadable)
     return Draft(text, _summary(draft), tables, unreadable)
@@ -107,18 +110,15 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
         raise FileNotFoundError(f"{path}: no such file or folder.")
     dated = sorted(p for p in path.iterdir() if p.is_dir() and _DATED.fullmatch(p.name))
     folder = dated[-1] if dated else path
-    files = sorted(
-        p
-        for p in folder.iterdir()
-        if p.is_file() and not p.name.startswith((".", "~$")) and p.suffix not in (".yml", ".md")
-    )
+    there = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "~$")))
+    files = sorted(p for p in there if p.suffix not in (".yml", ".md"))
     if not files:
         raise FileNotFoundError(f"{folder}: no files in it.")
     return folder, files
 
 
 def _table(found: Found) -> TableDraft:
-    """Profiles of the columns, numbered groups as one column each."""
+    """Profile the columns, with repeated columns as one each."""
     cells = {name: found.table.rows[name].to_pylist() for name in found.table.header}
     footers = set(getattr(found.format, "footer_starts_with", []))
     first = found.table.header[0] if found.table.header else None
@@ -145,12 +145,10 @@ def _table(found: Found) -> TableDraft:
             columns[template] = column_of(template, [cells[n][i] for n in grouped[template] for i in keep])
     table = TableDraft("", found, columns)
     if any(_WIDE.search(text) for c in columns.values() for text in list(c.texts)[:200]):
-        table.options["width"] = ("narrow", "full-width digits or letters are in the cells")
-        columns = {
-            n: column_of(n, [_narrow(t) for t, k in c.texts.items() for _ in range(k)] + [""] * (c.rows - c.filled))
-            for n, c in columns.items()
-        }
-        table.columns = columns
+        table.options["width"] = ("narrow", "the cells hold full-width digits or letters")
+        for n, c in columns.items():
+            texts = [_narrow(t) for t in c.texts.elements()]
+            table.columns[n] = column_of(n, texts + [""] * (c.rows - c.filled))
     return table
 
 
@@ -159,13 +157,13 @@ def _narrow(text: str) -> str:
 
 
 def _is_group(template: str, names: list[str]) -> bool:
-    """Numbers from 1 on without a gap."""
+    """Whether the numbers begin with 1 and have no gap."""
     numbers = sorted(int(_NUMBERED.match(n)[2]) for n in names)
     return len(numbers) >= _REPEATED and numbers == list(range(1, len(numbers) + 1)) and "{k}" in template
 
 
 def _name(tables: list[TableDraft]) -> None:
-    """A name for each table that the spec accepts, by its file, sheet or list."""
+    """Name each table by its file, sheet or list, in a form that the spec accepts."""
     taken: set[str] = set()
     for table in tables:
         base = re.sub(r"[^a-z0-9]+", "_", normal(table.found.label).encode("ascii", "ignore").decode()).strip("_")
@@ -178,53 +176,48 @@ def _name(tables: list[TableDraft]) -> None:
 
 
 def _share_keys(tables: list[TableDraft]) -> None:
-    """The patient's key of each table: by its header, and by holding the same patients as the others."""
+    """Find the patient's key of each table: by its header, and by sharing patients with other tables."""
     candidates = []
     for table in tables:
-        named = [
-            (m.whole, m.letters, c)
-            for c in table.columns.values()
-            if (m := words().match("roles", c.name)) and m.name == "key" and c.filled
-        ]
+        matches = [(words().match("roles", c.name), c) for c in table.columns.values() if c.filled]
+        named = [(m.whole, m.letters, c) for m, c in matches if m and m.name == "key"]
         for whole, _, column in sorted(named, key=lambda x: (-x[0], -x[1])):
             if whole or column.unique:
                 candidates.append((table, column))
                 break
     shared = Counter(text for _, column in candidates for text in column.texts)
     for table in tables:
-        if isinstance(table.found.format, JsonLines) and table.found.format.list:
+        if _is_list(table):
             continue
         own = next((column for t, column in candidates if t is table), None)
         if own is not None:
             elsewhere = sum(shared[text] > 1 for text in own.texts)
             table.key = own.name
-            table.key_note = (
-                f"certain: its values are those of {elsewhere} patients of other files"
-                if elsewhere
-                else "GUESS: by its name; see that it is the patient's number"
-            )
+            table.key_note = "GUESS: by its name; check that it is the patient's number"
+            if elsewhere:
+                table.key_note = f"certain: its values are those of {elsewhere} patients of other files"
             continue
         best = max(table.columns.values(), key=lambda c: sum(text in shared for text in c.texts), default=None)
         if best is not None and sum(text in shared for text in best.texts) > len(best.texts) / 2:
             table.key, table.key_note = best.name, "certain: its values are the patients of the other files"
     for table in tables:
-        if isinstance(table.found.format, JsonLines) and table.found.format.list:
-            owner = next((t for t in tables if t.found.file == table.found.file and not t.found.format.list), None)
+        if _is_list(table):
+            owner = next((t for t in tables if t.found.file == table.found.file and not _is_list(t)), None)
             table.key, table.key_note = (owner.key, "the owner of the list") if owner else (TO_DECIDE, "")
+
+
+def _is_list(table: TableDraft) -> bool:
+    return isinstance(table.found.format, JsonLines) and table.found.format.list is not None
 
 
 def _summary(draft: Draft) -> list[str]:
     """What was recognised, a line a table, and how much is left to decide."""
     lines = []
     for t in draft.tables:
-        what = Counter(r.table for r in t.records)
-        said = (
-            ", ".join(f"{name} ({count} records)" if count > 1 else name for name, count in what.items())
-            or "nothing recognised"
-        )
-        lines.append(
-            f"{t.found.file} {t.found.label!r}: {t.found.format.type}, {t.found.table.rows.num_rows} rows, {len(t.found.table.header)} columns: {said}"
-        )
+        found, what = t.found, Counter(r.table for r in t.records)
+        said = ", ".join(f"{name} ({count} records)" if count > 1 else name for name, count in what.items())
+        size = f"{found.table.rows.num_rows} rows, {len(found.table.header)} columns"
+        lines.append(f"{found.file} {found.label!r}: {found.format.type}, {size}: {said or 'nothing recognised'}")
         lines += [f"  identifying, forbidden: {', '.join(t.forbidden)}"] if t.forbidden else []
     lines += [f"NOT READ {problem}" for problem in draft.unreadable]
     return [*lines, f"{draft.to_decide} lines are left to decide: look for {TO_DECIDE} in the draft."]

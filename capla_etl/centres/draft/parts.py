@@ -1,4 +1,4 @@
-"""What a draft is made of while it grows: tables, their records, the fields of each with what is said about them."""
+"""Parts of a draft while it grows: tables, their records, and the fields of each with notes about them."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from capla_etl.centres.spec.grammar import TO_DECIDE
 
 @dataclass
 class Entry:
-    """One field of a record: the keys of its source and what the draft says about them."""
+    """One field of a record: the keys of its source and the draft's note about them."""
 
     source: dict
     note: str

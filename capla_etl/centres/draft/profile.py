@@ -1,6 +1,6 @@
-"""What the cells of one column are, counted: no cell is kept but words that occur often in a small vocabulary.
+"""Profile the cells of one column; no cell is shown but words that occur often in a small vocabulary.
 
-What does not belong here: what a column means (suggest.py).
+What does not belong here: what a column means (recognise.py).
 """
 
 import re
@@ -11,17 +11,16 @@ from functools import cached_property
 
 from capla_etl.centres.draft.words import words
 
-#: A column with no more different texts than this, each of them several times on average, is a vocabulary whose words may be shown.
+#: A column of at most this many different texts, each this often on average, is a vocabulary whose words may be shown.
 MOST_WORDS, TIMES_EACH = 20, 3
-#: So many cells of a kind make a column that kind; the rest are faults of it or codes for missing.
+#: The share of cells of one kind that makes a column that kind; the others are faults or missing codes.
 MOSTLY = 0.9
-
-#: A share of dates that are none of the calendar in any order: faults of the data.
+#: The share of dates that may be invalid in every order, as faults of the data.
 MOST_FAULTS = 0.005
 
 _NUMBER = re.compile(r"[<>≤≥]?\s*[+-]?\d{1,9}([.,]\d+)?|[<>]?\s*\d{1,3}([.,\s]\d{3})+([.,]\d+)?")
 _COMPARED = re.compile(r"[<>]")
-#: Shape of a text -> the formats that it may have: order of day and month, and a sign between.
+#: Three numbers with a sign between, whose order is open.
 _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(\.?)")
 _YEAR_MONTH_DAY = re.compile(r"\d{4}年\d{1,2}月\d{1,2}日")
 _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
@@ -32,8 +31,8 @@ _DIGITS = re.compile(r"\d+")
 class DateOrder:
     """How the dates of a column are written.
 
-    ``formats``: the formats that are needed, each proven; ``either``: formats of which one is right and nothing in the column says which. ``why``: in words.
-    ``partial``: a format of months without days.
+    ``formats``: the formats needed, each proven. ``either``: alternative formats that the column cannot tell apart.
+    ``why``: the proof in words. ``partial``: a format of months without days.
     """
 
     formats: list[str]
@@ -60,7 +59,7 @@ class Column:
 
     @property
     def values(self) -> Counter:
-        """Texts that are no code for missing."""
+        """Texts without the missing codes."""
         return Counter({t: n for t, n in self.texts.items() if t not in self.missing})
 
     @property
@@ -94,11 +93,10 @@ class Column:
         return _date_order(self.values)
 
     def decimal(self) -> tuple[str | None, str]:
-        """The decimal mark that is proven, and how: one with other than three digits after it cannot part thousands."""
+        """The proven decimal mark, and its proof: a mark before other than three digits cannot separate thousands."""
         marks = {mark: [t for t in self.values if re.search(rf"\d\{mark}\d", t)] for mark in ".,"}
-        proven = {
-            mark for mark, texts in marks.items() if any(not re.search(rf"\d\{mark}\d{{3}}(?!\d)", t) for t in texts)
-        }
+        in_threes = {mark: re.compile(rf"\d\{mark}\d{{3}}(?!\d)") for mark in marks}
+        proven = {mark for mark, texts in marks.items() if any(not in_threes[mark].search(t) for t in texts)}
         if len(proven) == 1:
             return proven.pop(), "digits after it are not in threes"
         if not any(marks.values()):
@@ -121,7 +119,7 @@ class Column:
 
 
 def column_of(name: str, cells: list[str], wide: bool = False) -> Column:
-    """The profile of a column's cells; codes for missing are those known as such that are no value beside the others."""
+    """Profile a column's cells; missing codes are the known ones that cannot be values next to the others."""
     texts = Counter(text for cell in cells if (text := cell.strip(" \t\r\n\u00a0\u3000")))
     column = Column(name, texts, len(cells), wide)
     codes = [t for t in texts if words().is_missing(t)]
@@ -140,7 +138,7 @@ def column_of(name: str, cells: list[str], wide: bool = False) -> Column:
 
 
 def _are_answers(texts: list[str]) -> bool:
-    """Whether the other words are answers, beside which "unknown" is an answer too and no missing cell."""
+    """Whether the other words are answers, so that "unknown" is an answer too and no missing cell."""
     return bool(texts) and all(words().code("answer", t) or words().code("assessment", t) for t in texts)
 
 
@@ -159,11 +157,8 @@ def _date_order(values: Counter) -> DateOrder | None:
     matches = [m for t in texts if (m := _DATE.fullmatch(t))]
     serials = [t for t in texts if re.fullmatch(r"[34]\d{4}", t)]
     months = [t for t in texts if re.fullmatch(r"\d{2}[./-]\d{4}|\d{4}[./-]\d{2}", t)]
-    if (
-        sum(values[m[0]] for m in matches)
-        < MOSTLY * sum(n for t, n in values.items() if t not in serials and t not in months)
-        or not matches
-    ):
+    counted = sum(n for t, n in values.items() if t not in serials and t not in months)
+    if not matches or sum(values[m[0]] for m in matches) < MOSTLY * counted:
         return None
     shapes: dict[tuple, list[re.Match]] = {}
     for match in matches:
@@ -180,8 +175,11 @@ def _all_are(texts: list[str], shape: re.Pattern) -> bool:
 
 
 def _in_words(texts: list[str]) -> DateOrder | None:
-    """Dates with the name of a month: the language whose names fit most of them, and the format of the commonest shape."""
+    """Dates with the name of a month: the language whose names fit most, and the format of the commonest shape."""
     from capla_etl.fields import months
+
+    def numbers_as_tokens(text: str) -> str:
+        return _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", text)
 
     if not any(re.search(r"\d", t) and re.search(r"[^\W\d_]{3}", t) for t in texts[:50]):
         return None
@@ -192,27 +190,18 @@ def _in_words(texts: list[str]) -> DateOrder | None:
             fits = Counter()
             for text in texts:
                 if hit := re.fullmatch(rf"(.*?)({names})(\.?)(.*)", text.lower()):
-                    around = [hit[1], hit[3] if token == "%B" else "", hit[4]]
-                    fits[
-                        _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[0])
-                        + token
-                        + around[1]
-                        + _DIGITS.sub(lambda d: "%Y" if len(d[0]) == 4 else "%-d", around[2])
-                    ] += 1
+                    point = hit[3] if token == "%B" else ""
+                    fits[numbers_as_tokens(hit[1]) + token + point + numbers_as_tokens(hit[4])] += 1
             if fits:
                 shape, count = fits.most_common(1)[0]
-                if (
-                    count >= MOSTLY * len(texts)
-                    and shape.count("%-d") == 1
-                    and "%Y" in shape
-                    and (best is None or count > best[0])
-                ):
+                whole = count >= MOSTLY * len(texts) and shape.count("%-d") == 1 and "%Y" in shape
+                if whole and (best is None or count > best[0]):
                     best = (count, shape, language)
     return DateOrder([best[1]], f"the month is in words ({best[2]})", language=best[2]) if best else None
 
 
 def _by_numbers(matches: list[re.Match]) -> DateOrder:
-    """Orders of day, month and year by which every date is one of the calendar."""
+    """Find the orders of day, month and year in which every date is valid."""
     sign, point = matches[0][2], matches[0][5]
     padded = all(len(part) != 1 for m in matches for part in (m[1], m[3], m[4]))
     day, month = ("%d", "%m") if padded else ("%-d", "%-m")
@@ -232,11 +221,8 @@ def _by_numbers(matches: list[re.Match]) -> DateOrder:
     if len(fits) > 1:
         return DateOrder([], f"{' or '.join(fits)}: every date can be read each way", list(fits.values()))
     (name,) = fits
-    return DateOrder(
-        [fits[name]],
-        f"{name}: in no other order are they days of the calendar"
-        + (f" ({faults} of them are none in any)" if faults else ""),
-    )
+    invalid = f" ({faults} of them are invalid in any order)" if faults else ""
+    return DateOrder([fits[name]], f"{name}: the dates are valid in no other order{invalid}")
 
 
 def _is_day(day: str, month: str, year: str) -> bool:

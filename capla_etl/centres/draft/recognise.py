@@ -1,4 +1,4 @@
-"""What a table holds: which of its columns are fields of which records, which are identifying, free text or no study field.
+"""Recognise what a table holds: which columns are fields of which records, identifying, free text or no study field.
 
 How a column's cells are read does not belong here (sources.py).
 """
@@ -17,38 +17,40 @@ from capla_etl.centres.spec.grammar import TO_DECIDE
 _END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
 #: The field that holds a result of each analyte.
 _ANALYTES = {"platelets": "platelets_10e9_per_l", "ldh": "ldh_x_uln", "adamts13": "adamts13_percent"}
-#: A number of an exchange from here on is an amount of plasma in mL, and no mark or count.
+#: A number of an exchange from here on is a plasma volume in mL, and no mark or count.
 _LEAST_VOLUME = 300
+_NOT_RECOGNISED = f"{TO_DECIDE}: not recognised"
+_WHICH_DAY = "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)"
+_LAST_DAY = "GUESS: the last day of the course, inclusive; see the codebook"
+_BY_HEADER = "certain: by its header"
 
 
 def recognise(table: TableDraft) -> None:
-    """Records of a table, and what is to be said of every other column."""
+    """Find the records of a table, and account for every other column."""
     table.used.add(table.key)
     _set_apart(table)
-    sections = _sections(table)
-    for kind, columns in sections:
+    for kind, columns in _sections(table):
         _section(table, kind, columns)
     decimal_and_dates(table)
-    for column in table.columns.values():
-        if (
-            column.name in table.used
-            or column.name in table.forbidden
-            or column.name in table.free_text
-            or column.name in table.ignored
-        ):
+    for name, column in table.columns.items():
+        if name in table.used or _apart(table, name):
             continue
         if column.filled == 0:
-            table.ignored[column.name] = "empty in every row"
+            reason = "empty in every row"
         elif len(column.texts) == 1 and column.filled == column.rows:
-            table.ignored[column.name] = "the same in every row"
+            reason = "the same in every row"
         else:
-            table.ignored[column.name] = (
-                f"{TO_DECIDE}: not recognised ({_kind_in_words(column)}); a study field, or why it is none"
-            )
+            reason = f"{_NOT_RECOGNISED} ({_kind_in_words(column)}); a study field, or why it is none"
+        table.ignored[name] = reason
+
+
+def _apart(table: TableDraft, name: str) -> bool:
+    """Whether a column is set apart already."""
+    return name in table.forbidden or name in table.free_text or name in table.ignored
 
 
 def _set_apart(table: TableDraft) -> None:
-    """Identifying columns, free text, and what is known to be no study field."""
+    """Set apart identifying columns, free text, and what is known to be no study field."""
     for column in table.columns.values():
         if column.name == table.key:
             continue
@@ -76,15 +78,9 @@ def _is_text(column: Column) -> bool:
 
 
 def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
-    """The rows of a table by kind, where a column tells kinds apart (REDCap's repeating instruments); else all of them."""
-    column = next(
-        (
-            c
-            for c in table.columns.values()
-            if (m := words().match("roles", c.name)) and m.name == "instrument" and m.whole
-        ),
-        None,
-    )
+    """The rows of a table by kind, if a column tells kinds apart (REDCap's repeating instruments); else all rows."""
+    roles = [(words().match("roles", c.name), c) for c in table.columns.values()]
+    column = next((c for m, c in roles if m and m.name == "instrument" and m.whole), None)
     if column is None:
         return [(None, table.columns)]
     table.used.add(column.name)
@@ -107,23 +103,13 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
 
 
 def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) -> None:
-    """Every record that rows of one kind hold."""
-    free = {
-        n: c
-        for n, c in columns.items()
-        if n != table.key and n not in table.forbidden and n not in table.free_text and n not in table.ignored
-    }
+    """Find every record in the rows of one kind."""
+    everything = {n: c for n, c in columns.items() if n != table.key and not _apart(table, n)}
+    free = {n: c for n, c in everything.items() if c.filled}  # an empty column can only be a field of the patient
     key = columns.get(table.key)
-    is_patient = (
-        bool(key)
-        and len(key.texts) == key.filled
-        and sum(_patient_field(c) is not None for c in free.values() if c.filled) >= 3
-    )
+    one_each = bool(key) and len(key.texts) == key.filled
+    is_patient = one_each and sum(_patient_field(c) is not None for c in free.values()) >= 3
     before = len(table.records)
-    everything, free = (
-        free,
-        {n: c for n, c in free.items() if c.filled},
-    )  # an empty column can be a field of the patient, nothing else
     if kind is None and not is_patient:
         _long_results(table, free)
         _procedures(table, free)
@@ -144,59 +130,66 @@ def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
 
 
 def _by_role(table: TableDraft, columns: dict[str, Column], role: str, fits=lambda column: True) -> Column | None:
-    """The column whose header says a role most clearly, among those whose cells fit."""
-    named = [
-        (m.whole, m.letters, c)
-        for c in _unused(table, columns)
-        if (m := words().match("roles", c.name)) and m.name == role and fits(c)
-    ]
+    """The column whose header names a role most clearly, among those whose cells fit."""
+    matches = [(words().match("roles", c.name), c) for c in _unused(table, columns)]
+    named = [(m.whole, m.letters, c) for m, c in matches if m and m.name == role and fits(c)]
     return max(named, key=lambda x: x[:2])[2] if named else None
+
+
+def _is_date(column: Column) -> bool:
+    return column.dates is not None
+
+
+def _is_number(column: Column) -> bool:
+    return column.is_number
+
+
+def _any_date(table: TableDraft, columns: dict[str, Column]) -> Column | None:
+    return next((c for c in _unused(table, columns) if c.dates), None)
+
+
+def _of_vocabulary(table: TableDraft, columns: dict[str, Column], name: str, least: int = 1) -> Column | None:
+    """The first column that holds at least so many words of a vocabulary."""
+    return next(
+        (
+            c
+            for c in _unused(table, columns)
+            if c.is_vocabulary and not c.is_number and sum(words().code(name, t) is not None for t in c.values) >= least
+        ),
+        None,
+    )
+
+
+def _dated(column: Column) -> Entry:
+    """The entry of a date: certain unless its format is ambiguous."""
+    return Entry({"column": column.name}, column.dates.why if column.dates.either else f"certain: {column.dates.why}")
 
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
     """The date or study day of a row."""
-    if column := _by_role(table, columns, "date", lambda c: c.dates is not None) or next(
-        (c for c in _unused(table, columns) if c.dates), None
-    ):
-        return Entry(
-            {"column": column.name}, f"certain: {column.dates.why}" if not column.dates.either else column.dates.why
-        ), column
+    if column := _by_role(table, columns, "date", _is_date) or _any_date(table, columns):
+        return _dated(column), column
     if column := _by_role(table, columns, "study_day", lambda c: c.is_whole_number):
         is_sdtm = column.name.upper().endswith("DY") and "0" not in column.texts
         source = {"column": column.name, "study_day": TO_DECIDE}
-        zero = (
-            "there is no day 0, as in SDTM"
-            if is_sdtm
-            else "day 0 is there"
-            if "0" in column.texts
-            else "no day 0 in the cells"
-        )
+        zero = "day 0 is there" if "0" in column.texts else "no day 0 in the cells"
+        zero = "there is no day 0, as in SDTM" if is_sdtm else zero
         return Entry(source, f"days, not dates; {zero}: sdtm (day 1 is the first exchange) or true (day 0 is)"), column
     return None
 
 
 def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
-    """One row a result: a column says what was measured; or the table's name does."""
-    kind = next(
-        (
-            c
-            for c in _unused(table, columns)
-            if c.is_vocabulary
-            and sum(words().code("analyte", t) is not None for t in c.values) >= 1
-            and not c.is_number
-        ),
-        None,
-    )
-    result = _by_role(table, columns, "result", lambda c: c.is_number)
+    """One row a result; a column or the table's name says what was measured."""
+    kind = _of_vocabulary(table, columns, "analyte")
+    result = _by_role(table, columns, "result", _is_number)
     day = _day(table, columns)
-    label = words().code("analyte", table.found.label) or (
-        m.name if (m := words().match("fields", table.found.label)) else None
-    )
+    match = words().match("fields", table.found.label)
+    label = words().code("analyte", table.found.label) or (match.name if match else None)
     analyte = next((a for a, f in _ANALYTES.items() if label in (a, f)), None)
     if result is None or day is None or (kind is None and analyte is None):
         return
     unit = _by_role(table, columns, "unit")
-    uln = _by_role(table, columns, "uln", lambda c: c.is_number)
+    uln = _by_role(table, columns, "uln", _is_number)
     comparator = _by_role(table, columns, "comparator", lambda c: set(c.texts) <= {"<", ">", "=", "≤", "≥"})
     analytes: dict[str, list[str]] = {analyte: []} if kind is None else {}
     ignored = {}
@@ -204,43 +197,28 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
         if code := words().code("analyte", word):
             analytes.setdefault(code, []).append(word)
         else:
-            ignored[word] = f"{TO_DECIDE}: not recognised; a study field, or why it is none"
+            ignored[word] = f"{_NOT_RECOGNISED}; a study field, or why it is none"
     if kind:
         table.kinds = (kind.name, analytes, ignored)
     for code in analytes:
         own = _rows_of(table, kind, analytes[code]) if kind else None
         name = _ANALYTES[code]
-        source, note = number_source(
-            study.fields()[name], result if own is None else column_of(result.name, own[result.name]), table
-        )
+        declared = study.fields()[name]
+        cells = result if own is None else column_of(result.name, own[result.name])
+        source, note = number_source(declared, cells, table)
         if unit is not None:
             texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
-            accepted = list(study.fields()[name].units)
-            source["unit"] = {
-                "column": unit.name,
-                "codes": {text: words().unit(text, accepted) or TO_DECIDE for text in sorted(texts)},
-            }
+            codes = {text: words().unit(text, list(declared.units)) or TO_DECIDE for text in sorted(texts)}
+            source["unit"] = {"column": unit.name, "codes": codes}
             note = "certain: the unit is in the row"
         if uln is not None and code == "ldh":
             source["uln"] = {"column": uln.name}
         if comparator is not None and code == "adamts13":
-            source["comparator"] = {
-                "column": comparator.name,
-                "codes": {
-                    "": "",
-                    **{
-                        sign: {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}.get(sign, sign)
-                        for sign in sorted(comparator.texts)
-                    },
-                },
-            }
-        table.records.append(
-            RecordDraft(
-                "lab_result",
-                {"result_date": day[0], name: Entry(_with_limit(source, name), note)},
-                code if kind else None,
-            )
-        )
+            means = {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}
+            codes = {"": ""} | {sign: means.get(sign, sign) for sign in sorted(comparator.texts)}
+            source["comparator"] = {"column": comparator.name, "codes": codes}
+        fields = {"result_date": day[0], name: Entry(_with_limit(source, name), note)}
+        table.records.append(RecordDraft("lab_result", fields, code if kind else None))
     table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
 
 
@@ -251,7 +229,7 @@ def _rows_of(table: TableDraft, kind: Column, texts: list[str]) -> dict[str, lis
 
 
 def _with_limit(source: dict, name: str) -> dict:
-    """LDH in U/L needs the laboratory's upper limit; where no column has it a person must say it."""
+    """LDH in U/L needs the laboratory's upper limit; if no column has it, a person must state it."""
     units = source.get("unit")
     in_units = "U/L" in units["codes"].values() if isinstance(units, dict) else units in ("U/L", TO_DECIDE)
     if name == "ldh_x_uln" and in_units and "uln" not in source:
@@ -265,32 +243,22 @@ def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
     if kind is None:
         return
     exchanges = [t for t in kind.texts if words().code("exchange", t)]
-    table.kinds = (
-        kind.name,
-        {"exchange": exchanges},
-        {t: f"{TO_DECIDE}: not recognised" for t in kind.texts if t not in exchanges},
-    )
+    others = {t: _NOT_RECOGNISED for t in kind.texts if t not in exchanges}
+    table.kinds = (kind.name, {"exchange": exchanges}, others)
     table.used.add(kind.name)
-    if (
-        day := _by_role(table, columns, "exchange_date", lambda c: c.dates is not None)
-        or next((c for c in _unused(table, columns) if c.dates), None)
-    ) is not None:
-        fields = {"session_date": Entry({"column": day.name}, f"certain: {day.dates.why}")} | _volume(table, columns)
-        table.records.append(RecordDraft("tpe_session", fields, "exchange"))
-        table.used.add(day.name)
-    elif (day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number)) is not None:
-        fields = {
-            "session_date": Entry(
-                {"column": day.name, "study_day": TO_DECIDE},
-                "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)",
-            )
-        }
-        table.records.append(RecordDraft("tpe_session", fields | _volume(table, columns), "exchange"))
-        table.used.add(day.name)
+    if day := _by_role(table, columns, "exchange_date", _is_date) or _any_date(table, columns):
+        entry = Entry({"column": day.name}, f"certain: {day.dates.why}")
+    elif day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number):
+        entry = Entry({"column": day.name, "study_day": TO_DECIDE}, _WHICH_DAY)
+    else:
+        return
+    fields = {"session_date": entry} | _volume(table, columns)
+    table.records.append(RecordDraft("tpe_session", fields, "exchange"))
+    table.used.add(day.name)
 
 
 def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
-    volume = _by_role(table, columns, "exchange_volume", lambda c: c.is_number)
+    volume = _by_role(table, columns, "exchange_volume", _is_number)
     if volume is None:
         return {}
     table.used.add(volume.name)
@@ -299,28 +267,17 @@ def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
 
 def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row a course or dose of a drug."""
-    drug = next(
-        (
-            c
-            for c in _unused(table, columns)
-            if c.is_vocabulary and sum(words().code("drug", t) is not None for t in c.values) >= 1 and not c.is_number
-        ),
-        None,
-    )
+    drug = _of_vocabulary(table, columns, "drug")
     drug = drug or _by_role(table, columns, "drug", lambda c: c.is_vocabulary and c.is_whole_number)
     if drug is None:
         return
-    start = _by_role(table, columns, "start", lambda c: c.dates is not None) or _by_role(
-        table, columns, "date", lambda c: c.dates is not None
-    )
-    end = _by_role(table, columns, "end", lambda c: c.dates is not None)
+    start = _by_role(table, columns, "start", _is_date) or _by_role(table, columns, "date", _is_date)
+    end = _by_role(table, columns, "end", _is_date)
     if start is None:
         return
     fields = {"drug": coded(study.fields()["drug"], drug, "drug"), "start_date": Entry({"column": start.name}, "")}
     if end is not None:
-        fields["end_date"] = Entry(
-            {"column": end.name}, "GUESS: the last day of the course, inclusive; see the codebook"
-        )
+        fields["end_date"] = Entry({"column": end.name}, _LAST_DAY)
     table.records.append(RecordDraft("drug_course", fields))
     if unit := _by_role(table, columns, "unit"):
         table.ignored[unit.name] = "unit of the dose; not a study field"
@@ -329,33 +286,18 @@ def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
 
 def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row an adverse event."""
-    kind = next(
-        (
-            c
-            for c in _unused(table, columns)
-            if c.is_vocabulary
-            and sum(words().code("adverse_event_kind", t) is not None for t in c.values) >= 2
-            and not c.is_number
-        ),
-        None,
-    )
-    kind = kind or _by_role(
-        table,
-        columns,
-        "event_kind",
-        lambda c: (
-            words().match("roles", c.name).whole
-            and c.is_vocabulary
-            and (c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values))
-        ),
-    )
+
+    def is_kind(c: Column) -> bool:
+        known = c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)
+        return known and c.is_vocabulary and words().match("roles", c.name).whole
+
+    kind = _of_vocabulary(table, columns, "adverse_event_kind", least=2)
+    kind = kind or _by_role(table, columns, "event_kind", is_kind)
     if kind is None:
         return
     fields = {"kind": coded(study.fields()["kind"], kind, "adverse_event_kind")}
     table.used.add(kind.name)
-    if day := _by_role(table, columns, "event_date", lambda c: c.dates is not None) or _by_role(
-        table, columns, "date", lambda c: c.dates is not None
-    ):
+    if day := _by_role(table, columns, "event_date", _is_date) or _by_role(table, columns, "date", _is_date):
         fields["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
         table.used.add(day.name)
     if site := _by_role(table, columns, "event_site"):
@@ -370,14 +312,8 @@ def _patient_field(column: Column) -> str | None:
     known = (*target.columns, *target.withheld)
     if "{k}" in column.name:
         return None
-    return next(
-        (
-            m.name
-            for m in words().matches("fields", column.name)
-            if m.whole and m.name in known and _agrees(m.name, column)
-        ),
-        None,
-    )
+    names = (m.name for m in words().matches("fields", column.name) if m.whole and m.name in known)
+    return next((name for name in names if _agrees(name, column)), None)
 
 
 def _agrees(name: str, column: Column) -> bool:
@@ -394,7 +330,7 @@ def _agrees(name: str, column: Column) -> bool:
 
 
 def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
-    """The patient's own fields; of two columns for one field the one whose header says more."""
+    """Add the patient's own fields; of two columns for one field, the one with the longer header."""
     best: dict[str, Column] = {}
     for column in _unused(table, columns):
         name = _patient_field(column)
@@ -409,32 +345,25 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
         if not column.filled:
             vocabulary = {"vocabulary": "study"} if declared.codes else {}
             unit = {"unit": TO_DECIDE} if declared.units else {}
-            fields[name] = Entry(
-                {"column": column.name} | vocabulary | unit, "GUESS by its header: empty in every row so far"
-            )
+            source = {"column": column.name} | vocabulary | unit
+            fields[name] = Entry(source, "GUESS by its header: empty in every row so far")
         elif declared.type == "date":
-            source = {"column": column.name}
+            fields[name] = _dated(column)
             if declared.partial and column.dates.partial:
-                source["partial_date_format"] = column.dates.partial
-            fields[name] = Entry(
-                source, "certain: " + column.dates.why if not column.dates.either else column.dates.why
-            )
+                fields[name].source["partial_date_format"] = column.dates.partial
         elif declared.type in ("number", "integer"):
-            source, note = number_source(declared, column, table)
-            fields[name] = Entry(source, note)
+            fields[name] = Entry(*number_source(declared, column, table))
         else:
             vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
             fields[name] = coded(declared, column, vocabulary)
     if "died" not in fields and "death_date" in fields:
-        fields["died"] = Entry(
-            {"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE},
-            'no column says who lives: is a blank date "no", or unknown?',
-        )
+        source = {"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}
+        fields["died"] = Entry(source, 'no column says which patients live: does a blank date mean "no", or unknown?')
     table.records.append(RecordDraft("patient", fields))
 
 
 def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
-    """Dates of drugs in columns of their own: starts, and the ends that follow them."""
+    """Add drugs whose dates have columns of their own: starts, and the ends that follow them."""
     open_start: dict[str, RecordDraft] = {}
     for column in _unused(table, columns):
         match = words().match("drug_columns", re.sub(r"\d+", " ", column.name))
@@ -443,31 +372,22 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
             continue
         table.used.add(column.name)
         if _END.search(normal(column.name)) and match.name in open_start:
-            open_start.pop(match.name).fields["end_date"] = Entry(
-                {"column": column.name}, "GUESS: the last day of the course, inclusive; see the codebook"
-            )
+            open_start.pop(match.name).fields["end_date"] = Entry({"column": column.name}, _LAST_DAY)
             continue
         source = {"column": column.name} | ({"separator": separator} if separator else {})
         start = Entry(source, "")
-        if (
-            not column.dates
-            and column_of(
-                column.name, re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
-            ).is_whole_number
-        ):
-            start = Entry(
-                source | {"study_day": TO_DECIDE},
-                "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)",
-            )
-        record = RecordDraft(
-            "drug_course", {"drug": Entry({"constant": match.name}, "certain: by its header"), "start_date": start}
-        )
+        if not column.dates:
+            parts = re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
+            if column_of(column.name, parts).is_whole_number:
+                start = Entry(source | {"study_day": TO_DECIDE}, _WHICH_DAY)
+        fields = {"drug": Entry({"constant": match.name}, _BY_HEADER), "start_date": start}
+        record = RecordDraft("drug_course", fields)
         table.records.append(record)
         open_start[match.name] = record
 
 
 def _separator(column: Column) -> str | None:
-    """What parts several dates in one cell."""
+    """The separator of several dates in one cell."""
     if column.dates or not column.values:
         return None
     for separator in ("; ", ";", ", ", " "):
@@ -481,41 +401,31 @@ def _separator(column: Column) -> str | None:
 
 
 def _named_days(column: Column) -> bool:
-    """Whole numbers in a column that says that they are days ("Rituximab days")."""
+    """Whether a column holds whole numbers and its header calls them days ("Rituximab days")."""
     return column.is_whole_number and any(words().unit(word, ["days"]) for word in normal(column.name).split())
 
 
 def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
-    """One column a kind of adverse event, with an answer in it."""
+    """Add adverse events whose kinds have columns of their own, with answers."""
     for column in _unused(table, columns):
         match = words().match("event_columns", column.name)
         if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
-            fields = {
-                "kind": Entry({"constant": match.name}, "certain: by its header"),
-                "answer": coded(study.fields()["answer"], column, "assessment"),
-            }
+            answer = coded(study.fields()["answer"], column, "assessment")
+            fields = {"kind": Entry({"constant": match.name}, _BY_HEADER), "answer": answer}
             table.records.append(RecordDraft("adverse_event_assessment", fields))
             table.used.add(column.name)
 
 
 def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: bool) -> None:
-    """One row a day with a column for each analyte, or numbered groups in the patient's row."""
-    measured = [
-        (m.name, c)
-        for c in _unused(table, columns)
-        if (m := words().match("fields", c.name.replace("{k}", "")))
-        and m.name in _ANALYTES.values()
-        and m.whole
-        and c.is_number
-    ]
-    measured = [(name, c) for name, c in measured if not is_patient or "{k}" in c.name]
+    """Add results of one row a day with a column for each analyte, or of numbered columns in the patient's row."""
+    free = _unused(table, columns)
+    numbers = [c for c in free if c.is_number and (not is_patient or "{k}" in c.name)]
+    matches = [(words().match("fields", c.name.replace("{k}", "")), c) for c in numbers]
+    measured = [(m.name, c) for m, c in matches if m and m.whole and m.name in _ANALYTES.values()]
     if not measured:
         return
-    days = [
-        c
-        for c in _unused(table, columns)
-        if "{k}" in c.name and (c.dates or c.is_whole_number) and c not in [m for _, m in measured]
-    ]
+    results = [c for _, c in measured]
+    days = [c for c in free if "{k}" in c.name and (c.dates or c.is_whole_number) and c not in results]
     shared = None if is_patient else _day(table, columns)
     used = []
     for name, column in measured:
@@ -530,13 +440,12 @@ def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: boo
         else:
             return
         source, note = number_source(study.fields()[name], column, table)
-        uln = _by_role(table, columns, "uln", lambda c: c.is_number)
+        uln = _by_role(table, columns, "uln", _is_number)
         if name == "ldh_x_uln" and uln is not None:
             source["uln"] = {"column": uln.name}
             used.append(uln.name)
-        table.records.append(
-            RecordDraft("lab_result", {"result_date": day, name: Entry(_with_limit(source, name), note)})
-        )
+        fields = {"result_date": day, name: Entry(_with_limit(source, name), note)}
+        table.records.append(RecordDraft("lab_result", fields))
         used.append(column.name)
     table.used |= {*used, *([shared[1].name] if shared else [])}
 
@@ -549,46 +458,36 @@ def _pairs(day: str, column: str, days: list[str]) -> bool:
 
 
 def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, kind: str | None) -> None:
-    """Exchanges: a date of their own, a list in a cell, a run from-to, or a mark in a row of the day."""
-    if any(r.table == "tpe_session" and r.rows == kind for r in table.records):
+    """Add exchanges: a date of their own, a list in a cell, a run from-to, or a mark in a row of the day."""
+    of_kind = {r.table for r in table.records if r.rows == kind}
+    if "tpe_session" in of_kind:
         return
     dated = _by_role(table, columns, "exchange_date", lambda c: c.dates is not None or _separator(c) is not None)
     label = f"{kind or ''} {table.found.label}"
-    if (
-        dated is None
-        and not is_patient
-        and not any(r.table != "tpe_session" and r.rows == kind for r in table.records)
-        and words().match("roles", label)
-    ):
-        match = words().match("roles", label)
-        dated = (
-            next((c for c in _unused(table, columns) if c.dates), None)
-            if match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip())
-            else None
-        )
+    if dated is None and not is_patient and not of_kind and (match := words().match("roles", label)):
+        named = match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip())
+        dated = _any_date(table, columns) if named else None
     if dated is not None:
         separator = _separator(dated)
         source = {"column": dated.name} | ({"separator": separator} if separator else {})
         table.used.add(dated.name)
-        table.records.append(
-            RecordDraft("tpe_session", {"session_date": Entry(source, "")} | _volume(table, columns), kind)
-        )
+        fields = {"session_date": Entry(source, "")} | _volume(table, columns)
+        table.records.append(RecordDraft("tpe_session", fields, kind))
         return
     mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
-    day = next(
-        (r.fields["result_date"] for r in table.records if r.table == "lab_result" and "result_date" in r.fields), None
-    )
-    amount = _by_role(table, columns, "exchange_volume", lambda c: c.is_number) or _by_role(
-        table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME
-    )
-    if amount is not None and mark is None and day is not None and not is_patient:
-        table.used.add(amount.name)
-        volume = Entry(*number_source(study.fields()["volume_ml"], amount, table))
-        table.records.append(
-            RecordDraft("tpe_session", {"session_date": day, "volume_ml": volume}, kind, {"column": amount.name})
-        )
+    day = next((r.fields["result_date"] for r in table.records if "result_date" in r.fields), None)
+    if day is None or is_patient:
         return
-    if mark is not None and day is not None and not is_patient:
+    if mark is None:
+        amount = _by_role(table, columns, "exchange_volume", _is_number) or _by_role(
+            table, columns, "exchange_given", lambda c: c.is_number and min(c.numbers("."), default=0) >= _LEAST_VOLUME
+        )
+        if amount is not None:
+            table.used.add(amount.name)
+            volume = Entry(*number_source(study.fields()["volume_ml"], amount, table))
+            fields = {"session_date": day, "volume_ml": volume}
+            table.records.append(RecordDraft("tpe_session", fields, kind, {"column": amount.name}))
+    else:
         table.used.add(mark.name)
         yes = [t for t in mark.texts if words().code("answer", t) == "yes"]
         no = [t for t in mark.texts if words().code("answer", t) == "no"]

@@ -1,4 +1,4 @@
-"""Where a field of a record comes from: unit, codes, vocabulary, decimal mark, date format; proven, guessed or left to decide.
+"""Describe the source of a field: unit, codes, vocabulary, decimal mark, date format; proven, guessed or to decide.
 
 Which column is which field does not belong here (recognise.py).
 """
@@ -14,35 +14,30 @@ from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
 
 
 def number_source(declared: study.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
-    """Source of a number: its unit where the header proves it, codes for missing; the rest is to decide."""
+    """Source of a number: its unit if the header proves it, and missing codes; the rest is to decide."""
     source: dict = {"column": column.name}
     notes = []
-    if declared.units:
+    if units := list(declared.units):
         written = without_unit(column.name.replace("_{k}", ""))[1]
-        unit = words().unit(written, list(declared.units)) if written else None
-        in_words = next(
-            (
-                word
-                for word in normal(column.name).split()
-                if set(declared.units) <= {"days", "years"} and words().unit(word, list(declared.units))
-            ),
-            None,
-        )
+        unit = words().unit(written, units) if written else None
+        names_unit = (w for w in normal(column.name).split() if words().unit(w, units))
+        in_words = next(names_unit, None) if set(units) <= {"days", "years"} else None
         if unit or in_words:
-            source["unit"] = unit or next(iter(declared.units))
+            source["unit"] = unit or units[0]
             notes.append(f"certain: {written or in_words!r} in the header")
         else:
             source["unit"] = TO_DECIDE
             notes.append(f"unit not written; {_units_that_fit(declared, column)}")
     if column.missing:
         source["missing"] = sorted(column.missing)
-        notes.append("codes for missing by their form; see the codebook")
-    mark, why = column.decimal()
-    if mark is not None and any(re.search(rf"\d\{'.' if mark == ',' else ','}\d{{3}}(?!\d)", t) for t in column.values):
-        source["thousands"] = "." if mark == "," else ","
+        notes.append("missing codes by their form; see the codebook")
+    mark, _ = column.decimal()
+    other = "." if mark == "," else ","
+    if mark is not None and any(re.search(rf"\d\{other}\d{{3}}(?!\d)", t) for t in column.values):
+        source["thousands"] = other
         notes.append("the other mark stands before three digits only")
     if column.has_comparators and not declared.comparator:
-        notes.append("results below a limit will be refused: the study has no place for them here")
+        notes.append("results below a limit will be refused: this field does not accept censored results")
     return source, "; ".join(notes)
 
 
@@ -52,86 +47,64 @@ def _units_that_fit(declared: study.Field, column: Column) -> str:
         return f"one of {', '.join(declared.units)}"
     numbers = column.numbers(column.decimal()[0] or ".")
     low, high = declared.range
-    fits = [
-        u
-        for u, factor in declared.units.items()
-        if numbers and sum(low <= n * factor <= high for n in numbers) >= 0.95 * len(numbers)
-    ]
+    least = max(1, 0.95 * len(numbers))
+    fits = [u for u, factor in declared.units.items() if sum(low <= n * factor <= high for n in numbers) >= least]
     between = f"the numbers go from {min(numbers):g} to {max(numbers):g}" if numbers else "no numbers"
     return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(declared.units)}"
 
 
 def coded(declared: study.Field, column: Column, vocabulary: str | None) -> Entry:
-    """Source of a code or an answer: every word found, mapped where its meaning is known; a bare number never is."""
-    texts = sorted(column.values)
-    if vocabulary is None or (declared.codes and set(texts) <= set(declared.codes)):
-        if declared.codes and set(texts) <= set(declared.codes):
-            return Entry({"column": column.name, "vocabulary": "study"}, "certain: the study's own words")
-        if not column.is_vocabulary:
-            return Entry(
-                {"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}},
-                f"{len(texts)} different words: map each onto one of {', '.join(declared.codes)}",
-            )
+    """Source of a code or an answer: every word found, mapped if its meaning is known; bare numbers never are."""
+    texts, codes = sorted(column.values), ", ".join(declared.codes)
+    if declared.codes and set(texts) <= set(declared.codes):
+        return Entry({"column": column.name, "vocabulary": "study"}, "certain: the study's own words")
+    if vocabulary is None and not column.is_vocabulary:
+        source = {"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}}
+        return Entry(source, f"{len(texts)} different words: map each onto one of {codes}")
     mapped = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
     if vocabulary is None:
-        mapped = {text: text if text in declared.codes else TO_DECIDE for text in texts}
+        mapped |= {text: text for text in texts if text in declared.codes}
     bare = [t for t in texts if re.fullmatch(r"-?\d+", t)]
     mapped |= dict.fromkeys(bare, TO_DECIDE)
     source: dict = {"column": column.name, "vocabulary": mapped}
     if column.missing:
         source["missing"] = sorted(column.missing)
     if bare:
-        return Entry(source, f"numbers mean what the codebook says: one of {', '.join(declared.codes)}")
-    unknown = [t for t, code in mapped.items() if code == TO_DECIDE]
+        return Entry(source, f"numbers mean what the codebook says: one of {codes}")
+    unknown = TO_DECIDE in mapped.values()
     return Entry(
-        source,
-        f"words not known: map them onto one of {', '.join(declared.codes)}"
-        if unknown
-        else "certain: words of the language",
+        source, f"unknown words: map them onto one of {codes}" if unknown else "certain: words of the language"
     )
 
 
 def decimal_and_dates(table: TableDraft) -> None:
-    """The table's decimal mark and date format, and what differs from them column by column."""
+    """Set the table's decimal mark and date format, and those of columns that differ."""
     entries = [(name, e) for r in table.records for name, e in r.fields.items() if "column" in e.source]
-    numbers = {
-        e.source["column"]
-        for name, e in entries
-        if study.fields().get(name) and study.fields()[name].type in ("number", "integer")
-    }
+    types = {name: field.type for name, field in study.fields().items()}
+    numbers = {e.source["column"] for name, e in entries if types.get(name) in ("number", "integer")}
     proven = {c: table.columns[c].decimal() for c in sorted(numbers) if c in table.columns}
     marks = Counter(mark for mark, _ in proven.values() if mark)
     if marks:
         commonest = marks.most_common(1)[0][0]
-        table.options["decimal"] = (
-            commonest,
-            "certain: " + next(why for mark, why in proven.values() if mark == commonest),
-        )
+        why = next(why for mark, why in proven.values() if mark == commonest)
+        table.options["decimal"] = (commonest, f"certain: {why}")
         for _, entry in entries:
             mark = proven.get(entry.source["column"], (None, ""))[0]
             if mark and mark != commonest:
                 entry.source["decimal"] = mark
-    elif any("either" in why or "both" in why for _, why in proven.values()):
-        table.options["decimal"] = (
-            TO_DECIDE,
-            next(why for _, why in proven.values() if "either" in why or "both" in why),
-        )
+    elif unclear := [why for _, why in proven.values() if "either" in why or "both" in why]:
+        table.options["decimal"] = (TO_DECIDE, unclear[0])
     dates = {}
     for name, entry in entries:
-        declared = study.fields().get(name)
-        if declared and declared.type == "date" and "study_day" not in entry.source:
+        if types.get(name) == "date" and "study_day" not in entry.source:
             dates[entry.source["column"]] = _order_of(table, entry.source)
-    formats = Counter(
-        tuple(_named(table, order)) for order in dates.values() if order and order.formats and not order.either
-    )
+    known = [order for order in dates.values() if order]
+    formats = Counter(tuple(_named(table, order)) for order in known if order.formats and not order.either)
     if formats:
         commonest = list(formats.most_common(1)[0][0])
-        table.options["date_format"] = (
-            commonest[0] if len(commonest) == 1 else commonest,
-            "certain: " + next(o.why for o in dates.values() if o and _named(table, o) == commonest),
-        )
-    language = next((o.language for o in dates.values() if o and o.language), None)
-    if language:
+        why = next(order.why for order in known if _named(table, order) == commonest)
+        table.options["date_format"] = (commonest[0] if len(commonest) == 1 else commonest, f"certain: {why}")
+    if language := next((order.language for order in known if order.language), None):
         table.options["date_language"] = (language, "certain: by the names of the months")
     for _, entry in entries:
         order = dates.get(entry.source["column"])
@@ -150,18 +123,13 @@ def decimal_and_dates(table: TableDraft) -> None:
 def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
     column = table.columns[source["column"]]
     if "separator" in source:
-        parts = Counter(
-            part.strip()
-            for text, n in column.values.items()
-            for part in text.split(source["separator"].strip() or " ")
-            for _ in range(n)
-            if part.strip()
-        )
-        return column_of(column.name, list(parts.elements())).dates
+        separator = source["separator"].strip() or " "
+        parts = [part.strip() for text in column.values.elements() for part in text.split(separator)]
+        return column_of(column.name, [part for part in parts if part]).dates
     return column.dates
 
 
 def _named(table: TableDraft, order: DateOrder) -> list[str]:
-    """Formats by the names that the spec gives them: a date cell of a typed file is ISO text."""
+    """Formats by their names in the spec; a date cell of a typed file is ISO text."""
     iso = "iso" if isinstance(table.found.format, Delimited | JsonLines) else "date_cell"
     return [iso if f == "%Y-%m-%d" else f for f in order.formats]

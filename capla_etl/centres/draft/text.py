@@ -1,4 +1,4 @@
-"""The text of a draft: YAML, with what is said about each line as a comment beside it."""
+"""Write a draft as YAML, with the note about each line as a comment on it."""
 
 import json
 import re
@@ -8,33 +8,19 @@ from capla_etl.centres.draft.parts import TableDraft
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
 _LISTS = {"tpe_session": "plasma exchanges", "drug_course": "drugs", "adverse_event": "adverse events"}
-#: What the outcomes cannot do without.
-_NEEDED = [
-    "sex",
-    "birth_date",
-    "first_tpe_date",
-    "platelets_10e9_per_l",
-    "ldh_x_uln",
-    "adamts13_percent",
-    "session_date",
-    "drug",
-    "died",
-    "death_date",
-    "last_contact_date",
-]
+#: Fields that the outcomes require.
+_NEEDED = ["sex", "birth_date", "first_tpe_date", "platelets_10e9_per_l", "ldh_x_uln", "adamts13_percent"]
+_NEEDED += ["session_date", "drug", "died", "death_date", "last_contact_date"]
 
 
 def _scalar(value) -> str:
     """A YAML scalar that reads back as the same text."""
     text = str(value)
-    if value is True or value is False:
-        return str(value).lower()
-    plain = (
-        re.fullmatch(r"[^\W\d_][\w .%/^-]*|\d+", text)
-        and text.strip() == text
-        and text.lower() not in ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
-    )
-    return text if plain and ": " not in text else json.dumps(text, ensure_ascii=False)
+    if isinstance(value, bool):
+        return text.lower()
+    reserved = text.lower() in ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
+    plain = not reserved and text.strip() == text and re.fullmatch(r"[^\W\d_][\w .%/^-]*|\d+", text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _inline(value) -> str:
@@ -52,14 +38,12 @@ def _line(indent: int, text: str, note: str = "") -> str:
 def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files: list[str]) -> str:
     """The draft as YAML with comments."""
     found = {name for t in tables for r in t.records for name in r.fields}
-    lacking = [
-        f"{name} ({study.fields()[name].meaning.rstrip('.')})"
-        for name in _NEEDED
-        if name not in found and not (name == "birth_date" and found & {"birth_year", "age_years_reported"})
-    ]
+    if found & {"birth_year", "age_years_reported"}:
+        found.add("birth_date")
+    lacking = [f"{n} ({study.fields()[n].meaning.rstrip('.')})" for n in _NEEDED if n not in found]
     lines = [
-        "# DRAFT, written from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
-        f"# {TO_DECIDE}: nobody can know it from the files; the spec is refused until each is replaced by an answer from the centre's codebook.",
+        "# DRAFT from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
+        f"# {TO_DECIDE}: the files do not show it; the spec is refused until the centre's codebook answers each.",
         f"# Files: {', '.join(files)}",
         *(f"# NOT READ: {problem}" for problem in unreadable),
         *(f"# NOT FOUND: {name}" for name in lacking),
@@ -69,14 +53,8 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
     kinds = {r.table for t in tables for r in t.records}
     for name, meaning in _LISTS.items():
         there = name in kinds or (name == "adverse_event" and "adverse_event_assessment" in kinds)
-        lines.append(
-            _line(
-                2,
-                f"{name}: {TO_DECIDE}",
-                f"a patient without {meaning} in the files: none, or unknown?"
-                + ("" if there else " No such file was found."),
-            )
-        )
+        question = f"a patient without {meaning} in the files: none, or unknown?"
+        lines.append(_line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " No such file was found.")))
     lines.append("tables:")
     for table in tables:
         lines += _table_text(table)
@@ -86,16 +64,9 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
 def _table_text(table: TableDraft) -> list[str]:
     found = table.found
     lines = [_line(2, f"{table.name}:"), _line(4, f"file: {_scalar(found.file)}")]
-    declared = {
-        k: v for k, v in found.format.model_dump(exclude_defaults=True).items() if not (k == "header_row" and v == 1)
-    }
-    lines.append(
-        _line(
-            4,
-            f"format: {_inline(declared)}",
-            "; ".join([*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses)]),
-        )
-    )
+    declared = found.format.model_dump(exclude_defaults=True)
+    notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses)]
+    lines.append(_line(4, f"format: {_inline(declared)}", "; ".join(notes)))
     lines.append(_line(4, f"key: {_scalar(table.key)}", table.key_note or "which column names the patient?"))
     lines += [_line(4, f"{name}: {_inline(value)}", note) for name, (value, note) in table.options.items()]
     if table.kinds:
@@ -107,23 +78,16 @@ def _table_text(table: TableDraft) -> list[str]:
             lines.append(_line(4, f"{name}:"))
             lines += [_line(6, f"{_scalar(column)}: {_scalar(reason)}") for column, reason in said.items()]
     if not table.records:
-        return [
-            *lines,
-            _line(
-                4,
-                f"records: [{{table: {TO_DECIDE}, fields: {{}}}}]",
-                "nothing of it was recognised: describe its records (docs/CENTRE_SPEC.md), or put the file under ignored_files",
-            ),
-        ]
+        note = "nothing was recognised: describe the records (docs/CENTRE_SPEC.md), or put the file under ignored_files"
+        return [*lines, _line(4, f"records: [{{table: {TO_DECIDE}, fields: {{}}}}]", note)]
     lines.append(_line(4, "records:"))
     for record in table.records:
         lines.append(_line(6, f"- table: {record.table}"))
         lines += [_line(8, f"rows: {record.rows}")] if record.rows else []
-        lines += (
-            [_line(8, f"present: {_inline(record.present)}", "GUESS: the marks that say that there was one")]
-            if record.present
-            else []
-        )
+        if record.present:
+            lines.append(
+                _line(8, f"present: {_inline(record.present)}", "GUESS: the marks that say that there was one")
+            )
         lines.append(_line(8, "fields:"))
         lines += [_line(10, f"{name}: {_inline(entry.source)}", entry.note) for name, entry in record.fields.items()]
     return lines

@@ -1,4 +1,4 @@
-"""The words of ``words.yml`` as something to ask: which column could this header be, which code this word, which unit this text?"""
+"""Look up the words of ``words.yml``: which field could a header be, which code a word, which unit a text?"""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("words.yml")
 
 
 def normal(text: str) -> str:
-    """Small letters, no accents, one blank for every other sign; words of camelCase apart; full-width signs plain."""
+    """Make letters small and signs plain, remove accents, split camelCase, and replace all other signs by one blank."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", text))
     plain = "".join(
         c for c in unicodedata.normalize("NFKD", apart.casefold()) if not unicodedata.combining(c) or ord(c) > 0x3000
@@ -22,7 +22,7 @@ def normal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """What a header could be: a field, role or code, how many of its letters say so, and whether all of them do."""
+    """What a header could be: a field, role or code; how many of its letters match, and whether all do."""
 
     name: str
     letters: int
@@ -51,7 +51,7 @@ class Words:
         self._footers = {normal(text) for text in declared["footers"]}
 
     def match(self, group: str, header: str) -> Match | None:
-        """The longest match of a group in a header without its unit, a whole one first; None for none."""
+        """The first of ``matches``, or None."""
         return next(iter(self.matches(group, header)), None)
 
     def matches(self, group: str, header: str) -> list[Match]:
@@ -74,33 +74,29 @@ class Words:
         text = normal_code(word)
         return next((code for code, pattern in self._codes[vocabulary] if pattern.fullmatch(text)), None)
 
-    def vocabularies(self) -> list[str]:
-        """Vocabularies that there are words for."""
-        return list(self._codes)
-
     def unit(self, text: str, accepted: list[str]) -> str | None:
         """The accepted unit that a text means."""
         form = _unit_form(text)
         return next((unit for unit in accepted if form in self._units.get(unit, {_unit_form(unit)})), None)
 
     def is_missing(self, text: str) -> bool:
-        """Whether a text is one that people write for a value that is not there."""
+        """Whether a text is one that people write for a missing value."""
         return text.strip().casefold() in self._missing
 
     def is_footer(self, text: str) -> bool:
-        """Whether a row that begins so is a sum below the data."""
+        """Whether a row that begins so holds totals below the data."""
         return normal(text) in self._footers
 
 
 def _parts(header: str) -> list[str]:
-    """A header, and of a dotted path its last part ("outcome.lastContact"), or the one before a plain "value"."""
+    """A header, and the last part of a dotted path ("outcome.lastContact"), ignoring a final "value"."""
     parts = header.removesuffix(".value").split(".")
     dotted = len(parts) > 1 and all(re.fullmatch(r"[A-Za-z_]\w*", part) for part in parts)
     return [header, parts[-1]] if dotted else [header.removesuffix(".value")]
 
 
 def normal_code(text: str) -> str:
-    """A word of a cell in one form; a question mark or a sign alone stays one."""
+    """A word of a cell in one form; a sign alone stays unchanged."""
     return normal(text) or text.strip()
 
 

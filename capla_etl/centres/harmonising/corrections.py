@@ -1,9 +1,11 @@
-"""Declared corrections of what a centre sent, and the answers that they come from: two YAML files beside the centre's spec.
+"""Declared corrections of what a centre sent, and the answers that they come from: two YAML files next to the spec.
 
-``corrections.yml`` is applied to the text of every load before it is harmonised. A correction is guarded by what it expects to find: it
-stops the centre once the source shows something else. ``answers.yml`` keeps every answered query as it was asked. Files as sent are never edited.
+``corrections.yml`` is applied to the text of every load before it is harmonised. A correction states what it expects to
+find, and stops the centre once the source shows something else. ``answers.yml`` keeps every answered query as it was
+asked. Files as sent are never edited.
 
-What does not belong here: how queries are found (capla_etl.queries.questions) and the workbooks that centres answer in (capla_etl.queries.workbook).
+What does not belong here: finding queries (capla_etl.queries.questions) and workbooks for answers
+(capla_etl.queries.workbook).
 """
 
 import hashlib
@@ -17,29 +19,16 @@ import pyarrow.compute as pc
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
 from capla_etl.centres.spec.grammar import Spec, withheld_columns, withheld_note
 
-CORRECTIONS = "corrections.yml"
-ANSWERS = "answers.yml"
-
-
+CORRECTIONS, ANSWERS = "corrections.yml", "answers.yml"
 #: Columns of ``quality.correction``.
-CORRECTION = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("file", pa.string()),
-        ("sheet", pa.string()),
-        ("row_number", pa.int64()),
-        ("column_name", pa.string()),
-        ("raw_value", pa.string()),
-        ("corrected_value", pa.string()),
-        ("reason", pa.string()),
-        ("confirmed_by", pa.string()),
-        ("confirmed_on", pa.date32()),
-        ("query_id", pa.string()),
-    ]
+CORRECTION = fields.arrow_schema(
+    "centre_id file sheet row_number:count column_name raw_value corrected_value reason confirmed_by confirmed_on:date "
+    "query_id"
 )
 
 
@@ -48,10 +37,11 @@ class _Strict(BaseModel):
 
 
 class Correction(_Strict):
-    """One cell that the centre corrected: the row that ``where`` identifies, what it shows, what it should be, why and who says so.
+    """One cell that the centre corrected: its row (``where``), what it shows and should be, why, and who confirms it.
 
-    ``table`` is a table of the spec; ``where``, ``expected`` and ``corrected`` are text as in the file. It applies from ``submission`` on.
-    ``rows``: how many rows ``where`` identified when it was declared, only one of which showed ``expected``.
+    ``table`` is a table of the spec; ``where``, ``expected`` and ``corrected`` are text as in the file. It applies from
+    ``submission`` on. ``rows``: how many rows ``where`` identified when it was declared; one of them showed
+    ``expected``.
     """
 
     query: str
@@ -90,7 +80,7 @@ class Answered(_Strict):
 
 
 def read_declared(folder: Path, name: str, model: type[BaseModel]) -> list:
-    """Entries of one of the two files; none where there is no file.
+    """Read the entries of one of the two files; none without a file.
 
     Raises:
         CentreRefused: not YAML, or an entry with an unknown, missing or wrong key.
@@ -123,38 +113,42 @@ def corrections(folder: Path) -> list[Correction]:
 
 
 def corrections_in_force(folder: Path, submission: date, as_of: date | None = None) -> list[Correction]:
-    """Corrections that apply to a submission; of an earlier state, those confirmed by then."""
+    """Corrections that apply to a submission; for an earlier state, those confirmed by then."""
     return [c for c in corrections(folder) if c.submission <= submission and (as_of is None or c.confirmed_on <= as_of)]
 
 
 def answers(folder: Path, as_of: date | None = None) -> list[Answered]:
-    """Every query that a centre has answered; of an earlier state, those answered by then."""
+    """Every query that a centre has answered; for an earlier state, those answered by then."""
     return [a for a in read_declared(folder, ANSWERS, Answered) if as_of is None or a.answered_on <= as_of]
 
 
 def content_hash_with(content_hash: str, declared: list[Correction]) -> str:
-    """The hash of a submission's content, together with the corrections in force; without any, as it is."""
+    """The hash of a submission's content and the corrections in force; unchanged without any."""
     if not declared:
         return content_hash
     return hashlib.sha256("\n".join([content_hash, *(c.model_dump_json() for c in declared)]).encode()).hexdigest()
 
 
 def place(raw: RawTable, source_row: int) -> tuple[str, int]:
-    """File and row as the ledger and the quarantine name them: rows of an earlier submission with its folder."""
+    """File and row as the ledger and the quarantine name them; an earlier submission's file with its folder."""
     back, row = divmod(source_row, EARLIER_ROW)
     return (f"{raw.earlier_submissions[back - 1]}/{raw.file}" if back else raw.file), row
 
 
-def _found(raw: RawTable | None, correction: Correction) -> tuple[int | None, str]:
-    """Index of the one row that a correction means, or what the source shows instead."""
+def _found(raw: RawTable | None, correction: Correction) -> int:
+    """Index of the one row that a correction means.
+
+    Raises:
+        LookupError: the source shows something else; with what it shows and what to do.
+    """
     if raw is None:
-        return None, f"the spec has no table {correction.table!r}. Name one of its tables, or remove the correction."
+        raise LookupError(
+            f"the spec has no table {correction.table!r}. Name one of its tables, or remove the correction."
+        )
     missing = [c for c in [*correction.where, correction.column] if c not in raw.rows.column_names or c == "source_row"]
     if missing:
-        return (
-            None,
-            f"{raw.file} has no column {missing[0]!r} (identifying columns cannot be corrected). Remove the correction.",
-        )
+        advice = "(identifying columns cannot be corrected). Remove the correction."
+        raise LookupError(f"{raw.file} has no column {missing[0]!r} {advice}")
     mask = pa.array([True] * raw.rows.num_rows)
     for column, text in correction.where.items():
         mask = pc.and_(mask, pc.equal(raw.rows[column], text))
@@ -162,26 +156,21 @@ def _found(raw: RawTable | None, correction: Correction) -> tuple[int | None, st
     values = raw.rows[correction.column].take(pa.array(same_row, pa.int64())).to_pylist()
     where = f"{raw.file}, column {correction.column!r}"
     if not same_row:
-        return (
-            None,
-            f"{where}: no row is identified by it any more (not found). If the source was fixed or the row withdrawn, remove the correction.",
-        )
+        advice = "If the source was fixed or the row withdrawn, remove the correction."
+        raise LookupError(f"{where}: no row matches `where` (not found). {advice}")
     exact = [index for index, value in zip(same_row, values, strict=True) if value == correction.expected]
     if len(same_row) == correction.rows and len(exact) == 1:
-        return exact[0], ""
+        return exact[0]
     if len(same_row) > correction.rows or exact:
-        return None, (
-            f"{where}: {len(same_row)} rows are identified by it, {len(exact)} with the expected value; expected {correction.rows} and one. "
-            "Add columns to `where`, or remove the correction and ask the centre again."
+        raise LookupError(
+            f"{where}: {len(same_row)} rows match `where`, {len(exact)} of them with the expected value; expected "
+            f"{correction.rows} and 1. Add columns to `where`, or remove the correction and ask the centre again."
         )
     if correction.corrected in values:
-        return (
-            None,
-            f"{where}: the source shows the corrected value already. The source was fixed: remove the correction.",
-        )
-    return (
-        None,
-        f"{where}: the source shows another value than the expected one. The source was fixed: remove the correction, or ask the centre again.",
+        raise LookupError(f"{where}: the source already shows the corrected value. Remove the correction.")
+    raise LookupError(
+        f"{where}: the source shows neither the expected nor the corrected value. Remove the correction, or ask the "
+        "centre again."
     )
 
 
@@ -194,23 +183,26 @@ def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Sp
         spec: the centre's spec.
 
     Returns:
-        The tables with the corrected cells, and one row of ``quality.correction`` per correction. Each correction is judged by the tables as sent.
+        The tables with the corrected cells, and one row of ``quality.correction`` per correction. Each correction is
+        judged by the tables as sent.
 
     Raises:
-        CentreRefused: a correction does not find exactly one row that shows the value it expects; all such corrections at once.
+        CentreRefused: a correction does not match exactly one row with the expected value; all such corrections at
+            once.
     """
     by_name = {raw.name: raw for raw in raws}
     cells: dict[tuple[str, str], dict[int, str]] = {}
     applied, problems = [], []
     for correction in declared:
         raw = by_name.get(correction.table)
-        index, problem = _found(raw, correction)
-        if index is not None and index in cells.get((raw.name, correction.column), {}):
-            problem = f"{raw.file}, column {correction.column!r}: another correction changes the same cell. Remove one of them."
-        if problem:
-            problems.append(
-                f"{spec.centre.id}/{CORRECTIONS}: the correction of query {correction.query} cannot be applied: {problem}"
-            )
+        try:
+            index = _found(raw, correction)
+            if index in cells.get((raw.name, correction.column), {}):
+                where = f"{raw.file}, column {correction.column!r}"
+                raise LookupError(f"{where}: another correction changes the same cell. Remove one of them.")
+        except LookupError as error:
+            where = f"{spec.centre.id}/{CORRECTIONS}"
+            problems.append(f"{where}: the correction of query {correction.query} cannot be applied: {error}")
             continue
         cells.setdefault((raw.name, correction.column), {})[index] = correction.corrected
         file, row = place(raw, raw.rows["source_row"][index].as_py())
@@ -218,6 +210,7 @@ def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Sp
         note = withheld_note(withheld) if withheld else ""
         applied.append(
             {
+                **correction.model_dump(include={"reason", "confirmed_by", "confirmed_on"}),
                 "centre_id": spec.centre.id,
                 "file": file,
                 "sheet": raw.sheet,
@@ -225,9 +218,6 @@ def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Sp
                 "column_name": correction.column,
                 "raw_value": note or correction.expected,
                 "corrected_value": note or correction.corrected,
-                "reason": correction.reason,
-                "confirmed_by": correction.confirmed_by,
-                "confirmed_on": correction.confirmed_on,
                 "query_id": correction.query,
             }
         )
@@ -239,15 +229,11 @@ def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Sp
 
 
 def as_sent(table: pa.Table, applied: pa.Table) -> pa.Table:
-    """A table of schema ``raw`` with the cells that corrections changed as the centre sent them (birth dates withheld in both)."""
+    """Return a table of schema ``raw`` with corrected cells as the centre sent them (birth dates withheld in both)."""
     if not applied.num_rows:
         return table
-    places = {
-        key: index
-        for index, key in enumerate(
-            zip(*(table[c].to_pylist() for c in ("source_file", "source_sheet", "source_row")), strict=True)
-        )
-    }
+    columns = (table[c].to_pylist() for c in fields.PLACE_COLUMNS)
+    places = {key: index for index, key in enumerate(zip(*columns, strict=True))}
     for row in applied.to_pylist():
         index = places.get((row["file"], row["sheet"], row["row_number"]))
         if index is not None and row["column_name"] in table.column_names:
@@ -256,7 +242,7 @@ def as_sent(table: pa.Table, applied: pa.Table) -> pa.Table:
 
 
 def _with_cells(table: pa.Table, column: str, cells: dict[int, str]) -> pa.Table:
-    """A table with some cells of one text column replaced."""
+    """Replace some cells of one text column of a table."""
     values = table[column].to_pylist()
     for index, value in cells.items():
         values[index] = value

@@ -1,9 +1,9 @@
-"""Keyed hashes in place of identities: ``patient_id``, and a linkage value in place of the birth date; and where their key comes from.
+"""Keyed hashes instead of identities: ``patient_id``, and a linkage value of the birth date; and their key.
 
-HMAC-SHA-256, its first 64 bits as hexadecimal text; computed by DuckDB over whole columns. The key reaches DuckDB as a variable, never as
-text of a statement, so that no error message or log can quote it.
+HMAC-SHA-256, its first 64 bits as hexadecimal text, computed by DuckDB over whole columns. The key reaches DuckDB as a
+variable and never as text of a statement, so no error message or log can quote it.
 
-What does not belong here: what is withheld from which table (spec.py, harmonise.py) and the scan of free text (free_text.py).
+What does not belong here: what is withheld (grammar.py, harmonise.py) and the scan of free text (free_text.py).
 """
 
 import hashlib
@@ -17,9 +17,9 @@ import duckdb
 
 from capla_etl import paths
 
-#: Key for the synthetic data of this repository; it protects nobody and is refused for any other data.
+#: Key for the synthetic data of this repository; it is public, and refused for any other data.
 DEMONSTRATION_KEY = b"capla_etl demonstration key: synthetic data only"
-#: A data folder with a file of this name declares that all it holds is synthetic.
+#: A file of this name declares that a data folder holds synthetic data only.
 SYNTHETIC_MARK = "SYNTHETIC"
 KEY_FILE_VARIABLE, KEY_VARIABLE = "CAPLA_PATIENT_KEY_FILE", "CAPLA_PATIENT_KEY"
 SHORTEST_KEY_BYTES = 16
@@ -29,7 +29,7 @@ _NEW_KEY = "(umask 077; openssl rand -hex 32 > FILE)"
 
 
 class KeyRefused(Exception):
-    """The key of the patient identifiers cannot be used; the message says what to do and never holds any of the key."""
+    """The key of the patient identifiers cannot be used; the message says what to do and never quotes the key."""
 
 
 # ---------------------------------------------------------------- hashes
@@ -47,28 +47,28 @@ def use_key(con: duckdb.DuckDBPyConnection, key: bytes) -> None:
 
 
 def keyed_hash_sql(message_sql: str) -> str:
-    """SQL of the keyed hash of a text (UTF-8), on a connection that ``use_key`` has prepared; null where the text is null."""
+    """SQL of the keyed hash of a text (UTF-8), null for null, on a connection prepared by ``use_key``."""
     inner = f"unhex(sha256(getvariable('capla_inner_key') || encode({message_sql})))"
     return f"substr(sha256(getvariable('capla_outer_key') || {inner}), 1, 16)"
 
 
 def patient_id_sql(centre_id_sql: str, centre_patient_id_sql: str) -> str:
-    """SQL of the patient_id, the keyed hash of ``<centre>|<pseudonym>``; null where the pseudonym is null.
+    """SQL of the patient_id, the keyed hash of ``<centre>|<pseudonym>``; null if the pseudonym is null.
 
     Args:
-        centre_id_sql: SQL expression of the centre's code.
-        centre_patient_id_sql: SQL expression of the centre's pseudonym, blanks around it removed.
+        centre_id_sql: SQL of the centre's code.
+        centre_patient_id_sql: SQL of the centre's pseudonym, trimmed.
     """
     return keyed_hash_sql(f"{centre_id_sql} || '|' || {centre_patient_id_sql}")
 
 
 def birth_date_linkage_sql(birth_date_sql: str) -> str:
-    """SQL of what stands for a birth date: equal for equal dates in all centres, and nothing else can be told from it without the key."""
+    """SQL of what stands for a birth date: equal for equal dates in all centres, and not reversible without the key."""
     return keyed_hash_sql(f"'birth_date|' || strftime({birth_date_sql}, '%Y-%m-%d')")
 
 
 def fingerprint(key: bytes) -> str:
-    """What tells whether two loads were made with the same key; the key cannot be found from it."""
+    """Tell loads made with the same key from others; the key cannot be derived from it."""
     return hmac.new(key, b"fingerprint of the key", hashlib.sha256).hexdigest()[:16]
 
 
@@ -81,24 +81,24 @@ def is_synthetic() -> bool:
 
 
 def key_file() -> Path:
-    """The file that holds the key of real data: ``CAPLA_PATIENT_KEY_FILE``, else ``patient_id.key`` beside the data folder."""
+    """The key file of real data: ``CAPLA_PATIENT_KEY_FILE``, else ``patient_id.key`` next to the data folder."""
     declared = os.environ.get(KEY_FILE_VARIABLE)
     return Path(declared).expanduser().resolve() if declared else paths.data_raw().parent / "patient_id.key"
 
 
 def patient_key() -> bytes:
-    """The key of the patient identifiers, from the first of these that there is.
+    """The key of the patient identifiers, from the first of these that exists.
 
     1. The environment: ``CAPLA_PATIENT_KEY_FILE`` (a file) or ``CAPLA_PATIENT_KEY`` (hexadecimal).
     2. The demonstration key, for a data folder that declares itself synthetic.
-    3. ``patient_id.key`` beside the data folder, generated on first use.
+    3. ``patient_id.key`` next to the data folder, generated on first use.
 
     Raises:
-        KeyRefused: the key cannot be read, is short, others may read it, or it is the demonstration key and the data are not synthetic.
+        KeyRefused: the key cannot be read, is short, can be read by others, or is the demonstration key for real data.
     """
     in_environment, in_file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
     if in_environment and in_file:
-        raise KeyRefused(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set; expected one of them: unset the other.")
+        raise KeyRefused(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set; expected one of them. Unset the other.")
     if in_environment:
         key = _from_text(in_environment, KEY_VARIABLE)
     elif in_file:
@@ -111,7 +111,7 @@ def patient_key() -> bytes:
         key = _from_file(key_file())
     if key == DEMONSTRATION_KEY and not is_synthetic():
         raise KeyRefused(
-            "the demonstration key is public and protects nobody; it is for synthetic data only. "
+            "the demonstration key is public and for synthetic data only. "
             f"Unset {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, and a key is generated; or make one: {_NEW_KEY}."
         )
     return key
@@ -123,9 +123,8 @@ def _from_text(text: str, where: str) -> bytes:
     except ValueError:
         raise KeyRefused(f"{where} is no key: expected hexadecimal digits only. Make one: {_NEW_KEY}.") from None
     if len(key) < SHORTEST_KEY_BYTES:
-        raise KeyRefused(
-            f"the key in {where} has {len(key)} bytes; expected at least {SHORTEST_KEY_BYTES}. Make one: {_NEW_KEY}."
-        )
+        size = f"{len(key)} bytes; expected at least {SHORTEST_KEY_BYTES}"
+        raise KeyRefused(f"the key in {where} has {size}. Make one: {_NEW_KEY}.")
     return key
 
 
@@ -134,44 +133,37 @@ def _from_file(path: Path) -> bytes:
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
     except FileNotFoundError:
-        raise KeyRefused(
-            f"there is no key file {path}. Correct {KEY_FILE_VARIABLE}, or make a key there: {_NEW_KEY}."
-        ) from None
+        problem = f"there is no key file {path}. Correct {KEY_FILE_VARIABLE}, or make a key there: {_NEW_KEY}."
+        raise KeyRefused(problem) from None
     except UnicodeDecodeError:
-        raise KeyRefused(
-            f"the key file {path} is no key: expected hexadecimal digits only. Make one: {_NEW_KEY}."
-        ) from None
+        text, mode = "not ASCII", 0
     except OSError as error:
-        raise KeyRefused(
-            f"the key file {path} cannot be read ({error.strerror}). Give it to the user who runs the pipeline."
-        ) from None
+        problem = f"the key file {path} cannot be read ({error.strerror}). Give it to the user who runs the pipeline."
+        raise KeyRefused(problem) from None
     if mode & 0o007:
-        raise KeyRefused(
-            f"the key file {path} is open to every user of this machine. Close it (chmod 600), and consider whether it was read."
-        )
+        advice = "Close it (chmod 600), and consider whether it was read."
+        raise KeyRefused(f"the key file {path} is open to every user of this machine. {advice}")
     return _from_text(text, f"the key file {path}")
 
 
 def _check_place(path: Path) -> None:
-    """A key is kept neither under version control nor beside what it protects."""
+    """Refuse a key under version control or next to what it protects."""
     if paths.warehouse() in path.parents:
-        raise KeyRefused(
-            f"the key file {path} is inside the warehouse folder, which others are given. Keep it elsewhere: {KEY_FILE_VARIABLE}."
-        )
+        where = "inside the warehouse folder, which others receive"
+        raise KeyRefused(f"the key file {path} is {where}. Keep it elsewhere: set {KEY_FILE_VARIABLE}.")
     if paths.ROOT in path.parents or any((parent / ".git").exists() for parent in path.parents):
-        raise KeyRefused(
-            f"the key file {path} is in a folder under version control. Keep it elsewhere: make it there with {_NEW_KEY} "
-            f"and set {KEY_FILE_VARIABLE} to it."
-        )
+        advice = f"Keep it elsewhere: make it there with {_NEW_KEY} and set {KEY_FILE_VARIABLE} to it."
+        raise KeyRefused(f"the key file {path} is in a folder under version control. {advice}")
 
 
 def _generate(path: Path) -> None:
-    """A new key in a file that only its owner may read; a key that another process wrote meanwhile is kept."""
+    """Write a new key to a file that only its owner may read; keep one that another process wrote meanwhile."""
     _check_place(path)
     if any(paths.centre_loads().glob("*/load.json")):
         raise KeyRefused(
-            f"there is no key file {path}, but {paths.centre_loads()} holds loads made with another key: a new key would give every patient "
-            f"another patient_id. Put the key back or set {KEY_FILE_VARIABLE} to it; for other data choose another CAPLA_WAREHOUSE."
+            f"there is no key file {path}, but {paths.centre_loads()} holds loads made with another key: a new key "
+            f"would change every patient_id. Put the key back or set {KEY_FILE_VARIABLE} to it; for other data choose "
+            "another CAPLA_WAREHOUSE."
         )
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -187,9 +179,7 @@ def _generate(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise KeyRefused(
-            f"no key can be written to {path} ({error.strerror}). Make one elsewhere with {_NEW_KEY} and set {KEY_FILE_VARIABLE}."
-        ) from None
-    sys.stderr.write(
-        f"A key for patient_id was generated: {path}. Keep a copy in a safe place; without it no patient_id can be made again.\n"
-    )
+        advice = f"Make one elsewhere with {_NEW_KEY} and set {KEY_FILE_VARIABLE}."
+        raise KeyRefused(f"no key can be written to {path} ({error.strerror}). {advice}") from None
+    advice = "Keep a copy in a safe place: without it no patient_id can be made again."
+    sys.stderr.write(f"A key for patient_id was generated: {path}. {advice}\n")

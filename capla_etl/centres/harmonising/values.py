@@ -2,20 +2,21 @@
 
 Expressions over whole columns for DuckDB; nothing is read or written here.
 
-What does not belong here: the rules that need other rows (time, known patients, duplicates) and what is kept (harmonise.py).
+What does not belong here: rules that need other rows (time, known patients, duplicates) and what is kept
+(harmonise.py).
 """
 
 from dataclasses import dataclass, field, replace
 
 from capla_etl import fields as study
-from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import patient_id_sql
 from capla_etl.centres.reading.cell_text import cleaned
 from capla_etl.centres.spec.dates import day_sql
 from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Table, placeholder_columns, source_columns
 from capla_etl.sql import identifier, quote, texts
 
-#: Refusals of a whole vocabulary, unit list or row kind: they stop the centre instead of going to the quarantine.
+#: Undeclared words: they stop the centre instead of going to the quarantine.
 STOPPING_RULE = "unknown_code"
 
 
@@ -23,8 +24,8 @@ STOPPING_RULE = "unknown_code"
 class Parsed:
     """How one study field is read: SQL of its text, value and rule over a row's text columns.
 
-    ``rule`` names what is wrong, null where nothing is. ``expected`` holds the words for messages. A field that is read together with another
-    (a comparator with its number) has no rule of its own and ``depends_on`` that one.
+    ``rule`` names what is wrong, else null. ``expected`` holds the words for messages. A field that is read together
+    with another (a comparator with its number) has no rule of its own and ``depends_on`` the other.
     """
 
     name: str
@@ -45,16 +46,15 @@ def _case(subject: str, codes: dict[str, str]) -> str:
 
 def _first_rule(rules: list[tuple[str, str]]) -> str:
     """SQL of the first rule whose condition holds."""
-    return (
-        f"case {' '.join(f'when {condition} then {quote(rule)}' for condition, rule in rules)} end" if rules else "null"
-    )
+    whens = " ".join(f"when {condition} then {quote(rule)}" for condition, rule in rules)
+    return f"case {whens} end" if rules else "null"
 
 
 class RecordSql:
     """Builds the SQL of one record of the spec.
 
-    ``aliases``: column of the file -> short name in the SQL. ``fields``: harmonised column -> (field as declared, its source).
-    ``run_field``: the field of a run from-to that becomes one record a day, if there is one.
+    ``aliases``: column of the file -> short name in the SQL. ``fields``: harmonised column -> (declared field, its
+    source). ``run_field``: the field of a run from-to that becomes one record a day, if there is one.
     """
 
     def __init__(self, spec: Spec, table_name: str, table: Table, record: Record, header: list[str]):
@@ -75,8 +75,10 @@ class RecordSql:
     # ---------------------------------------------------------------- rows
 
     def base(self) -> str:
-        """Text columns of the rows that are data: one row per repetition of a repeated group and per item of a list in a cell."""
-        kind = f"and capla_kind = {quote(self.record.rows)}" if self.table.row_kinds else ""
+        """Text columns of the data rows: a row per repetition of repeated columns and per item of a list in a cell."""
+        rows = f"data_{self.table_name} where capla_status = 'data'"
+        if self.table.row_kinds:
+            rows += f" and capla_kind = {quote(self.record.rows)}"
         selects = []
         for k in self._repetitions():
             texts_of = {c: cleaned(self.table, identifier(c.replace("{k}", str(k)))) for c in self.aliases}
@@ -84,24 +86,24 @@ class RecordSql:
                 key = texts_of[self.table.key]
                 texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
             cells = ", ".join(f"{text} as {self.aliases[c]}" for c, text in texts_of.items())
-            selects.append(
-                f"select source_row, {k} as k, {cells} from data_{self.table_name} where capla_status = 'data' {kind}"
-            )
+            selects.append(f"select source_row, {k} as k, {cells} from {rows}")
         sql = " union all ".join(selects)
         if self.list_field:
             source = self.fields[self.list_field][1]
             cell = self.aliases[source.column]
             others = ", ".join(a for a in self.aliases.values() if a != cell)
             items = f"unnest(string_split({cell}, {quote(source.separator.strip() or source.separator)}))"
-            sql = f"select source_row, k, {others}, clean(item) as {cell} from (select *, {items} as item from ({sql})) where clean(item) is not null"
+            sql = f"""select source_row, k, {others}, clean(item) as {cell}
+                from (select *, {items} as item from ({sql})) where clean(item) is not null"""
         return sql
 
     def _repetitions(self) -> list[int]:
-        """Numbers of a repeated group as the header has them; [0] without one."""
+        """Numbers of the repeated columns in the header; [0] if no column repeats."""
         groups = {c: placeholder_columns(c, self.header) for c in self.columns if "{k}" in c}
         every = sorted(set().union(*groups.values()))
         problems = [
-            f"{self.table.file}: of the repeated columns {list(groups)}, {column!r} lacks the number(s) {lacking}; expected {every[0]} to {every[-1]}."
+            f"{self.table.file}: column {column!r} is missing for {{k}} = {listed(lacking)}; the repeated columns "
+            f"{listed(groups)} go from {every[0]} to {every[-1]}."
             for column, found in groups.items()
             if (lacking := [k for k in every if k not in found])
         ]
@@ -126,7 +128,8 @@ class RecordSql:
         if not present or not present.yes:
             return None
         cell = self.aliases[present.column]
-        return f"select {cell} as word, source_row from ({self.base()}) where {cell} not in {texts([*present.yes, *present.no])}"
+        known = texts([*present.yes, *present.no])
+        return f"select {cell} as word, source_row from ({self.base()}) where {cell} not in {known}"
 
     # ---------------------------------------------------------------- values
 
@@ -154,25 +157,19 @@ class RecordSql:
 
     def _parse(self, name: str) -> list[Parsed]:
         declared_name, source = self.fields[name]
-        declared = study.fields().get(declared_name)
-        plain = Parsed(
-            name=name,
-            column=source.column or "",
-            text=self._text(source),
-            value="",
-            sql_type=declared.sql_type if declared else "VARCHAR",
-        )
+        declared, text = study.fields().get(declared_name), self._text(source)
+        plain = Parsed(name, source.column or "", text, text, declared.sql_type if declared else "VARCHAR")
         if source.centres:
             return self._reference(source, plain)
         if source.constant is not None:
-            return [replace(plain, value=plain.text)]
+            return [plain]
         if declared.type in ("code", "answer"):
             return [self._code(declared, source, plain)]
         if declared.type == "date":
             return self._date(declared, source, plain)
         if declared.type in ("number", "integer"):
             return self._number(declared, source, plain)
-        return [replace(plain, value=plain.text)]
+        return [plain]
 
     def _reference(self, source: Source, plain: Parsed) -> list[Parsed]:
         """Another centre's patient: its word for the centre, a separator, the patient number there."""
@@ -180,14 +177,9 @@ class RecordSql:
         number = f"nullif(trim(split_part({plain.text}, {quote(source.separator)}, 2)), '')"
         rule = _first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
         first = replace(plain, name="transferred_from_centre_id", value=centre, rule=rule)
-        others = {
-            "transferred_from_centre_patient_id": number,
-            "transferred_from_patient_id": patient_id_sql(f"({centre})", f"({number})"),
-        }
-        return [
-            first,
-            *(replace(plain, name=name, value=value, depends_on=first.name) for name, value in others.items()),
-        ]
+        there = replace(plain, name="transferred_from_centre_patient_id", value=number, depends_on=first.name)
+        hashed = patient_id_sql(f"({centre})", f"({number})")
+        return [first, there, replace(there, name="transferred_from_patient_id", value=hashed)]
 
     def _vocabulary(self, source: Source, declared: study.Field) -> dict[str, str]:
         """The centre's word -> study code."""
@@ -227,39 +219,29 @@ class RecordSql:
         partial = source.partial_date_format
         month = day_sql(text, [partial], language, prefix="01 ") if partial else "null"
         expected = {"dates": ", ".join([*formats, *([partial] if partial else [])])}
-        parsed = [
-            replace(
-                plain,
-                value=value,
-                rule=_first_rule([(f"{text} is not null and {value} is null and {month} is null", "not_a_date")]),
-                expected=expected,
-            )
-        ]
+        rule = _first_rule([(f"{text} is not null and {value} is null and {month} is null", "not_a_date")])
+        parsed = [replace(plain, value=value, rule=rule, expected=expected)]
         if partial:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
             end = self.aliases[source.run_to]
             last = day_sql(end, formats, language)
             rule = _first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
-            parsed.append(
-                replace(plain, name="run_end", column=source.run_to, text=end, value=last, rule=rule, expected=expected)
-            )
+            run_end = Parsed("run_end", source.run_to, end, last, plain.sql_type, rule, is_date=True, expected=expected)
+            parsed.append(run_end)
         return parsed
 
     def _number(self, declared: study.Field, source: Source, plain: Parsed) -> list[Parsed]:
         decimal = source.decimal or self.table.decimal
-        expected = {
-            "number": f"{decimal!r} as decimal mark"
-            + (f", {source.thousands!r} between thousands" if source.thousands else "")
-        }
+        thousands = f", {source.thousands!r} between thousands" if source.thousands else ""
+        expected = {"number": f"{decimal!r} as decimal mark{thousands}"}
         text, sign = plain.text, None
         if source.comparator:
             sign = _case(f"coalesce({self.aliases[source.comparator.column]}, '')", source.comparator.codes)
         if source.stands_for:
             marked = f"and {sign} = '<'" if sign else ""
-            meanings = " ".join(
-                f"when {text} = {quote(w)} {marked} then {quote(m)}" for w, m in source.stands_for.items()
-            )
+            codes = source.stands_for.items()
+            meanings = " ".join(f"when {text} = {quote(word)} {marked} then {quote(means)}" for word, means in codes)
             text = f"case {meanings} else {text} end"
         in_text = f"regexp_extract({text}, '^[<>]')"
         comparator = f"nullif({in_text}, '')"
@@ -279,45 +261,27 @@ class RecordSql:
         if declared.range:
             low, high = declared.range
             rules.append((f"{value} not between {low} and {high}", "out_of_range"))
-            ranges = [
-                f"{low} to {high} {declared.unit or ''}".strip(),
-                *(f"{a} to {b} {u}" for u, (a, b) in declared.sent_range.items()),
-            ]
+            ranges = [f"{low} to {high} {declared.unit or ''}".strip()]
+            ranges += [f"{a} to {b} {u}" for u, (a, b) in declared.sent_range.items()]
             expected["range"] = ", ".join(ranges)
         if declared.type == "integer":
             rules.append((f"{value} <> floor({value})", "not_a_whole_number"))
         # a number too large for its type is refused as out of range, not a failed cast
         value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
-        parsed = [
-            replace(
-                plain,
-                value=value,
-                rule=f"case when {text} is not null then {_first_rule(rules)} end",
-                expected=expected,
-            )
-        ]
+        rule = f"case when {text} is not null then {_first_rule(rules)} end"
+        parsed = [replace(plain, value=value, rule=rule, expected=expected)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
             parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
         if sign:
-            words = self.aliases[source.comparator.column]
-            unknown = _first_rule([(f"{plain.text} is not null and {sign} is null", STOPPING_RULE)])
-            parsed.append(
-                replace(
-                    plain,
-                    name=f"{plain.name}_sign",
-                    column=source.comparator.column,
-                    text=words,
-                    value=sign,
-                    sql_type="VARCHAR",
-                    rule=unknown,
-                )
-            )
+            column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
+            rule = _first_rule([(unknown, STOPPING_RULE)])
+            parsed.append(Parsed(f"{plain.name}_sign", column, self.aliases[column], sign, "VARCHAR", rule))
         return parsed
 
     @staticmethod
     def _digits(body: str, decimal: str, thousands: str | None) -> tuple[str, str]:
-        """SQL of an exact decimal number, and of whether the text is one in the declared grammar."""
+        """SQL of an exact decimal number, and of whether the text is one in the declared format."""
         whole, plain = "[0-9]+", body
         if thousands:
             whole = f"([0-9]{{1,3}}([{thousands}][0-9]{{3}})+|[0-9]+)"
@@ -346,13 +310,9 @@ class RecordSql:
                 text = quote(source.uln.constant) if source.uln.constant else self.aliases[source.uln.column]
                 limit, is_limit = self._digits(text, decimal, None)
                 low, high = study.fields()["ldh_uln_u_per_l"].range
+                plausible = f"coalesce({is_limit} and {limit} between {low} and {high}, false)"
                 rules.append((f"{here} and {text} is null", "limit_missing"))
-                rules.append(
-                    (
-                        f"{here} and not coalesce({is_limit} and {limit} between {low} and {high}, false)",
-                        "limit_not_plausible",
-                    )
-                )
+                rules.append((f"{here} and not {plausible}", "limit_not_plausible"))
                 expected["limit"] = f"{low} to {high} U/L"
                 converted = f"cast({digits} as double) / cast({limit} as double)"
             else:

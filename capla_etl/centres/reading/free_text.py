@@ -1,15 +1,17 @@
-"""Free text: scanned for what could identify a patient, before anything is kept. A text with a hit is withheld, and counted.
+"""Scan free text for what could identify a patient, before anything is kept; withhold and count each text with a hit.
 
-Looked for: telephone numbers, e-mail addresses, links, spreadsheet formulas, long numbers (insurance, record), a stated date of birth; and of
-the same patient the birth date as sent anywhere in the submission and the values of the forbidden columns. A hit too many costs a text that
-the study does not use; a hit too few a patient's privacy: in doubt a text is withheld. A name that no forbidden column holds is not recognised.
+The scan looks for telephone numbers, e-mail addresses, links, spreadsheet formulas, long numbers (insurance, record)
+and a stated date of birth; and, for the same patient, the birth date and the values of forbidden columns as sent
+anywhere in the submission. In doubt a text is withheld: the study uses none of it. A name that no forbidden column
+holds is not recognised.
 
-What does not belong here: reading files (read.py). Free text is mapped to no study field, so it reaches no mart.
+What does not belong here: reading files (read.py). No study field is read from free text, so it reaches no mart.
 """
 
 import duckdb
 import pyarrow as pa
 
+from capla_etl import fields
 from capla_etl.centres.reading.cell_text import narrowed
 from capla_etl.centres.spec.dates import day_sql
 from capla_etl.centres.spec.grammar import Spec, Table, withheld_columns
@@ -26,34 +28,29 @@ KINDS = {
     "long number": "long_numbers",
 }
 
-#: Schema of ``quality.free_text_scan``: one row per column of free text; a text with identifiers of two kinds counts in both.
-SCAN = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("submission", pa.date32()),
-        ("file", pa.string()),
-        ("sheet", pa.string()),
-        ("column_name", pa.string()),
-    ]
-    + [(c, pa.int64()) for c in ("texts", "withheld", *KINDS.values())]
+#: Columns of ``quality.free_text_scan``: one row per free text column; a text with identifiers of two kinds counts in
+#: both.
+SCAN = fields.arrow_schema(
+    "centre_id submission:date file sheet column_name texts:count withheld:count "
+    + " ".join(f"{column}:count" for column in KINDS.values())
 )
 
-_DATES = (
-    r"(^|[^0-9./-])([0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{4}|[0-9]{2})|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2})[.]?($|[^0-9.])"
-)
+_DAY = "[0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{4}|[0-9]{2})|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_DATES = rf"(^|[^0-9./-])({_DAY})[.]?($|[^0-9.])"
 _TELEPHONE = [
     r"(\+|\b00)[1-9][0-9]{0,2}([ ./()-]*[0-9]){6,13}",  # international
     r"\b0[0-9]?([ ./()-]{0,2}[0-9]){8,12}",  # with the national prefix
     r"\(?\b[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}\b",  # North America, Italy
     r"\(?\b[0-9]{2}\)?[ .-]?9?[0-9]{4}[ .-][0-9]{4}\b",  # Brazil
     r"\b[6-9][0-9]{2}([ .-][0-9]{3}){2}\b|\b[6-9][0-9]{2}([ .-][0-9]{2}){3}\b",  # Spain
-    r"\b(tel|telephone|telefon[a-z]*|phone|mobile|portable|handy|cell|celular|movil|fax|whatsapp)\b\W{0,5}[a-z]{0,10}\W{0,3}[0-9]{2}",
+    r"\b(tel|telephone|telefon[a-z]*|phone|mobile|portable|handy|cell|celular|movil|fax|whatsapp)\b"
+    r"\W{0,5}[a-z]{0,10}\W{0,3}[0-9]{2}",
 ]
 _STATED_BIRTH = (
-    r"\b(nee? (le|en)|date de naissance|geb|geboren|geburtsdatum|born|dob|d\.o\.b|date of birth|nat[oa] il|data di nascita|nacid[oa]|nascid[oa]"
-    r"|nascimento|nacimiento|szul|szuletett)\b[^0-9]{0,15}[0-9]{1,4}"
+    r"\b(nee? (le|en)|date de naissance|geb|geboren|geburtsdatum|born|dob|d\.o\.b|date of birth|nat[oa] il"
+    r"|data di nascita|nacid[oa]|nascid[oa]|nascimento|nacimiento|szul|szuletett)\b[^0-9]{0,15}[0-9]{1,4}"
 )
-#: Kind -> condition on ``plain`` (lower case, without accents) or ``undated`` (the same without dates).
+#: Kind -> condition on ``plain`` (lower case, no accents) or ``undated`` (the same without dates).
 _PATTERNS = {
     "telephone number": " or ".join(f"regexp_matches(undated, {quote(pattern)})" for pattern in _TELEPHONE),
     "e-mail address": r"regexp_matches(plain, '\S@\S')",
@@ -61,13 +58,13 @@ _PATTERNS = {
     "formula": r"regexp_matches(plain, '^\s*([=@]|[-+]\s*[a-z]+\()')",
     "long number": "regexp_matches(plain, '[0-9]{7,}')",
 }
+_UNDATED = f"regexp_replace(plain, {quote(_DATES)}, ' # ', 'g')"
 _WORDS = r"trim(regexp_replace(strip_accents(lower({})), '[^\p{{L}}\p{{N}}]+', ' ', 'g'))"
-#: The numbers of a text without leading zeros, a stroke around each: '/1/2/1970/'.
+#: The numbers of a text without leading zeros, between strokes: '/1/2/1970/'.
 _NUMBERS = "regexp_replace('/' || regexp_replace({}, '[^0-9]+', '/', 'g') || '/', '/+0*', '/', 'g')"
 _DIGITS = "regexp_replace({}, '[^0-9]+', '', 'g')"
-#: Shorter parts of a name are too often words of their own.
-_SHORTEST_NAME = 3
-_SHORTEST_NUMBER = 6
+#: Shorter parts of a name are too often ordinary words.
+_SHORTEST_NAME, _SHORTEST_NUMBER = 3, 6
 
 
 def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Table], dict[str, list[dict]]]:
@@ -75,10 +72,10 @@ def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Tabl
 
     Args:
         spec: the centre's spec.
-        tables: table of the spec -> its rows as sent, forbidden columns still there, with ``source_row``.
+        tables: table of the spec -> its rows as sent with ``source_row``, forbidden columns included.
 
     Returns:
-        The tables with a note in place of each text withheld, and per table the counts of its columns (columns of ``SCAN`` from
+        The tables with a note instead of each text withheld, and per table the counts of its columns (``SCAN`` from
         ``column_name`` on).
     """
     scanned, counts = dict(tables), {}
@@ -99,30 +96,27 @@ def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Tabl
 
 
 def identifiers_in(texts: list[str]) -> set[str]:
-    """Kinds of identifiers that some of these texts hold by their form alone (telephone numbers, e-mail addresses, links, long numbers)."""
+    """Kinds of identifiers that the form of some of these texts shows (telephone or long numbers, e-mail, links)."""
     con = duckdb.connect(config={"threads": 1})
     con.register("arrived", pa.table({"sent": pa.array(texts, pa.string())}))
-    con.execute(
-        f"create temp table texts as select *, regexp_replace(plain, {quote(_DATES)}, ' # ', 'g') as undated from (select strip_accents(lower(sent)) as plain from arrived)"
-    )
-    return {
-        kind
-        for kind, condition in _PATTERNS.items()
-        if con.execute(f"select count(*) from texts where {condition}").fetchone()[0]
-    }
+    plain = "select strip_accents(lower(sent)) as plain from arrived"
+    con.execute(f"create temp table texts as select *, {_UNDATED} as undated from ({plain})")
+    count = "select count(*) from texts where {}"
+    return {kind for kind, condition in _PATTERNS.items() if con.execute(count.format(condition)).fetchone()[0]}
 
 
 def _patient(name: str, table: Table) -> str:
-    """SQL of whom a row is about; a row without a patient is only about itself."""
+    """SQL of the patient of a row; a row without a patient stands alone."""
     return f"coalesce(nullif(trim({identifier(table.key)}), ''), {quote(name)} || ' ' || source_row)"
 
 
 def _identities(name: str, table: Table) -> list[str]:
     """SELECTs of what identifies a patient, in the forms that a text is compared with."""
-    found = []
+    found, patient = [], _patient(name, table)
     for column in table.forbidden:
         value = identifier(column)
-        parts = f"select {_patient(name, table)} as patient, {_WORDS.format(value)} as whole, {_DIGITS.format(value)} as digits from {name}"
+        forms = f"{_WORDS.format(value)} as whole, {_DIGITS.format(value)} as digits"
+        parts = f"select {patient} as patient, {forms} from {name}"
         words = f"list_concat([whole], list_filter(string_split(whole, ' '), w -> length(w) >= {_SHORTEST_NAME}))"
         number = f"case when length(ltrim(digits, '0')) >= {_SHORTEST_NUMBER} then ltrim(digits, '0') end"
         found.append(
@@ -135,63 +129,48 @@ def _identities(name: str, table: Table) -> list[str]:
             written = [value]
         else:
             sources = [s for r in table.records for n, s in r.fields.items() if n == field and s.column == column]
-            read = [
-                (f, s.date_language or table.date_language) for s in sources for f in s.date_format or table.date_format
-            ]
+            formats = [(f, s.date_language) for s in sources for f in s.date_format or table.date_format]
             years, days = ("%Y", "%y"), ("%-d/%-m/{}", "%-m/%-d/{}", "{}/%-m/%-d", "%d%m{}", "%m%d{}", "{}%m%d")
             shapes = ["%Y", *(day.format(year) for day in days for year in years)]
             cell = narrowed(table, value)
-            written = [
-                f"strftime({day_sql(cell, [f], language)}, {quote(shape)})" for shape in shapes for f, language in read
-            ]
+            days = [day_sql(cell, [f], language or table.date_language) for f, language in formats]
+            written = [f"strftime({day}, {quote(shape)})" for shape in shapes for day in days]
         forms = "[" + ", ".join(_NUMBERS.format(text) for text in written) + "]"
-        found.append(
-            f"select distinct {_patient(name, table)}, 'birth date', null, unnest({forms}) from {name} where {value} is not null"
-        )
+        head = f"select distinct {patient}, 'birth date', null, unnest({forms}) from {name}"
+        found.append(f"{head} where {value} is not null")
     return [f"select * from ({source}) t(patient, kind, word_form, digit_form)" for source in found]
 
 
 def _scan(con: duckdb.DuckDBPyConnection, name: str, table: Table, column: str) -> tuple[pa.Array, dict]:
-    """The column with notes in place of texts withheld, and its counts."""
+    """The column with notes instead of the texts withheld, and its counts."""
+    sent = identifier(column)
     con.execute(
         f"""create or replace temp table texts as
-        select *, regexp_replace(plain, {quote(_DATES)}, ' # ', 'g') as undated,
+        select *, {_UNDATED} as undated,
                ' ' || {_WORDS.format("sent")} || ' ' as words, {_DIGITS.format("sent")} as digits,
                {_NUMBERS.format("sent")} as numbers
         from (
-            select source_row, {_patient(name, table)} as patient, {identifier(column)} as sent,
-                   strip_accents(lower({identifier(column)})) as plain
-            from {name} where trim({identifier(column)}) <> ''
+            select source_row, {_patient(name, table)} as patient, {sent} as sent, strip_accents(lower({sent})) as plain
+            from {name} where trim({sent}) <> ''
         )"""
     )
-    hits = [
-        f"select source_row, {quote(kind)} as kind from texts where {condition}"
-        for kind, condition in _PATTERNS.items()
-    ]
-    hits.append(f"select source_row, 'birth date' from texts where regexp_matches(plain, {quote(_STATED_BIRTH)})")
-    # a longer word also with an ending: names are declined
-    same = f"contains(words, ' ' || word_form || case when length(word_form) > {_SHORTEST_NAME} then '' else ' ' end) or contains(digits, digit_form)"
+    patterns = [*_PATTERNS.items(), ("birth date", f"regexp_matches(plain, {quote(_STATED_BIRTH)})")]
+    hits = [f"select source_row, {quote(kind)} as kind from texts where {condition}" for kind, condition in patterns]
+    # longer words also with an ending: names are declined
+    end = f"case when length(word_form) > {_SHORTEST_NAME} then '' else ' ' end"
     hits.append(
         f"""select source_row, kind from texts join known using (patient)
-        where kind = 'identifying value' and ({same}) or kind = 'birth date' and contains(numbers, digit_form)"""
+        where kind = 'birth date' and contains(numbers, digit_form)
+            or kind = 'identifying value'
+            and (contains(words, ' ' || word_form || {end}) or contains(digits, digit_form))"""
     )
     con.execute(f"create or replace temp table hit as select distinct * from ({' union all '.join(hits)})")
     order = "case kind " + " ".join(f"when {quote(kind)} then {i}" for i, kind in enumerate(KINDS)) + " end"
-    notes = dict(
-        con.execute(
-            f"select source_row, '(withheld: ' || string_agg(kind, ', ' order by {order}) || ')' from hit group by 1"
-        ).fetchall()
-    )
-    kept = [
-        notes.get(row, text)
-        for row, text in con.execute(f"select source_row, {identifier(column)} from {name}").fetchall()
-    ]
-    totals = con.execute("select (select count(*) from texts), (select count(distinct source_row) from hit)").fetchone()
+    note = f"'(withheld: ' || string_agg(kind, ', ' order by {order}) || ')'"
+    notes = dict(con.execute(f"select source_row, {note} from hit group by 1").fetchall())
+    rows = con.execute(f"select source_row, {sent} from {name}").fetchall()
+    kept = pa.array([notes.get(row, text) for row, text in rows], pa.string())
+    (texts,) = con.execute("select count(*) from texts").fetchone()
     by_kind = dict(con.execute("select kind, count(*) from hit group by 1").fetchall())
-    counts = {
-        "column_name": column,
-        "texts": totals[0],
-        "withheld": totals[1],
-        **{c: by_kind.get(kind, 0) for kind, c in KINDS.items()},
-    }
-    return pa.array(kept, pa.string()), counts
+    counts = {"column_name": column, "texts": texts, "withheld": len(notes)}
+    return kept, counts | {c: by_kind.get(kind, 0) for kind, c in KINDS.items()}

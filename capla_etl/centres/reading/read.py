@@ -1,8 +1,10 @@
-"""Submissions exactly as sent: every file that the spec declares and no other, every column declared, nothing interpreted, nothing left out.
+"""Read submissions exactly as sent: every file that the spec declares and no other, every column declared, as text.
 
-Forbidden (identifying) columns are dropped here, before anything is kept, and free text that could identify is withheld.
+Forbidden (identifying) columns are dropped here, before anything is kept, and free text that could identify is
+withheld.
 
-What does not belong here: how a format is read (formats/), and units, vocabularies, missing codes, dates of text files (harmonise.py).
+What does not belong here: how a format is read (formats/), and units, vocabularies, missing codes, dates of text files
+(harmonise.py).
 """
 
 import fnmatch
@@ -10,13 +12,12 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.errors import CentreRefused, closest, listed
 from capla_etl.centres.reading import formats, free_text
 from capla_etl.centres.reading.formats import Decimals, Unreadable
 from capla_etl.centres.reading.formats.json_lines import JsonFile
@@ -32,9 +33,9 @@ _SUBMISSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 class RawTable:
     """One file, sheet or nested list as sent.
 
-    ``rows`` holds one text column per column of the file, plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or cannot
-    be read as such: (row number, status 'ignored' or 'quarantined', rule, message). ``earlier_submissions`` names those, the latest first,
-    whose rows are there too, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each column of free text found.
+    ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
+    rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
+    found.
     """
 
     name: str
@@ -50,16 +51,15 @@ def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
     """The dated folders of a centre (``YYYY-MM-DD``) up to a date, oldest first.
 
     Raises:
-        CentreRefused: a folder is named like a date but is none of the calendar.
+        CentreRefused: the name of a folder looks like a date but is not valid.
     """
     dated = sorted(p for p in centre_folder.iterdir() if p.is_dir() and _SUBMISSION.fullmatch(p.name))
     try:
         return [p for p in dated if date.fromisoformat(p.name) <= (as_of or date.max)]
     except ValueError as error:
-        names = [p.name for p in dated]
-        raise CentreRefused(
-            centre_folder.name, [f"{centre_folder.name}: one of {names} is not a date; expected YYYY-MM-DD."]
-        ) from error
+        names, centre = listed(p.name for p in dated), centre_folder.name
+        problem = f"{centre}: one of the folders {names} is no valid date; expected YYYY-MM-DD. Rename it."
+        raise CentreRefused(centre, [problem]) from error
 
 
 def current_submission(centre_folder: Path, as_of: date | None = None) -> Path:
@@ -71,13 +71,13 @@ def current_submission(centre_folder: Path, as_of: date | None = None) -> Path:
     found = submissions(centre_folder, as_of)
     if not found:
         until = f" up to {as_of}" if as_of else ""
-        problem = f"{centre_folder.name}: no submission found{until}; expected a folder named by its date, for example 2023-06-30."
-        raise CentreRefused(centre_folder.name, [problem])
+        problem = f"no submission found{until}; expected a folder named by its date, for example 2023-06-30."
+        raise CentreRefused(centre_folder.name, [f"{centre_folder.name}: {problem}"])
     return found[-1]
 
 
 def content_hash(submission: Path, spec_path: Path) -> str:
-    """SHA-256 over the names and contents of a submission's files and its spec: the same content gives the same hash."""
+    """SHA-256 over the names and contents of a submission's files and its spec."""
     digest = hashlib.sha256(spec_path.read_bytes())
     for path in sorted(p for p in submission.iterdir() if p.is_file()):
         digest.update(path.name.encode())
@@ -87,10 +87,8 @@ def content_hash(submission: Path, spec_path: Path) -> str:
 
 def _decimals(table: Table) -> Decimals:
     """The decimal marks of a table's columns."""
-    return Decimals(
-        table.decimal,
-        {s.column: s.decimal for record in table.records for s in record.fields.values() if s.column and s.decimal},
-    )
+    sources = (s for record in table.records for s in record.fields.values())
+    return Decimals(table.decimal, {s.column: s.decimal for s in sources if s.column and s.decimal})
 
 
 def _declared_missing(spec: Spec, table: Table) -> dict[str, list[str]]:
@@ -107,67 +105,52 @@ def _known_sheets(spec: Spec, table: Table) -> list[str]:
 
 
 def _columns_accounted(header: list[str], table: Table) -> list[str]:
-    """Problems with the columns: declared but not there, there but not declared.
+    """Problems with the columns: declared and missing, or present and not declared.
 
-    Where most declared columns are missing, the row is hardly the header and nothing of it is repeated: it may hold a patient's data.
+    If most declared columns are missing, the row is probably no header and may hold a patient's data: nothing is
+    quoted.
     """
-    known: set[str] = set()
-    missing = []
     declared = [*used_columns(table), *table.forbidden]
-    for column in declared:
-        found = (
-            list(placeholder_columns(column, header).values())
-            if "{k}" in column
-            else [column]
-            if column in header
-            else []
-        )
-        known.update(found)
-        if not found:
-            missing.append(column)
+    found = {c: placeholder_columns(c, header).values() if "{k}" in c else {c} & set(header) for c in declared}
+    missing = [column for column in declared if not found[column]]
     if len(missing) > len(declared) / 2:
         return [
-            f"{len(missing)} of {len(declared)} declared columns are missing, {missing[0]!r} among them; are the header row, the delimiter and the encoding right?"
+            f"{len(missing)} of {len(declared)} declared columns are missing, for example {missing[0]!r}; are the "
+            "header row, the delimiter and the encoding right?"
         ]
+    known = set().union(*found.values())
     unknown = [h for h in header if h not in known]
-    problems = [
-        f"column {column!r} is missing."
-        + "".join(f" Is it now {near!r}?" for near in get_close_matches(column, unknown, n=1))
-        for column in missing
-    ]
+    problems = [f"column {column!r} is missing{closest(column, unknown, 'is it now')}." for column in missing]
     if unknown:
         problems.append(
-            f"column(s) {unknown} are not in the spec; declare each as used, ignored (with a reason) or forbidden (identifying)."
+            f"column(s) not in the spec: {listed(unknown)}; declare each as used, ignored (with a reason) or forbidden "
+            "(identifying)."
         )
     return problems
 
 
 def _set_footer_aside(rows: pa.Table, raw: RawTable, starts: list[str]) -> pa.Table:
-    """Blank rows and totals rows are no data: kept count of, not read."""
+    """Count blank and totals rows without reading them as data."""
     texts = [c for c in rows.column_names if c != "source_row"]
     filled = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(rows[texts[0]]), ""), False)
     for name in texts[1:]:
         filled = pc.or_(filled, pc.not_equal(pc.utf8_trim_whitespace(rows[name]), ""))
     pattern = "^(" + "|".join(re.escape(start) for start in starts) + ")" if starts else "[^\\s\\S]"
     footer = pc.match_substring_regex(rows[texts[0]], pattern)
-    raw.set_aside += [
-        (n, "ignored", "blank_row", "Blank row.") for n in rows.filter(pc.invert(filled))["source_row"].to_pylist()
-    ]
-    raw.set_aside += [
-        (n, "ignored", "totals_row", "Totals or footer row.")
-        for n in rows.filter(pc.and_(filled, footer))["source_row"].to_pylist()
-    ]
+    blank = (pc.invert(filled), "blank_row", "Blank row.")
+    for which, rule, message in (blank, (pc.and_(filled, footer), "totals_row", "Totals or footer row.")):
+        raw.set_aside += [(n, "ignored", rule, message) for n in rows.filter(which)["source_row"].to_pylist()]
     return rows.filter(pc.and_(filled, pc.invert(footer)))
 
 
 def find_file(submission: Path, pattern: str) -> Path:
-    """The one file of a submission that a spec's file name (or glob) means."""
+    """The one file of a submission that a spec's file name (or glob) matches."""
     matches = sorted(p for p in submission.iterdir() if p.is_file() and fnmatch.fnmatchcase(p.name, pattern))
     if not matches:
         there = sorted(p.name for p in submission.iterdir())
-        raise Unreadable(f"file {pattern!r} is missing; the submission has {there}.")
+        raise Unreadable(f"file {pattern!r} is missing; the submission has: {listed(there)}.")
     if len(matches) > 1:
-        raise Unreadable(f"{pattern!r} fits {[p.name for p in matches]}; expected one file.")
+        raise Unreadable(f"{pattern!r} fits several files: {listed(p.name for p in matches)}; expected one.")
     return matches[0]
 
 
@@ -182,7 +165,8 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
         One RawTable per table of the spec, forbidden columns left out and free text scanned.
 
     Raises:
-        CentreRefused: a file is missing, empty, corrupt, in another encoding, or its columns are not those of the spec; all problems at once.
+        CentreRefused: a file is missing, empty, corrupt or in another encoding, or its columns are not as declared; all
+            problems at once.
     """
     problems: list[str] = []
     raws: list[RawTable] = []
@@ -190,24 +174,24 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     json_files: dict[Path, JsonFile] = {}
     for name, table in spec.tables.items():
         label = f"{submission.name}/{table.file}"
-        declared = table.format
+        declared, sheet = table.format, ""
+        is_json = isinstance(declared, JsonLines)
         try:
             path = find_file(submission, table.file)
-            label = f"{submission.name}/{path.name}" + (
-                f", sheet {declared.sheet!r}" if isinstance(declared, Workbook) else ""
-            )
+            label = f"{submission.name}/{path.name}"
+            if isinstance(declared, Workbook):
+                sheet = declared.sheet
+                label += f", sheet {sheet!r}"
             content = contents.setdefault(path, path.read_bytes())
-            if isinstance(declared, JsonLines):
+            if is_json:
+                sheet = declared.list or ""
                 if path not in json_files:
                     json_files[path] = JsonFile(content)
-                    lists = {
-                        t.format.list
-                        for t in spec.tables.values()
-                        if t.file == table.file and isinstance(t.format, JsonLines)
-                    }
+                    of_file = [t.format for t in spec.tables.values() if t.file == table.file]
+                    lists = {f.list for f in of_file if isinstance(f, JsonLines)}
                     if undeclared := [x for x in json_files[path].lists if x not in lists]:
                         problems.append(
-                            f"{label}: the list(s) {undeclared} are not in the spec; declare each as a table."
+                            f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."
                         )
                 found = json_files[path].read(declared, table.key, used_columns(table))
             else:
@@ -220,15 +204,8 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
         if column_problems := _columns_accounted(found.header, table):
             problems += [f"{label}: {p}" for p in column_problems]
             continue
-        sheet = (
-            declared.sheet
-            if isinstance(declared, Workbook)
-            else (declared.list or "")
-            if isinstance(declared, JsonLines)
-            else ""
-        )
         raw = RawTable(name=name, file=path.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
-        if found.rows.num_rows == 0 and not isinstance(declared, JsonLines):
+        if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")
             continue
         raw.rows = _set_footer_aside(found.rows, raw, getattr(declared, "footer_starts_with", []))
@@ -237,9 +214,8 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     for path in sorted(submission.iterdir()):
         declared_here = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in [*known, *spec.ignored_files])
         if not declared_here and not path.name.startswith((".", "~$")):
-            problems.append(
-                f"{submission.name}/{path.name}: not in the spec; declare it as a table or under ignored_files with a reason."
-            )
+            advice = "not in the spec; declare it as a table or under ignored_files with a reason."
+            problems.append(f"{submission.name}/{path.name}: {advice}")
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
     scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws})

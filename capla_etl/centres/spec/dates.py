@@ -1,9 +1,9 @@
-"""Formats of dates: which texts have the shape of one, and which day such a text is.
+"""Date formats: which texts have the shape of a date, and which day such a text is.
 
-A format is a name (``NAMED_DATE_FORMATS``) or a pattern of strptime's tokens; names of months (``%B``, ``%b``) need a language of ``fields/months.yml``.
-Nothing is guessed: a text that does not have the whole shape is no date.
+A format is a name (``NAMED_DATE_FORMATS``) or a pattern of strptime's tokens; names of months (``%B``, ``%b``) need a
+language of ``fields/months.yml``. Nothing is guessed: a text without the whole shape is no date.
 
-What does not belong here: which column has which format (spec.py) and what becomes of a text that is no date (values.py).
+What does not belong here: which column has which format (grammar.py), and what becomes of an invalid text (values.py).
 """
 
 import re
@@ -11,7 +11,8 @@ import re
 from capla_etl import fields as study
 from capla_etl.sql import quote
 
-#: Formats by name, beside patterns: a date cell of a typed file (read as ISO text), ISO 8601 with or without a time of day, an Excel day number (1900 system).
+#: Formats by name: ISO text, a date cell of a typed file (ISO text too), ISO 8601 with or without time, and an Excel
+#: day number (1900 system).
 NAMED_DATE_FORMATS = {"iso": "%Y-%m-%d", "date_cell": "%Y-%m-%d", "iso8601": None, "excel_day_number": None}
 _SHAPES = {
     "excel_day_number": r"\d{5}",
@@ -31,13 +32,13 @@ def _month_names(token: str, language: str) -> dict[str, int]:
 
 
 def _month_pattern(token: str, language: str) -> str:
-    """The longest names first, so that none is cut short by another; an abbreviation may end in a point."""
+    """Match the longest names first, so that no other cuts them short; an abbreviation may end in a point."""
     names = sorted(_month_names(token, language), key=lambda name: (-len(name), name))
     return "(" + "|".join(re.escape(name) for name in names) + ")" + (r"\.?" if token == "%b" else "")
 
 
 def date_pattern(date_format: str, language: str | None = None) -> str:
-    """Regular expression that a text in this date format matches exactly; of a format with names of months in small letters.
+    """Regular expression that a text in this format matches in full; in small letters if months have names.
 
     Raises:
         ValueError: an unknown token, or names of months without a language.
@@ -47,14 +48,12 @@ def date_pattern(date_format: str, language: str | None = None) -> str:
     parts = _TOKEN.split(NAMED_DATE_FORMATS.get(date_format) or date_format)
     unknown = [p for p in parts[1::2] if p not in _TOKENS and p not in _MONTH_TOKENS]
     if unknown or len(parts) == 1:
-        raise ValueError(
-            f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {', '.join([*_TOKENS, *_MONTH_TOKENS])}"
-        )
+        tokens = ", ".join([*_TOKENS, *_MONTH_TOKENS])
+        raise ValueError(f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {tokens}")
     month = _month_token(date_format)
     if month and language not in study.months():
-        raise ValueError(
-            f"found {date_format!r}, with names of months, and date_language {language!r}; expected a language of {', '.join(study.months())}"
-        )
+        found = f"found {date_format!r}, with names of months, and date_language {language or 'none'}"
+        raise ValueError(f"{found}; expected a language of: {', '.join(study.months())}")
     literal = (lambda text: re.escape(text.lower())) if month else re.escape
     return "".join(
         (_month_pattern(p, language) if p in _MONTH_TOKENS else _TOKENS[p]) if i % 2 else literal(p)
@@ -63,12 +62,12 @@ def date_pattern(date_format: str, language: str | None = None) -> str:
 
 
 def day_sql(text: str, formats: list[str], language: str | None = None, prefix: str = "") -> str:
-    """SQL of the date that a text means in the one format whose shape it has; null for none.
+    """SQL of the date that a text means in the one format whose shape it has; else null.
 
     Args:
         text: SQL of the text.
-        formats: formats of which at most one fits any text.
-        language: of the names of months.
+        formats: at most one fits any text.
+        language: language of the names of months.
         prefix: a day put before a text that lacks one ("01 ").
     """
     branches = []
@@ -81,11 +80,8 @@ def day_sql(text: str, formats: list[str], language: str | None = None, prefix: 
             day = _strptime(f"substr({text}, 1, 10)", NAMED_DATE_FORMATS["iso"], prefix)
         elif month := _month_token(date_format):
             has_shape = f"regexp_full_match(lower({text}), {shape})"
-            day = _strptime(
-                _with_month_number(text, month, language),
-                _TOKEN.sub(lambda t: "%m" if t[0] in _MONTH_TOKENS else t[0], _small(date_format)),
-                prefix,
-            )
+            numbered = _TOKEN.sub(lambda t: "%m" if t[0] in _MONTH_TOKENS else t[0], _small(date_format))
+            day = _strptime(_with_month_number(text, month, language), numbered, prefix)
         else:
             day = _strptime(text, NAMED_DATE_FORMATS.get(date_format) or date_format, prefix)
         branches.append(f"when {has_shape} then {day}")
@@ -103,9 +99,8 @@ def _strptime(text: str, date_format: str, prefix: str) -> str:
 
 
 def _with_month_number(text: str, token: str, language: str) -> str:
-    """SQL of the text in small letters with the number of the month in the place of its name."""
+    """SQL of the text in small letters with the number of the month instead of its name."""
     small, pattern = f"lower({text})", quote(_month_pattern(token, language))
-    numbers = " ".join(
-        f"when {quote(name)} then '{number:02}'" for name, number in _month_names(token, language).items()
-    )
-    return f"replace({small}, regexp_extract({small}, {pattern}), case regexp_extract({small}, {pattern}, 1) {numbers} end)"
+    whens = " ".join(f"when {quote(name)} then '{n:02}'" for name, n in _month_names(token, language).items())
+    number = f"case regexp_extract({small}, {pattern}, 1) {whens} end"
+    return f"replace({small}, regexp_extract({small}, {pattern}), {number})"

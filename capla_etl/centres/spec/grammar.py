@@ -1,7 +1,8 @@
-"""What a centre declares in its ``centre.yml``: files, formats, columns, units, vocabularies. Declarative and strictly validated.
+"""Grammar of ``centre.yml``: files, formats, columns, units, vocabularies. Declarative and strictly validated.
 
-A spec has no conditions, loops or expressions. Every column of every file is used, ignored with a reason, or forbidden (identifying);
-an unknown key, field, unit, code or date format is an error that names file, key, found and expected.
+A spec has no conditions, loops or expressions. Every column of every file is used, ignored with a reason, free text, or
+forbidden (identifying). An unknown key, field, unit, code or date format is an error that names file, key, found and
+expected.
 
 What does not belong here: reading files (read.py) or turning them into study fields (harmonise.py).
 """
@@ -13,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from capla_etl import fields as study
 
-#: Stands in a draft for what its author must decide; no spec is accepted that still says it.
+#: Marks what the author of a draft must decide; a spec that still contains it is refused.
 TO_DECIDE = "TO_DECIDE"
-#: Fields of a record that are not columns of a harmonised table but tell how to read one.
+#: Fields of a record that are no columns of a harmonised table but fill some.
 AUXILIARY_FIELDS = {"transferred_from"}
 
 
@@ -51,7 +52,7 @@ class Stata(_Strict):
 
 
 class Spss(_Strict):
-    """SPSS file; labelled values are read as their labels, user-missing codes must be declared under ``missing``."""
+    """SPSS file; labelled values are read as their labels; user-missing codes must be declared under ``missing``."""
 
     type: Literal["spss"]
 
@@ -75,7 +76,7 @@ class Parquet(_Strict):
 
 
 class JsonLines(_Strict):
-    """One JSON object a line; ``list`` names a list inside it (dotted path), else the object's own values are the columns."""
+    """One JSON object a line; ``list`` names a list inside it (dotted path); else its own values are the columns."""
 
     type: Literal["json_lines"]
     list: str | None = None
@@ -84,26 +85,33 @@ class JsonLines(_Strict):
 Format = Annotated[
     Delimited | Workbook | Stata | Spss | SasTransport | Sas | Parquet | JsonLines, Field(discriminator="type")
 ]
-#: The types of formats, by which a problem's place in the spec is cleaned.
+#: The types of formats, which pydantic adds to a problem's place in the spec.
 FORMAT_TYPES = ("delimited", "xlsx", "ods", "stata", "spss", "sas_transport", "sas", "parquet", "json_lines")
 
 
 class CodedColumn(_Strict):
-    """A column that states a unit or a comparator row by row, and what its words mean."""
+    """A column with a unit or comparator for each row, and what its words mean."""
 
     column: str
     codes: dict[str, str]
 
 
 class Limit(_Strict):
-    """The laboratory's upper limit of normal: a column of the file or one value for all."""
+    """The laboratory's upper limit of normal: a column of the file, or one value for all rows."""
 
     column: str | None = None
     constant: str | None = None
 
 
+def _listed_format(value: Any) -> Any:
+    """A single date format may be written without a list."""
+    if isinstance(value, dict) and isinstance(value.get("date_format"), str):
+        return {**value, "date_format": [value["date_format"]]}
+    return value
+
+
 class Source(_Strict):
-    """Where one study field comes from and how its text is to be read."""
+    """Where one study field comes from and how its text is read."""
 
     column: str | None = None
     constant: str | None = None
@@ -128,16 +136,12 @@ class Source(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _column_alone(cls, value: Any) -> Any:
-        """A bare text is the column's name; a single date format may be written without a list."""
-        if isinstance(value, str):
-            return {"column": value}
-        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
-            return {**value, "date_format": [value["date_format"]]}
-        return value
+        """A bare text is the column's name."""
+        return _listed_format({"column": value} if isinstance(value, str) else value)
 
 
 class Present(_Strict):
-    """When a row holds this record: the column is filled in, or holds one of the words for yes (else one of those for no)."""
+    """When a row holds this record: the column is filled in, or holds a word for yes (and not one for no)."""
 
     column: str
     yes: list[str] | None = None
@@ -154,7 +158,7 @@ class Record(_Strict):
 
 
 class RowKinds(_Strict):
-    """Rows of different kinds in one file, told apart by one column (a repeating instrument, a kind of test)."""
+    """Rows of different kinds in one file, distinguished by one column (a repeating instrument, a kind of test)."""
 
     column: str
     kinds: dict[str, list[str]]
@@ -183,13 +187,11 @@ class Table(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _single_date_format(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("date_format"), str):
-            return {**value, "date_format": [value["date_format"]]}
-        return value
+        return _listed_format(value)
 
 
 class Centre(_Strict):
-    """Who the centre is. Its code stands in names of files, rows and columns: two letters and two digits."""
+    """The centre. Its code (two letters, two digits) is part of names of files and tables."""
 
     id: str = Field(pattern=r"^[A-Z]{2}\d{2}$")
     name: str
@@ -198,7 +200,7 @@ class Centre(_Strict):
 
 
 class Lists(_Strict):
-    """What it means when a patient has no row in a list: ``none`` (the list is complete) or ``unknown``."""
+    """Meaning of a patient without a row in a list: ``none`` (the list is complete) or ``unknown``."""
 
     tpe_session: Literal["none", "unknown"]
     drug_course: Literal["none", "unknown"]
@@ -218,26 +220,20 @@ class Spec(_Strict):
 
 
 def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
-    """Columns of a repeated group: number -> column, for every column of the header that matches ``plt_{k}``."""
+    """Repeated columns: number -> column, for the columns of a header that match a template such as ``plt_{k}``."""
     pattern = re.compile(re.escape(template).replace(re.escape("{k}"), r"([1-9]\d*)"))
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
 
 
 def source_columns(source: Source) -> list[str]:
     """Every column of the file that one source reads."""
-    named = [
-        source.column,
-        source.run_to,
-        source.uln and source.uln.column,
-        source.comparator and source.comparator.column,
-    ]
-    if isinstance(source.unit, CodedColumn):
-        named.append(source.unit.column)
-    return [c for c in named if c]
+    unit = source.unit if isinstance(source.unit, CodedColumn) else None
+    others = [other.column for other in (source.uln, source.comparator, unit) if other]
+    return [c for c in (source.column, source.run_to, *others) if c]
 
 
 def withheld_columns(table: Table) -> dict[str, str]:
-    """Column -> study field, for columns that are read and judged but whose values are kept nowhere (dates of birth)."""
+    """Column -> study field, for columns whose values are read and judged but not kept (dates of birth)."""
     withheld = study.tables()["patient"].withheld
     return {
         c: name
@@ -249,12 +245,12 @@ def withheld_columns(table: Table) -> dict[str, str]:
 
 
 def withheld_note(field: str) -> str:
-    """What stands for a value of such a field where it was sent."""
+    """The note that replaces a withheld value."""
     return f"(withheld: {field.replace('_', ' ')})"
 
 
 def used_columns(table: Table) -> list[str]:
-    """Every column (or repeated group) that a table's spec mentions, forbidden ones excepted."""
+    """Every column (or repeated column) that a table's spec mentions, except forbidden ones."""
     used = [table.key, *table.row_key, *table.ignored, *table.free_text]
     if table.row_kinds:
         used.append(table.row_kinds.column)

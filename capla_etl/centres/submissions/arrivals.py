@@ -1,7 +1,8 @@
-"""What has arrived in the data folder: complete submissions that nobody has looked at yet, known by content and not by name or time.
+"""Find complete submissions in the data folder that were not judged yet, identified by content, not by name or time.
 
-A submission counts as complete when nothing of its centre's folder has changed between two looks, no file has a name that stands for an unfinished
-transfer, and no process has a file open for writing (where the system can tell). Until then it is left alone.
+A submission is complete when its centre's folder has not changed between two looks, no file name is that of an
+unfinished transfer, and no process has a file open for writing (where the system can tell). Until then it is left
+alone.
 
 What does not belong here: loading (load.py), and what is launched because of it (capla_etl.defs.automation).
 """
@@ -17,10 +18,8 @@ from pathlib import Path
 from capla_etl import paths
 from capla_etl.centres.submissions.status import BESIDE, SPEC, good_loads, judged, received
 
-#: How programs that copy or download name a file that is not whole yet.
-_UNFINISHED = re.compile(
-    r".*\.(part|partial|filepart|tmp|crdownload|download|swp|new)|~\$.*|\.~lock\..*", re.IGNORECASE
-)
+#: Names that programs give to files that are not complete yet.
+_UNFINISHED = re.compile(r".*\.(part|partial|filepart|tmp|crdownload|download|swp|new)|~\$.*|\.~lock\..*", re.I)
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -29,11 +28,11 @@ class Arrivals:
     """What one look found.
 
     Attributes:
-        ready: centre -> fingerprint of a complete state of its folder that was neither loaded nor refused, nor asked for before.
+        ready: centre -> fingerprint of a complete state of its folder that was not loaded, refused or asked for before.
         arriving: centre -> why it is left alone for now.
         without_spec: folders with submissions that have no spec yet.
-        gone: centres of the study whose folder is not there any more.
-        seen: what the next look is compared with.
+        gone: centres of the study whose folder is missing.
+        seen: what the next look compares with.
     """
 
     ready: dict[str, str] = field(default_factory=dict)
@@ -43,18 +42,16 @@ class Arrivals:
     seen: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def in_words(self) -> list[str]:
-        """Why nothing was launched for some, for people."""
+        """Say for people why nothing was launched for some centres."""
+        without_spec = f"submissions without a {SPEC}; write one with `capla centre draft`"
         return [
             *(f"{centre}: {why}" for centre, why in self.arriving.items()),
-            *(
-                f"{centre}: submissions without a {SPEC}; write one with `capla centre draft`"
-                for centre in self.without_spec
-            ),
-            *(f"{centre}: its folder is gone; it stays at its last good submission" for centre in self.gone),
+            *(f"{centre}: {without_spec}" for centre in self.without_spec),
+            *(f"{centre}: its folder is missing; it stays at its last good submission" for centre in self.gone),
         ]
 
     def asked_for(self) -> None:
-        """What is ready has been asked for: the next looks do not find it again, also while the run that loads it has judged only some of the centres."""
+        """Mark what is ready as asked for, so that later looks do not find it again before the run has judged it."""
         for centre, fingerprint in self.ready.items():
             self.seen[centre]["asked_for"] = fingerprint
 
@@ -63,7 +60,7 @@ def look(seen: dict[str, dict[str, str]]) -> Arrivals:
     """Look at every centre's folder.
 
     Args:
-        seen: ``seen`` of the look before; {} at the first one, which finds nothing ready.
+        seen: ``seen`` of the look before; {} at the first look, which finds nothing ready.
 
     Raises:
         OSError: the data folder itself cannot be read.
@@ -74,9 +71,8 @@ def look(seen: dict[str, dict[str, str]]) -> Arrivals:
         try:
             _look_at(folder, seen.get(folder.name, {}), found)
         except OSError as error:
-            found.arriving[folder.name] = (
-                f"a file or folder went away or cannot be read ({error.strerror or type(error).__name__})"
-            )
+            why = error.strerror or type(error).__name__
+            found.arriving[folder.name] = f"a file or folder disappeared or cannot be read ({why})"
     there = {folder.name for folder in folders if (folder / SPEC).is_file()}
     found.gone = sorted(set(good_loads()) - there)
     return found
@@ -88,14 +84,12 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
         if files:
             found.without_spec.append(folder.name)
         return
-    state = {"signature": _signature(folder, files)} | (
-        {"asked_for": before["asked_for"]} if "asked_for" in before else {}
-    )
+    state = {"signature": _signature(folder, files)} | {k: v for k, v in before.items() if k == "asked_for"}
     found.seen[folder.name] = state
     if unfinished := [f.name for f in files if _UNFINISHED.fullmatch(f.name)]:
-        found.arriving[folder.name] = f"{unfinished[0]} is the name of an unfinished file"
+        found.arriving[folder.name] = f"the name {unfinished[0]} is that of an unfinished file"
     elif before.get("signature") != state["signature"]:
-        found.arriving[folder.name] = "changed since the last look; left alone until nothing changes any more"
+        found.arriving[folder.name] = "changed since the last look; left alone until it stops changing"
     elif written := [f.name for f in files if "received" not in before and being_written(f)]:
         found.arriving[folder.name] = f"{written[0]} is still open for writing"
     else:
@@ -105,7 +99,7 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files that decide a load: spec, corrections and answers, and everything in the dated folders."""
+    """Files that determine a load: spec, corrections, answers, and everything in the dated folders."""
     for path in sorted(folder.iterdir()):
         if path.name in BESIDE:
             yield path
@@ -114,13 +108,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _signature(folder: Path, files: list[Path]) -> str:
-    """Names, sizes and times of the files: what tells that something changed without reading it."""
+    """Hash of the names, sizes and times of the files, which shows changes without reading them."""
     stats = [(f.relative_to(folder).as_posix(), f.stat()) for f in files]
     return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()
 
 
 def being_written(path: Path) -> bool:
-    """Whether some process has the file open for writing: Linux grants no read lease then. False where the system cannot tell (network drives)."""
+    """Whether a process has the file open for writing: Linux then grants no read lease. False where it cannot tell."""
     with path.open("rb") as file:
         try:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)

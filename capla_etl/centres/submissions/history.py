@@ -1,7 +1,7 @@
-"""Submissions over time: which one is current, what each contained, what changed from one to the next, who left.
+"""Submissions over time: which is current, what each contained, what changed from one to the next, which patients left.
 
-A submission is known by its content, not by its name or time: one with the same files as the one before it is no new submission.
-Of a patient who left, nothing is kept but that they left.
+Content identifies a submission, not name or time: one with the same files as the one before is not a new submission.
+For a withdrawn patient we keep only the fact of withdrawal.
 
 What does not belong here: what moved in outcomes and study numbers because of it (capla_etl.releases.compare).
 """
@@ -14,46 +14,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl import fields
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
 from capla_etl.centres.spec.grammar import Spec, Table, source_columns, withheld_columns
 from capla_etl.sql import identifier, quote, texts
 
-#: Schemas of the tables that a load keeps about its submissions.
-CHANGE = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("submission", pa.date32()),
-        ("previous_submission", pa.date32()),
-        ("file", pa.string()),
-        ("sheet", pa.string()),
-        ("change", pa.string()),
-        ("centre_patient_id", pa.string()),
-        ("row_key", pa.string()),
-        ("column_name", pa.string()),
-        ("value_before", pa.string()),
-        ("value_after", pa.string()),
-        ("study_field", pa.string()),
-    ]
-)
-WITHDRAWN = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("submission", pa.date32()),
-        ("centre_patient_id", pa.string()),
-        ("rows_removed", pa.int64()),
-    ]
-)
-HISTORY = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("submission", pa.date32()),
-        ("status", pa.string()),
-        ("file", pa.string()),
-        ("sha256", pa.string()),
-        ("bytes", pa.int64()),
-        ("first_seen_submission", pa.date32()),
-    ]
-)
+#: Columns of the tables that a load keeps about its submissions.
+_CHANGED = "file sheet change centre_patient_id row_key column_name value_before value_after study_field"
+CHANGE = fields.arrow_schema(f"centre_id submission:date previous_submission:date {_CHANGED}")
+WITHDRAWN = fields.arrow_schema("centre_id submission:date centre_patient_id rows_removed:count")
+HISTORY = fields.arrow_schema("centre_id submission:date status file sha256 bytes:count first_seen_submission:date")
 
 
 def file_hashes(submission: Path) -> dict[str, str]:
@@ -62,7 +32,7 @@ def file_hashes(submission: Path) -> dict[str, str]:
 
 
 def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
-    """Submissions up to a date, oldest first, without those whose files are the same as the ones before them."""
+    """Submissions up to a date, oldest first, without those with the same files as the one before."""
     kept: list[Path] = []
     last: list[str] | None = None
     for submission in submissions(centre_folder, as_of):
@@ -74,19 +44,14 @@ def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list
 
 
 def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
-    """One row per file received: its content, and the submission in which that content came first."""
+    """One row per file received: its content, and the first submission with that content."""
     distinct = [p.name for p in distinct_submissions(centre_folder, as_of)]
     first_seen: dict[str, date] = {}
     rows = []
     for submission in submissions(centre_folder, as_of):
         day = date.fromisoformat(submission.name)
-        status = (
-            "same content"
-            if submission.name not in distinct
-            else "current"
-            if submission.name == distinct[-1]
-            else "superseded"
-        )
+        status = "current" if submission.name == distinct[-1] else "superseded"
+        status = status if submission.name in distinct else "same content"
         for name, sha in file_hashes(submission).items():
             rows.append(
                 {
@@ -103,7 +68,7 @@ def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
 
 
 def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> list[RawTable]:
-    """The current submission; tables declared ``incremental`` hold the rows of earlier submissions too, unless sent again.
+    """Read the current submission; tables declared ``incremental`` also hold earlier rows that were not sent again.
 
     Raises:
         CentreRefused: a submission cannot be read as the spec says.
@@ -127,13 +92,13 @@ def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> 
 
 
 def _leave_out_others(raw: RawTable, key: str, patients: set[str]) -> None:
-    """Rows of earlier submissions of patients who are in the study no more go with them."""
+    """Leave out the earlier rows of patients who are no longer in the study."""
     theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[key]), pa.array(sorted(patients), pa.string()))
     raw.rows = raw.rows.filter(pc.or_(pc.less(raw.rows["source_row"], EARLIER_ROW), theirs))
 
 
 def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back: int) -> None:
-    """Rows of an earlier submission whose key was not sent again, numbered so that they stay apart from the later ones."""
+    """Add the rows of an earlier submission whose key was not sent again, numbered apart from later rows."""
     con = duckdb.connect(config={"threads": 1})
     con.register("later", raw.rows)
     con.register("earlier", earlier.rows)
@@ -142,13 +107,14 @@ def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back
     raw.rows = con.execute(
         f"""select {columns}, source_row from later
         union all
-        select {columns}, source_row + {back * EARLIER_ROW} from earlier where ({key}) not in (select ({key}) from later)
+        select {columns}, source_row + {back * EARLIER_ROW} from earlier
+        where ({key}) not in (select ({key}) from later)
         order by source_row"""
     ).to_arrow_table()
 
 
 def _study_columns(table: Table, header: list[str]) -> dict[str, str]:
-    """Column -> study fields that it is read into; none for columns whose values are not shown (ignored ones, dates of birth)."""
+    """Column -> its study fields; none for columns whose values are not shown (ignored ones, dates of birth)."""
     read_into: dict[str, list[str]] = {c: [] for c in header}
     for record in table.records:
         for name, source in record.fields.items():
@@ -159,7 +125,7 @@ def _study_columns(table: Table, header: list[str]) -> dict[str, str]:
 
 
 def _row_key(table: Table) -> list[str]:
-    """Columns that say which row is which: declared, else the patient for one row a patient, else the whole row."""
+    """Columns that identify a row: as declared, else the patient for one row a patient, else the whole row."""
     if table.row_key:
         return table.row_key
     return [table.key] if any(r.table == "patient" for r in table.records) and not table.row_kinds else []
@@ -168,7 +134,7 @@ def _row_key(table: Table) -> list[str]:
 def compare(
     spec: Spec, before: list[RawTable], after: list[RawTable], days: tuple[date, date]
 ) -> tuple[pa.Table, pa.Table]:
-    """What changed from one submission to the next, as sent, and who left.
+    """Compare two submissions as sent: what changed, and which patients left.
 
     Args:
         spec: the centre's spec.
@@ -176,32 +142,27 @@ def compare(
         days: dates of the two submissions.
 
     Returns:
-        The changes, one row per row added or removed and per column changed, and one row per patient who left. Rows of patients who left
-        are no changes; values of removed rows, and of columns that are no study field, are not kept.
+        The changes, one row per row added or removed and per column changed; and one row per patient who left. Rows of
+        patients who left are not listed as changes; values of removed rows, and of columns without a study field, are
+        not kept.
     """
     con = duckdb.connect(config={"threads": 1})
     con.execute("create macro clean(t) as coalesce(trim(t), '')")
     raws = {"before": {r.name: r for r in before}, "after": {r.name: r for r in after}}
     patients = {side: _patients(spec, list(tables.values())) for side, tables in raws.items()}
     left = sorted(patients["before"] - patients["after"])
-    con.execute(
-        "create table changes (file varchar, sheet varchar, change varchar, patient varchar, row_key varchar, column_name varchar, value_before varchar, value_after varchar, study_field varchar)"
-    )
+    con.execute(f"create table changes ({', '.join(f'{column} varchar' for column in _CHANGED.split())})")
     removed_of = dict.fromkeys(left, 0)
     for name, table in spec.tables.items():
         if name in raws["before"] and name in raws["after"]:
             _compare_table(con, table, raws["before"][name], raws["after"][name], removed_of)
-    head = (
-        f"{quote(spec.centre.id)} as centre_id, date '{days[1]}' as submission, date '{days[0]}' as previous_submission"
-    )
     changes = con.execute(
-        f"""select {head}, file, sheet, change, patient as centre_patient_id, row_key, column_name, value_before, value_after, study_field
-        from changes where patient not in {texts(left) if left else "('')"} order by all"""
+        f"""select {quote(spec.centre.id)} as centre_id, date '{days[1]}' as submission,
+            date '{days[0]}' as previous_submission, *
+        from changes where centre_patient_id not in {texts(left) if left else "('')"} order by all"""
     ).to_arrow_table()
-    gone = [
-        {"centre_id": spec.centre.id, "submission": days[1], "centre_patient_id": p, "rows_removed": n}
-        for p, n in removed_of.items()
-    ]
+    of = {"centre_id": spec.centre.id, "submission": days[1]}
+    gone = [{**of, "centre_patient_id": p, "rows_removed": n} for p, n in removed_of.items()]
     return changes.cast(CHANGE), pa.Table.from_pylist(gone, schema=WITHDRAWN)
 
 
@@ -220,11 +181,8 @@ def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
         if table.row_kinds:
             words = [w for kind in kinds for w in table.row_kinds.kinds[kind]]
             where = f"where clean({identifier(table.row_kinds.column)}) in {texts(words)}"
-        found |= {
-            p
-            for (p,) in con.execute(f"select distinct clean({identifier(table.key)}) from arrived {where}").fetchall()
-            if p
-        }
+        query = f"select distinct clean({identifier(table.key)}) from arrived {where}"
+        found |= {p for (p,) in con.execute(query).fetchall() if p}
         con.unregister("arrived")
     return found
 
@@ -232,7 +190,7 @@ def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
 def _compare_table(
     con: duckdb.DuckDBPyConnection, table: Table, before: RawTable, after: RawTable, removed_of: dict[str, int]
 ) -> None:
-    """Rows of one file matched by their key (and their order among equal keys), cells compared column by column."""
+    """Match the rows of one file by their key (and order among equal keys), and compare them column by column."""
     columns = [c for c in after.rows.column_names if c != "source_row" and c in before.rows.column_names]
     shown = _study_columns(table, columns)
     declared = _row_key(table)
@@ -245,19 +203,20 @@ def _compare_table(
         said = label if declared else f"{identifier(table.key)} || ' · a row of ' || {quote(raw.file)}"
         con.execute(
             f"""create or replace temp table side_{side} as
-            select *, {label} as capla_key, {said} as capla_label, row_number() over (partition by {keyed} order by {", ".join(identifier(c) for c in columns)}) as capla_copy
+            select *, {label} as capla_key, {said} as capla_label,
+                row_number() over (partition by {keyed} order by {", ".join(map(identifier, columns))}) as capla_copy
             from (select {cells} from arrived)"""
         )
         con.unregister("arrived")
     patient = identifier(table.key)
     place = f"{quote(after.file)}, {quote(after.sheet)}"
     for side, other, change in (("after", "before", "added"), ("before", "after", "removed")):
-        rows = f"side_{side} s where not exists (select 1 from side_{other} o where o.capla_key = s.capla_key and o.capla_copy = s.capla_copy)"
+        rows = f"side_{side} anti join side_{other} using (capla_key, capla_copy)"
         con.execute(
-            f"insert into changes select {place}, '{change}', s.{patient}, s.capla_label, '', null, null, '' from {rows}"
+            f"insert into changes select {place}, '{change}', {patient}, capla_label, '', null, null, '' from {rows}"
         )
         if change == "removed":
-            for gone, count in con.execute(f"select s.{patient}, count(*) from {rows} group by 1").fetchall():
+            for gone, count in con.execute(f"select {patient}, count(*) from {rows} group by 1").fetchall():
                 if gone in removed_of:
                     removed_of[gone] += count
     for column in (c for c in columns if c not in key):

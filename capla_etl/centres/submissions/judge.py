@@ -1,4 +1,4 @@
-"""A submission read, harmonised and judged: accepted as a whole, or refused with its reason."""
+"""Read, harmonise and judge a submission: accepted as a whole, or refused with its reason."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,13 +10,7 @@ import pyarrow as pa
 from capla_etl import fields as study
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.harmonising.corrections import (
-    answers,
-    apply_corrections,
-    as_sent,
-    content_hash_with,
-    corrections_in_force,
-)
+from capla_etl.centres.harmonising import corrections
 from capla_etl.centres.harmonising.harmonise import Harmoniser
 from capla_etl.centres.harmonising.pseudonym import KeyRefused, patient_key
 from capla_etl.centres.reading.free_text import SCAN
@@ -32,18 +26,16 @@ from capla_etl.centres.submissions.history import (
     read_current,
 )
 
-#: A file of which more rows are refused than this, and at least so many, stops its centre.
-LARGEST_REFUSED_SHARE = 0.1
-
-
-SPARED_ROWS = 20
+#: A file stops its centre if more than this share of its rows are refused, and at least this many.
+LARGEST_REFUSED_SHARE, SPARED_ROWS = 0.1, 20
 
 
 @dataclass(frozen=True)
 class HarmonisedCentre:
-    """A centre's current submission, read, harmonised and judged, before anything of it is kept.
+    """A centre's current submission, read, harmonised and judged; nothing of it is kept yet.
 
-    ``tables``: ``schema.name`` -> table, of all that a load holds. ``key``: what its patient_ids are made with. ``content_hash``: of its files, spec and corrections.
+    ``tables``: ``schema.name`` -> table, all that a load holds. ``key``: the key of its patient_ids. ``content_hash``:
+    hash of its files, spec and corrections.
     """
 
     spec: Spec
@@ -57,7 +49,8 @@ def harmonise(centre_id: str) -> HarmonisedCentre:
     """Read, harmonise and judge a centre's current submission; nothing is written.
 
     Raises:
-        CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared, or a file is refused in large part.
+        CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared, or a file is
+            refused in large part.
         OSError: a file cannot be reached.
     """
     folder = paths.data_raw() / centre_id
@@ -65,88 +58,80 @@ def harmonise(centre_id: str) -> HarmonisedCentre:
     sent = read_current(spec, folder, paths.as_of())
     *earlier, submission = distinct_submissions(folder, paths.as_of())
     cutoff = date.fromisoformat(submission.name)
-    declared = corrections_in_force(folder, cutoff, paths.as_of())
-    answers(
-        folder
-    )  # read for what is asked (quality.query): an entry that cannot be read refuses the centre here, not the study there
-    raws, corrected = apply_corrections(sent, declared, spec)
-    key = _key(centre_id)
+    declared = corrections.corrections_in_force(folder, cutoff, paths.as_of())
+    corrections.answers(folder)  # an unreadable entry refuses the centre here, and not the study in quality.query
+    raws, corrected = corrections.apply_corrections(sent, declared, spec)
+    try:
+        key = patient_key()
+    except KeyRefused as refused:
+        raise CentreRefused(centre_id, [str(refused)]) from None
     harmonised = Harmoniser(spec, raws, cutoff, key).run()
     corrected = harmonised.corrections(corrected)
     ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
     _check_most_is_read(centre_id, ledger, quarantine)
     tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
-    tables |= {f"raw.{centre_id.lower()}__{raw.name}": as_sent(harmonised.raw_table(raw), corrected) for raw in raws}
-    tables |= {"quality.quarantine": quarantine, "quality.ledger": ledger, "quality.correction": corrected}
-    tables["harmonised.submission"] = pa.table(
-        {"centre_id": [centre_id], "submission": pa.array([cutoff], pa.date32())}
-    )
-    tables["quality.free_text_scan"] = _free_text_scan(centre_id, cutoff, raws)
-    tables["quality.submission_history"] = history(folder, paths.as_of())
-    tables |= _since_the_last(spec, earlier, sent, cutoff)
-    lists = spec.lists.model_dump()
-    tables["harmonised.list_absence"] = pa.table(
-        {"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())}
-    )
     if tables["harmonised.patient"].num_rows == 0:
+        where = f"{centre_id}/{submission.name}"
         raise CentreRefused(
-            centre_id,
-            [
-                f"{centre_id}/{submission.name}: no patient could be read; see that the key column of the patient table is filled in."
-            ],
+            centre_id, [f"{where}: no patient found; is the key column of the patient table filled in?"]
         )
-    sha = content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
+    for raw in raws:
+        as_sent = corrections.as_sent(harmonised.raw_table(raw), corrected)
+        tables[f"raw.{centre_id.lower()}__{raw.name}"] = as_sent
+    lists = spec.lists.model_dump()
+    tables |= {
+        "harmonised.submission": pa.table({"centre_id": [centre_id], "submission": pa.array([cutoff], pa.date32())}),
+        "harmonised.list_absence": pa.table(
+            {"centre_id": [centre_id] * len(lists), "list_name": list(lists), "absence": list(lists.values())}
+        ),
+        "quality.quarantine": quarantine,
+        "quality.ledger": ledger,
+        "quality.correction": corrected,
+        "quality.free_text_scan": _free_text_scan(centre_id, cutoff, raws),
+        "quality.submission_history": history(folder, paths.as_of()),
+        **_since_the_last(spec, earlier, sent, cutoff),
+    }
+    sha = corrections.content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
     return HarmonisedCentre(spec, cutoff, tables, key, sha)
 
 
 def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) -> None:
-    """A file refused in large part does not fit its spec (or the patient table): a study without it would call missing what was sent."""
+    """Refuse a centre with a largely refused file: it does not fit its spec, and its data would count as missing."""
     problems = []
     for row in ledger.to_pylist():
         refused, received = row["rows_quarantined"], row["rows_received"]
         if refused >= SPARED_ROWS and refused > LARGEST_REFUSED_SHARE * received:
-            rules = Counter(
-                q["rule"] for q in quarantine.to_pylist() if (q["file"], q["sheet"]) == (row["file"], row["sheet"])
-            )
+            place = (row["file"], row["sheet"])
+            rules = Counter(q["rule"] for q in quarantine.to_pylist() if (q["file"], q["sheet"]) == place)
             why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
             sheet = f", sheet {row['sheet']!r}" if row["sheet"] else ""
             problems.append(
-                f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused ({why}); expected at most "
-                f"{LARGEST_REFUSED_SHARE:.0%}. Does the file fit the spec, and does the patient table name the same patients?"
+                f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused "
+                f"({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Does the file fit the spec, and does the "
+                "patient table name the same patients?"
             )
     if problems:
         raise CentreRefused(centre_id, problems)
 
 
-def _key(centre_id: str) -> bytes:
-    try:
-        return patient_key()
-    except KeyRefused as refused:
-        raise CentreRefused(centre_id, [str(refused)]) from None
-
-
 def _free_text_scan(centre_id: str, submission: date, raws: list[RawTable]) -> pa.Table:
-    """What was found in the columns of free text."""
+    """What the scan found in the columns of free text."""
     head = {"centre_id": centre_id, "submission": submission}
     rows = [{**head, "file": raw.file, "sheet": raw.sheet, **counts} for raw in raws for counts in raw.free_text]
     return pa.Table.from_pylist(rows, schema=SCAN)
 
 
 def _since_the_last(spec: Spec, earlier: list[Path], sent: list[RawTable], cutoff: date) -> dict[str, pa.Table]:
-    """What changed since the submission before, if there is one: the centre's state then and now, incremental files filled up."""
+    """Compare with the submission before, if there is one; incremental files hold all rows in both."""
     changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
     if earlier:
         day_before = date.fromisoformat(earlier[-1].name)
         try:
             before = read_current(spec, earlier[-1].parent, day_before)
         except CentreRefused:  # the centre has changed its files since, and its spec with them
-            unknown = {
-                "centre_id": spec.centre.id,
-                "submission": cutoff,
-                "previous_submission": day_before,
-                "change": "not_comparable",
-            }
-            changes = pa.Table.from_pylist([{name: unknown.get(name, "") for name in CHANGE.names}], schema=CHANGE)
+            unknown = dict.fromkeys(CHANGE.names, "") | {"centre_id": spec.centre.id, "change": "not_comparable"}
+            days = {"submission": cutoff, "previous_submission": day_before}
+            changes = pa.Table.from_pylist([unknown | days], schema=CHANGE)
         else:
             changes, gone = compare(spec, before, sent, (day_before, cutoff))
     return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}

@@ -1,6 +1,6 @@
-"""Loads: a centre's current submission read, harmonised and validated, and only then promoted; all centres' loads assembled in the warehouse.
+"""Load a centre's current submission: read, harmonised and validated, and only then promoted.
 
-A load is a folder of Parquet files. A submission that is refused leaves the last good load untouched.
+A load is a folder of Parquet files. A refused submission leaves the last good load untouched.
 
 What does not belong here: Dagster, and how a value is read (harmonise.py).
 """
@@ -28,8 +28,8 @@ from capla_etl.centres.submissions.status import SPEC, forget_refusal, receipt_o
 class CentreLoad:
     """What a load of one centre held.
 
-    ``rows``: accepted records per harmonised table. ``ledger``: one row per file or sheet. ``refused``: number of refused values by
-    file, column and rule.
+    ``rows``: accepted records per harmonised table. ``ledger``: one row per file or sheet. ``refused``: number of
+    refused values by file, sheet, column and rule.
     """
 
     centre_id: str
@@ -44,13 +44,18 @@ def load_centre(centre_id: str) -> CentreLoad:
     """Read, harmonise and validate a centre's current submission, then replace its last good load.
 
     Raises:
-        CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared; a file was refused in large part;
-            or the pipeline failed on it in a way that nobody foresaw. The last good load stays, and why is kept beside it.
-        OSError: a file cannot be reached or went away while it was read: trying again may help.
+        CentreRefused: the spec, a file, a column, a word or a correction is not as declared; a file was refused in
+            large part; or an unexpected error occurred. The last good load stays, with the reason next to it.
+        OSError: a file cannot be reached or disappeared while it was read; trying again may help.
     """
     fingerprint_received = received(paths.data_raw() / centre_id)
     try:
-        load = _foreseen(centre_id, fingerprint_received)
+        try:
+            load = _load(centre_id, fingerprint_received)
+        except (CentreRefused, OSError):
+            raise
+        except Exception as error:  # unexpected errors refuse the centre too
+            raise CentreRefused(centre_id, [_unexpected(centre_id, error)]) from None
     except CentreRefused as refused:
         record_refusal(centre_id, fingerprint_received, refused.problems)
         raise
@@ -58,49 +63,28 @@ def load_centre(centre_id: str) -> CentreLoad:
     return load
 
 
-def _foreseen(centre_id: str, fingerprint_received: str) -> CentreLoad:
-    """The load; whatever nobody foresaw refuses the centre like everything else that is wrong with it."""
-    try:
-        return _load(centre_id, fingerprint_received)
-    except (CentreRefused, OSError):
-        raise
-    except Exception as error:
-        # The error's own text may hold a patient's value, so only its kind and place are passed on.
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
-        place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
-        problem = f"{centre_id}: an unforeseen {type(error).__name__} in {place}; please report it to the maintainers together with the file."
-        raise CentreRefused(centre_id, [problem]) from None
+def _unexpected(centre_id: str, error: Exception) -> str:
+    """Name the kind and place of an error, and not its text, which may hold a patient's value."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+    return f"{centre_id}: an unexpected {type(error).__name__} in {place}; report it to the maintainers with the file."
 
 
 def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
     harmonised = harmonise(centre_id)
+    tables, content_hash = harmonised.tables, harmonised.content_hash
     receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission)
-    _promote(
-        centre_id,
-        harmonised.tables,
-        receipt | {"content_hash": harmonised.content_hash, "key_fingerprint": fingerprint(harmonised.key)},
-    )
-    refused = (
-        harmonised.tables["quality.quarantine"]
-        .to_pandas()
-        .groupby(["file", "sheet", "column_name", "rule"], dropna=False)
-        .size()
-        .rename("values_refused")
-        .reset_index()
-    )
-    rows = {name: harmonised.tables[f"harmonised.{name}"].num_rows for name in study.tables()}
-    return CentreLoad(
-        centre_id,
-        harmonised.submission.isoformat(),
-        harmonised.content_hash,
-        rows,
-        harmonised.tables["quality.ledger"].to_pandas(),
-        refused,
-    )
+    receipt |= {"content_hash": content_hash, "key_fingerprint": fingerprint(harmonised.key)}
+    _promote(centre_id, tables, receipt)
+    by_rule = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False)
+    refused = by_rule.size().rename("values_refused").reset_index()
+    rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
+    ledger = tables["quality.ledger"].to_pandas()
+    return CentreLoad(centre_id, harmonised.submission.isoformat(), content_hash, rows, ledger, refused)
 
 
 def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
-    """Write a load beside the last good one and put it in its place when it is whole."""
+    """Write a complete load next to the last good one, then swap them."""
     target = paths.centre_loads() / centre_id
     fresh = target.with_name(f".{centre_id}.new")
     old = target.with_name(f".{centre_id}.old")

@@ -1,7 +1,7 @@
-"""Where each centre stands: its last good load, what has been received since, and why a newer submission is not in the study.
+"""Where each centre stands: its last good load, what was received since, and why that is not in the study.
 
-A submission that is refused never takes its centre's place from it: the last good load stays, and with it a copy of the spec and the answers that
-it was made by. That the load is not the newest submission is said wherever the centre is shown.
+A refused submission changes nothing in the study: the centre's last good load stays, with a copy of the spec and the
+answers that it was made by. Wherever the centre is shown, it is said that the load is not the newest submission.
 
 What does not belong here: reading and judging a submission (load.py), and deciding when to load (arrivals.py).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS
 from capla_etl.centres.reading.read import submissions
@@ -25,31 +25,22 @@ from capla_etl.fields import meanings
 
 SPEC = "centre.yml"
 RECEIPT = "load.json"
-#: Files beside the dated folders that decide, with them, what a load is.
+#: Files next to the dated folders that, with them, determine a load.
 BESIDE = (SPEC, CORRECTIONS, ANSWERS)
 
 #: What a centre can be, and what it means.
 STATUSES = meanings.codes("quality.centre_status", "status")
 
 #: Columns of ``quality.centre_status``.
-COLUMNS = pa.schema(
-    [
-        ("centre_id", pa.string()),
-        ("name", pa.string()),
-        ("country", pa.string()),
-        ("status", pa.string()),
-        ("submission", pa.date32()),
-        ("received_submission", pa.date32()),
-        ("problem", pa.string()),
-    ]
-)
+COLUMNS = fields.arrow_schema("centre_id name country status submission:date received_submission:date problem")
 
 
 @dataclass(frozen=True)
 class GoodLoad:
     """A centre's last good load.
 
-    ``folder`` holds its Parquet files, and the spec and the answers that it was made by. ``received``: fingerprint of all that it was made from.
+    ``folder`` holds its Parquet files, and the spec and answers that it was made by. ``received``: fingerprint of all
+    its inputs.
     """
 
     centre_id: str
@@ -59,7 +50,7 @@ class GoodLoad:
 
     @property
     def sent_to(self) -> Path:
-        """The centre's own folder, with its submissions as sent; it may be gone."""
+        """The centre's own folder with its submissions as sent; it may be missing."""
         return paths.data_raw() / self.centre_id
 
     @property
@@ -70,7 +61,7 @@ class GoodLoad:
 
 @dataclass(frozen=True)
 class CentreStatus:
-    """One centre: ``status`` is one of ``STATUSES``; ``received`` is the newest dated folder, ``submission`` the one in the study."""
+    """One centre; ``status``: of ``STATUSES``; ``received``: newest folder; ``submission``: the one in the study."""
 
     centre_id: str
     name: str | None
@@ -83,15 +74,15 @@ class CentreStatus:
 
 
 def centre_ids() -> list[str]:
-    """Centres with a folder and a spec, in order of their codes; of an earlier state those that had submitted by then."""
+    """Centres with a folder and a spec, by code; for an earlier state only those that had submitted by then."""
     folders = sorted(p.parent for p in paths.data_raw().glob(f"*/{SPEC}"))
     return [f.name for f in folders if paths.as_of() is None or submissions(f, paths.as_of())]
 
 
 def received(folder: Path) -> str:
-    """Fingerprint of all that decides a centre's load: its distinct submissions by date and content, spec, corrections, answers.
+    """Fingerprint of a centre's inputs: its distinct submissions by date and content, spec, corrections, answers.
 
-    The names of files do not count: the same content under another name is nothing new.
+    File names do not count: the same content under another name is not new.
 
     Raises:
         OSError: a file went away while it was read.
@@ -99,9 +90,7 @@ def received(folder: Path) -> str:
     digest = hashlib.sha256()
     try:
         dated = distinct_submissions(folder, paths.as_of())
-    except (
-        CentreRefused
-    ) as refused:  # a folder named like a date that is none: the same problem is the same fingerprint
+    except CentreRefused as refused:  # a folder name that is no valid date: the same problem, the same fingerprint
         dated = []
         digest.update(str(refused).encode())
     for submission in dated:
@@ -113,10 +102,11 @@ def received(folder: Path) -> str:
 
 
 def good_loads() -> dict[str, GoodLoad]:
-    """Every centre's last good load, in order of their codes; of an earlier state those that had submitted by then.
+    """Every centre's last good load, by code; for an earlier state only of those that had submitted by then.
 
     Raises:
-        CentreRefused: a load was made by an earlier version of this program, or for another day: together they would be no state of the study.
+        CentreRefused: a load was made by an earlier version of this program or for another day, so that the loads do
+            not describe one state of the study.
     """
     found, stale = {}, []
     for receipt in sorted(paths.centre_loads().glob(f"[!.]*/{RECEIPT}")):
@@ -125,11 +115,10 @@ def good_loads() -> dict[str, GoodLoad]:
         if "received" not in content or content["as_of"] != _as_of():
             stale.append(centre_id)
             continue
-        found[centre_id] = GoodLoad(
-            centre_id, date.fromisoformat(content["submission"]), receipt.parent, content["received"]
-        )
+        submission = date.fromisoformat(content["submission"])
+        found[centre_id] = GoodLoad(centre_id, submission, receipt.parent, content["received"])
     if stale:
-        problem = "loaded by an earlier version or as of another day: load every centre again (`capla study`)."
+        problem = "loaded by an earlier version or as of another day; load every centre again (`capla study`)."
         raise CentreRefused(", ".join(stale), [problem])
     return found
 
@@ -139,7 +128,7 @@ def _as_of() -> str | None:
 
 
 def receipt_of(centre_id: str, received_: str, submission: date) -> dict:
-    """What a load's receipt says of where it came from."""
+    """The inputs of a load, as its receipt states them."""
     return {"centre_id": centre_id, "submission": submission.isoformat(), "received": received_, "as_of": _as_of()}
 
 
@@ -148,18 +137,17 @@ def _refusal(centre_id: str) -> Path:
 
 
 def record_refusal(centre_id: str, received_: str, problems: list[str]) -> None:
-    """Keep that what was received last is refused, and why; the last good load is not touched."""
+    """Record that what was received last is refused, and why; the last good load stays unchanged."""
     path = _refusal(centre_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(
-        json.dumps({"received": received_, "problems": problems}, indent=1, ensure_ascii=False), encoding="utf-8"
-    )
+    content = {"received": received_, "problems": problems}
+    fresh.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     fresh.replace(path)
 
 
 def forget_refusal(centre_id: str) -> None:
-    """What was received last is loaded."""
+    """Remove the recorded refusal: what was received last is loaded."""
     _refusal(centre_id).unlink(missing_ok=True)
 
 
@@ -169,33 +157,26 @@ def _recorded_refusal(centre_id: str) -> dict | None:
 
 
 def judged(centre_id: str) -> set[str]:
-    """Fingerprints of what was already loaded or refused: whoever asks for them again gets the same answer."""
-    refusal = _recorded_refusal(centre_id)
+    """Fingerprints of what was already loaded or refused; loading them again would give the same answer."""
+    if refusal := _recorded_refusal(centre_id):
+        return {refusal["received"]}
     receipt = paths.centre_loads() / centre_id / RECEIPT
     loaded = json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else {}
-    return (
-        {refusal["received"]}
-        if refusal
-        else {loaded["received"]}
-        if loaded.get("as_of") == _as_of() and "received" in loaded
-        else set()
-    )
+    return {loaded["received"]} if loaded.get("as_of") == _as_of() and "received" in loaded else set()
 
 
 def centre_status() -> list[CentreStatus]:
-    """Every centre that has a folder with a spec or with submissions, or a load, in order of their codes.
+    """Every centre that has a load, or a folder with a spec or submissions, by code.
 
     Raises:
         CentreRefused: loads do not belong together (see ``good_loads``).
     """
     loads = good_loads()
-    return [
-        _status(centre_id, loads.get(centre_id)) for centre_id in sorted({*centre_ids(), *loads, *_not_described()})
-    ]
+    return [_status(centre, loads.get(centre)) for centre in sorted({*centre_ids(), *loads, *_not_described()})]
 
 
 def _not_described() -> list[str]:
-    """Folders with submissions and without a spec."""
+    """Folders with submissions but no spec."""
     folders = [f for f in paths.data_raw().iterdir() if f.is_dir() and not (f / SPEC).is_file()]
     return [f.name for f in folders if _newest(f)]
 
@@ -206,17 +187,13 @@ def status_of(centre_id: str) -> CentreStatus:
 
 
 def refuse_unreachable(centre_id: str, error: OSError) -> CentreStatus:
-    """A centre whose files cannot be reached stays at its last good load; where it stands now."""
+    """Record that a centre's files cannot be reached, and return where it stands; its last good load stays."""
     folder = paths.data_raw() / centre_id
     if folder.is_dir():
-        what = f" {Path(error.filename).name!r}" if isinstance(error.filename, str) else ""
-        record_refusal(
-            centre_id,
-            "",
-            [
-                f"{centre_id}: a file{what} cannot be read: {error.strerror or type(error).__name__}. Is it still being written, or the drive gone?"
-            ],
-        )
+        what = f"file {Path(error.filename).name!r}" if isinstance(error.filename, str) else "a file"
+        why = error.strerror or type(error).__name__
+        problem = f"{centre_id}: {what} cannot be read: {why}. Is it still being written, or is the drive disconnected?"
+        record_refusal(centre_id, "", [problem])
     return status_of(centre_id)
 
 
@@ -226,17 +203,11 @@ def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
     refusal = _recorded_refusal(centre_id) if there else None
     problems = refusal["problems"] if refusal else []
     if not there and load is None:
-        status, problems = (
-            "not_described",
-            [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"],
-        )
+        status = "not_described"
+        problems = [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"]
     elif not there:
-        status, problems = (
-            "missing",
-            [
-                f"{folder}: the centre's folder or its {SPEC} is gone. Put it back, or withdraw the centre (docs/AUTOMATION.md)."
-            ],
-        )
+        status, problems = "missing", [f"{folder}: folder or {SPEC} missing. Put it back, or withdraw the centre "]
+        problems[0] += "(docs/AUTOMATION.md)."
     elif load is None:
         status = "not_loaded"
     elif refusal:
@@ -259,38 +230,27 @@ def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
 def _received_or_gone(folder: Path) -> str:
     try:
         return received(folder)
-    except OSError:  # files come or go just now: what there is was not looked at
+    except OSError:  # files are being added or removed now, so what is there was not judged
         return ""
 
 
 def _who(folder: Path, load: GoodLoad | None) -> Centre | None:
-    """The centre by the spec in force, else by the new one where it can be read."""
+    """The centre as the spec in force describes it, else as the new one does if it can be read."""
     try:
         return load.spec.centre if load else load_spec(folder / SPEC).centre
     except CentreRefused:
-        return None  # its problems are those of the refusal
+        return None  # the refusal states its problems
 
 
 def _newest(folder: Path) -> date | None:
     try:
         dated = submissions(folder, paths.as_of())
     except CentreRefused:
-        return None  # the same: a folder named like a date
+        return None  # a folder name that is no valid date; the refusal says so
     return date.fromisoformat(dated[-1].name) if dated else None
 
 
 def status_table(statuses: list[CentreStatus]) -> pa.Table:
     """``quality.centre_status``: one row per centre."""
-    rows = [
-        {
-            "centre_id": s.centre_id,
-            "name": s.name,
-            "country": s.country,
-            "status": s.status,
-            "submission": s.submission,
-            "received_submission": s.received,
-            "problem": "\n".join(s.problems),
-        }
-        for s in statuses
-    ]
+    rows = [vars(s) | {"received_submission": s.received, "problem": "\n".join(s.problems)} for s in statuses]
     return pa.Table.from_pylist(rows, schema=COLUMNS)

@@ -1,6 +1,7 @@
-"""Files exactly as sent, one module a family of formats: every cell as text, every row with its number; nothing interpreted, nothing left out.
+"""Read files exactly as sent, one module a family of formats: every cell as text, every row with its number.
 
-What does not belong here: which file is meant and which columns it must have (read.py), and what a text means (harmonise.py).
+What does not belong here: which file is meant and which columns it must have (read.py), and what a text means
+(harmonise.py).
 """
 
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable
@@ -16,14 +17,14 @@ def read(
     known_sheets: list[str] | None = None,
     missing: dict[str, list[str]] | None = None,
 ) -> FileTable:
-    """Read one file in a declared format; of JSON lines the objects' own values or one list, without the owner's key.
+    """Read one file in a declared format; of JSON lines, the objects' own values or one list, without the owner's key.
 
     Args:
         content: the file.
         declared: its format.
         decimals: decimal marks with which numbers of typed cells become text.
-        known_sheets: every sheet that the spec knows; None: any sheet may be there.
-        missing: column -> codes declared as missing, of which typed files may hold ranges.
+        known_sheets: every sheet that the spec knows; None: any sheet is allowed.
+        missing: column -> codes declared as missing; typed files may hold ranges of them.
 
     Raises:
         Unreadable: the file is empty, corrupt, or not what is declared.
@@ -54,7 +55,7 @@ def sheets(content: bytes) -> list[str]:
     """The sheets of a workbook (XLSX or ODS).
 
     Raises:
-        Unreadable: it is none.
+        Unreadable: the file is no workbook.
     """
     from capla_etl.centres.reading.formats.workbook import sheet_names
 

@@ -16,19 +16,20 @@ from capla_etl.centres.spec.grammar import Delimited
 
 
 def decode(content: bytes, encoding: str) -> str:
-    """A file's text, a byte order mark taken off.
+    """Decode a file's text, without its byte order mark.
 
     Raises:
-        Unreadable: the bytes are not in this encoding, or this is none.
+        Unreadable: the bytes are not in this encoding, or it does not exist.
     """
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise Unreadable(
+        problem = (
             f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says."
-        ) from error
+        )
+        raise Unreadable(problem) from error
     except LookupError as error:
-        raise Unreadable(f"the spec's encoding {encoding!r} is not known.") from error
+        raise Unreadable(f"unknown encoding {encoding!r} in the spec; expected one that Python knows.") from error
     if "\0" in text:
         raise Unreadable(f"zero bytes in the text; the file is probably UTF-16, but the spec says {encoding}.")
     if not encoding.lower().startswith("utf") and not content.isascii():
@@ -41,10 +42,10 @@ def decode(content: bytes, encoding: str) -> str:
 
 
 def read_delimited(content: bytes, declared: Delimited) -> FileTable:
-    """Every row after the header; rows with more or fewer cells than the header are set aside.
+    """Read every row after the header; set rows with more or fewer cells than the header aside.
 
     Raises:
-        Unreadable: empty, another encoding, no header, or a quotation mark that is not closed.
+        Unreadable: empty, another encoding, no header, or an unclosed quotation mark.
     """
     from pyarrow import csv
 
@@ -52,7 +53,7 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise Unreadable("not a whole gzip file.") from error
+            raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
     text = decode(content, declared.encoding)
     if not text.strip():
         raise Unreadable("the file is empty.")
@@ -73,20 +74,13 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
     unclosed: list[int] = []
 
     def keep_going(row) -> str:
-        number = row.number
         if "\n" in row.text.strip():
-            unclosed.append(number)
+            unclosed.append(row.number)
+        aside = ("ignored", "blank_row", "Blank row.")
         if row.text.strip():
-            set_aside.append(
-                (
-                    number,
-                    "quarantined",
-                    "wrong_number_of_cells",
-                    f"The row has {row.actual_columns} cells; the header has {row.expected_columns}.",
-                )
-            )
-        else:
-            set_aside.append((number, "ignored", "blank_row", "Blank row."))
+            message = f"The row has {row.actual_columns} cells; the header has {row.expected_columns}."
+            aside = ("quarantined", "wrong_number_of_cells", message)
+        set_aside.append((row.number, *aside))
         return "skip"
 
     try:
@@ -106,24 +100,16 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise Unreadable(
-            "not readable as delimited text; is the delimiter right, and is every quotation mark closed?"
-        ) from error
-    aside = {number for number, _, _, _ in set_aside}
-    numbers = [
-        n
-        for n in range(declared.header_row + 1, declared.header_row + 1 + table.num_rows + len(aside))
-        if n not in aside
-    ]
+        problem = "not readable as delimited text; is the delimiter right, and is every quotation mark closed?"
+        raise Unreadable(problem) from error
+    aside = {number for number, *_ in set_aside}
+    first = declared.header_row + 1
+    numbers = [n for n in range(first, first + table.num_rows + len(aside)) if n not in aside]
     table = table.append_column("source_row", pa.array(numbers, pa.int64()))
-    swallowed = re.escape(declared.delimiter) + "[^\n]*"
+    row_in_a_cell = f"\n(.*{re.escape(declared.delimiter)}[^\n]*){{{max(1, len(header) - 1)}}}"
     for name in header:
-        across_lines = table.filter(
-            pc.match_substring_regex(table[name], f"\n(.*{swallowed}){{{max(1, len(header) - 1)}}}")
-        )
-        unclosed += across_lines["source_row"].to_pylist()
+        unclosed += table.filter(pc.match_substring_regex(table[name], row_in_a_cell))["source_row"].to_pylist()
     if unclosed:
-        raise Unreadable(
-            f"a quotation mark opened in row {min(unclosed)} is not closed: whole rows follow inside one cell."
-        )
+        advice = "is not closed: whole rows follow inside one cell."
+        raise Unreadable(f"a quotation mark opened in row {min(unclosed)} {advice}")
     return FileTable(header, table, set_aside)

@@ -1,4 +1,4 @@
-"""What reading a file gives, whatever its format, and how a file that cannot be read says so."""
+"""The result of reading a file of any format, and the error for files that cannot be read."""
 
 from dataclasses import dataclass, field
 
@@ -13,8 +13,8 @@ class Unreadable(Exception):
 class FileTable:
     """One file, sheet or list as sent.
 
-    ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or cannot be read as
-    such: (row number, status 'ignored' or 'quarantined', rule, message).
+    ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that
+    are not data or not readable: (row number, status 'ignored' or 'quarantined', rule, message).
     """
 
     header: list[str]
@@ -24,7 +24,7 @@ class FileTable:
 
 @dataclass(frozen=True)
 class Decimals:
-    """The decimal mark with which numbers of typed cells become text: that of the table, or of single columns."""
+    """Decimal marks with which numbers of typed cells become text: of the table, and of single columns."""
 
     table: str = "."
     columns: dict[str, str] = field(default_factory=dict)

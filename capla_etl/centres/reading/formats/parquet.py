@@ -1,4 +1,4 @@
-"""Parquet: columns of plain types as text; nothing nested."""
+"""Read Parquet files: columns of plain types as text, no nested ones."""
 
 import io
 
@@ -11,7 +11,7 @@ from capla_etl.centres.reading.formats.typed_cells import cell_texts, check_uniq
 
 
 def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
-    """Every column as text.
+    """Read every column as text.
 
     Raises:
         Unreadable: no Parquet file, or a nested or binary column.
@@ -19,7 +19,7 @@ def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
     try:
         table = pq.read_table(io.BytesIO(content))
     except (pa.ArrowInvalid, OSError) as error:
-        raise Unreadable("not a whole Parquet file; ask the centre to send it again.") from error
+        raise Unreadable("the Parquet file is damaged; ask the centre to send it again.") from error
     header = table.column_names
     check_unique(header)
     arrays = [cell_texts(_values(table.column(name), name), name, decimals.of(name)) for name in header]

@@ -1,4 +1,4 @@
-"""Files of statistical packages: Stata, SPSS, SAS transport and SAS data sets; labelled values as their labels."""
+"""Read files of statistical packages: Stata, SPSS, SAS transport, SAS data sets; labelled values as their labels."""
 
 import re
 import struct
@@ -26,10 +26,10 @@ def read_statistical(
     decimals: Decimals,
     missing: dict[str, list[str]] | None,
 ) -> FileTable:
-    """Every variable as text; SAS's special missing values as the texts ".A" to ".Z" and "._", which must be declared like every code for missing.
+    """Read every variable as text; SAS's special missing values as ".A" to ".Z" and "._", to be declared as missing.
 
     Raises:
-        Unreadable: not such a file, or it holds ranges of missing values that the spec does not declare.
+        Unreadable: another format, or ranges of missing values that the spec does not declare.
     """
     import pyreadstat
 
@@ -42,16 +42,14 @@ def read_statistical(
         try:
             frame, meta = getattr(pyreadstat, reader)(copy.name, **options)
         except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, TypeError, OverflowError) as error:
-            raise Unreadable(
-                f"not readable as a {_NAMES.get(declared.type, declared.type.upper())} file; ask the centre to send it again."
-            ) from error
+            kind = _NAMES.get(declared.type, declared.type.upper())
+            raise Unreadable(f"not readable as a {kind} file; ask the centre to send it again.") from error
     for column, ranges in (meta.missing_ranges or {}).items():
-        for limits in ranges:
-            if missing is not None and (
-                limits["lo"] != limits["hi"] or cell_text(limits["lo"], column) not in missing.get(column, [])
-            ):
+        for low, high in ((limits["lo"], limits["hi"]) for limits in ranges):
+            if missing is not None and (low != high or cell_text(low, column) not in missing.get(column, [])):
                 raise Unreadable(
-                    f"the file declares {limits['lo']:g} to {limits['hi']:g} as missing in column {column!r}; expected the same under `missing` in the spec."
+                    f"the file declares {low:g} to {high:g} as missing in column {column!r}; expected the same under "
+                    "`missing` in the spec."
                 )
     header = list(frame.columns)
     values = {name: frame[name].astype(object).tolist() for name in header}
@@ -63,16 +61,16 @@ def read_statistical(
         for row, name, code in _special_missing(content):
             values[name][row] = code
     arrays = [cell_texts(values[name], name, decimals.of(name)) for name in header]
-    return FileTable(
-        header, pa.table([*arrays, pa.array(range(1, len(frame) + 1), pa.int64())], names=[*header, "source_row"])
-    )
+    numbers = pa.array(range(1, len(frame) + 1), pa.int64())
+    return FileTable(header, pa.table([*arrays, numbers], names=[*header, "source_row"]))
 
 
 def _special_missing(content: bytes) -> list[tuple[int, str, str]]:
     """Special missing values of a transport file, which its reader takes for blank: (row from 0, variable, ".A").
 
-    Source: SAS, "Record Layout of a SAS Version 5 or 6 (8 or 9) Data Set in SAS Transport Format": 80-byte records; of each variable 140 bytes with its type
-    (bytes 0-1, 1: numeric), length (4-5), name (8-15; in version 8 from 88) and position in the observation (84-87).
+    Source: SAS, "Record Layout of a SAS Version 5 or 6 (8 or 9) Data Set in SAS Transport Format": 80-byte records; 140
+    bytes a variable with its type (bytes 0-1, 1: numeric), length (4-5), name (8-15; in version 8 from 88) and position
+    in the observation (84-87).
     """
     names = re.search(rb"HEADER RECORD\*{7}(NAMESTR|NAMSTV8) HEADER RECORD!{7}0{6}(\d{4})", content)
     rows = re.search(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}", content)

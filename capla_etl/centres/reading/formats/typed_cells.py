@@ -1,4 +1,4 @@
-"""Typed cells as text: the only place where a number, a date or a truth value of a file becomes the text that the rest of the pipeline reads."""
+"""Typed cells as text: the only place where a number, date or truth value of a file becomes text."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,14 +9,14 @@ from capla_etl.centres.reading.formats.file_table import Unreadable
 
 
 def cell_texts(values: list, column: str, decimal: str) -> pa.Array:
-    """Typed cells of one column as text, numbers with the decimal mark that the column is read with: the only place where a type becomes text."""
-    if all(type(v) is str for v in values):
-        return pa.array(values, pa.string())
-    texts = (cell_text(v, column) for v in values)
-    return pa.array(
-        [t.replace(".", decimal) if type(v) in (float, Decimal) else t for t, v in zip(texts, values, strict=True)],
-        pa.string(),
-    )
+    """Typed cells of one column as text, numbers with the column's decimal mark."""
+
+    def text(value) -> str:
+        plain = cell_text(value, column)
+        return plain.replace(".", decimal) if type(value) in (float, Decimal) else plain
+
+    plain = all(type(v) is str for v in values)
+    return pa.array(values if plain else [text(v) for v in values], pa.string())
 
 
 def cell_text(value, column: str) -> str:
@@ -36,11 +36,8 @@ def cell_text(value, column: str) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):
-        return (
-            value.date().isoformat()
-            if (value.hour, value.minute, value.second) == (0, 0, 0)
-            else value.isoformat(sep=" ")
-        )
+        at_midnight = (value.hour, value.minute, value.second) == (0, 0, 0)
+        return value.date().isoformat() if at_midnight else value.isoformat(sep=" ")
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -53,13 +50,12 @@ def check_unique(header: list[str]) -> None:
     folded = [name.casefold() for name in header]
     twice = [i + 1 for i, name in enumerate(folded) if folded.count(name) > 1]
     if twice:
-        raise Unreadable(
-            f"columns {twice[:10]} of the header row have the same names; expected each name once. Is the header row right?"
-        )
+        columns = ", ".join(map(str, twice[:10]))
+        raise Unreadable(f"columns {columns} have duplicate names; expected each name once. Is the header row right?")
 
 
 def numbered(header: list[str]) -> list[str]:
-    """Names that are there more than once numbered in their order: "Date", "Date (2)", "Date (3)"."""
+    """Number duplicate names: "Date", "Date (2)", "Date (3)"."""
     seen: dict[str, int] = {}
     names = []
     for name in header:

@@ -1,4 +1,5 @@
-"""One sheet of an XLSX or ODS workbook: date cells as ISO text, numbers as their shortest decimal text; no error or empty formula passes for a blank."""
+"""Read a sheet of an XLSX or ODS workbook: dates as ISO text, numbers as their shortest decimal text; errors and empty
+formulas are never taken for blank cells."""
 
 import contextlib
 import io
@@ -9,17 +10,17 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 
+from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, check_unique
 from capla_etl.centres.spec.grammar import Workbook
 
 
 def _cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int, str]]:
-    """Cells that hold an error or a formula without a stored value: (row, column, what stands there); the fast reader takes them for blank."""
+    """Cells with an error, or a formula without value, which the fast reader takes for blank: (row, column, text)."""
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        sheets = [
-            parts.read(name) for name in parts.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")
-        ]
+        names = [n for n in parts.namelist() if n.startswith("xl/worksheets/") and n.endswith(".xml")]
+        sheets = [parts.read(name) for name in names]
     if not any(b't="e"' in part or b"<f" in part for part in sheets):
         return []
     import openpyxl
@@ -44,7 +45,7 @@ _ERROR_TYPE = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext
 
 
 def _ods_cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int, str]]:
-    """The same of an ODS sheet: formulas whose result is an error or is not stored."""
+    """The same for an ODS sheet: formulas whose result is an error or not stored."""
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         text = parts.read("content.xml")
     if b":formula" not in text:
@@ -57,9 +58,8 @@ def _ods_cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int,
     for row in table.iterfind(".//table:table-row", _ODS):
         column = 1
         for cell in row:
-            if cell.get(formula) and (
-                cell.get(_ERROR_TYPE) == "error" or not cell.get(f"{{{_ODS['office']}}}value-type")
-            ):
+            is_error = cell.get(_ERROR_TYPE) == "error" or not cell.get(f"{{{_ODS['office']}}}value-type")
+            if cell.get(formula) and is_error:
                 found.append((row_number, column, "".join(cell.itertext()) or "(formula without value)"))
             column += int(cell.get(repeated, 1))
         row_number += int(row.get(repeated_rows, 1))
@@ -68,7 +68,7 @@ def _ods_cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int,
 
 @contextlib.contextmanager
 def _whole(content: bytes, kind: str) -> Iterator:
-    """The workbook; whatever shows that it is not whole is said in one way."""
+    """Open the workbook; raise one error for any sign of damage."""
     from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound, XmlError, ZipError
 
     if not content:
@@ -87,14 +87,14 @@ def _whole(content: bytes, kind: str) -> Iterator:
         ValueError,
         KeyError,
     ) as error:
-        raise Unreadable(f"not a whole {kind} workbook; ask the centre to send it again.") from error
+        raise Unreadable(f"not a complete {kind} workbook; ask the centre to send it again.") from error
 
 
 def sheet_names(content: bytes) -> list[str]:
     """The sheets of a workbook, in their order.
 
     Raises:
-        Unreadable: it is none.
+        Unreadable: the file is no workbook.
     """
     with _whole(content, "XLSX or ODS") as workbook:
         return workbook.sheet_names
@@ -102,30 +102,26 @@ def sheet_names(content: bytes) -> list[str]:
 
 def _workbook_rows(content: bytes, declared: Workbook, known_sheets: list[str] | None) -> list[list]:
     with _whole(content, declared.type.upper()) as workbook:
-        names = workbook.sheet_names
-        rows = (
-            workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False)
-            if declared.sheet in names
-            else []
-        )
-        find_broken = _ods_cells_without_value if declared.type == "ods" else _cells_without_value
-        broken = find_broken(content, declared.sheet) if declared.sheet in names else []
+        names, rows, broken = workbook.sheet_names, [], []
+        if declared.sheet in names:
+            rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False)
+            find_broken = _ods_cells_without_value if declared.type == "ods" else _cells_without_value
+            broken = find_broken(content, declared.sheet)
     if declared.sheet not in names:
-        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has {names}.")
+        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has: {listed(names)}.")
     if undeclared := [name for name in names if known_sheets is not None and name not in known_sheets]:
-        raise Unreadable(
-            f"the sheet(s) {undeclared} are not in the spec; declare each as a table or under ignored_sheets with a reason."
-        )
+        advice = "declare each as a table or under ignored_sheets with a reason."
+        raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)}; {advice}")
     for row, column, found in broken:
         rows[row - 1][column - 1] = found
     return rows
 
 
 def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_sheets: list[str] | None) -> FileTable:
-    """One sheet; cells beyond the header are refused.
+    """Read one sheet.
 
     Raises:
-        Unreadable: no workbook, a sheet that is not there or not known, or cells to the right of the header.
+        Unreadable: no workbook, a missing or undeclared sheet, or cells to the right of the header.
     """
     rows = _workbook_rows(content, declared, known_sheets)
     if len(rows) < declared.header_row:
@@ -138,9 +134,8 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     columns = list(zip(*body, strict=True)) if body else [[] for _ in header]
     for values in columns[len(header) :]:
         if filled := [i for i, value in enumerate(values) if value not in ("", None)]:
-            raise Unreadable(
-                f"row {declared.header_row + 1 + filled[0]} has cells to the right of the last column of the header; expected none."
-            )
+            row = declared.header_row + 1 + filled[0]
+            raise Unreadable(f"row {row} has cells to the right of the last column of the header; expected none.")
     arrays = [cell_texts(list(values), name, decimals.of(name)) for name, values in zip(header, columns, strict=False)]
     numbers = pa.array(range(declared.header_row + 1, declared.header_row + 1 + len(body)), pa.int64())
     return FileTable(header, pa.table([*arrays, numbers], names=[*header, "source_row"]))

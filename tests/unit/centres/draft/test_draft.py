@@ -1,4 +1,4 @@
-"""Drafts held against the specs that people wrote for the ten centres, and what a draft must never do: decide what the files do not prove."""
+"""Drafts against the specs that people wrote for the ten centres; a draft never decides what the files do not prove."""
 
 import fnmatch
 import gzip
@@ -96,7 +96,7 @@ def test_most_columns_find_their_field_and_hardly_any_a_wrong_one(drafts):
 
 
 def test_no_unit_code_or_format_is_decided_otherwise_than_by_hand(drafts):
-    """Each unit, date format, comparator and meaning of a word in a draft is the one that the hand-written spec has, or is left to decide."""
+    """Each unit, date format, comparator and word in a draft is as in the hand-written spec, or left to decide."""
     wrong = []
     for centre, table, drafted in _pairs(drafts):
         hand = _mapped(table)
@@ -272,7 +272,7 @@ def test_sdtm_domains_are_known_by_their_standard_names(tmp_path):
 
 
 def test_a_draft_becomes_a_centre_once_a_person_has_decided(tmp_path, monkeypatch):
-    """Shift-JIS, full-width digits, dates with year, month and day: the decisions left are replaced one by one, and the centre loads."""
+    """Shift-JIS, full-width digits, dates with year, month and day: once the decisions are made, the centre loads."""
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     folder = tmp_path / "data_raw" / "JP01" / "2023-06-30"
@@ -301,7 +301,7 @@ def test_a_draft_becomes_a_centre_once_a_person_has_decided(tmp_path, monkeypatc
     ("name", "content", "said"),
     [
         ("a.xlsx", b"PK\x03\x04cut", "not a whole"),
-        ("a.csv.gz", gzip.compress(b"id;sex\n1;f\n" * 99)[:40], "not a whole gzip file"),
+        ("a.csv.gz", gzip.compress(b"id;sex\n1;f\n" * 99)[:40], "gzip file is damaged"),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ask the centre for .xlsx"),
         ("a.csv", b"", "empty"),
     ],

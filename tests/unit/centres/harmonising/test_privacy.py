@@ -1,4 +1,4 @@
-"""Identities: where the key of patient_id comes from, what becomes of birth dates, and what free text may hold. All patients are made up."""
+"""Identities: the key of patient_id, what becomes of birth dates, and what free text may hold; invented patients."""
 
 import hashlib
 import hmac
@@ -225,7 +225,10 @@ def test_the_age_is_in_completed_years_at_the_first_exchange(centre, loaded, bor
 
 
 def test_where_only_the_age_is_sent_it_is_the_age_as_stated(centre, loaded):
-    fields = "{sex: {column: sex, vocabulary: {F: female}}, birth_year: {column: born}, age_years_reported: {column: age, unit: years}, first_tpe_date: tpe}"
+    fields = (
+        "{sex: {column: sex, vocabulary: {F: female}}, birth_year: {column: born}, "
+        "age_years_reported: {column: age, unit: years}, first_tpe_date: tpe}"
+    )
     centre.spec(
         patients=f"""
   patients:
@@ -391,11 +394,13 @@ def test_texts_of_every_file_are_held_against_what_identifies_the_same_patient(c
     centre.spec(EVENTS_WITH_TEXT, patients=WITH_TEXT)
     centre.write(
         "patients.csv",
-        "id;name;phone;born;tpe;remark;other\nA;Dupont;0600000001;01/02/1970;10/01/2020;calm;\nB;Martin;0600000002;03/04/1980;11/01/2020;;\n;Sans;;;;Sans numéro;",
+        "id;name;phone;born;tpe;remark;other\nA;Dupont;0600000001;01/02/1970;10/01/2020;calm;\n"
+        "B;Martin;0600000002;03/04/1980;11/01/2020;;\n;Sans;;;;Sans numéro;",
     )
     centre.write(
         "events.csv",
-        "id;date;what\nA;12/01/2020;Dupont fell\nA;13/01/2020;in Saint-Martin\nB;14/01/2020;epistaxis\nB;15/01/2020;since 1980\nZ;;Dupont",
+        "id;date;what\nA;12/01/2020;Dupont fell\nA;13/01/2020;in Saint-Martin\nB;14/01/2020;epistaxis\n"
+        "B;15/01/2020;since 1980\nZ;;Dupont",
     )
     load_centre("XX01")
     remarks = [row["remark"] for row in loaded("raw.xx01__patients")]
@@ -418,8 +423,8 @@ def test_texts_of_every_file_are_held_against_what_identifies_the_same_patient(c
 
 def test_free_text_is_declared_as_such(centre):
     centre.spec(patients=WITH_TEXT.replace("not a study field", "Free text"))
-    with pytest.raises(CentreRefused, match="expected it under free_text"):
+    with pytest.raises(CentreRefused, match="move it to free_text"):
         load_spec(centre.folder / "centre.yml")
     centre.spec(patients=WITH_TEXT.replace("other: not", "remark: not"))
-    with pytest.raises(CentreRefused, match="there twice"):
+    with pytest.raises(CentreRefused, match="duplicate column"):
         load_spec(centre.folder / "centre.yml")

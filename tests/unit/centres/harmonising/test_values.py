@@ -1,4 +1,4 @@
-"""Values: accepted as the spec declares them, or refused with their place and reason; never dropped, never silently null."""
+"""Values: accepted as declared, or refused with their place and reason; never dropped, never silently null."""
 
 import hashlib
 import hmac
@@ -20,14 +20,26 @@ labs:
   date_format: "%d/%m/%Y"
   row_kinds: {column: test, kinds: {platelets: [PLT], ldh: [LDH], adamts13: [A13]}}
   records:
-    - {table: lab_result, rows: platelets, fields: {result_date: date, platelets_10e9_per_l: {column: value, unit: {column: unit, codes: {G/L: 10^9/L, /mm3: /mm3}}}}}
-    - {table: lab_result, rows: ldh, fields: {result_date: date, ldh_x_uln: {column: value, unit: {column: unit, codes: {U/L: U/L, xULN: x ULN}}, uln: {column: uln}}}}
-    - {table: lab_result, rows: adamts13, fields: {result_date: date, adamts13_percent: {column: value, unit: {column: unit, codes: {"%": "%", IU/mL: IU/mL}}, missing: [ND]}}}
+    - table: lab_result
+      rows: platelets
+      fields:
+        result_date: date
+        platelets_10e9_per_l: {column: value, unit: {column: unit, codes: {G/L: 10^9/L, /mm3: /mm3}}}
+    - table: lab_result
+      rows: ldh
+      fields:
+        result_date: date
+        ldh_x_uln: {column: value, unit: {column: unit, codes: {U/L: U/L, xULN: x ULN}}, uln: {column: uln}}
+    - table: lab_result
+      rows: adamts13
+      fields:
+        result_date: date
+        adamts13_percent: {column: value, unit: {column: unit, codes: {"%": "%", IU/mL: IU/mL}}, missing: [ND]}
 """
 
 
 def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
-    """One lab row of patient A on 12/01/2020 (``test;value;unit;uln``): (value, comparator) when accepted, else the rule that refused it."""
+    """One lab row of patient A on 12/01/2020 (``test;value;unit;uln``): (value, comparator), else the refusing rule."""
     centre.spec(LABS)
     centre.write("labs.csv", f"id;date;test;value;unit;uln\nA;12/01/2020;{row}")
     load_centre("XX01")
@@ -156,7 +168,8 @@ drugs:
   date_format: "%d/%m/%Y"
   records:
     - {table: drug_course, fields: {drug: {constant: caplacizumab}, start_date: from, end_date: to}}
-    - {table: drug_course, fields: {drug: {constant: rituximab}, start_date: {column: rituximab_days, separator: " ", study_day: true}}}
+    - table: drug_course
+      fields: {drug: {constant: rituximab}, start_date: {column: rituximab_days, separator: " ", study_day: true}}
     - {table: tpe_session, fields: {session_date: {column: tpe_from, run_to: tpe_to}}}
 """
 

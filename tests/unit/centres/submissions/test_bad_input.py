@@ -1,4 +1,4 @@
-"""A submission or spec that cannot be used stops that centre alone, says what to do, and leaves the last good load as it was."""
+"""A submission or spec that cannot be used stops that centre alone, says what to do, and keeps the last good load."""
 
 import gzip
 import shutil
@@ -12,7 +12,6 @@ from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.load import load_centre
 from capla_etl.centres.submissions.status import centre_ids
-
 
 CENTRES = ("HU01", "BR01", "CA01", "US01")
 
@@ -211,8 +210,8 @@ def _spec_table_name(data_raw: Path) -> None:
             [
                 "2023-06-30/labor.txt",
                 "'Thrombocyta (G/l)' is missing",
-                "Is it now 'Thrombocyta'?",
-                "['Thrombocyta'] are not in the spec",
+                "is it now 'Thrombocyta'?",
+                "not in the spec: Thrombocyta;",
             ],
         ),
         ("HU01", _in_utf8, ["labor.txt", "valid UTF-8", "cp1250"]),
@@ -232,8 +231,8 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _header_only, ["labor.txt", "no rows"]),
         ("HU01", _missing_file, ["'labor.txt' is missing", "betegek.txt"]),
         ("HU01", _undeclared_file, ["nevek.txt", "ignored_files"]),
-        ("HU01", _undeclared_column, ["['Név'] are not in the spec", "forbidden"]),
-        ("HU01", _without_header, ["betegek.txt", "have the same names", "Is the header row right?"]),
+        ("HU01", _undeclared_column, ["not in the spec: Név;", "forbidden"]),
+        ("HU01", _without_header, ["betegek.txt", "have duplicate names", "Is the header row right?"]),
         (
             "HU01",
             _shifted_column,
@@ -244,21 +243,21 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _spec_unknown_unit, ["centre.yml", "hemoglobin_g_per_dl.unit", "'g/l'", "'g/L'"]),
         ("HU01", _spec_unknown_code, ["centre.yml", "'man'", "male"]),
         ("HU01", _spec_two_readings_of_a_date, ["centre.yml", "read the same text differently"]),
-        ("HU01", _spec_key_twice, ["centre.yml, line", "'missing' is there twice"]),
+        ("HU01", _spec_key_twice, ["centre.yml, line", "duplicate key 'missing'"]),
         ("HU01", _quote_before_header, ["labor.txt", "quotation mark"]),
         ("HU01", _blank_lines_first, ["labor.txt", "row 1", "blank"]),
-        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have the same names"]),
-        ("US01", _damaged_gzip, ["labs.psv.gz", "not a whole gzip file"]),
+        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have duplicate names"]),
+        ("US01", _damaged_gzip, ["labs.psv.gz", "gzip file is damaged"]),
         (
             "US01",
             _other_patient_numbers,
             ["labs.psv.gz", "5889 of 5889 rows are refused (unknown_patient 5889)", "at most 10%"],
         ),
-        ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
+        ("BR01", _damaged_sheet, ["RJ_capla.xlsx", "not a complete XLSX workbook"]),
         ("BR01", _spec_header_row_0, ["centre.yml", "header_row", "greater than or equal to 1"]),
         ("BR01", _spec_table_name, ["centre.yml", "tables.pacientes-1"]),
-        ("BR01", _corrupt_workbook, ["RJ_capla.xlsx", "not a whole XLSX workbook"]),
-        ("BR01", _undeclared_sheet, ["RJ_capla.xlsx", "['Nomes'] are not in the spec", "ignored_sheets"]),
+        ("BR01", _corrupt_workbook, ["RJ_capla.xlsx", "not a complete XLSX workbook"]),
+        ("BR01", _undeclared_sheet, ["RJ_capla.xlsx", "not in the spec: Nomes;", "ignored_sheets"]),
     ],
 )
 def test_it_stops_that_centre_alone_and_says_what_to_do(after_good_loads, broken, break_it, said):
@@ -307,10 +306,10 @@ def test_a_failure_that_nobody_foresaw_names_its_place_and_no_value(data_raw, mo
     def broken(*_):
         raise RuntimeError("Secret Person")
 
-    monkeypatch.setattr("capla_etl.centres.submissions.load.history", broken)
+    monkeypatch.setattr("capla_etl.centres.submissions.judge.history", broken)
     with pytest.raises(CentreRefused) as refusal:
         load_centre("HU01")
-    assert "an unforeseen RuntimeError in load.py, line" in str(refusal.value)
+    assert "an unexpected RuntimeError in judge.py, line" in str(refusal.value)
     assert "Secret Person" not in str(refusal.value) and refusal.value.__cause__ is None
 
 

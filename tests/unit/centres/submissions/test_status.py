@@ -1,4 +1,4 @@
-"""A refused submission never takes its centre's place: the last good load stays, and where the centre stands is said."""
+"""A refused submission changes nothing: the last good load stays, and the status says so."""
 
 import shutil
 
@@ -48,7 +48,8 @@ def test_files_that_no_spec_describes_are_named_and_stop_nobody(loaded_centre):
     with duckdb.connect() as con:
         assemble(con)
         rows = con.execute(
-            "select centre_id, status, submission::varchar, received_submission::varchar from quality.centre_status order by 1"
+            """select centre_id, status, submission::varchar, received_submission::varchar
+            from quality.centre_status order by 1"""
         ).fetchall()
     assert rows == [("XX01", "current", "2020-12-31", "2020-12-31"), ("XX02", "not_described", None, "2020-12-31")]
 

@@ -22,7 +22,8 @@ class Differences:
     ``submissions``: centre_id, before, after (dates; null: not in that state).
     ``patients``: centre_id, centre_patient_id, change ('added', 'withdrawn', 'corrected'), what (columns of
     marts.patient that changed, or 'results' where only daily values did). ``outcomes``: centre_id, centre_patient_id,
-    outcome, before, after. ``numbers``: table_id, row, group, statistic, and value, n and n_assessed each with _before and _after.
+    outcome, before, after. ``numbers``: table_id, row, group, statistic; value, n and n_assessed, each with _before and
+    _after.
     """
 
     submissions: pd.DataFrame

@@ -106,8 +106,9 @@ def test_a_few_assets_make_a_small_code_location(tmp_path, monkeypatch):
 
     small = build_defs([one], warehouse=Warehouse(study=Study(), lock_timeout_seconds=0.5))
     assert {key.to_user_string() for key in small.resolve_asset_graph().get_all_asset_keys()} == {"study/one"}
-    ran = small.resolve_implicit_global_asset_job_def().execute_in_process()
-    [event] = ran.get_asset_materialization_events()
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = small.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+        [event] = ran.get_asset_materialization_events()
     assert event.materialization.metadata["waits"].value == 0.5
     with duckdb.connect(str(paths.build_database()), read_only=True) as connection:
         assert connection.execute("from study.one").fetchall() == [(1,)]

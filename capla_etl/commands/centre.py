@@ -7,9 +7,11 @@ and loads nothing. ``list`` says where every centre stands. See docs/ADD_A_CENTR
 import argparse
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 from capla_etl import paths
+from capla_etl.report.text_table import aligned
 
 WIDTH = 100
 
@@ -116,19 +118,7 @@ def _refused(options: argparse.Namespace, problems: list[str]) -> int:
 
 def _columns(rows: list[tuple], headings: tuple[str, ...]) -> None:
     """Print aligned text: numbers to the right, other columns to the left; the last as long as the line allows."""
-
-    def text(v) -> str:
-        return "" if v is None or v != v else f"{v:,}" if isinstance(v, int) else str(v)
-
-    texts = [headings, *(tuple(map(text, row)) for row in rows)]
-    right = [bool(rows) and all(isinstance(row[i], int | None) for row in rows) for i in range(len(headings))]
-    widths = [max(len(row[i]) for row in texts) for i in range(len(headings))]
-    room = WIDTH - sum(widths[:-1]) - 2 * len(widths)
-    for row in texts:
-        last = row[-1] if len(row[-1]) <= room or room < 20 else row[-1][: room - 1] + "…"
-        cells = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:-1], widths, right, strict=False)]
-        print(("  " + "  ".join([*cells, last.rjust(widths[-1]) if right[-1] else last])).rstrip())
-    print()
+    print(textwrap.indent(aligned(headings, rows, right=True, width=WIDTH - 2), "  ") + "\n")
 
 
 def _say_rows(ledger) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from capla_etl import paths
 from capla_etl.commands import published
+from capla_etl.report import text_table
 from capla_etl.sql import quote
 
 FORMATS = ("table", "csv", "json", "markdown")
@@ -73,20 +74,10 @@ def as_text(names: list[str], rows: list[tuple], form: str) -> str:
         records = [dict(zip(names, row, strict=True)) for row in rows]
         other = lambda value: float(value) if isinstance(value, Decimal) else str(value)  # noqa: E731
         return json.dumps(records, indent=1, ensure_ascii=False, default=other)
-    cells = [names, *([_cell(value) for value in row] for row in rows[:ROWS_SHOWN])]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
-    if form == "markdown":
-        lines = ["| " + " | ".join(row) + " |" for row in cells]
-        lines.insert(1, "|" + "|".join(" --- " for _ in widths) + "|")
-    else:
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-        lines.insert(1, "  ".join("-" * w for w in widths))
+    shown = rows[:ROWS_SHOWN]
+    table = text_table.markdown(names, shown) if form == "markdown" else text_table.aligned(names, shown, rule=True)
     rest = [f"... {len(rows) - ROWS_SHOWN} more rows"] if len(rows) > ROWS_SHOWN else []
-    return "\n".join([*lines, *rest])
-
-
-def _cell(value) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "\n".join([table, *rest])
 
 
 def _ask(form: str) -> int:

@@ -14,21 +14,15 @@ import pandas as pd
 from capla_etl import paths
 from capla_etl.fields import meanings
 from capla_etl.protocol.wording import worded
+from capla_etl.report import text_table
 from capla_etl.sql import identifier
 
 
 def markdown(frame: pd.DataFrame, rows: int = 30) -> dg.MarkdownMetadataValue:
     """Show the first rows of a frame as a Markdown table: missing cells empty, numbers to four significant digits."""
-
-    def text(value) -> str:
-        if value is None or pd.isna(value):
-            return ""
-        return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
-
-    shown = [[text(v) for v in row] for row in frame.head(rows).itertuples(index=False)]
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *shown]
+    shown = frame.head(rows).astype(object).where(frame.head(rows).notna(), None).itertuples(index=False)
     rest = f"\n\n{len(frame) - rows} more rows" if len(frame) > rows else ""
-    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines) + rest)
+    return dg.MetadataValue.md(text_table.markdown(list(frame.columns), shown, digits=4) + rest)
 
 
 def links(published: list[Path]) -> dict[str, dg.MetadataValue]:

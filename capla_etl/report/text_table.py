@@ -1,8 +1,11 @@
 """Tables as text, for a terminal or a Markdown page. What a table holds does not belong here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+#: A last column is cut to the line's width only where this many characters of it stay.
+_LEAST_SHOWN = 20
 
 
 def cell_text(value, digits: int = 6, thousands: bool = False) -> str:
@@ -27,24 +30,18 @@ def aligned(
         width: of a line; text of the last column beyond it is cut ("…"). 0 cuts nothing.
     """
     rows = [list(row) for row in rows]
-    texts = [list(headings), *([cell_text(value, thousands=right) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    sides = [False] * len(widths)
-    if right and rows:
-        sides = [all(v is None or isinstance(v, int) for v in column) for column in zip(*rows, strict=True)]
-    if rule:
-        texts.insert(1, ["-" * w for w in widths])
-    room = width - sum(widths[:-1]) - 2 * len(widths)
-    lines = []
-    for row in texts:
-        if width and 20 <= room < len(row[-1]):
-            row[-1] = row[-1][: room - 1] + "…"
-        cells = (text.rjust(w) if side else text.ljust(w) for text, w, side in zip(row, widths, sides, strict=True))
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    texts = [[cell_text(value, thousands=right) for value in row] for row in rows]
+    columns = zip([heading + "  " for heading in headings], *texts, strict=True)  # tabulate widens headings by two
+    room = width - sum(max(map(len, column)) + 2 for column in list(columns)[:-1])
+    if width and room >= _LEAST_SHOWN:
+        texts = [[*row[:-1], row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"] for row in texts]
+    numbers = [all(v is None or isinstance(v, int) for v in column) for column in zip(*rows, strict=True)]
+    sides = ["right" if right and number else "left" for number in numbers] or None
+    form = "simple" if rule else "plain"
+    return tabulate(texts, headings, tablefmt=form, disable_numparse=True, preserve_whitespace=True, colalign=sides)
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence], digits: int = 6) -> str:
     """A table in Markdown; a bar or a line end in a value cannot end its cell."""
     texts = [[cell_text(value, digits).replace("|", "\\|").replace("\n", " ") for value in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [list(headings), ["---"] * len(headings), *texts])
+    return tabulate(texts, headings, tablefmt="github", disable_numparse=True, preserve_whitespace=True)

@@ -82,12 +82,16 @@ def _row_keys(result: dict[str, Any]) -> list[dict[str, Any]]:
     return rows[:LISTED_ROWS]
 
 
+def _rule_number(found: dict[str, Any]) -> int:
+    return found["expectation_config"]["meta"]["rule"]
+
+
 def _summary(suite: Suite, rules: list[Rule], rows: int, document: dict[str, Any]) -> SuiteResult:
     failures = []
     for found in document["results"]:
         if found["success"]:
             continue
-        rule, result = rules[found["expectation_config"]["meta"]["rule"]], found["result"]
+        rule, result = rules[_rule_number(found)], found["result"]
         if not result:
             why = json.dumps(found["exception_info"])[:600]
             raise SuiteError(
@@ -160,15 +164,24 @@ def _validated(
     rules = _expanded(suite, frame)
     whole = source.add_dataframe_asset(suite.table).add_batch_definition_whole_dataframe("all rows")
     batch = whole.get_batch({"dataframe": frame})
-    validation = batch.validate(
-        gx.ExpectationSuite(name=suite.table, expectations=[_config(n, rule) for n, rule in enumerate(rules)]),
-        result_format={
-            "result_format": "COMPLETE",
-            "unexpected_index_column_names": suite.grain,
-            "exclude_unexpected_values": True,  # keys only: no clinical value in a log, an event or a page
-        },
-    )
-    document = validation.to_json_dict()
+    expectations = [_config(n, rule) for n, rule in enumerate(rules)]
+    keys_only = {"exclude_unexpected_values": True}  # no clinical value in a log, an event or a page
+
+    def document_of(chosen: list[dict[str, Any]], result_format: dict[str, Any]) -> dict[str, Any]:
+        ran = batch.validate(
+            gx.ExpectationSuite(name=suite.table, expectations=chosen), result_format=result_format | keys_only
+        )
+        return ran.to_json_dict()
+
+    # Collecting row keys costs more than judging: it is done for the failed rules alone.
+    document = document_of(expectations, {"result_format": "BASIC"})
+    failed = [n for n, found in enumerate(document["results"]) if not found["success"]]
+    if failed:
+        with_keys = {"result_format": "COMPLETE", "unexpected_index_column_names": suite.grain}
+        again = document_of([expectations[_rule_number(document["results"][n])] for n in failed], with_keys)
+        listed = {_rule_number(found): found for found in again["results"]}
+        for n in failed:
+            document["results"][n] = listed[_rule_number(document["results"][n])]
     result = _summary(suite, rules, len(frame), document)
     if docs_folder:
         write_page(docs_folder, result, document, cut_off)

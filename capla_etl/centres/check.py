@@ -13,8 +13,7 @@ import duckdb
 import pandas as pd
 import yaml
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.centres.submissions.judge import HarmonisedCentre, harmonise
 
@@ -84,7 +83,7 @@ def check_centre(centre_id: str, worded: Callable[[str], str]) -> Check:
 def _read_from(spec: Spec) -> dict[tuple[str, str], list[str]]:
     """(harmonised table, field) -> columns or constants that it is read from."""
     found: dict[tuple[str, str], list[str]] = {}
-    declared = study.fields()
+    declared = fields.fields()
     for record in (record for table in spec.tables.values() for record in table.records):
         for name, source in record.fields.items():
             analyte = declared[name].analyte if name in declared and record.table == "lab_result" else None
@@ -100,10 +99,10 @@ _NOT_ASKED = ("adamts13_comparator", "comparator", "analyte", "death_month")
 def _asked() -> list[tuple[str, str]]:
     """Every field of the study that a spec can declare."""
     asked = []
-    for name, table in study.tables().items():
+    for name, table in fields.tables().items():
         for column in (*table.withheld, *table.columns):
             if (name, column) == ("lab_result", "value"):
-                asked += [(name, f"value of {analyte}") for analyte in study.vocabularies()["analyte"]]
+                asked += [(name, f"value of {analyte}") for analyte in fields.vocabularies()["analyte"]]
             elif column not in (*table.derived, *_NOT_ASKED) and not column.startswith("transferred_from"):
                 asked.append((name, column))
     return asked
@@ -114,7 +113,7 @@ def _coverage(con: duckdb.DuckDBPyConnection, spec: Spec, centre_id: str) -> pd.
     rows = []
     for place in _asked():
         table, field = place
-        filled, records = (None, None) if field in study.tables()[table].withheld else _filled(con, table, field)
+        filled, records = (None, None) if field in fields.tables()[table].withheld else _filled(con, table, field)
         percent = 100 * filled / records if records else None
         rows.append((*place, ", ".join(read_from.get(place, [])), filled, records, percent, others.get(place)))
     columns = ["table_name", "field", "read_from", "filled", "records", "percent", "other_centres_percent"]
@@ -129,7 +128,7 @@ def _filled(con: duckdb.DuckDBPyConnection, table: str, field: str, where: str =
     elif field == "death_date":
         known = "coalesce(death_date, death_month) is not null"
     else:
-        known = f'"{field}" ' + ("<> 'unknown'" if study.fields()[field].type == "answer" else "is not null")
+        known = f'"{field}" ' + ("<> 'unknown'" if fields.fields()[field].type == "answer" else "is not null")
     of = "died = 'yes'" if field in ("death_date", "death_cause") else "true"
     counts = f"count(*) filter ({known}), count(*) filter ({of})"
     return con.execute(f"select {counts} from {table} where {where}").fetchone()
@@ -144,7 +143,7 @@ def _others(centre_id: str) -> dict[tuple[str, str], float]:
         centres = con.execute("select centre_id from submission where centre_id <> ?", [centre_id]).fetchall()
         found = {}
         for table, field in _asked():
-            if field in study.tables()[table].withheld:
+            if field in fields.tables()[table].withheld:
                 continue
             counts = [_filled(con, table, field, f"centre_id = '{c}'") for (c,) in centres]
             if shares := [100 * filled / records for filled, records in counts if records]:

@@ -8,7 +8,7 @@ cells are a join of facts to harmonised rows to rows as sent. No value is parsed
 import duckdb
 import pandas as pd
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.reading.cell_text import TRIMMED
 from capla_etl.centres.spec.grammar import Source, Spec, source_columns
 from capla_etl.sql import identifier, quote
@@ -169,7 +169,7 @@ def _columns_of(centre_id: str, spec: Spec) -> list[tuple]:
 def _declared(field: str, source: Source) -> str | None:
     """Say what the spec adds to a cell: its unit, the upper limit of normal, what a code stands for."""
     said = [source.unit] if isinstance(source.unit, str) and source.unit else []
-    if study.fields()[field].analyte == "ldh" and source.uln and source.uln.constant:
+    if fields.fields()[field].analyte == "ldh" and source.uln and source.uln.constant:
         said.append(f"upper limit of normal {source.uln.constant}")
     said += [f"{word} stands for {meaning}" for word, meaning in source.stands_for.items()]
     return ", ".join(said) or None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.reading.read import RawTable
 from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS
 from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Table, placeholder_columns
@@ -80,7 +80,7 @@ def _rows_of(table: Table, record: Record, raw: RawTable) -> list[int]:
 
 def _measured(record: Record) -> dict[str, Source]:
     """Fields of a record by their column in the harmonised table."""
-    analyte = {name for name in record.fields if record.table == "lab_result" and study.fields()[name].analyte}
+    analyte = {name for name in record.fields if record.table == "lab_result" and fields.fields()[name].analyte}
     return {("value" if name in analyte else name): source for name, source in record.fields.items()}
 
 
@@ -115,20 +115,20 @@ def places(spec: Spec, raws: list[RawTable]) -> list[Place]:
 
 def _places_of(spec: Spec, table: Table, record: Record, raw: RawTable, rows: list[int], k: int):
     """Places of one record, and of one repetition of its group."""
-    fields = _measured(record)
+    sources = _measured(record)
     filled = {}
-    for name, source in fields.items():
+    for name, source in sources.items():
         if source.column:
             missing = {"", *spec.missing, *source.missing}
             texts = _texts(raw, _repeated(source.column, k))
             filled[name] = {i for i in rows if texts[i] not in missing}
-    if not record.present and (makes_it := study.tables()[record.table].present):
+    if not record.present and (makes_it := fields.tables()[record.table].present):
         there = set().union(*(filled.get(name, set()) for name in makes_it))
         filled = {name: some & there for name, some in filled.items()}
-    for name, source in fields.items():
+    for name, source in sources.items():
         if name not in filled or not filled[name]:
             continue
-        declared = study.fields().get(next(n for n, s in record.fields.items() if s is source))
+        declared = fields.fields().get(next(n for n, s in record.fields.items() if s is source))
         place = Place(
             raw.name,
             _repeated(source.column, k),

@@ -36,8 +36,7 @@ from random_faults import (
 )
 from test_worked_examples import run_dbt
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading.read import RawTable, current_submission, read_submission
 from capla_etl.centres.spec.check import load_spec
@@ -49,7 +48,7 @@ CENTRES = sorted(p.parent.name for p in (paths.ROOT / "data_raw").glob("*/centre
 #: So many patients of each centre are enough for all but the test of outcomes.
 SOME_PATIENTS = 16
 #: Columns that say where a record came from.
-SOURCE = tuple(study.SOURCE_COLUMNS)
+SOURCE = tuple(fields.SOURCE_COLUMNS)
 
 # a centre's strategy prints itself at length
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -107,7 +106,7 @@ def _load(centre_id: str, raws: list[RawTable]) -> Loaded:
     return Loaded(
         tables["quality.ledger"].to_pylist(),
         tables["quality.quarantine"].to_pylist(),
-        {name: tables[f"harmonised.{name}"].to_pylist() for name in study.tables()},
+        {name: tables[f"harmonised.{name}"].to_pylist() for name in fields.tables()},
         {tuple(row[c] for c in SOURCE): row["row_status"] for rows in places_of_rows for row in rows},
         folder,
     )

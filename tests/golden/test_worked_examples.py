@@ -12,8 +12,7 @@ import duckdb
 import pytest
 import yaml
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 
 EXAMPLES = yaml.safe_load((Path(__file__).parent / "worked_examples.yml").read_text())
 DAY_0 = dt.date(2020, 3, 1)
@@ -23,8 +22,8 @@ DAY_0_CONTROL = dt.date(2016, 3, 1)
 def create_harmonised(con: duckdb.DuckDBPyConnection) -> None:
     """Empty harmonised tables with the columns and types that ingestion writes."""
     con.execute("create schema harmonised")
-    for table in study.tables().values():
-        columns = ", ".join(f"{name} {study.sql_type(name)}" for name in table.all_columns)
+    for table in fields.tables().values():
+        columns = ", ".join(f"{name} {fields.sql_type(name)}" for name in table.all_columns)
         con.execute(f"create table harmonised.{table.name} ({columns})")
     con.execute("create table harmonised.list_absence (centre_id VARCHAR, list_name VARCHAR, absence VARCHAR)")
     con.execute("create table harmonised.submission (centre_id VARCHAR, submission DATE)")

@@ -6,7 +6,7 @@ How a column's cells are read does not belong here (sources.py).
 import re
 from collections import Counter
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
 from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
@@ -203,7 +203,7 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     for code in analytes:
         own = _rows_of(table, kind, analytes[code]) if kind else None
         name = _ANALYTES[code]
-        declared = study.fields()[name]
+        declared = fields.fields()[name]
         cells = result if own is None else column_of(result.name, own[result.name])
         source, note = number_source(declared, cells, table)
         if unit is not None:
@@ -217,8 +217,8 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
             means = {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}
             codes = {"": ""} | {sign: means.get(sign, sign) for sign in sorted(comparator.texts)}
             source["comparator"] = {"column": comparator.name, "codes": codes}
-        fields = {"result_date": day[0], name: Entry(_with_limit(source, name), note)}
-        table.records.append(RecordDraft("lab_result", fields, code if kind else None))
+        entries = {"result_date": day[0], name: Entry(_with_limit(source, name), note)}
+        table.records.append(RecordDraft("lab_result", entries, code if kind else None))
     table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
 
 
@@ -252,8 +252,8 @@ def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
         entry = Entry({"column": day.name, "study_day": TO_DECIDE}, _WHICH_DAY)
     else:
         return
-    fields = {"session_date": entry} | _volume(table, columns)
-    table.records.append(RecordDraft("tpe_session", fields, "exchange"))
+    entries = {"session_date": entry} | _volume(table, columns)
+    table.records.append(RecordDraft("tpe_session", entries, "exchange"))
     table.used.add(day.name)
 
 
@@ -262,7 +262,7 @@ def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
     if volume is None:
         return {}
     table.used.add(volume.name)
-    return {"volume_ml": Entry(*number_source(study.fields()["volume_ml"], volume, table))}
+    return {"volume_ml": Entry(*number_source(fields.fields()["volume_ml"], volume, table))}
 
 
 def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -275,10 +275,10 @@ def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     end = _by_role(table, columns, "end", _is_date)
     if start is None:
         return
-    fields = {"drug": coded(study.fields()["drug"], drug, "drug"), "start_date": Entry({"column": start.name}, "")}
+    entries = {"drug": coded(fields.fields()["drug"], drug, "drug"), "start_date": Entry({"column": start.name}, "")}
     if end is not None:
-        fields["end_date"] = Entry({"column": end.name}, _LAST_DAY)
-    table.records.append(RecordDraft("drug_course", fields))
+        entries["end_date"] = Entry({"column": end.name}, _LAST_DAY)
+    table.records.append(RecordDraft("drug_course", entries))
     if unit := _by_role(table, columns, "unit"):
         table.ignored[unit.name] = "unit of the dose; not a study field"
     table.used |= {c.name for c in (drug, start, end) if c is not None}
@@ -295,20 +295,20 @@ def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     kind = kind or _by_role(table, columns, "event_kind", is_kind)
     if kind is None:
         return
-    fields = {"kind": coded(study.fields()["kind"], kind, "adverse_event_kind")}
+    entries = {"kind": coded(fields.fields()["kind"], kind, "adverse_event_kind")}
     table.used.add(kind.name)
     if day := _by_role(table, columns, "event_date", _is_date) or _by_role(table, columns, "date", _is_date):
-        fields["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
+        entries["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
         table.used.add(day.name)
     if site := _by_role(table, columns, "event_site"):
-        fields["site"] = coded(study.fields()["site"], site, None)
+        entries["site"] = coded(fields.fields()["site"], site, None)
         table.used.add(site.name)
-    table.records.append(RecordDraft("adverse_event", fields))
+    table.records.append(RecordDraft("adverse_event", entries))
 
 
 def _patient_field(column: Column) -> str | None:
     """The field of the patient table that a column is, by its header and by cells that agree with it."""
-    target = study.tables()["patient"]
+    target = fields.tables()["patient"]
     known = (*target.columns, *target.withheld)
     if "{k}" in column.name:
         return None
@@ -317,7 +317,7 @@ def _patient_field(column: Column) -> str | None:
 
 
 def _agrees(name: str, column: Column) -> bool:
-    declared = study.fields()[name]
+    declared = fields.fields()[name]
     if not column.filled:
         return True
     if declared.type == "date":
@@ -336,30 +336,30 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
         name = _patient_field(column)
         if name and (name not in best or len(column.name) > len(best[name].name)):
             best[name] = column
-    fields: dict[str, Entry] = {}
-    for name in (*study.tables()["patient"].withheld, *study.tables()["patient"].columns):
+    entries: dict[str, Entry] = {}
+    for name in (*fields.tables()["patient"].withheld, *fields.tables()["patient"].columns):
         if name not in best:
             continue
-        column, declared = best[name], study.fields()[name]
+        column, declared = best[name], fields.fields()[name]
         table.used.add(column.name)
         if not column.filled:
             vocabulary = {"vocabulary": "study"} if declared.codes else {}
             unit = {"unit": TO_DECIDE} if declared.units else {}
             source = {"column": column.name} | vocabulary | unit
-            fields[name] = Entry(source, "GUESS by its header: empty in every row so far")
+            entries[name] = Entry(source, "GUESS by its header: empty in every row so far")
         elif declared.type == "date":
-            fields[name] = _dated(column)
+            entries[name] = _dated(column)
             if declared.partial and column.dates.partial:
-                fields[name].source["partial_date_format"] = column.dates.partial
+                entries[name].source["partial_date_format"] = column.dates.partial
         elif declared.type in ("number", "integer"):
-            fields[name] = Entry(*number_source(declared, column, table))
+            entries[name] = Entry(*number_source(declared, column, table))
         else:
             vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
-            fields[name] = coded(declared, column, vocabulary)
-    if "died" not in fields and "death_date" in fields:
-        source = {"column": fields["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}
-        fields["died"] = Entry(source, 'no column says which patients live: does a blank date mean "no", or unknown?')
-    table.records.append(RecordDraft("patient", fields))
+            entries[name] = coded(declared, column, vocabulary)
+    if "died" not in entries and "death_date" in entries:
+        source = {"column": entries["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}
+        entries["died"] = Entry(source, 'no column says which patients live: does a blank date mean "no", or unknown?')
+    table.records.append(RecordDraft("patient", entries))
 
 
 def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -380,8 +380,8 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
             parts = re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
             if column_of(column.name, parts).is_whole_number:
                 start = Entry(source | {"study_day": TO_DECIDE}, _WHICH_DAY)
-        fields = {"drug": Entry({"constant": match.name}, _BY_HEADER), "start_date": start}
-        record = RecordDraft("drug_course", fields)
+        entries = {"drug": Entry({"constant": match.name}, _BY_HEADER), "start_date": start}
+        record = RecordDraft("drug_course", entries)
         table.records.append(record)
         open_start[match.name] = record
 
@@ -410,9 +410,9 @@ def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
     for column in _unused(table, columns):
         match = words().match("event_columns", column.name)
         if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
-            answer = coded(study.fields()["answer"], column, "assessment")
-            fields = {"kind": Entry({"constant": match.name}, _BY_HEADER), "answer": answer}
-            table.records.append(RecordDraft("adverse_event_assessment", fields))
+            answer = coded(fields.fields()["answer"], column, "assessment")
+            entries = {"kind": Entry({"constant": match.name}, _BY_HEADER), "answer": answer}
+            table.records.append(RecordDraft("adverse_event_assessment", entries))
             table.used.add(column.name)
 
 
@@ -439,13 +439,13 @@ def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: boo
             day = shared[0]
         else:
             return
-        source, note = number_source(study.fields()[name], column, table)
+        source, note = number_source(fields.fields()[name], column, table)
         uln = _by_role(table, columns, "uln", _is_number)
         if name == "ldh_x_uln" and uln is not None:
             source["uln"] = {"column": uln.name}
             used.append(uln.name)
-        fields = {"result_date": day, name: Entry(_with_limit(source, name), note)}
-        table.records.append(RecordDraft("lab_result", fields))
+        entries = {"result_date": day, name: Entry(_with_limit(source, name), note)}
+        table.records.append(RecordDraft("lab_result", entries))
         used.append(column.name)
     table.used |= {*used, *([shared[1].name] if shared else [])}
 
@@ -471,8 +471,8 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         separator = _separator(dated)
         source = {"column": dated.name} | ({"separator": separator} if separator else {})
         table.used.add(dated.name)
-        fields = {"session_date": Entry(source, "")} | _volume(table, columns)
-        table.records.append(RecordDraft("tpe_session", fields, kind))
+        entries = {"session_date": Entry(source, "")} | _volume(table, columns)
+        table.records.append(RecordDraft("tpe_session", entries, kind))
         return
     mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
     day = next((r.fields["result_date"] for r in table.records if "result_date" in r.fields), None)
@@ -484,9 +484,9 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         )
         if amount is not None:
             table.used.add(amount.name)
-            volume = Entry(*number_source(study.fields()["volume_ml"], amount, table))
-            fields = {"session_date": day, "volume_ml": volume}
-            table.records.append(RecordDraft("tpe_session", fields, kind, {"column": amount.name}))
+            volume = Entry(*number_source(fields.fields()["volume_ml"], amount, table))
+            entries = {"session_date": day, "volume_ml": volume}
+            table.records.append(RecordDraft("tpe_session", entries, kind, {"column": amount.name}))
     else:
         table.used.add(mark.name)
         yes = [t for t in mark.texts if words().code("answer", t) == "yes"]

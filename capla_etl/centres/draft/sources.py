@@ -6,14 +6,14 @@ Which column is which field does not belong here (recognise.py).
 import re
 from collections import Counter
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.draft.parts import Entry, TableDraft
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
 from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
 
 
-def number_source(declared: study.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
+def number_source(declared: fields.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
     """Source of a number: its unit if the header proves it, and missing codes; the rest is to decide."""
     source: dict = {"column": column.name}
     notes = []
@@ -41,7 +41,7 @@ def number_source(declared: study.Field, column: Column, table: TableDraft) -> t
     return source, "; ".join(notes)
 
 
-def _units_that_fit(declared: study.Field, column: Column) -> str:
+def _units_that_fit(declared: fields.Field, column: Column) -> str:
     """Units in which nearly all numbers are plausible, in words."""
     if not declared.range or any(isinstance(f, dict) for f in declared.units.values()):
         return f"one of {', '.join(declared.units)}"
@@ -53,7 +53,7 @@ def _units_that_fit(declared: study.Field, column: Column) -> str:
     return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(declared.units)}"
 
 
-def coded(declared: study.Field, column: Column, vocabulary: str | None) -> Entry:
+def coded(declared: fields.Field, column: Column, vocabulary: str | None) -> Entry:
     """Source of a code or an answer: every word found, mapped if its meaning is known; bare numbers never are."""
     texts, codes = sorted(column.values), ", ".join(declared.codes)
     if declared.codes and set(texts) <= set(declared.codes):
@@ -80,7 +80,7 @@ def coded(declared: study.Field, column: Column, vocabulary: str | None) -> Entr
 def decimal_and_dates(table: TableDraft) -> None:
     """Set the table's decimal mark and date format, and those of columns that differ."""
     entries = [(name, e) for r in table.records for name, e in r.fields.items() if "column" in e.source]
-    types = {name: field.type for name, field in study.fields().items()}
+    types = {name: field.type for name, field in fields.fields().items()}
     numbers = {e.source["column"] for name, e in entries if types.get(name) in ("number", "integer")}
     proven = {c: table.columns[c].decimal() for c in sorted(numbers) if c in table.columns}
     marks = Counter(mark for mark, _ in proven.values() if mark)

@@ -3,7 +3,7 @@
 import json
 import re
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.draft.parts import TableDraft
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
@@ -40,7 +40,7 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
     found = {name for t in tables for r in t.records for name in r.fields}
     if found & {"birth_year", "age_years_reported"}:
         found.add("birth_date")
-    lacking = [f"{n} ({study.fields()[n].meaning.rstrip('.')})" for n in _NEEDED if n not in found]
+    lacking = [f"{n} ({fields.fields()[n].meaning.rstrip('.')})" for n in _NEEDED if n not in found]
     lines = [
         "# DRAFT from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
         f"# {TO_DECIDE}: the files do not show it; the spec is refused until the centre's codebook answers each.",

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 import duckdb
 import pyarrow as pa
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql
@@ -65,7 +65,7 @@ _MESSAGES = {
 }
 
 #: Every patient is at most this old at the cut-off, even if the birth date is unknown.
-_OLDEST_YEARS = study.fields()["age_years_reported"].range[1]
+_OLDEST_YEARS = fields.fields()["age_years_reported"].range[1]
 
 
 def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death: str) -> str:
@@ -123,7 +123,7 @@ _WITHHELD = "(withheld: may identify)"
 
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
-    measured = {name for name, field in study.fields().items() if field.type in ("number", "integer", "date")}
+    measured = {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
     return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
 
 
@@ -150,8 +150,8 @@ class Harmoniser:
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
-        for target in study.tables().values():
-            columns = ", ".join(f"{c} {study.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
+        for target in fields.tables().values():
+            columns = ", ".join(f"{c} {fields.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
 
     def run(self) -> "Harmoniser":
@@ -251,7 +251,7 @@ class Harmoniser:
     def _parse(self, built: RecordSql, parsed: list[Parsed]) -> None:
         """``parsed``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
         key = built.aliases[built.table.key]
-        fields = ", ".join(
+        columns = ", ".join(
             f"{p.text} as t_{p.name}, cast({p.value} as {p.sql_type}) as v_{p.name}, "
             f"cast({p.rule} as varchar) as r_{p.name}"
             for p in parsed
@@ -264,7 +264,7 @@ class Harmoniser:
             join = f"left join patient p on p.centre_patient_id = b.{key}"
         self.con.execute(
             f"""create or replace temp table parsed as
-            select b.source_row, b.k, b.{key} as key_text, {patient}, {fields}
+            select b.source_row, b.k, b.{key} as key_text, {patient}, {columns}
             from ({built.base()}) b {join} where {built.present()}"""
         )
 
@@ -300,7 +300,7 @@ class Harmoniser:
         kept = {"birth_date": "birth_date", "birth_year": "birth_year", "first_tpe": "first_tpe_date"}
         kept |= {"death_day": "death_date", "death_month_start": "death_month"}
         own = ", ".join(
-            f"{_accepted(field) if field in names else f'cast(null as {study.sql_type(field)})'} as {column}"
+            f"{_accepted(field) if field in names else f'cast(null as {fields.sql_type(field)})'} as {column}"
             for column, field in kept.items()
         )
         return f"""(
@@ -381,7 +381,7 @@ class Harmoniser:
         if built.target.name == "lab_result":
             values["analyte"] = quote(built.analyte)
         for column in (*built.target.columns, *built.target.withheld):
-            field = study.fields()[column]
+            field = fields.fields()[column]
             if field.type == "answer":
                 values[column] = f"coalesce({values[column]}, 'unknown')" if column in values else "'unknown'"
             values.setdefault(column, f"cast(null as {field.sql_type})")
@@ -444,8 +444,8 @@ class Harmoniser:
 
     def table(self, name: str) -> pa.Table:
         """Return a harmonised table in the order of its source rows."""
-        columns = study.tables()[name].all_columns
-        order = [*study.PLACE_COLUMNS, *(c for c in columns if c not in study.PLACE_COLUMNS)]
+        columns = fields.tables()[name].all_columns
+        order = [*fields.PLACE_COLUMNS, *(c for c in columns if c not in fields.PLACE_COLUMNS)]
         query = f"select {', '.join(columns)} from {name} order by {', '.join(order)}"
         return self.con.execute(query).to_arrow_table()
 

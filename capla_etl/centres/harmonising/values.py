@@ -8,7 +8,7 @@ What does not belong here: rules that need other rows (time, known patients, dup
 
 from dataclasses import dataclass, field, replace
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import patient_id_sql
 from capla_etl.centres.reading.cell_text import cleaned
@@ -59,9 +59,9 @@ class RecordSql:
 
     def __init__(self, spec: Spec, table_name: str, table: Table, record: Record, header: list[str]):
         self.spec, self.table_name, self.table, self.record, self.header = spec, table_name, table, record, header
-        self.target = study.tables()[record.table]
+        self.target = fields.tables()[record.table]
         self.is_patient = record.table == "patient"
-        declared = study.fields()
+        declared = fields.fields()
         measured = [n for n in record.fields if record.table == "lab_result" and declared[n].analyte]
         self.analyte = declared[measured[0]].analyte if measured else None
         self.fields = {("value" if n in measured else n): (n, source) for n, source in record.fields.items()}
@@ -141,7 +141,7 @@ class RecordSql:
         """Words that the spec knows in the column of a parsed field."""
         for name, (declared_name, source) in self.fields.items():
             if name == parsed.name and source.vocabulary is not None:
-                return list(self._vocabulary(source, study.fields()[declared_name]))
+                return list(self._vocabulary(source, fields.fields()[declared_name]))
             if source.column == parsed.column and source.centres:
                 return [f"{word}{source.separator}<number>" for word in source.centres]
             if source.comparator and source.comparator.column == parsed.column:
@@ -157,7 +157,7 @@ class RecordSql:
 
     def _parse(self, name: str) -> list[Parsed]:
         declared_name, source = self.fields[name]
-        declared, text = study.fields().get(declared_name), self._text(source)
+        declared, text = fields.fields().get(declared_name), self._text(source)
         plain = Parsed(name, source.column or "", text, text, declared.sql_type if declared else "VARCHAR")
         if source.centres:
             return self._reference(source, plain)
@@ -181,13 +181,13 @@ class RecordSql:
         hashed = patient_id_sql(f"({centre})", f"({number})")
         return [first, there, replace(there, name="transferred_from_patient_id", value=hashed)]
 
-    def _vocabulary(self, source: Source, declared: study.Field) -> dict[str, str]:
+    def _vocabulary(self, source: Source, declared: fields.Field) -> dict[str, str]:
         """The centre's word -> study code."""
         if source.vocabulary == "study":
             return {code: code for code in declared.codes}
         return self.spec.vocabularies[source.vocabulary] if isinstance(source.vocabulary, str) else source.vocabulary
 
-    def _code(self, declared: study.Field, source: Source, plain: Parsed) -> Parsed:
+    def _code(self, declared: fields.Field, source: Source, plain: Parsed) -> Parsed:
         missing = "'unknown'" if declared.type == "answer" else "null"
         if source.vocabulary is None:
             filled, blank = (quote(code) if code else missing for code in (source.filled, source.blank))
@@ -199,7 +199,7 @@ class RecordSql:
             rule=_first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
         )
 
-    def _date(self, declared: study.Field, source: Source, plain: Parsed) -> list[Parsed]:
+    def _date(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
         text = plain.text
         plain = replace(plain, is_date=True)
         if source.study_day:
@@ -231,7 +231,7 @@ class RecordSql:
             parsed.append(run_end)
         return parsed
 
-    def _number(self, declared: study.Field, source: Source, plain: Parsed) -> list[Parsed]:
+    def _number(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
         decimal = source.decimal or self.table.decimal
         thousands = f", {source.thousands!r} between thousands" if source.thousands else ""
         expected = {"number": f"{decimal!r} as decimal mark{thousands}"}
@@ -290,7 +290,7 @@ class RecordSql:
         return f"try_cast(replace({plain}, {quote(decimal)}, '.') as decimal(28, 6))", is_number
 
     def _in_own_unit(
-        self, declared: study.Field, source: Source, digits: str, decimal: str, expected: dict
+        self, declared: fields.Field, source: Source, digits: str, decimal: str, expected: dict
     ) -> tuple[str, list]:
         """SQL of the number in the study's unit, and the rules of units and limits."""
         rules = []
@@ -309,7 +309,7 @@ class RecordSql:
             if isinstance(factor, dict):
                 text = quote(source.uln.constant) if source.uln.constant else self.aliases[source.uln.column]
                 limit, is_limit = self._digits(text, decimal, None)
-                low, high = study.fields()["ldh_uln_u_per_l"].range
+                low, high = fields.fields()["ldh_uln_u_per_l"].range
                 plausible = f"coalesce({is_limit} and {limit} between {low} and {high}, false)"
                 rules.append((f"{here} and {text} is null", "limit_missing"))
                 rules.append((f"{here} and not {plausible}", "limit_not_plausible"))

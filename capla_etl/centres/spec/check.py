@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, closest, listed
 from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS, date_pattern
 from capla_etl.centres.spec.grammar import (
@@ -50,7 +50,7 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
                 "patient number."
             )
         return
-    field, codes = study.fields()[name], source.vocabulary
+    field, codes = fields.fields()[name], source.vocabulary
     if isinstance(codes, str) and codes != "study":
         if codes not in spec.vocabularies:
             yield _not_one_of(f"{where}.vocabulary", codes, ["study", *sorted(spec.vocabularies)])
@@ -120,9 +120,9 @@ def _check_unused(table: Table, where: str) -> Iterator[str]:
 
 def _check_record(spec: Spec, table: Table, record: Record, where: str) -> Iterator[str]:
     """Problems of one record: its table, kind of row and fields."""
-    target = study.tables().get(record.table)
+    target = fields.tables().get(record.table)
     if target is None:
-        yield _not_one_of(f"{where}.table", record.table, study.tables())
+        yield _not_one_of(f"{where}.table", record.table, fields.tables())
         return
     if table.row_kinds:
         known_kinds = [*table.row_kinds.kinds, *filter(None, [table.row_kinds.otherwise])]
@@ -134,7 +134,7 @@ def _check_record(spec: Spec, table: Table, record: Record, where: str) -> Itera
     if record.table == "patient":
         allowed.add("transferred_from")
     if record.table == "lab_result":
-        measurable = [f.name for f in study.fields().values() if f.analyte]
+        measurable = [f.name for f in fields.fields().values() if f.analyte]
         allowed.update(measurable)
         measured = [f for f in record.fields if f in measurable]
         if len(measured) != 1:

@@ -8,7 +8,7 @@ What does not belong here: which column has which format (grammar.py), and what 
 
 import re
 
-from capla_etl import fields as study
+from capla_etl import fields
 from capla_etl.sql import quote
 
 #: Formats by name: ISO text, a date cell of a typed file (ISO text too), ISO 8601 with or without time, and an Excel
@@ -28,7 +28,7 @@ def _month_token(date_format: str) -> str | None:
 
 
 def _month_names(token: str, language: str) -> dict[str, int]:
-    return study.months()[language][_MONTH_TOKENS[token]]
+    return fields.months()[language][_MONTH_TOKENS[token]]
 
 
 def _month_pattern(token: str, language: str) -> str:
@@ -51,9 +51,9 @@ def date_pattern(date_format: str, language: str | None = None) -> str:
         tokens = ", ".join([*_TOKENS, *_MONTH_TOKENS])
         raise ValueError(f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {tokens}")
     month = _month_token(date_format)
-    if month and language not in study.months():
+    if month and language not in fields.months():
         found = f"found {date_format!r}, with names of months, and date_language {language or 'none'}"
-        raise ValueError(f"{found}; expected a language of: {', '.join(study.months())}")
+        raise ValueError(f"{found}; expected a language of: {', '.join(fields.months())}")
     literal = (lambda text: re.escape(text.lower())) if month else re.escape
     return "".join(
         (_month_pattern(p, language) if p in _MONTH_TOKENS else _TOKENS[p]) if i % 2 else literal(p)

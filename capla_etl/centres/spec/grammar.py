@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capla_etl import fields as study
+from capla_etl import fields
 
 #: Marks what the author of a draft must decide; a spec that still contains it is refused.
 TO_DECIDE = "TO_DECIDE"
@@ -234,7 +234,7 @@ def source_columns(source: Source) -> list[str]:
 
 def withheld_columns(table: Table) -> dict[str, str]:
     """Column -> study field, for columns whose values are read and judged but not kept (dates of birth)."""
-    withheld = study.tables()["patient"].withheld
+    withheld = fields.tables()["patient"].withheld
     return {
         c: name
         for record in table.records

@@ -4,8 +4,7 @@ import json
 
 import duckdb
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.status import RECEIPT, SPEC, CentreStatus, centre_status, good_loads, status_table
 from capla_etl.sql import quote
@@ -48,7 +47,7 @@ def assemble(con: duckdb.DuckDBPyConnection) -> list[CentreStatus]:
         for path in sorted(load.folder.glob("raw.*.parquet")):
             name = path.stem.removeprefix("raw.")
             con.execute(f'create table raw."{name}" as select * from read_parquet({quote(str(path))})')
-    tables = [f"harmonised.{t}" for t in (*study.tables(), "list_absence", "submission")]
+    tables = [f"harmonised.{t}" for t in (*fields.tables(), "list_absence", "submission")]
     for table in [*tables, *(f"quality.{t}" for t in QUALITY_TABLES)]:
         parts = [quote(str(load.folder / f"{table}.parquet")) for load in loads.values()]
         con.execute(f"create or replace table {table} as select * from read_parquet([{', '.join(parts)}])")

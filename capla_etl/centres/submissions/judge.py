@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising import corrections
 from capla_etl.centres.harmonising.harmonise import Harmoniser
@@ -69,7 +68,7 @@ def harmonise(centre_id: str) -> HarmonisedCentre:
     corrected = harmonised.corrections(corrected)
     ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
     _check_most_is_read(centre_id, ledger, quarantine)
-    tables = {f"harmonised.{name}": harmonised.table(name) for name in study.tables()}
+    tables = {f"harmonised.{name}": harmonised.table(name) for name in fields.tables()}
     if tables["harmonised.patient"].num_rows == 0:
         where = f"{centre_id}/{submission.name}"
         raise CentreRefused(

@@ -15,8 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capla_etl import fields as study
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
@@ -78,7 +77,7 @@ def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
     _promote(centre_id, tables, receipt)
     by_rule = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False)
     refused = by_rule.size().rename("values_refused").reset_index()
-    rows = {name: tables[f"harmonised.{name}"].num_rows for name in study.tables()}
+    rows = {name: tables[f"harmonised.{name}"].num_rows for name in fields.tables()}
     ledger = tables["quality.ledger"].to_pandas()
     return CentreLoad(centre_id, harmonised.submission.isoformat(), content_hash, rows, ledger, refused)
 

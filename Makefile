@@ -2,7 +2,8 @@
 # make test    linter, unit, golden and end-to-end tests          make docs   write docs/OUTCOMES.md from the models
 # make browser Dagster and the report in headless Chromium        make lock   renew the locks
 # make bench   each computation compared with a library           make clean  remove what was built
-# Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also Chromium and its driver.
+# Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also needs Chromium and
+# its driver.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help

@@ -1,0 +1,1 @@
+"""Great Expectations: suites, their validation, Data Docs for data managers, and where each centre stands."""

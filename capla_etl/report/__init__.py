@@ -1,0 +1,1 @@
+"""What readers see: figures, the report page, documents for authors, and differences between two states."""

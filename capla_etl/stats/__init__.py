@@ -1,0 +1,1 @@
+"""Estimators without study names: pure functions over data frames or counts. docs/STATISTICS.md names their sources."""

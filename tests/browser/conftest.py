@@ -1,4 +1,7 @@
-"""The workbench as its users have it: ``capla ui`` with automation on, a data folder, a published study, and headless Chromium looking at both."""
+"""The workbench as its users have it: ``capla ui`` with automation on, a data folder and a published study.
+
+Headless Chromium looks at both.
+"""
 
 import os
 import shutil
@@ -25,7 +28,10 @@ CHROMIUM = (
     or shutil.which("google-chrome")
 )
 CHROMEDRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-QUIET = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --window-size=1600,1000"
+QUIET = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1600,1000"
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ def workbench(run_study, tmp_path_factory):
 def browser(tmp_path_factory):
     """Headless Chromium that keeps what its console says."""
     assert CHROMIUM and CHROMEDRIVER, (
-        "Chromium and its driver are needed (Debian, Ubuntu: apt install chromium chromium-driver), or their paths in CHROMIUM and CHROMEDRIVER."
+        "Chromium and its driver were not found. Install them (Debian, Ubuntu: apt install chromium chromium-driver), "
+        "or set CHROMIUM and CHROMEDRIVER to their paths."
     )
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM

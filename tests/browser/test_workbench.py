@@ -1,6 +1,6 @@
-"""What people do in Dagster, done: find their way, look at failing rows, materialize one centre, have centres arrive, and open the report.
+"""What people do in Dagster: look at failing rows, materialize one centre, have centres arrive, open the report.
 
-The tests stand in the order of a working day; those below ``arrivals`` see the study as it is after three centres have sent.
+The tests are in the order of a working day; those below ``arrivals`` see the study after three centres have sent data.
 """
 
 import json
@@ -15,7 +15,8 @@ from new_centres import COPIED_FROM, PATIENTS, source, write
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-RUNS = "{ runsOrError(limit: 50) { ... on Runs { results { runId status jobName assetSelection { path } tags { key value } } } } }"
+_RUN = "runId status jobName assetSelection { path } tags { key value }"
+RUNS = f"{{ runsOrError(limit: 50) {{ ... on Runs {{ results {{ {_RUN} }} }} }} }}"
 OVER = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -154,7 +155,8 @@ def test_a_new_centre_is_in_the_tables_with_the_outcomes_of_the_courses_it_was_c
         c
         for (c,) in _rows(
             workbench,
-            "select column_name from duckdb_columns() where schema_name = 'outcomes' and table_name = 'patient_outcome'",
+            "select column_name from duckdb_columns() "
+            "where schema_name = 'outcomes' and table_name = 'patient_outcome'",
         )
         if c != "patient_id"
     ]
@@ -162,7 +164,8 @@ def test_a_new_centre_is_in_the_tables_with_the_outcomes_of_the_courses_it_was_c
         centre: _rows(
             workbench,
             f"""
-            select {", ".join(f'o."{c}"' for c in columns)} from marts.patient p left join outcomes.patient_outcome o using (patient_id)
+            select {", ".join(f'o."{c}"' for c in columns)}
+            from marts.patient p left join outcomes.patient_outcome o using (patient_id)
             where p.centre_id = '{centre}' order by p.centre_patient_id limit {PATIENTS}""",
         )
         for centre in (code, COPIED_FROM[code])
@@ -176,7 +179,8 @@ def test_a_broken_submission_is_shown_at_its_check_and_the_last_good_one_stays(w
     assert "Failed" in text
     assert _rows(
         workbench,
-        "select status, submission::varchar, received_submission::varchar from quality.centre_status where centre_id = 'HU01'",
+        "select status, submission::varchar, received_submission::varchar from quality.centre_status "
+        "where centre_id = 'HU01'",
     ) == [("refused", "2023-06-30", "2023-09-15")]
     assert _rows(workbench, "select count(*) from marts.patient where centre_id = 'HU01'") == [(41,)]
 

@@ -1,4 +1,4 @@
-"""What starts by itself, and only that: the centres that have something new and what depends on them; and who is told when something went wrong."""
+"""Only centres with something new, and what depends on them, start by themselves; a failure sends a notice."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The code location: every dependency is defined, every asset says what it is and whose, and groups read left to right."""
+"""The code location: every dependency is defined, every asset has description and owner, groups read left to right."""
 
 import json
 

@@ -1,13 +1,15 @@
 // The filter "Show All / Failed Only" of a validation page, in plain JavaScript.
 function setSucceededHidden(hidden) {
-  for (const cell of document.querySelectorAll(".hide-succeeded-validation-target-child")) cell.parentElement.classList.toggle("docs-hidden", hidden);
-  for (const element of document.querySelectorAll(".hide-succeeded-validation-target")) element.classList.toggle("docs-hidden", hidden);
-  for (const child of document.querySelectorAll(".hide-succeeded-validations-column-section-target-child")) {
+  const all = (selector) => document.querySelectorAll(selector);
+  const hide = (element) => element.classList.toggle("docs-hidden", hidden);
+  for (const cell of all(".hide-succeeded-validation-target-child")) hide(cell.parentElement);
+  for (const element of all(".hide-succeeded-validation-target")) hide(element);
+  for (const child of all(".hide-succeeded-validations-column-section-target-child")) {
     const section = child.parentElement.parentElement;
-    section.classList.toggle("docs-hidden", hidden);
-    for (const link of document.querySelectorAll(`a[href="#${section.id}"]`)) link.classList.toggle("docs-hidden", hidden);
+    hide(section);
+    for (const link of all(`a[href="#${section.id}"]`)) hide(link);
   }
-  document.querySelectorAll(".btn-group-toggle label").forEach((label, n) => label.classList.toggle("active", (n === 1) === hidden));
+  all(".btn-group-toggle label").forEach((label, n) => label.classList.toggle("active", (n === 1) === hidden));
 }
 function showAllValidations() { setSucceededHidden(false); }
 function hideSucceededValidations() { setSucceededHidden(true); }

@@ -1,4 +1,4 @@
-"""docs/PROTOCOL.md has every section that is cited, models quote it word for word; each term of the glossary is used."""
+"""docs/PROTOCOL.md has every section that is cited; models quote it word for word; each glossary term is used."""
 
 import re
 

@@ -15,9 +15,12 @@ grain: [centre_id, centre_patient_id]
 derived_columns:
   months_in_icu: "icu_days / 30.0"
 expectations:
-  - {expect: expect_column_values_to_be_between, column: platelets, range_of: platelets_10e9_per_l, severity: error, why: "Unit.", act: "Query."}
-  - {expect: expect_column_values_to_not_be_null, column: sex, each: centre_id, where: "eligible", severity: warning, why: "Table 1.", act: "Complete."}
-  - {expect: expect_column_values_to_be_between, column: months_in_icu, max_value: 3, severity: warning, why: "Long.", act: "Confirm."}
+  - {expect: expect_column_values_to_be_between, column: platelets, range_of: platelets_10e9_per_l,
+     severity: error, why: "Unit.", act: "Query."}
+  - {expect: expect_column_values_to_not_be_null, column: sex, each: centre_id, where: "eligible",
+     severity: warning, why: "Table 1.", act: "Complete."}
+  - {expect: expect_column_values_to_be_between, column: months_in_icu, max_value: 3,
+     severity: warning, why: "Long.", act: "Confirm."}
 """
 VALUE = 77_777  # an impossible count: must be found by no one but the centre
 
@@ -36,7 +39,8 @@ def _warehouse(*rows):
     con = duckdb.connect()
     con.execute("create schema marts")
     con.execute(
-        "create table marts.patient (centre_id varchar, centre_patient_id varchar, platelets double, sex varchar, icu_days integer, eligible boolean)"
+        "create table marts.patient (centre_id varchar, centre_patient_id varchar, platelets double, sex varchar, "
+        "icu_days integer, eligible boolean)"
     )
     for row in rows:
         con.execute("insert into marts.patient values (?, ?, ?, ?, ?, ?)", row)

@@ -258,8 +258,8 @@ def test_equal_birth_dates_have_equal_linkage_and_no_table_of_a_load_holds_one(c
     centre.spec()
     centre.write(
         "patients.csv",
-        "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;01/03/2020;;\nB;x;F;01/02/1970;01/03/2020;;\nC;x;F;02/02/1970;01/03/2020;;\n"
-        "D;x;F;31/02/1971;01/03/2020;;\nE;x;F;;01/03/2020;;",
+        "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;01/03/2020;;\nB;x;F;01/02/1970;01/03/2020;;\n"
+        "C;x;F;02/02/1970;01/03/2020;;\nD;x;F;31/02/1971;01/03/2020;;\nE;x;F;;01/03/2020;;",
     )
     load_centre("XX01")
     linkage = {p["centre_patient_id"]: p["birth_date_linkage"] for p in loaded("harmonised.patient")}

@@ -220,7 +220,8 @@ def test_a_run_over_days_that_have_an_exchange_is_refused(centre, loaded):
     centre.spec(DRUGS)
     centre.write(
         "drugs.csv",
-        "id;from;to;rituximab_days;tpe_from;tpe_to\nA;;;;30/01/2020;02/02/2020\nA;;;;02/02/2020;04/02/2020\nB;;;;02/03/2020;03/03/2020",
+        "id;from;to;rituximab_days;tpe_from;tpe_to\n"
+        "A;;;;30/01/2020;02/02/2020\nA;;;;02/02/2020;04/02/2020\nB;;;;02/03/2020;03/03/2020",
     )
     load_centre("XX01")
     assert [s["session_date"].day for s in loaded("harmonised.tpe_session")] == [30, 31, 1, 2, 2, 3]
@@ -296,7 +297,8 @@ def test_every_row_is_loaded_duplicate_quarantined_or_ignored(centre, loaded):
 def test_a_second_row_for_a_patient_is_refused_and_the_first_kept(centre, loaded):
     centre.write(
         "patients.csv",
-        "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020",
+        "id;name;sex;born;tpe;dead;seen\n"
+        "A;x;F;01/02/1970;10/01/2020;;20/01/2020\nA;x;M;01/02/1970;10/01/2020;;20/01/2020",
     )
     centre.spec()
     load_centre("XX01")

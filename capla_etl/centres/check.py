@@ -15,7 +15,7 @@ import yaml
 
 from capla_etl import fields, paths
 from capla_etl.centres.spec.grammar import Spec, source_columns
-from capla_etl.centres.submissions.judge import HarmonisedCentre, harmonise
+from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
 
 #: The first rows of a refusal are named, the rest counted.
 ROWS_NAMED = 10
@@ -60,7 +60,7 @@ def check_centre(centre_id: str, worded: Callable[[str], str]) -> Check:
         CentreRefused: it cannot be loaded; every problem is in the message.
         OSError: a file cannot be reached.
     """
-    harmonised = harmonise(centre_id)
+    harmonised = judged(centre_id)
     con = duckdb.connect(config={"threads": 1})
     for name, table in harmonised.tables.items():
         if name.startswith("harmonised."):

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from capla_etl.disclosure.curves import protect_curve
 from capla_etl.disclosure.profiles import profile
-from capla_etl.disclosure.results import protect_results
+from capla_etl.disclosure.protected_curves import protect_curve
+from capla_etl.disclosure.protected_results import protect_results
 
 
 def apply(

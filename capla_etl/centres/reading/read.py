@@ -4,7 +4,7 @@ Forbidden (identifying) columns are dropped here, before anything is kept, and f
 withheld.
 
 What does not belong here: how a format is read (formats/), and units, vocabularies, missing codes, dates of text files
-(harmonise.py).
+(harmonising/values.py).
 """
 
 import fnmatch

@@ -4,7 +4,7 @@ A spec has no conditions, loops or expressions. Every column of every file is us
 forbidden (identifying). An unknown key, field, unit, code or date format is an error that names file, key, found and
 expected.
 
-What does not belong here: reading files (read.py) or turning them into study fields (harmonise.py).
+What does not belong here: reading files (read.py) or turning them into study fields (harmonising/).
 """
 
 import re

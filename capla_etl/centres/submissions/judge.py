@@ -44,7 +44,7 @@ class HarmonisedCentre:
     content_hash: str
 
 
-def harmonise(centre_id: str) -> HarmonisedCentre:
+def judged(centre_id: str) -> HarmonisedCentre:
     """Read, harmonise and judge a centre's current submission; nothing is written.
 
     Raises:

@@ -2,7 +2,7 @@
 
 A load is a folder of Parquet files. A refused submission leaves the last good load untouched.
 
-What does not belong here: Dagster, and how a value is read (harmonise.py).
+What does not belong here: Dagster, and how a value is read (harmonising/values.py).
 """
 
 import json
@@ -19,7 +19,7 @@ from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
-from capla_etl.centres.submissions.judge import harmonise
+from capla_etl.centres.submissions.judge import judged
 from capla_etl.centres.submissions.status import SPEC, forget_refusal, receipt_of, received, record_refusal
 
 
@@ -70,7 +70,7 @@ def _unexpected(centre_id: str, error: Exception) -> str:
 
 
 def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
-    harmonised = harmonise(centre_id)
+    harmonised = judged(centre_id)
     tables, content_hash = harmonised.tables, harmonised.content_hash
     receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission)
     receipt |= {"content_hash": content_hash, "key_fingerprint": fingerprint(harmonised.key)}

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from scipy.optimize import Bounds, LinearConstraint, milp
 from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine, value
 
-from capla_etl.disclosure import curves, profiles, protect, results, suppression
-from capla_etl.disclosure.curves import protect_curve
-from capla_etl.disclosure.results import protect_results
+from capla_etl.disclosure import profiles, protect, protected_curves, protected_results, suppression
+from capla_etl.disclosure.protected_curves import protect_curve
+from capla_etl.disclosure.protected_results import protect_results
 from capla_etl.disclosure.suppression import CountRules, Counts, suppress
 from capla_etl.report import protected
 from capla_etl.report.figures import study_figures
@@ -198,7 +198,7 @@ def test_only_the_journal_profile_may_be_without_protection(tmp_path, monkeypatc
 
 def test_nothing_switches_suppression_off():
     """No environment variable is read; the functions that users reach take data and a profile's name, nothing else."""
-    for module in (profiles, protect, results, curves, suppression, protected):
+    for module in (profiles, protect, protected_results, protected_curves, suppression, protected):
         assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
     assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves"]
     assert "profile" not in inspect.signature(protected.write_protected).parameters

@@ -1,7 +1,7 @@
 """Read files exactly as sent, one module a family of formats: every cell as text, every row with its number.
 
 What does not belong here: which file is meant and which columns it must have (read.py), and what a text means
-(harmonise.py).
+(harmonising/values.py).
 """
 
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable

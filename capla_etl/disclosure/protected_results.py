@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from capla_etl.disclosure.curves import patients_of
 from capla_etl.disclosure.profiles import Profile, Protection
+from capla_etl.disclosure.protected_curves import patients_of
 from capla_etl.disclosure.suppression import CountRules, Counts, suppress
 from capla_etl.stats.contingency import chi_squared
 from capla_etl.stats.distributions import smd_categorical

@@ -79,12 +79,11 @@ def _place(options: argparse.Namespace) -> Path:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from capla_etl.centres.check import check_centre
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.protocol.wording import worded
+    from capla_etl.quality.centre_check import check_centre
 
     try:
-        found = check_centre(options.centre, worded)
+        found = check_centre(options.centre)
     except CentreRefused as refused:
         return _refused(options, refused.problems)
     except OSError as error:

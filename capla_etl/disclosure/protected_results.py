@@ -1,7 +1,7 @@
 """What may leave the study group: the profiles of ``profiles.yml`` applied to finished tables and curves.
 
 Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an
-error, and the profile ``protected`` can only be made stricter than the limits below. Reading and writing files does not
+error, and the profile ``protected`` can only be made stricter than the limits of ``profiles``. Reading and writing files does not
 belong here.
 """
 

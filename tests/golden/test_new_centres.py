@@ -6,11 +6,10 @@ import pytest
 from new_centres import COPIED_FROM, TABLES, source, write
 
 from capla_etl import paths
-from capla_etl.centres.check import check_centre
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.load import load_centre
-from capla_etl.protocol.wording import worded
+from capla_etl.quality.centre_check import check_centre
 
 #: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth
 #: date).
@@ -67,7 +66,7 @@ def test_every_record_is_read_as_the_one_that_it_was_copied_from(new_centre, tab
 
 def test_nothing_of_it_is_refused(new_centre):
     code, _, _ = new_centre
-    assert check_centre(code, worded).refused.empty
+    assert check_centre(code).refused.empty
 
 
 def test_its_draft_knows_every_file_and_leaves_meanings_to_decide(new_centre):

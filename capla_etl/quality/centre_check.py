@@ -4,7 +4,6 @@ Nothing is written. No outcome is derived: only the inputs of each are looked fo
 What does not belong here: printing (capla_etl.commands.centre).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 from capla_etl import fields, paths
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
+from capla_etl.protocol.wording import worded
 
 #: The first rows of a refusal are named, the rest counted.
 ROWS_NAMED = 10
@@ -49,12 +49,11 @@ def needs() -> dict:
     return yaml.safe_load(Path(__file__).with_name("needs.yml").read_text(encoding="utf-8"))
 
 
-def check_centre(centre_id: str, worded: Callable[[str], str]) -> Check:
+def check_centre(centre_id: str) -> Check:
     """Read, harmonise and judge a centre's current submission, and say what it would bring.
 
     Args:
         centre_id: the centre's code.
-        worded: fills the parameters that a text names (``capla_etl.protocol.wording.worded``).
 
     Raises:
         CentreRefused: it cannot be loaded; every problem is in the message.
@@ -73,7 +72,7 @@ def check_centre(centre_id: str, worded: Callable[[str], str]) -> Check:
         _coverage(con, harmonised.spec, centre_id),
         _refused(harmonised),
         _courses(con),
-        _gaps(con, worded),
+        _gaps(con),
     )
 
 
@@ -229,7 +228,7 @@ def _courses(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     ).df()
 
 
-def _gaps(con: duckdb.DuckDBPyConnection, worded: Callable[[str], str]) -> pd.DataFrame:
+def _gaps(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """For each outcome and input: how many patients lack it."""
     inputs = {}
     for name, declared in needs()["inputs"].items():

@@ -7,8 +7,7 @@ import pytest
 from tiny_centre import PATIENTS
 
 from capla_etl import cli, paths
-from capla_etl.centres.check import check_centre, needs
-from capla_etl.protocol.wording import worded
+from capla_etl.quality.centre_check import check_centre, needs
 
 LABS = """
 labs:
@@ -42,12 +41,12 @@ def _lacking(check) -> dict:
 
 
 def test_nothing_is_loaded_by_a_check(sent):
-    check_centre("XX01", worded)
+    check_centre("XX01")
     assert not paths.centre_loads().exists()
 
 
 def test_rows_and_refusals_are_counted_and_named_by_row(sent):
-    check = check_centre("XX01", worded)
+    check = check_centre("XX01")
     labs = check.ledger[check.ledger["file"] == "labs.csv"].iloc[0]
     assert (labs["rows_received"], labs["rows_loaded"], labs["rows_quarantined"]) == (3, 2, 1)
     assert check.refused[["file", "column_name", "rule", "values_refused", "rows"]].values.tolist() == [
@@ -57,7 +56,7 @@ def test_rows_and_refusals_are_counted_and_named_by_row(sent):
 
 
 def test_coverage_says_where_a_field_is_read_from_and_what_is_not_declared(sent):
-    coverage = check_centre("XX01", worded).coverage.set_index(["table_name", "field"])
+    coverage = check_centre("XX01").coverage.set_index(["table_name", "field"])
     assert coverage.loc[("patient", "sex"), ["read_from", "filled", "records"]].tolist() == ["sex", 2, 2]
     assert coverage.loc[("patient", "death_date"), ["filled", "records"]].tolist() == [1, 1], "of those who died"
     assert coverage.loc[("lab_result", "value of platelets"), ["read_from", "filled", "records"]].tolist() == [
@@ -70,7 +69,7 @@ def test_coverage_says_where_a_field_is_read_from_and_what_is_not_declared(sent)
 
 
 def test_each_outcome_says_for_how_many_patients_what_is_lacking(sent):
-    lacking = _lacking(check_centre("XX01", worded))
+    lacking = _lacking(check_centre("XX01"))
     assert lacking["clinical response", "platelets"] == 1
     assert lacking["clinical response", "second_count"] == 1
     assert lacking["refractory", "ldh"] == 2
@@ -82,11 +81,11 @@ def test_each_outcome_says_for_how_many_patients_what_is_lacking(sent):
 @pytest.mark.parametrize(("second", "lacking"), [("14/01/2020", 1), ("15/01/2020", 2)])
 def test_two_counts_belong_together_up_to_three_days_apart(sent, second, lacking):
     sent.write("labs.csv", f"id;day;plt\nA;11/01/2020;20\nA;{second};160\n")
-    assert _lacking(check_centre("XX01", worded))["clinical response", "second_count"] == lacking
+    assert _lacking(check_centre("XX01"))["clinical response", "second_count"] == lacking
 
 
 def test_a_course_shows_what_was_sent_day_by_day(sent):
-    course = check_centre("XX01", worded).courses
+    course = check_centre("XX01").courses
     own = course[course["centre_patient_id"] == "A"]
     assert own[["day", "platelets_10e9_per_l"]].dropna().values.tolist() == [[1, "20"], [3, "160"]]
     assert course.loc[course["centre_patient_id"] == "B", "events"].dropna().tolist() == ["died; last contact"]

@@ -1,8 +1,7 @@
-"""What may leave the study group: the profiles of ``profiles.yml`` applied to finished tables and curves.
+"""The study's results as a protecting profile shows them: which counts a table prints, and what is shown instead.
 
-Which counts must go is decided in ``suppression``. Nothing here can be switched off: a profile is known or it is an
-error, and the profile ``protected`` can only be made stricter than the limits of ``profiles``. Reading and writing files does not
-belong here.
+The thresholds and their limits are in ``profiles``, what must go with a small count in ``suppression``. Nothing here can
+be switched off. Reading and writing files does not belong here.
 """
 
 from __future__ import annotations

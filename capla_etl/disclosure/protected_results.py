@@ -1,7 +1,7 @@
 """The study's results as a protecting profile shows them: which counts a table prints, and what is shown instead.
 
-The thresholds and their limits are in ``profiles``, what must go with a small count in ``suppression``. Nothing here can
-be switched off. Reading and writing files does not belong here.
+The thresholds and their limits are in ``profiles``; what must go with a small count is in ``suppression``. Nothing here
+can be switched off. Reading and writing files does not belong here.
 """
 
 from __future__ import annotations

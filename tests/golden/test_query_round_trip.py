@@ -171,7 +171,7 @@ def test_the_guard_fails_once_the_source_is_fixed(answered, ids, folders):
     rows.write_bytes(sent.replace(b";282000;", b";282;", 1))
     try:
         with pytest.raises(
-            CentreRefused, match=f"{ids['corrected']}.*The source was fixed: remove the correction"
+            CentreRefused, match=f"{ids['corrected']}.*the source already shows the corrected value. Remove the correction"
         ) as refused:
             load_centre("FR01")
     finally:

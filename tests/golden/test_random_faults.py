@@ -48,7 +48,7 @@ CENTRES = sorted(p.parent.name for p in (paths.ROOT / "data_raw").glob("*/centre
 #: So many patients of each centre are enough for all but the test of outcomes.
 SOME_PATIENTS = 16
 #: Columns that say where a record came from.
-SOURCE = tuple(fields.SOURCE_COLUMNS)
+SOURCE = tuple(fields.PLACE_COLUMNS)
 
 # a centre's strategy prints itself at length
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -364,7 +364,7 @@ def test_words_that_no_vocabulary_knows_stop_the_centre_and_name_every_column(ce
 
 
 def _without_source(records: list[dict]) -> Counter:
-    return Counter(tuple((c, v) for c, v in record.items() if c not in SOURCE) for record in records)
+    return Counter(tuple((c, v) for c, v in record.items() if c not in fields.SOURCE_COLUMNS) for record in records)
 
 
 @pytest.mark.parametrize("centre_id", CENTRES)

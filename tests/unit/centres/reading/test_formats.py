@@ -301,7 +301,7 @@ def test_a_date_in_words_that_is_none_is_refused(centre, loaded, text):
 
 def test_names_of_months_need_their_language(centre):
     centre.spec(lab("labs.txt", '{type: delimited, encoding: utf-8, delimiter: "|"}', ', date_format: "%-d %B %Y"'))
-    with pytest.raises(CentreRefused, match="expected a language of en, fr"):
+    with pytest.raises(CentreRefused, match="expected a language of: en, fr"):
         load_centre("XX01")
 
 
@@ -327,8 +327,9 @@ redcap:
       fields: {drug: {constant: rituximab}, start_date: Date (2)}
 """
 REDCAP_ROWS = """\
-Record ID,Repeat Instrument,Repeat Instance,Date,Platelets,Complete?,Date,Given the same day
-(choice=Rituximab),Complete? A,,,,,,,,
+Record ID,Repeat Instrument,Repeat Instance,Date,Platelets,Complete?,Date,\
+Given the same day (choice=Rituximab),Complete?
+A,,,,,,,,
 A,Laboratory,1,2020-01-11,20,Complete,,,
 A,Plasma exchange,1,,,,2020-01-12,Checked,Complete
 B,Laboratory,1,2020-03-02,55.5,Complete,,,

@@ -81,6 +81,10 @@ def code_digest() -> str:
 REPRODUCIBLE = ("marts", "outcomes", "study")
 
 
+#: Rows that are in memory at a time.
+_ROWS_AT_A_TIME = 50_000
+
+
 def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REPRODUCIBLE) -> dict[str, str]:
     """Digest tables: ``schema.table`` -> SHA-256 over column names, types and every row as text, in stored order.
 
@@ -101,7 +105,10 @@ def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REP
             [schema, table],
         )
         header = ", ".join(c for (c,) in columns.fetchall())
-        rows = "coalesce(string_agg(cast(t as varchar), chr(10) order by rowid), '')"
-        query = f"select sha256(? || {rows}) from {relation} t"
-        digests[f"{schema}.{table}"] = con.execute(query, [header]).fetchone()[0]
+        digest, between = hashlib.sha256(header.encode()), b""
+        rows = con.execute(f"select cast(t as varchar) from {relation} t order by rowid")
+        while part := rows.fetchmany(_ROWS_AT_A_TIME):
+            digest.update(between + "\n".join(text for (text,) in part).encode())
+            between = b"\n"
+        digests[f"{schema}.{table}"] = digest.hexdigest()
     return digests

@@ -42,28 +42,6 @@ COLUMNS = [
 DATES = ("answered_on", "first_seen")
 _ASKED = COLUMNS[: COLUMNS.index("status")]
 
-_REPAIR = "Send the file again with these rows repaired."
-#: What is asked about a refused value; the rule's own message says what was expected.
-REFUSED = {
-    "no_reference_day": "These results have only a study day, and the date of the patient's first exchange is missing. "
-    "What is that date?",
-    "unknown_patient": "Whose row is this? Correct the patient number, or send the patient's record.",
-    "missing_key": "Whose row is this?",
-    "duplicate_patient": "Which of the two records is correct?",
-    "after_data_cutoff": "What is the correct date?",
-    "after_death": "Which date is correct, this one or the date of death?",
-    "before_birth": "Which date is correct, this one or the date of birth?",
-    "not_a_date": "What is the correct date?",
-    "out_of_range": "Is it a typing error, another unit or a code? What is the correct value?",
-    "unit_not_accepted": "In which unit was it measured?",
-    "wrong_number_of_cells": _REPAIR,
-    "not_json": _REPAIR,
-}
-REFUSED_OTHERWISE = "What is the correct value?"
-REFUSED_ACCEPTED = "'Accepted as is' means: it stays out of the study."
-#: Rules whose refused values are one question per patient, whatever the values.
-ONE_CAUSE = ("no_reference_day",)
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -96,9 +74,12 @@ JOINS = {
 }
 
 
-def _kinds() -> list[Kind]:
+def _declared() -> dict:
     text = Path(__file__).with_name("kinds.yml").read_text(encoding="utf-8")
-    declared = yaml.safe_load(text.replace(":RESPONSE_DAYS_APART", str(RESPONSE_DAYS_APART)))
+    return yaml.safe_load(text.replace(":RESPONSE_DAYS_APART", str(RESPONSE_DAYS_APART)))
+
+
+def _kinds(declared: dict) -> list[Kind]:
     means = declared.pop("accepted")
     kinds = []
     for category, group in declared.items():
@@ -110,7 +91,10 @@ def _kinds() -> list[Kind]:
     return kinds
 
 
-KINDS = _kinds()
+_DECLARED = _declared()
+#: What is asked about a refused value: its questions by rule, and the rules that make one question a patient.
+REFUSED = _DECLARED.pop("refused_value")
+KINDS = _kinds(_DECLARED)
 
 _PATIENT = """select h.*, m.day0_date, m.age_years, m.presentation_adamts13_known from harmonised.patient h
     join (select patient_id, day0_date, age_years, presentation_adamts13_known from marts.patient) m
@@ -179,7 +163,7 @@ def derive(con: duckdb.DuckDBPyConnection, columns: pd.DataFrame) -> pd.DataFram
         ", ".join([str(n) for f, n in places[q] if f == file][:LISTED_ROWS])
         for q, file in zip(out["query_id"], out["file"], strict=True)
     ]
-    several = out["kind"].isin(ONE_CAUSE) & (out["occurrences"] > 1)
+    several = out["kind"].isin(REFUSED["one_question_a_patient"]) & (out["occurrences"] > 1)
     counts = out.loc[several, "occurrences"].astype(str)
     out.loc[several, "found"] = counts + " rows, the first: " + out.loc[several, "found"]
     out["patient_id"] = out["patient_id"].astype(object).where(out["patient_id"].notna(), None)
@@ -196,9 +180,9 @@ def _refused(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         left join (select patient_id, centre_patient_id from harmonised.patient) p using (patient_id)
         order by all"""
     ).df()
-    rows.loc[rows["kind"].isin(ONE_CAUSE), "value"] = ""
+    rows.loc[rows["kind"].isin(REFUSED["one_question_a_patient"]), "value"] = ""
     rows["question"] = [
-        f"{message} {REFUSED.get(rule, REFUSED_OTHERWISE)} {REFUSED_ACCEPTED}"
+        f"{message} {REFUSED['questions'].get(rule, REFUSED['otherwise'])} {REFUSED['accepted']}"
         for message, rule in zip(rows.pop("message"), rows["kind"], strict=True)
     ]
     return rows

@@ -170,9 +170,8 @@ def test_the_guard_fails_once_the_source_is_fixed(answered, ids, folders):
     sent = rows.read_bytes()
     rows.write_bytes(sent.replace(b";282000;", b";282;", 1))
     try:
-        with pytest.raises(
-            CentreRefused, match=f"{ids['corrected']}.*the source already shows the corrected value. Remove the correction"
-        ) as refused:
+        said = f"{ids['corrected']}.*the source already shows the corrected value. Remove the correction"
+        with pytest.raises(CentreRefused, match=said) as refused:
             load_centre("FR01")
     finally:
         rows.write_bytes(sent)

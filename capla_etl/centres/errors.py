@@ -19,8 +19,9 @@ class CentreRefused(Exception):
 
 
 def listed(words: Iterable) -> str:
-    """Words for a message, joined by commas; an empty word is shown as ''."""
-    return ", ".join(str(word) or "''" for word in words) or "none"
+    """Words for a message, joined by commas; an empty word is shown as '', one with a comma in quotation marks."""
+    texts = map(str, words)
+    return ", ".join(text if text and "," not in text else repr(text) for text in texts) or "none"
 
 
 def closest(word: str, known: Iterable[str], question: str = "did you mean") -> str:

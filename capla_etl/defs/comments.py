@@ -59,6 +59,7 @@ def _of_column(schema: str, name: str, column: str) -> str:
     if model := _model(schema, name):
         return model["columns"][column]["description"]
     try:
-        return worded(meanings.of_column(f"{schema}.{name}", column))
+        meaning = meanings.of_column(f"{schema}.{name}", column)
     except KeyError:  # a listing of patients shows columns of the mart
         return MODELS["patient"]["columns"][column]["description"]
+    return worded(meaning)

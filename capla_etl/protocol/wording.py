@@ -16,23 +16,25 @@ def worded(text: str) -> str:
 
     Args:
         text: prose with parameters in braces: ``{early_start_by_day}``; ``{early_start_by_day+1}`` adds to the value;
-            ``:ordinal`` gives "5th", ``:months`` "3 months" and ``:month`` "3-month" (days where the value is no whole
-            number of months of 30 days).
+            ``:days`` gives "3 days", ``:ordinal`` "5th", ``:months`` "3 months" and ``:month`` "3-month" (days where
+            the value is no whole number of months of 30 days).
 
     Returns:
         The text with the values in force. A list is written with commas.
 
     Raises:
-        KeyError: a parameter that the protocol does not have.
+        ValueError: a parameter that the protocol does not have, or braces that name none.
     """
     return _Worded().format(text)
 
 
 class _Worded(string.Formatter):
     def get_field(self, field_name: str, args, kwargs):
-        name, step = re.fullmatch(r"(\w+)([+-]\d+)?", field_name).groups()
-        value = parameters()[name].value
-        return (value + int(step) if step else value), name
+        named = re.fullmatch(r"(\w+?)([+-]\d+)?", field_name)
+        if not named or named[1] not in parameters():
+            raise ValueError(f"found {{{field_name}}}; expected a parameter of dbt_project.yml in the braces")
+        value = whole(parameters()[named[1]].value)
+        return (value + int(named[2]) if named[2] else value), named[1]
 
     def format_field(self, value, format_spec: str) -> str:
         if format_spec == "ordinal":
@@ -42,7 +44,16 @@ class _Worded(string.Formatter):
             if value % DAYS_IN_A_MONTH:
                 number, unit = value, "day"
             return f"{number}-{unit}" if format_spec == "month" else f"{number} {unit}{'' if number == 1 else 's'}"
+        if format_spec == "days":
+            return f"{value} day{'' if value == 1 else 's'}"
+        if format_spec:
+            raise ValueError(f"found the form {format_spec!r}; expected days, ordinal, months or month")
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def whole(value):
+    """A number without a part after the point as a whole number: 90.0 is 90."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def ordinal_suffix(number: int) -> str:

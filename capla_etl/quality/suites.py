@@ -230,7 +230,8 @@ class SuiteResult:
 #: What is expected where pydantic refuses a value, by the beginning of its error type.
 _EXPECTED = {
     "string": "a text",
-    "list": "a list of at least one",
+    "list": "a list",
+    "too_short": "a list of at least one",
     "dict": "a mapping of column to SQL expression",
     "model": "a mapping",
     "bool": "true or false",
@@ -242,6 +243,8 @@ def _readable(error: dict[str, Any]) -> str:
     """Word an error of pydantic: key, what was found, what is expected."""
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     path = [part for part in error["loc"] if part not in KINDS]
+    if kind == "invalid_key":
+        return f"{'.'.join(map(str, path[:-1])) or 'suite'}: found the key {path[-1]!r}; expected keys that are texts"
     names = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path]
     where = "".join(names).removeprefix(".") or "suite"
     if kind == "suite":
@@ -256,6 +259,8 @@ def _readable(error: dict[str, Any]) -> str:
         where, found, expected = f"{where}.expect", context.get("tag"), f"one of {', '.join(KINDS)}"
     elif kind == "literal_error":
         expected = context["expected"].replace("'", "")
+    elif kind == "value_error":
+        expected = str(context["error"])
     else:
         expected = next((text for start, text in _EXPECTED.items() if kind.startswith(start)), error["msg"])
     return f"{where}: found {found!r}; expected {expected}"

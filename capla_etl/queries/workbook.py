@@ -197,7 +197,7 @@ def _answer(number: int, row: dict, known: dict[str, dict]) -> tuple[Answer | No
     query_id = locked[0]
     if query_id not in known:
         return None, [
-            f"the query {query_id!r} is not known. Do not change the first column; export an old workbook again."
+            f"the query {query_id!r} is not known. Do not change the first column; export an outdated workbook again."
         ]
     if _check(locked) != _shown(row[CHECK].value):
         asked = [_shown(known[query_id][c]) for c, _ in LOCKED.values()]

@@ -153,7 +153,7 @@ def verify(name: str) -> Verification:
     """
     folder = release_folder(name)
     if not (folder / MANIFEST).is_file():
-        raise ReleaseRefused(f"there is no release {name!r}; there are: {', '.join(release_names()) or 'none'}.")
+        raise ReleaseRefused(f"there is no release {name!r}; releases: {', '.join(release_names()) or 'none yet'}.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         frozen_tables = _digests(folder / paths.published_database().name)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capla_etl.protocol.wording import ordinal_suffix
+from capla_etl.protocol.wording import ordinal_suffix, whole
 from capla_etl.stats.conventions import Conventions
 from capla_etl.tables.labels import ANALYSES, COVARIATE_LABELS, EFFECT_CAVEAT, SENSITIVITY_OUTCOMES, SYNTHETIC, Analysis
 
@@ -39,7 +39,7 @@ class _Value:
     """A parameter as texts write it: "3", or by what follows its name "3 days", "3rd", "4" (next), "1 January 2015"."""
 
     def __init__(self, value) -> None:
-        self.value = value
+        self.value = whole(value)
 
     def __format__(self, form: str) -> str:
         value = self.value

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
+import tabulate
+
+#: Columns are as wide as what is in them; tabulate would widen each heading by two.
+tabulate.MIN_PADDING = 0
 
 #: A last column is cut to the line's width only where this many characters of it stay.
 _LEAST_SHOWN = 20
@@ -31,17 +34,25 @@ def aligned(
     """
     rows = [list(row) for row in rows]
     texts = [[cell_text(value, thousands=right) for value in row] for row in rows]
-    columns = zip([heading + "  " for heading in headings], *texts, strict=True)  # tabulate widens headings by two
-    room = width - sum(max(map(len, column)) + 2 for column in list(columns)[:-1])
+    room = width - sum(max(map(len, column)) + 2 for column in list(zip(headings, *texts, strict=True))[:-1])
     if width and room >= _LEAST_SHOWN:
         texts = [[*row[:-1], row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"] for row in texts]
     numbers = [all(v is None or isinstance(v, int) for v in column) for column in zip(*rows, strict=True)]
     sides = ["right" if right and number else "left" for number in numbers] or None
     form = "simple" if rule else "plain"
-    return tabulate(texts, headings, tablefmt=form, disable_numparse=True, preserve_whitespace=True, colalign=sides)
+    return _tabulated(texts, headings, form, sides)
 
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence], digits: int = 6) -> str:
     """A table in Markdown; a bar or a line end in a value cannot end its cell."""
-    texts = [[cell_text(value, digits).replace("|", "\\|").replace("\n", " ") for value in row] for row in rows]
-    return tabulate(texts, headings, tablefmt="github", disable_numparse=True, preserve_whitespace=True)
+
+    def safe(value) -> str:
+        return " ".join(cell_text(value, digits).replace("\\", "\\\\").replace("|", "\\|").splitlines())
+
+    return _tabulated([list(map(safe, row)) for row in rows], list(map(safe, headings)), "github", None)
+
+
+def _tabulated(texts: list[list[str]], headings: Sequence[str], form: str, sides: list[str] | None) -> str:
+    return tabulate.tabulate(
+        texts, headings, tablefmt=form, disable_numparse=True, preserve_whitespace=True, colalign=sides
+    )

@@ -244,5 +244,5 @@ def test_what_moved_since_the_newest_release_is_listed(release, resubmitted, tmp
 
 
 def test_an_unknown_release_is_answered_with_the_names_of_those_that_exist(release):
-    with pytest.raises(freeze.ReleaseRefused, match=r"no release 'second'; there are: first"):
+    with pytest.raises(freeze.ReleaseRefused, match=r"no release 'second'; releases: first"):
         freeze.verify("second")

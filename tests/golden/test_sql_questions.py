@@ -131,7 +131,7 @@ def test_capla_sql_takes_queries_one_by_one(published, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", type("Pipe", (), {"isatty": staticmethod(lambda: False)})())
     assert cli.main(["sql"]) == 0
     said = capsys.readouterr().out
-    assert "refractory_assessment_day" in said and "one\n-----\n1" in said
+    assert "refractory_assessment_day" in said and "one\n---\n1" in said
 
 
 def test_a_whole_number_stays_one_beside_a_missing_one(published, capsys):

@@ -15,6 +15,8 @@ def in_force(monkeypatch):
         "gap_days": 45,
         "month_days": 30,
         "ldh_x_uln": 1.5,
+        "as_a_float": 5.0,
+        "one_day": 1,
         "landmark_days": [3, 4, 5],
     }
     declared = {name: Parameter(name, value, "") for name, value in values.items()}
@@ -35,6 +37,8 @@ def in_force(monkeypatch):
         ("LDH below {ldh_x_uln} x ULN", "LDH below 1.5 x ULN"),
         ("landmark days {landmark_days}", "landmark days 3, 4, 5"),
         ("no parameter in it", "no parameter in it"),
+        ("by day {as_a_float}, the {as_a_float:ordinal}", "by day 5, the 5th"),
+        ("within {early_start_by_day:days}, {one_day:days}", "within 3 days, 1 day"),
     ],
 )
 def test_a_text_is_shown_with_the_values_in_force(text, shown):
@@ -48,6 +52,7 @@ def test_ordinals(number, suffix):
     assert wording.ordinal_suffix(number) == suffix
 
 
-def test_an_unknown_parameter_is_an_error():
-    with pytest.raises(KeyError):
-        wording.worded("{no_such_parameter}")
+@pytest.mark.parametrize("text", ["{no_such_parameter}", "{}", "{a b}", "{follow_up_days:year}", "an open {"])
+def test_braces_that_name_no_parameter_are_an_error(text):
+    with pytest.raises(ValueError, match="expected|Single"):
+        wording.worded(text)

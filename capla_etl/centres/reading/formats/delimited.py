@@ -52,6 +52,8 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
     if declared.compression == "gzip":
         try:
             content = gzip.decompress(content)
+        except gzip.BadGzipFile as error:
+            raise Unreadable("not a whole gzip file; is `compression: gzip` right in the spec?") from error
         except (OSError, EOFError, zlib.error) as error:
             raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
     text = decode(content, declared.encoding)

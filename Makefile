@@ -29,7 +29,7 @@ study: $(READY)
 test: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/pytest -n 2
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2
 
 # Apart from the tests: about three minutes, and a browser.
 browser: $(READY)

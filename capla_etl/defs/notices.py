@@ -3,7 +3,8 @@
 ``CAPLA_NOTICE_WEBHOOK``   address that takes a JSON object with ``title`` and ``text`` by POST
 ``CAPLA_NOTICE_MAIL``      address that receives a mail through ``CAPLA_SMTP`` (host or host:port, default localhost)
 
-A notice names runs, steps, centres, files, rows and columns, never a patient's value. ``automation.py`` decides what deserves one and words it.
+A notice names runs, steps, centres, files, rows and columns, never a patient's value. What deserves one, and its
+words, are in ``automation.py``.
 """
 
 import json

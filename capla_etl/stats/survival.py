@@ -1,7 +1,7 @@
 """Survival from day 0: Kaplan-Meier, median, log-rank test, restricted mean.
 
-Events that compete with another are in ``competing_risks``, resampling in ``resampling``. Who is a patient, and when
-follow-up ends, is decided in ``capla_etl.tables``.
+Events that compete with another are in ``competing_risks``, resampling in ``resampling``. ``capla_etl.tables`` decides
+which patients are analysed and when their follow-up ends.
 
 ``courses`` is one row per patient: ``group`` (str), ``time_days`` (>= 0, from day 0 to event or censoring), ``event``
 (bool). A patient censored on the day of an event is at risk of it. Groups come in order of first appearance.

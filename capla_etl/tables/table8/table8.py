@@ -1,7 +1,7 @@
 """Table 8: the comparison of caplacizumab with control under every rule variant and analysis that the protocol names.
 
-Which analyses an outcome has, and how their effects become cells, is decided here. Who is analysed is in ``patients``,
-how an effect is estimated in ``effects``; what an analysis is called in ``labels``.
+Which analyses an outcome has, and how their effects become cells, is decided here. ``patients`` says which
+patients are analysed, ``effects`` how an effect is estimated, ``labels`` what an analysis is called.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class RawTable:
 
     ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
     rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
-    found.
+    found. ``epoch`` and ``notes``: as in ``FileTable``.
     """
 
     name: str
@@ -45,6 +45,8 @@ class RawTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     earlier_submissions: list[str] = field(default_factory=list)
     free_text: list[dict] = field(default_factory=list)
+    epoch: str = "1899-12-30"
+    notes: list[str] = field(default_factory=list)
 
 
 def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
@@ -205,6 +207,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems += [f"{label}: {p}" for p in column_problems]
             continue
         raw = RawTable(name=name, file=path.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
+        raw.epoch, raw.notes = found.epoch, list(found.notes)
         if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")
             continue

@@ -46,27 +46,32 @@ class Workbook(_Strict):
 
 
 class Stata(_Strict):
-    """Stata file; labelled values are read as their labels."""
+    """Stata file; labelled values are read as their labels; ``encoding`` where the file names none or a wrong one."""
 
     type: Literal["stata"]
+    encoding: str | None = None
 
 
 class Spss(_Strict):
     """SPSS file; labelled values are read as their labels; user-missing codes must be declared under ``missing``."""
 
     type: Literal["spss"]
+    encoding: str | None = None
 
 
 class SasTransport(_Strict):
-    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent."""
+    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent; ``member`` names one of several data sets."""
 
     type: Literal["sas_transport"]
+    member: str | None = None
+    encoding: str | None = None
 
 
 class Sas(_Strict):
     """SAS data set (sas7bdat)."""
 
     type: Literal["sas"]
+    encoding: str | None = None
 
 
 class Parquet(_Strict):
@@ -122,6 +127,7 @@ class Source(_Strict):
     date_format: list[str] | None = None
     partial_date_format: str | None = None
     date_language: str | None = None
+    two_digit_years_from: int | None = None
     study_day: bool | Literal["sdtm"] = False
     separator: str | None = None
     run_to: str | None = None
@@ -177,6 +183,8 @@ class Table(_Strict):
     decimal: Literal[".", ","] = "."
     date_format: list[str] = []
     date_language: str | None = None
+    zone: str | None = None
+    fill_down: list[str] = []
     width: Literal["as_sent", "narrow"] = "as_sent"
     row_kinds: RowKinds | None = None
     ignored: dict[str, str] = {}
@@ -213,6 +221,7 @@ class Spec(_Strict):
     centre: Centre
     lists: Lists
     missing: list[str] = []
+    zone: str | None = None
     vocabularies: dict[str, dict[str, str]] = {}
     ignored_files: dict[str, str] = {}
     ignored_sheets: dict[str, str] = {}

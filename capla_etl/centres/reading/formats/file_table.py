@@ -14,12 +14,16 @@ class FileTable:
     """One file, sheet or list as sent.
 
     ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that
-    are not data or not readable: (row number, status 'ignored' or 'quarantined', rule, message).
+    are not data or not readable: (row number, status 'ignored' or 'quarantined', rule, message). ``epoch`` is the day
+    from which the file counts day numbers. ``notes`` says what a reader of the file should know: hidden rows, struck
+    out cells, percentages; counts and places, never a value.
     """
 
     header: list[str]
     rows: pa.Table
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
+    epoch: str = "1899-12-30"
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

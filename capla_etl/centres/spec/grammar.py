@@ -60,7 +60,7 @@ class Spss(_Strict):
 
 
 class SasTransport(_Strict):
-    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent; ``member`` names one of several data sets."""
+    """SAS transport file (XPORT, version 5 or 8), as CDISC domains are sent; ``member``: one of several data sets."""
 
     type: Literal["sas_transport"]
     member: str | None = None

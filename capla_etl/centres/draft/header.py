@@ -16,14 +16,29 @@ from capla_etl.centres.draft.words import words
 _FIRST_ROWS, _BELOW = 30, 100
 #: After the first row that could be the header, so many more are compared with it: other lines of the same header.
 _LINES = 3
-#: The least share of a column's cells of one kind, and the most evidence against a header.
-_ALIKE, _AGAINST = 0.6, 0.2
-#: The least share of the compared cells that must speak for a header.
-_SPEAKING = 0.4
+#: The least share of a column's cells of one kind.
+_ALIKE = 0.6
+#: The most evidence against a header, and the least share of the compared cells that must speak for it: with no known
+#: name among its cells, one, or more. A patient's row hardly ever holds a word that is a name of columns only.
+_AGAINST, _SPEAKING = (0.2, 0.34, 0.5), (0.4, 0.4, 0.25)
+#: A word above numbers or dates; see ``_contrast``.
+_OVER_NUMBERS = -2
+#: A header that is repeated on each page is in fewer than one of so many rows.
+_PAGES = 10
 #: So many cells below show whether a column is a small vocabulary.
 _VOCABULARY = 10
 #: Codes whose words are values, and no names of columns unless they are known names too.
-_VALUES = ("answer", "assessment", "sex", "drug", "diagnosis", "death_cause")
+_VALUES = (
+    "answer",
+    "assessment",
+    "sex",
+    "drug",
+    "analyte",
+    "exchange",
+    "diagnosis",
+    "death_cause",
+    "adverse_event_kind",
+)
 
 _NUMBER = re.compile(r"[<>≤≥=]{0,2}\s*[+-]?[\d.,\s']*\d([eE][+-]?\d+)?\s*%?")
 _DATE = re.compile(r"\d{1,4}([./-]\d{1,2}){1,2}([./-]\d{1,4})?\.?([T ].*)?|\d{1,2}:\d{2}.*|\d{2,4}年.*")
@@ -42,7 +57,7 @@ class Header:
 class _Likeness:
     """What speaks for a row as the header: known names, and cells that differ from those below; what against it.
 
-    ``speaking``: cells of which either is so; ``compared``: cells with others below them.
+    ``known``: names that are no values too, as a drug's name is; ``speaking``: cells of which either is so; ``compared``: cells with others below them.
     """
 
     row: int
@@ -56,8 +71,9 @@ class _Likeness:
     @property
     def is_clear(self) -> bool:
         """Whether the row is a header beyond doubt."""
-        enough = (self.known >= 1 or self.differ >= 2) and self.speaking >= _SPEAKING * self.compared
-        return enough and self.against < _AGAINST * (self.speaking + self.against)
+        names = min(self.known, 2)
+        enough = (self.known >= 1 or self.differ >= 2) and self.speaking >= _SPEAKING[names] * self.compared
+        return enough and self.against < _AGAINST[names] * (self.speaking + self.against)
 
 
 def find_header(rows: list[list[str]]) -> Header | None:
@@ -118,7 +134,8 @@ def _is_second_line(grid: list[list[str]], header: int, number: int) -> bool:
 def _likeness(grid: list[list[str]], number: int) -> _Likeness:
     """Compare one row with the rows below it; a row that repeats it (a page's header) is not compared."""
     row = grid[number - 1]
-    below = [other for other in grid[number : number + _BELOW] if other != row]
+    rows = grid[number : number + _BELOW]
+    below = [other for other in rows if other != row] if rows.count(row) <= len(rows) / _PAGES else rows
     counting = _counts(row)
     known = differ = speaking = compared = 0
     against = 0.0
@@ -127,6 +144,8 @@ def _likeness(grid: list[list[str]], number: int) -> _Likeness:
         if not cell or index in counting:
             continue
         is_name, contrast = words().is_known(cell), _contrast(cell, texts)
+        if _is_value(cell) and contrast > _OVER_NUMBERS:
+            is_name, contrast = False, max(contrast, 1)
         against += contrast if contrast > 0 and (not is_name or contrast > 1) else 0
         known += is_name
         differ += contrast < 0
@@ -139,13 +158,11 @@ def _likeness(grid: list[list[str]], number: int) -> _Likeness:
 
 
 def _contrast(cell: str, texts: list[str]) -> float:
-    """How a cell compares with those below it: -1 unlike, 0 open, 0.5 or 1 of their kind, 2 one of them."""
+    """How a cell compares with those below it: -2 a word above numbers, -1 unlike, 0 open, 0.5 or 1 alike, 2 equal."""
     if not texts:
         return 0
     if cell.casefold() in {text.casefold() for text in texts}:
         return 2
-    if _is_value(cell):
-        return 1
     if _is_label(cell) and len(texts) >= _VOCABULARY and len(set(texts)) <= len(texts) / 4:
         return -1
     kind, count = Counter(map(_kind, texts)).most_common(1)[0]
@@ -154,7 +171,9 @@ def _contrast(cell: str, texts: list[str]) -> float:
     if _kind(cell) == kind:
         # one word above others may be a name above names of people; two words are hardly ever
         return 0.5 if kind.startswith("words ") and " " not in kind.removeprefix("words ") else 1
-    return -1 if _is_label(cell) and not kind.startswith("words") else 0
+    if kind in ("number", "date"):
+        return _OVER_NUMBERS if _is_label(cell) else 0
+    return -1 if _is_label(cell) and kind.startswith("code") else 0
 
 
 def _holds_names(grid: list[list[str]]) -> bool:

@@ -165,7 +165,9 @@ def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:
             raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
     if said := what_it_is(text):
         raise Unreadable(said)
-    if compression is None and _is_json_lines(content):
+    if _is_json_lines(text):
+        if compression:
+            raise Unreadable("JSON lines in a gzip file; unpack it beside the other files.")
         return _json(name, content)
     return _delimited(name, content, text, compression)
 
@@ -178,7 +180,7 @@ def _data_sets(content: bytes) -> list[str]:
 
 
 def _is_json_lines(content: bytes) -> bool:
-    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
+    first = content.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].strip()
     try:
         return isinstance(json.loads(first), dict)
     except ValueError:
@@ -311,9 +313,7 @@ def _most_rows_fit(table: FileTable) -> None:
         return
     message, count = Counter(wrong).most_common(1)[0]
     raise Unreadable(
-        f"{count} rows do not fit the header. {message} Row names of R's write.table have no name in the header (ask "
-        "for `col.names = NA`), and a delimiter at the end of each row gives one cell more (ask for it in the header "
-        "too, or in no row)."
+        f"{count} rows do not fit the header. {message} Ask the centre to export it again with one name for each column."
     )
 
 

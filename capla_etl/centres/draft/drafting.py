@@ -20,7 +20,7 @@ from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
-_NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d?)(\D*)$")
+_NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d{0,3})(\D*)$")
 #: The least number of repetitions of a repeated group.
 _REPEATED = 3
 

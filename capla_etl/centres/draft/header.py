@@ -57,7 +57,8 @@ class Header:
 class _Likeness:
     """What speaks for a row as the header: known names, and cells that differ from those below; what against it.
 
-    ``known``: names that are no values too, as a drug's name is; ``speaking``: cells of which either is so; ``compared``: cells with others below them.
+    ``known``: names that are no values too, as a drug's name is; ``speaking``: cells of which either is so;
+    ``compared``: cells with others below them.
     """
 
     row: int
@@ -92,7 +93,7 @@ def find_header(rows: list[list[str]]) -> Header | None:
         if clear and number > clear[0].row + _LINES:
             break
         filled = sum(map(bool, row))
-        labels = sum(map(_is_label, row))
+        labels = sum(map(_is_label, row)) + len(_counts(row))
         if filled < max(1, min(2, columns), columns / 2) or labels < filled / 2:
             continue
         found = _likeness(grid, number)
@@ -101,10 +102,14 @@ def find_header(rows: list[list[str]]) -> Header | None:
     if not clear:
         return None
     best = max(clear, key=lambda found: (found.known, found.differ, found.filled, -found.row))
-    return Header(best.row, len(clear) == 1 and best.against == 0 and best.differ >= 2, _notes(grid, best, clear))
+    return Header(
+        best.row,
+        len(clear) == 1 and best.against == 0 and best.differ >= 2,
+        _notes(grid, best, clear, len(rows[best.row - 1])),
+    )
 
 
-def _notes(grid: list[list[str]], best: _Likeness, clear: list[_Likeness]) -> tuple[str, ...]:
+def _notes(grid: list[list[str]], best: _Likeness, clear: list[_Likeness], width: int) -> tuple[str, ...]:
     """What is special about a header: several lines, cells without a name."""
     notes = []
     others = [str(found.row) for found in clear if found is not best]
@@ -114,11 +119,9 @@ def _notes(grid: list[list[str]], best: _Likeness, clear: list[_Likeness]) -> tu
             f"row {' and '.join(lines)} looks like another line of the header (groups, units?); only row {best.row} "
             "gives names, and a line below it is read as data"
         )
-    if unnamed := [
-        i for i, column in enumerate(zip(*grid[best.row - 1 :], strict=True)) if not column[0] and any(column)
-    ]:
-        places = ", ".join(str(i + 1) for i in unnamed[:10])
-        notes.append(f"column{'s' if len(unnamed) > 1 else ''} {places} without a name")
+    columns = list(zip(*grid[best.row - 1 :], strict=True))[:width]
+    if unnamed := [str(i) for i, column in enumerate(columns, start=1) if not column[0] and any(column)]:
+        notes.append(f"column{'s' if len(unnamed) > 1 else ''} {', '.join(unnamed[:10])} without a name")
     return tuple(notes)
 
 

@@ -72,7 +72,7 @@ def _table_text(table: TableDraft) -> list[str]:
     found = table.found
     lines = [_line(2, f"{table.name}:"), _line(4, f"file: {_scalar(found.file)}")]
     declared = found.format.model_dump(exclude_defaults=True)
-    notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses)]
+    notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses), *found.table.notes]
     lines.append(_line(4, f"format: {_inline(declared)}", "; ".join(notes)))
     key = TO_DECIDE if table.key_identifies else _scalar(table.key)
     lines.append(_line(4, f"key: {key}", table.key_note or "which column names the patient?"))

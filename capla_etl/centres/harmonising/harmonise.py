@@ -359,8 +359,8 @@ class Harmoniser:
         for p in part.parsed:
             if p.depends_on is None and p.column:
                 text = self._shown(raw, p.column, f"t_{p.name}")
-                zone = table.zone or self.spec.zone
-                self.readings.append(reading(self.con, raw, part.built, p, text, zone))
+                zone = table.zone or self.spec.zone or ""
+                self.readings.append(reading(self.con, raw, part.built, part.parsed, p, text, zone))
 
     def _parse(self, part: _Part, name: str) -> None:
         """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""

@@ -268,7 +268,8 @@ class Harmoniser:
             f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
             for c in table.fill_down
         )
-        arrived = f"(select * replace ({filled}) from arrived)" if filled else "arrived"
+        as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(table.fill_down))
+        arrived = f"(select * replace ({filled}), {as_sent} from arrived)" if filled else "arrived"
         row_kinds = table.row_kinds
         kind, ignored = self._kind(row_kinds, table) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
@@ -359,8 +360,8 @@ class Harmoniser:
         for p in part.parsed:
             if p.depends_on is None and p.column:
                 text = self._shown(raw, p.column, f"t_{p.name}")
-                zone = table.zone or self.spec.zone
-                self.readings.append(reading(self.con, raw, part.built, p, text, zone))
+                zone = table.zone or self.spec.zone or ""
+                self.readings.append(reading(self.con, raw, part.built, part.parsed, p, text, zone))
 
     def _parse(self, part: _Part, name: str) -> None:
         """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
@@ -662,7 +663,9 @@ class Harmoniser:
     def raw_table(self, raw: RawTable) -> pa.Table:
         """Return a raw table as sent (without forbidden columns and birth dates), with each row's place and status."""
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        columns = ", ".join(f"{self._shown(raw, c, identifier(c))} as {identifier(c)}" for c in sent)
+        filled = self.spec.tables[raw.name].fill_down
+        text = {c: f"capla_sent_{filled.index(c)}" if c in filled else identifier(c) for c in sent}
+        columns = ", ".join(f"{self._shown(raw, c, text[c])} as {identifier(c)}" for c in sent)
         return self.con.execute(
             f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row,
                 capla_status as row_status, {columns}

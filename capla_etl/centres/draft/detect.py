@@ -313,7 +313,7 @@ def _most_rows_fit(table: FileTable) -> None:
         return
     message, count = Counter(wrong).most_common(1)[0]
     raise Unreadable(
-        f"{count} rows do not fit the header. {message} Ask the centre to export it again with one name for each column."
+        f"{count} rows do not fit the header. {message} Ask the centre to export it again, with a name for each column."
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capla_etl.centres.draft.detect import Found, detect, one_encoding
+from capla_etl.centres.draft.identifying import looks_like
 from capla_etl.centres.draft.parts import TableDraft
 from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
@@ -195,7 +196,7 @@ def _share_keys(tables: list[TableDraft]) -> None:
         if not named and elsewhere <= len(own.texts) / 2:
             continue
         table.key = own.name
-        if kind := words().identifying(own.name):
+        if kind := _identifying(own):
             table.key_identifies = True
             table.key_note = (
                 f"only {own.name!r} names the patients, which is identifying ({kind}). Ask the centre for a study "
@@ -211,10 +212,15 @@ def _share_keys(tables: list[TableDraft]) -> None:
             table.key, table.key_note = (owner.key, "the owner of the list") if owner else (TO_DECIDE, "")
 
 
+def _identifying(column: Column) -> str | None:
+    """What a key would say of a person, by its header or its cells."""
+    return words().identifying(column.name) or looks_like(column)
+
+
 def _key_by_name(table: TableDraft) -> Column | None:
     """The column that is the patient's key by its header: best one that does not identify, and is wholly so named."""
     named = [
-        (words().identifying(column.name) is None, match.whole, match.letters, column)
+        (_identifying(column) is None, match.whole, match.letters, column)
         for column in table.columns.values()
         if column.filled and (match := words().match("roles", column.name)) and match.name == "key"
         if match.whole or column.unique

@@ -58,23 +58,37 @@ def _are_study_words(column: Column) -> bool:
 
 
 def identifying_by_content(column: Column) -> str | None:
-    """What the cells of a column with an unknown header look like: names, addresses, telephone or personal numbers."""
-    texts = list(column.values)
-    known = any((m := words().match(g, column.name)) and m.whole for g in ("fields", "roles", "event_columns"))
-    if not texts or known or column.dates or column.is_vocabulary:
+    """What the cells of a column look like whose header is no known name; None for cells that identify nobody."""
+    roles = (
+        m for group in ("fields", "roles", "event_columns") if (m := words().match(group, column.name)) and m.whole
+    )
+    if any(role.name != "key" for role in roles):
         return None
-    for kind, shape in _SHAPES_COMPILED.items():
-        if sum(shape.fullmatch(text) is not None for text in texts) >= MOSTLY * len(texts):
-            return f"each looks like {kind}"
-    distinct = len(texts) >= max(_LEAST, _DISTINCT * column.filled)
+    long = column.is_number and _are_distinct(column) and _most_are(column, _LONG_NUMBER)
+    return "numbers of seven digits or more, nearly all distinct" if long else looks_like(column)
+
+
+def looks_like(column: Column) -> str | None:
+    """What of a person the cells look like: names, addresses, telephone or personal numbers."""
+    texts = list(column.values)
+    if not texts or column.dates or column.is_vocabulary:
+        return None
+    if shape := next((kind for kind, shape in _SHAPES_COMPILED.items() if _most_are(column, shape)), None):
+        return f"each looks like {shape}"
     if column.is_number:
-        long = distinct and sum(_LONG_NUMBER.fullmatch(t) is not None for t in texts) >= MOSTLY * len(texts)
-        return "numbers of seven digits or more, nearly all distinct" if long else None
-    if distinct and sum(map(_is_name, texts)) >= MOSTLY * len(texts):
+        return None
+    if _are_distinct(column) and sum(map(_is_name, texts)) >= MOSTLY * len(texts):
         return "each looks like the name of a person or place"
-    if kinds := identifiers_in(texts) - {"formula", "birth date"}:
-        return f"some look like a {', a '.join(sorted(kinds))}"
-    return None
+    kinds = identifiers_in(texts) - {"formula", "birth date"}
+    return f"some look like a {', a '.join(sorted(kinds))}" if kinds else None
+
+
+def _are_distinct(column: Column) -> bool:
+    return len(column.values) >= max(_LEAST, _DISTINCT * column.filled)
+
+
+def _most_are(column: Column, shape: re.Pattern) -> bool:
+    return sum(shape.fullmatch(text) is not None for text in column.values) >= MOSTLY * len(column.values)
 
 
 def _is_name(text: str) -> bool:

@@ -13,6 +13,8 @@ from capla_etl.centres.draft.words import words
 
 #: A column of at most this many different texts, each this often on average, is a vocabulary whose words may be shown.
 MOST_WORDS, TIMES_EACH = 20, 3
+#: At most so many different words stand in a column of dates.
+MOST_WORDS_BESIDE = 3
 #: The share of cells of one kind that makes a column that kind; the others are faults or missing codes.
 MOSTLY = 0.9
 #: The share of dates that may be invalid in every order, as faults of the data.
@@ -29,6 +31,8 @@ _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}){0,2}([.,]\d+)?(Z|[+-
 _UNIVERSAL = re.compile(r"\d{4}-\d{2}-\d{2}[T ].*(Z|[+-]00(:?00)?)")
 #: The last day that can be read as a month.
 _LAST_MONTH = 12
+#: Places of day, month and year among the three numbers.
+_ORDERS = {"day first": (1, 3, 4), "month first": (3, 1, 4), "year first": (4, 3, 1)}
 _DIGITS = re.compile(r"\d+")
 
 
@@ -150,8 +154,12 @@ def column_of(name: str, cells: list[str], wide: bool = False) -> Column:
     numeric = [t for t in codes if re.fullmatch(r"-?\d+(\.\d+)?", t)]
     others = [t for t in texts if t not in codes]
     rest = Column(name, Counter({t: texts[t] for t in others}), len(cells))
+    plain = [t for t in others if not any(c.isdigit() for c in t)]
+    numbered = Column(name, Counter({t: texts[t] for t in others if t not in plain}), len(cells))
     if others and rest.dates:
         column.missing = codes
+    elif 0 < len(plain) <= MOST_WORDS_BESIDE and numbered.dates:
+        column.missing = [*codes, *plain]  # "alive" among dates of death
     elif others and rest.is_number:
         # -9 among numbers from 3 to 600 is no number; 99 among them may be one
         far = [t for t in numeric if t.startswith("-") or t.startswith("9999")]
@@ -182,6 +190,8 @@ def _date_order(values: Counter) -> DateOrder | None:
     months = [t for t in texts if re.fullmatch(r"\d{2}[./-]\d{4}|\d{4}[./-]\d{2}", t)]
     counted = sum(n for t, n in values.items() if t not in serials and t not in months)
     if not matches or sum(values[m[0]] for m in matches) < MOSTLY * counted:
+        return None
+    if sum(any(_is_day(m[d], m[mo], m[y]) for d, mo, y in _ORDERS.values()) for m in matches) < MOSTLY * len(matches):
         return None
     shapes: dict[tuple, list[re.Match]] = {}
     for match in matches:
@@ -248,13 +258,9 @@ def _by_numbers(matches: list[re.Match]) -> DateOrder:
     day, month = ("%d", "%m") if padded else ("%-d", "%-m")
     hour = "%H" if all(len(m[6] or "00") == 2 for m in matches) else "%-H"
     time = f" {hour}:%M" * (matches[0][6] is not None) + ":%S" * (matches[0][7] is not None)
-    orders = {
-        "day first": ((day, month, "{y}"), (1, 3, 4)),
-        "month first": ((month, day, "{y}"), (3, 1, 4)),
-        "year first": (("{y}", month, day), (4, 3, 1)),
-    }
     fits, faults = {}, 0
-    for name, (tokens, (d, m, y)) in orders.items():
+    for name, (d, m, y) in _ORDERS.items():
+        tokens = [token for _, token in sorted(((d, day), (m, month), (y, "{y}")))]
         wrong = sum(not _is_day(match[d], match[m], match[y]) for match in matches)
         if wrong <= MOST_FAULTS * len(matches):
             faults = wrong

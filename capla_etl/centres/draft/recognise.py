@@ -164,10 +164,13 @@ def _any_date(table: TableDraft, columns: dict[str, Column]) -> Column | None:
     return next((c for c in _unused(table, columns) if c.dates and not _is_of_the_patient(table, c)), None)
 
 
+def _names_date_of_patient(header: str) -> bool:
+    return any(match.name in _DATES_OF_PATIENTS for match in words().matches("fields", header))
+
+
 def _is_of_the_patient(table: TableDraft, column: Column) -> bool:
     """Whether a date belongs to the patient (birth, death), by its header or because no patient has two of it."""
-    own = (m.name for m in words().matches("fields", column.name))
-    if any(name in _DATES_OF_PATIENTS for name in own):
+    if _names_date_of_patient(column.name):
         return True
     cells = table.found.cells()
     if table.key not in cells or column.name not in cells:
@@ -198,7 +201,7 @@ def _dated(column: Column) -> Entry:
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
     """The date or study day of a row."""
-    if column := _by_role(table, columns, "date", _is_date):
+    if column := _by_role(table, columns, "date", lambda c: _is_date(c) and not _names_date_of_patient(c.name)):
         return _dated(column), column
     if column := _by_role(table, columns, "study_day", lambda c: c.is_whole_number):
         is_sdtm = column.name.upper().endswith("DY") and "0" not in column.texts
@@ -458,7 +461,8 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
             parts = re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
             if column_of(column.name, parts).is_whole_number:
                 start = Entry(source | {"study_day": TO_DECIDE}, _WHICH_DAY)
-        entries = {"drug": Entry({"constant": match.name}, _BY_HEADER), "start_date": start}
+        named = _BY_HEADER if match.whole else "GUESS: by a word of its header"
+        entries = {"drug": Entry({"constant": match.name}, named), "start_date": start}
         record = RecordDraft("drug_course", entries)
         table.records.append(record)
         open_start[match.name] = record

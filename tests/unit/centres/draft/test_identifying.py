@@ -8,11 +8,12 @@ from capla_etl.centres.draft.profile import column_of
 from capla_etl.centres.draft.words import words
 
 IDENTIFYING = {
-    "en": "Name; first_name; LastName; Patient's name; name of patient; Mother's maiden name; Initials; Address line 1; "
-    "City; Zip; Postcode; Phone (home); mobile_phone; Fax; email_address; GP name; Treating physician; Next of kin; "
-    "Insurance no; NHS number; NHS No; SSN; Medicare no; MRN; Medical Record Number; Hospital No.; Admission ID; "
-    "Encounter ID; case number; Accession number; barcode; device_serial_no; Photo; IP address; username; Employer; "
-    "Licence plate; Passport number; IBAN; Place of birth; National ID; entered by",
+    "en": "Name; first_name; LastName; Patient's name; name of patient; Mother's maiden name; Initials; "
+    "Address line 1; City; Zip; Postcode; Phone (home); mobile_phone; Fax; email_address; GP name; "
+    "Treating physician; Next of kin; Insurance no; NHS number; NHS No; SSN; Medicare no; MRN; "
+    "Medical Record Number; Hospital No.; Admission ID; Encounter ID; case number; Accession number; barcode; "
+    "device_serial_no; Photo; IP address; username; Employer; Licence plate; Passport number; IBAN; "
+    "Place of birth; National ID; entered by",
     "de": "Vorname; Nachname; Patientenname; Mädchenname; Geburtsname; PLZ; Wohnort; Ort; Straße; Hausnummer; "
     "Telefonnummer; Handynummer; E-Mail-Adresse; Versichertennummer; KVNR; Fallnummer; Hausarzt; Krankenkasse; SVNR; "
     "AHV-Nr.; Reisepass-Nr; Geburtsort; Ansprechpartner; Arbeitgeber; Kfz-Kennzeichen; Bankverbindung; Labornummer",
@@ -29,16 +30,18 @@ IDENTIFYING = {
     "cs": "Jméno; Příjmení; Rodné číslo; Bydliště; PSČ; Pojišťovna",
     "nordic": "Personnummer; Förnamn; CPR-nummer; Fødselsnummer; Etternavn; Adresse; Henkilötunnus; Sukunimi; Osoite",
     "tr": "Adı Soyadı; TC Kimlik No; Telefon; Adres; Doğum yeri",
-    "ja": "氏名; 患者氏名; フリガナ; 住所; 郵便番号; 電話番号; 携帯電話; カルテ番号; 保険証番号; 主治医; マイナンバー; 緊急連絡先",
+    "ja": "氏名; 患者氏名; フリガナ; 住所; 郵便番号; 電話番号; 携帯電話; カルテ番号; "
+    "保険証番号; 主治医; マイナンバー; 緊急連絡先",
     "zh": "姓名; 患者姓名; 身份证号; 住址; 联系电话; 联系人; 住院号; 主治医生",
     "ko": "이름; 환자명; 주민등록번호; 주소; 전화번호; 주치의",
     "ru": "Фамилия; ФИО; Адрес; Телефон; СНИЛС",
 }
 HARMLESS = (
-    "Pat-ID; N° patient; patient_id; record_id; Patient code; study id; MRN_HASH; sex; platelets (G/L); date; Datum; "
-    "Geschlecht; last contact; Letzter Kontakt; visit number; Labor; hospital days; HGB; red cell count; mobility; drug; "
-    "test; Unité; Résultat; Date EP; Coma; CNS involvement; Diagnosis; ICU days; verlegt von; Plasma; Volume (L); NUM; "
-    "Wert; Lokalisation; AE_TERM; cause_of_death; sample date; dose; time; discharge; site; photophobia; Kontrolle; "
+    "Pat-ID; N° patient; patient_id; record_id; Patient code; study id; MRN_HASH; sex; "
+    "platelets (G/L); date; Datum; Geschlecht; last contact; Letzter Kontakt; visit number; Labor; "
+    "hospital days; HGB; red cell count; mobility; drug; test; Unité; Résultat; Date EP; Coma; "
+    "CNS involvement; Diagnosis; ICU days; verlegt von; Plasma; Volume (L); NUM; Wert; Lokalisation; "
+    "AE_TERM; cause_of_death; sample date; dose; time; discharge; site; photophobia; Kontrolle; "
     "case fatality; 患者番号; 性別; 検査日; 血小板数"
 )
 

@@ -21,6 +21,8 @@ _ALIKE = 0.6
 #: The most evidence against a header, and the least share of the compared cells that must speak for it: with no known
 #: name among its cells, one, or more. A patient's row hardly ever holds a word that is a name of columns only.
 _AGAINST, _SPEAKING = (0.2, 0.34, 0.5), (0.4, 0.4, 0.25)
+#: The most evidence against a header that is certain, as a share of what speaks for it.
+_DOUBT = 0.1
 #: A word above numbers or dates; see ``_contrast``.
 _OVER_NUMBERS = -2
 #: A header that is repeated on each page is in fewer than one of so many rows.
@@ -102,11 +104,8 @@ def find_header(rows: list[list[str]]) -> Header | None:
     if not clear:
         return None
     best = max(clear, key=lambda found: (found.known, found.differ, found.filled, -found.row))
-    return Header(
-        best.row,
-        len(clear) == 1 and best.against == 0 and best.differ >= 2,
-        _notes(grid, best, clear, len(rows[best.row - 1])),
-    )
+    proven = len(clear) == 1 and best.differ >= 2 and best.against <= _DOUBT * best.speaking
+    return Header(best.row, proven, _notes(grid, best, clear, len(rows[best.row - 1])))
 
 
 def _notes(grid: list[list[str]], best: _Likeness, clear: list[_Likeness], width: int) -> tuple[str, ...]:

@@ -64,23 +64,27 @@ def identifying_by_content(column: Column) -> str | None:
     )
     if any(role.name != "key" for role in roles):
         return None
-    long = column.is_number and _are_distinct(column) and _most_are(column, _LONG_NUMBER)
-    return "numbers of seven digits or more, nearly all distinct" if long else looks_like(column)
+    if looks := looks_like(column):
+        return looks
+    if column.is_number:
+        long = _are_distinct(column) and _most_are(column, _LONG_NUMBER)
+        return "numbers of seven digits or more, nearly all distinct" if long else None
+    if not column.values or column.dates or column.is_vocabulary:
+        return None
+    kinds = identifiers_in(list(column.values)) - {"formula", "birth date"}
+    return f"some look like a {', a '.join(sorted(kinds))}" if kinds else None
 
 
 def looks_like(column: Column) -> str | None:
-    """What of a person the cells look like: names, addresses, telephone or personal numbers."""
+    """What of a person nearly all cells look like: a name, an address, a personal number."""
     texts = list(column.values)
     if not texts or column.dates or column.is_vocabulary:
         return None
     if shape := next((kind for kind, shape in _SHAPES_COMPILED.items() if _most_are(column, shape)), None):
         return f"each looks like {shape}"
-    if column.is_number:
-        return None
     if _are_distinct(column) and sum(map(_is_name, texts)) >= MOSTLY * len(texts):
         return "each looks like the name of a person or place"
-    kinds = identifiers_in(texts) - {"formula", "birth date"}
-    return f"some look like a {', a '.join(sorted(kinds))}" if kinds else None
+    return None
 
 
 def _are_distinct(column: Column) -> bool:

@@ -94,7 +94,7 @@ PATIENTS = ["patient_id", "sex", "birth date", "first TPE date", "date of death"
 def _patients(**columns):
     rows = []
     for i in range(12):
-        usual = ["P%d" % i, "fm"[i % 2], f"{13 + i}.03.34", f"{13 + i}.03.2020", "", str(i), f"{13 + i}.06.2020"]
+        usual = [f"P{i}", "fm"[i % 2], f"{13 + i}.03.34", f"{13 + i}.03.2020", "", str(i), f"{13 + i}.06.2020"]
         rows.append([columns[name][i] if name in columns else cell for name, cell in zip(PATIENTS, usual, strict=True)])
     return rows
 

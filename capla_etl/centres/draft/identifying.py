@@ -37,6 +37,8 @@ _EASTERN_NAME = re.compile(
 )
 #: The least share of distinct texts, and the least number of texts, that make names of people likely.
 _DISTINCT, _LEAST = 0.8, 4
+#: So many texts are looked at before all are.
+_FIRST = 20
 
 
 def identifies(column: Column) -> str | None:
@@ -92,6 +94,10 @@ def _are_distinct(column: Column) -> bool:
 
 
 def _most_are(column: Column, shape: re.Pattern) -> bool:
+    """Whether nearly all texts have a shape; the first few decide quickly that they have not."""
+    first = list(column.values)[:_FIRST]
+    if sum(shape.fullmatch(text) is not None for text in first) < len(first) / 2:
+        return False
     return sum(shape.fullmatch(text) is not None for text in column.values) >= MOSTLY * len(column.values)
 
 

@@ -31,6 +31,8 @@ _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}){0,2}([.,]\d+)?(Z|[+-
 _UNIVERSAL = re.compile(r"\d{4}-\d{2}-\d{2}[T ].*(Z|[+-]00(:?00)?)")
 #: The last day that can be read as a month.
 _LAST_MONTH = 12
+#: What every date has and hardly any number: three numbers, or a word of three letters.
+_MAYBE_DATE = re.compile(r"\d\D+\d+\D+\d|[^\W\d_]{3}")
 #: Places of day, month and year among the three numbers.
 _ORDERS = {"day first": (1, 3, 4), "month first": (3, 1, 4), "year first": (4, 3, 1)}
 _DIGITS = re.compile(r"\d+")
@@ -176,7 +178,7 @@ def _are_answers(texts: list[str]) -> bool:
 
 def _date_order(values: Counter) -> DateOrder | None:
     texts = list(values)
-    if not texts:
+    if not any(_MAYBE_DATE.search(text) for text in texts):
         return None
     if _all_are(texts, _YEAR_MONTH_DAY):
         return DateOrder(["%Y年%-m月%-d日"], "year, month and day are named")

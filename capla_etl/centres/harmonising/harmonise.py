@@ -19,11 +19,13 @@ from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, pati
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
+from capla_etl.centres.spec.dates import use_zones
 from capla_etl.centres.spec.grammar import (
     Record,
     RowKinds,
     Spec,
     Table,
+    fields_that_measure,
     source_columns,
     withheld_columns,
     withheld_note,
@@ -44,6 +46,10 @@ _MESSAGES = {
     "not_a_number": "Not a valid number in the declared format ({number}).",
     "not_a_whole_number": "Not a whole number.",
     "not_a_date": "Not a valid date in the declared format ({dates}).",
+    "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
+    "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
+    "not_what_fills": "Filled in, but with neither {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
     "limit_not_plausible": "The upper limit of normal is not plausible; expected {limit}.",
@@ -123,7 +129,7 @@ _WITHHELD = "(withheld: may identify)"
 
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
-    measured = {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
+    measured = fields_that_measure()
     return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
 
 
@@ -147,6 +153,7 @@ class Harmoniser:
         self.problems: list[str] = []
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
+        use_zones(self.con)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
@@ -349,6 +356,7 @@ class Harmoniser:
             )
         required = [p.name for p in parsed if p.name in built.target.required]
         needed = [f"r_{p.name}" for p in parsed if p.name in required or p.name == "run_end"]
+        needed += [p.record_rule for p in parsed if p.record_rule]
         needed += [f"case when v_{name} is null then 'required_missing' end" for name in required]
         replaced = f"replace ({', '.join(changed)})" if changed else ""
         self.con.execute(

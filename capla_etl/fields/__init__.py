@@ -79,6 +79,11 @@ class HarmonisedTable:
         """Every column in order: keys, own columns, source."""
         return [*KEY_COLUMNS, *self.columns, *SOURCE_COLUMNS]
 
+    @property
+    def fillable(self) -> list[str]:
+        """Own columns that are read from files, kept or withheld."""
+        return [c for c in (*self.columns, *self.withheld) if c not in self.derived]
+
 
 def load(name: str) -> dict:
     """A YAML file beside this module."""

@@ -40,8 +40,9 @@ class Parsed:
     """How one study field is read: SQL of its text, value and rule over a row's text columns.
 
     ``rule`` names what is wrong, else null. ``expected`` holds the words for messages. A field that is read together
-    with another (a comparator with its number) has no rule of its own and ``depends_on`` the other. ``record_rule``:
-    the rule that refuses the whole record, where the field's cell says whether there is one.
+    with another (a comparator with its number) has no rule of its own and ``depends_on`` the other.
+    ``unless_refused``: another field of the same cell, without which the answer is unknown. ``record_rule``: SQL of the
+    rule that refuses the whole record, where the cell says whether there is one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Parsed:
     rule: str = "null"
     is_date: bool = False
     depends_on: str | None = None
+    unless_refused: str | None = None
     record_rule: str | None = None
     expected: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ def _case(subject: str, codes: dict[str, str]) -> str:
     return f"case {subject} {' '.join(f'when {quote(word)} then {quote(code)}' for word, code in codes.items())} end"
 
 
-def _first_rule(rules: list[tuple[str, str]]) -> str:
+def first_rule(rules: list[tuple[str, str]]) -> str:
     """SQL of the first rule whose condition holds."""
     whens = " ".join(f"when {condition} then {quote(rule)}" for condition, rule in rules)
     return f"case {whens} end" if rules else "null"
@@ -230,7 +232,7 @@ class RecordSql:
         """Another centre's patient: its word for the centre, a separator, the patient number there."""
         centre = _case(f"split_part({plain.text}, {quote(source.separator)}, 1)", source.centres)
         number = f"nullif(trim(split_part({plain.text}, {quote(source.separator)}, 2)), '')"
-        rule = _first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
+        rule = first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
         first = replace(plain, name="transferred_from_centre_id", value=centre, rule=rule)
         there = replace(plain, name="transferred_from_centre_patient_id", value=number, depends_on=first.name)
         hashed = patient_id_sql(f"({centre})", f"({number})")
@@ -248,7 +250,7 @@ class RecordSql:
         return replace(
             plain,
             value=f"case when {plain.text} is null then {missing} else {mapped} end",
-            rule=_first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
+            rule=first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
         )
 
     def _filled(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
@@ -272,8 +274,8 @@ class RecordSql:
         answer = replace(
             plain,
             value=f"case when {text} is null then {blank} when {' or '.join(fills)} then {filled} else {missing} end",
-            rule=_first_rule([(neither, "not_what_fills")]),
-            depends_on=held[0].name if held else None,
+            rule=first_rule([(neither, "not_what_fills")]),
+            unless_refused=held[0].name if held else None,
             expected={"fills": listed(kinds)},
         )
         return [answer, *own]
@@ -291,7 +293,7 @@ class RecordSql:
             if source.study_day == "sdtm":
                 rules.insert(1, (f"{day} = 0", "no_study_day_zero"))
                 after = f"({day} - case when {day} > 0 then 1 else 0 end)"
-            return [replace(plain, value=f"p.first_tpe_date + {after}", rule=_first_rule(rules))]
+            return [replace(plain, value=f"p.first_tpe_date + {after}", rule=first_rule(rules))]
         formats = source.date_format or self.table.date_format
         if source.constant is not None:
             formats = list(dict.fromkeys([*formats, "iso"]))
@@ -318,7 +320,7 @@ class RecordSql:
         rules = (
             [] if self.dates["zone"] else [(f"{text} is not null and {zone_needed_sql(text, formats)}", "zone_missing")]
         )
-        return _first_rule([*rules, (f"{text} is not null and {no_date}", "not_a_date")])
+        return first_rule([*rules, (f"{text} is not null and {no_date}", "not_a_date")])
 
     def _says_presence(self, source: Source) -> bool:
         """Whether the record exists where this field's cell is filled in."""
@@ -371,7 +373,7 @@ class RecordSql:
             value = f"case when {comparator} = '<=' then {value} + {_JUST_ABOVE:f} else {value} end"
         # a number too large for its type is refused as out of range, not a failed cast
         value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
-        rule = f"case when {text} is not null then {_first_rule(rules)} end"
+        rule = f"case when {text} is not null then {first_rule(rules)} end"
         parsed = [replace(plain, value=value, rule=rule, expected=expected)]
         if self._says_presence(source):
             # an amount that is not plausible is one, and only unknown; no number, or none above 0, is not
@@ -383,7 +385,7 @@ class RecordSql:
             parsed.append(replace(plain, name=name, value=strict, sql_type="VARCHAR", depends_on=plain.name))
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
-            rule = _first_rule([(unknown, STOPPING_RULE)])
+            rule = first_rule([(unknown, STOPPING_RULE)])
             parsed.append(Parsed(f"{plain.name}_sign", column, self.aliases[column], sign, "VARCHAR", rule))
         return parsed
 

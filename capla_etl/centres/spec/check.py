@@ -238,8 +238,9 @@ def _check_unused(table: Table, where: str) -> Iterator[str]:
         yield f"{where}: duplicate column {column!r}; expected it under one of ignored, free_text, forbidden."
     for column in table.forbidden:
         for used in used_columns(table):
-            if used not in said and (column == used or placeholder_columns(used, [column])):
-                yield f"{where}: column {column!r} is used and forbidden; expected one of both (not kept if forbidden)."
+            same = column == used or ("{k}" in used and placeholder_columns(used, [column]))
+            if same and used not in (*table.ignored, *table.free_text):
+                yield f"{where}: column {column!r} is used and forbidden; expected one of the two: remove either."
     for column in table.row_key:
         if column in withheld_columns(table):
             yield f"{where}.row_key: found {column!r}, a birth date; expected columns that may be shown."

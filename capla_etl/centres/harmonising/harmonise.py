@@ -7,6 +7,7 @@ would be a guess.
 What does not belong here: reading files (read.py), where results are kept (load.py), rules of outcomes (dbt models).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ import pyarrow as pa
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising import own_dates
+from capla_etl.centres.harmonising.columns import Reading, doubts, reading, tally
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
@@ -152,6 +154,11 @@ _MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
 _WITHHELD = "(withheld: may identify)"
 
 
+def _said_place(raw: RawTable) -> str:
+    """File and sheet for a message."""
+    return f"{raw.file}, sheet {raw.sheet!r}" if raw.sheet else raw.file
+
+
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
     measured = fields_that_measure()
@@ -217,9 +224,13 @@ class Harmoniser:
     every field), ``judged`` (with the rules of time) and ``decided`` (with the rules of the whole record).
     """
 
-    def __init__(self, spec: Spec, raws: list[RawTable], submission: date, key: bytes):
+    def __init__(self, spec: Spec, raws: list[RawTable], submission: date, key: bytes, keep_readings: bool = False):
         self.spec, self.raws, self.submission = spec, raws, submission
         self.problems: list[str] = []
+        #: (file, sheet, column, field) -> filled cells (under '') and refused cells by rule.
+        self.cells: dict[tuple[str, str, str, str], Counter] = {}
+        self.keep_readings = keep_readings
+        self.readings: list[Reading] = []
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
         use_zones(self.con)
@@ -320,9 +331,8 @@ class Harmoniser:
         if len(words) <= _WORDS_QUOTED:
             may_hold_names = bool(self.spec.tables[raw.name].forbidden)
             found = ", ".join(_described(word, known) if may_hold_names else repr(word) for word, _, _ in words)
-        sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
         self.problems.append(
-            f"{self.spec.centre.id}/{self.submission}/{raw.file}{sheet}, column {column!r}: found {found} in "
+            f"{self.spec.centre.id}/{self.submission}/{_said_place(raw)}, column {column!r}: found {found} in "
             f"{sum(w[1] for w in words)} row(s), first in row {min(w[2] for w in words)}; "
             f"expected one of: {listed(known)}. Ask the centre what it means, then add it to the vocabulary in "
             "centre.yml."
@@ -342,9 +352,35 @@ class Harmoniser:
         for p in part.parsed:
             unknown = f"select t_{p.name} as word, source_row from judged where r_{p.name} = '{STOPPING_RULE}'"
             self._stop_on_words(raw, p.column, unknown, built.known_words(p))
+        self._judge_columns(part)
         self._decide(part)
+        if self.keep_readings:
+            self._say_what_is_read(part)
         self._refuse(part)
         self._keep(part)
+
+    def _judge_columns(self, part: _Part) -> None:
+        """Add problems for what whole columns show; count filled and refused cells."""
+        raw, built = part.raw, part.built
+        counted = tally(self.con, part.parsed)
+        place = _said_place(raw)
+        self.problems += [
+            f"{self.spec.centre.id}/{self.submission}/{place}, {doubt}"
+            for doubt in doubts(self.con, raw, built, part.parsed, counted)
+        ]
+        for p in part.parsed:
+            if p.column:
+                name = built.fields[p.name][0] if p.name in built.fields else p.name
+                self.cells.setdefault((raw.file, raw.sheet, p.column, name), Counter()).update(counted[p.name])
+
+    def _say_what_is_read(self, part: _Part) -> None:
+        """Keep what was read of each field, for the people who check a spec."""
+        raw, table = part.raw, part.built.table
+        for p in part.parsed:
+            if p.depends_on is None and p.column:
+                text = self._shown(raw, p.column, f"t_{p.name}")
+                zone = table.zone or self.spec.zone or ""
+                self.readings.append(reading(self.con, raw, part.built, part.parsed, p, text, zone))
 
     def _parse(self, part: _Part, name: str) -> None:
         """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""

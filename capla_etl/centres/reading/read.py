@@ -35,7 +35,8 @@ class RawTable:
 
     ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
     rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
-    found. ``epoch`` and ``notes``: as in ``FileTable``.
+    found. ``epoch``, ``notes`` and
+    ``percentages``: as in ``FileTable``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RawTable:
     free_text: list[dict] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    percentages: dict[str, int] = field(default_factory=dict)
 
 
 def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
@@ -207,7 +209,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems += [f"{label}: {p}" for p in column_problems]
             continue
         raw = RawTable(name=name, file=path.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
-        raw.epoch, raw.notes = found.epoch, list(found.notes)
+        raw.epoch, raw.notes, raw.percentages = found.epoch, list(found.notes), found.percentages
         if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")
             continue

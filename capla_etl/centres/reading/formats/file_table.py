@@ -16,7 +16,7 @@ class FileTable:
     ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that
     are not data or not readable: (row number, status 'ignored' or 'quarantined', rule, message). ``epoch`` is the day
     from which the file counts day numbers. ``notes`` says what a reader of the file should know: hidden rows, struck
-    out cells, percentages; counts and places, never a value.
+    out cells; counts and places, never a value. ``percentages``: column -> cells that are numbers in a percent format.
     """
 
     header: list[str]
@@ -24,6 +24,7 @@ class FileTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    percentages: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death
 
 _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number bigint, column_name varchar,
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
+#: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
+_CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
@@ -185,11 +187,12 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        return {
-            p.name: f"case when r_{p.unless_refused} is null then {value} end" if p.unless_refused else value
-            for p in self.parsed
-            for value in [_accepted(p.name, p.depends_on)]
-        }
+        values = {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        for p in self.parsed:
+            if p.unless_refused:
+                rule = f"coalesce(r_{p.unless_refused}, {quote(_CONTRADICTIONS[0])})"
+                values[p.name] = f"case when {rule} in {texts(_CONTRADICTIONS)} then {values[p.name]} end"
+        return values
 
 
 def _find_who_names_patients(parts: list[_Part]) -> None:

@@ -125,6 +125,14 @@ def _known_sheets(spec: Spec, table: Table) -> list[str]:
     ]
 
 
+def _without_empty(found: FileTable, table: Table) -> FileTable:
+    """Leave out columns that have no name, no value and no place in the spec, as a delimiter at the end makes them."""
+    declared = {*used_columns(table), *table.forbidden}
+    unnamed = [c for i, c in enumerate(found.header, 1) if c == f"(column {i})" and c not in declared]
+    empty = [c for c in unnamed if not pc.any(pc.not_equal(pc.utf8_trim_whitespace(found.rows[c]), "")).as_py()]
+    return replace(found, header=[c for c in found.header if c not in empty], rows=found.rows.drop_columns(empty))
+
+
 def _columns_accounted(header: list[str], table: Table) -> list[str]:
     """Problems with the columns: declared and missing, or present and not declared.
 
@@ -254,6 +262,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                 found = formats.read(
                     content, declared, _decimals(table), _known_sheets(spec, table), _declared_words(spec, table)
                 )
+            found = _without_empty(found, table)
             column_problems = _columns_accounted(found.header, table)
             if not column_problems and isinstance(declared, Delimited | Workbook):
                 found = _header_rows(found, table.key)

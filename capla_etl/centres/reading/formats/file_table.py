@@ -71,20 +71,14 @@ def arrow_names(header: list[str]) -> list[str]:
     return [names[name] for name in header]
 
 
-def table_of(header: list[str], columns: list, rows: list[int] | pa.Array, **rest) -> FileTable:
-    """A FileTable of named columns of text; a column without a name in the file and without values is left out.
+def table_of(header: list[str], columns: list, rows: list[int], **rest) -> FileTable:
+    """A FileTable of columns of text.
 
     Raises:
         Unreadable: two columns of one name.
     """
-    kept = [
-        (name, in_one_form(texts))
-        for i, (name, texts) in enumerate(zip(header, columns, strict=True), 1)
-        if name != f"(column {i})" or pc.any(pc.not_equal(pc.utf8_trim_whitespace(texts), "")).as_py()
-    ]
-    header = [name for name, _ in kept]
     check_unique(header)
-    arrays = [*(texts for _, texts in kept), pa.array(rows, pa.int64())]
+    arrays = [*map(in_one_form, columns), pa.array(rows, pa.int64())]
     return FileTable(header, pa.table(arrays, names=[*arrow_names(header), "source_row"]), **rest)
 
 

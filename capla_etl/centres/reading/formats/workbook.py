@@ -63,6 +63,7 @@ def _sheet(
         if name := kept.get(unicodedata.normalize("NFC", declared.sheet)):
             sheet = workbook.get_sheet_by_name(name)
             rows = sheet.to_python(skip_empty_area=False)
+            areas = sheet.merged_cell_ranges or []
             notes = (ods_notes if declared.type == "ods" else xlsx_notes)(content, name)
             is_hidden = any(s.name == name and s.visible != SheetVisibleEnum.Visible for s in workbook.sheets_metadata)
     if not name:
@@ -70,7 +71,10 @@ def _sheet(
     if undeclared := [name for name in kept if known_sheets is not None and name not in known_sheets]:
         advice = "declare each as a table or under ignored_sheets with a reason."
         raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)}; {advice}")
-    return rows, notes, ["The sheet is hidden; it is read."] if is_hidden else []
+    said = ["The sheet is hidden; it is read."] if is_hidden else []
+    if merged := sum(first[0] >= declared.header_row and first[0] < last[0] for first, last in areas):
+        said.append(f"{merged} merged area(s): only the first cell has the value.")
+    return rows, notes, said
 
 
 def _cell_name(row: int, column: int) -> str:

@@ -217,6 +217,25 @@ def test_the_header_of_a_second_table_stops_the_file(centre, second):
         load_centre("XX01")
 
 
+def test_a_column_without_name_and_values_needs_no_declaration_and_one_with_values_does(centre, loaded):
+    centre.spec(LABS)
+    centre.write("labs.csv", "ID,DAY,PLT,,\nA,2020-01-11,20,,\n")
+    load_centre("XX01")
+    assert [r["value"] for r in loaded("harmonised.lab_result")] == [20.0]
+    centre.write("labs.csv", "ID,DAY,PLT,,\nA,2020-01-11,20,,x\n")
+    with pytest.raises(CentreRefused, match=r"column\(s\) not in the spec: \(column 5\); declare each"):
+        load_centre("XX01")
+    centre.spec(LABS.replace("  records:", '  ignored: {"(column 5)": remark}\n  records:'))
+    load_centre("XX01")
+    centre.write("labs.csv", "ID,DAY,PLT,,\nA,2020-01-11,20,,\n")
+    load_centre("XX01")
+
+
+def test_one_cell_may_be_longer_than_a_million_letters():
+    long = "x\n" * 700_000
+    assert cells(csv(f'ID,X\nA,"{long}"\nB,2\n')) == [["A", long], ["B", "2"]]
+
+
 # ------------------------------------------------------------------------------------------- JSON
 
 

@@ -255,9 +255,7 @@ class Harmoniser:
         for raw in self.raws:
             self._stage(raw)
         records = [
-            _Part(
-                raw, n, RecordSql(self.spec, raw.name, self.spec.tables[raw.name], r, raw.rows.column_names, raw.epoch)
-            )
+            _Part(raw, n, RecordSql(self.spec, raw, r))
             for raw in self.raws
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
@@ -284,16 +282,18 @@ class Harmoniser:
         """Keep a raw table with each row's status and kind."""
         self.con.register("arrived", raw.rows)
         table = self.spec.tables[raw.name]
+        key, downwards = raw.named(table.key), [raw.named(c) for c in table.fill_down]
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        same = ", ".join(f"coalesce({'key_form' if c == table.key else 'clean'}({identifier(c)}), '')" for c in sent)
-        content = [f"clean({identifier(c)})" for c in sent if c != table.key]
+        same = ", ".join(f"coalesce({'key_form' if c == key else 'clean'}({identifier(c)}), '')" for c in sent)
+        content = [f"clean({identifier(c)})" for c in sent if c != key]
         filled = ", ".join(
             f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
-            for c in table.fill_down
+            for c in downwards
         )
-        arrived = f"(select * replace ({filled}) from arrived)" if filled else "arrived"
+        as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(downwards))
+        arrived = f"(select * replace ({filled}), {as_sent} from arrived)" if filled else "arrived"
         row_kinds = table.row_kinds
-        kind, ignored = self._kind(row_kinds, table) if row_kinds else ("cast(null as varchar)", "false")
+        kind, ignored = self._kind(row_kinds, table, raw) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
             f"""create table data_{raw.name} as
             select * exclude (capla_copy, capla_ignored),
@@ -309,15 +309,16 @@ class Harmoniser:
         )
         self.con.unregister("arrived")
         if row_kinds:
-            unknown = f"""select {cleaned(table, identifier(row_kinds.column))} as word, source_row from data_{raw.name}
+            column = identifier(raw.named(row_kinds.column))
+            unknown = f"""select {cleaned(table, column)} as word, source_row from data_{raw.name}
                 where capla_kind is null and capla_status = 'data'"""
             known = [word for words in row_kinds.kinds.values() for word in words]
             self._stop_on_words(raw, row_kinds.column, unknown, known)
 
     @staticmethod
-    def _kind(row_kinds: RowKinds, table: Table) -> tuple[str, str]:
+    def _kind(row_kinds: RowKinds, table: Table, raw: RawTable) -> tuple[str, str]:
         """SQL of the kind of a row, and of whether the row is ignored."""
-        column = f"coalesce({cleaned(table, identifier(row_kinds.column))}, '')"
+        column = f"coalesce({cleaned(table, identifier(raw.named(row_kinds.column)))}, '')"
         kinds = row_kinds.kinds.items()
         branches = " ".join(f"when {column} in {texts(words)} then {quote(kind)}" for kind, words in kinds)
         otherwise = quote(row_kinds.otherwise) if row_kinds.otherwise else "null"
@@ -688,7 +689,10 @@ class Harmoniser:
     def raw_table(self, raw: RawTable) -> pa.Table:
         """Return a raw table as sent (without forbidden columns and birth dates), with each row's place and status."""
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        columns = ", ".join(f"{self._shown(raw, c, identifier(c))} as {identifier(c)}" for c in sent)
+        filled = [raw.named(c) for c in self.spec.tables[raw.name].fill_down]
+        exact = {raw.named(c): c for c in raw.header}
+        text = {c: f"capla_sent_{filled.index(c)}" if c in filled else identifier(c) for c in sent}
+        columns = ", ".join(f"{self._shown(raw, exact.get(c, c), text[c])} as {identifier(c)}" for c in sent)
         return self.con.execute(
             f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row,
                 capla_status as row_status, {columns}

@@ -13,13 +13,13 @@ from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import patient_id_sql
 from capla_etl.centres.reading.cell_text import cleaned
-from capla_etl.centres.spec.dates import EPOCH, day_sql, full_year_sql, zone_needed_sql
+from capla_etl.centres.reading.read import RawTable
+from capla_etl.centres.spec.dates import day_sql, full_year_sql, zone_needed_sql
 from capla_etl.centres.spec.grammar import (
     CodedColumn,
     Record,
     Source,
     Spec,
-    Table,
     fields_that_measure,
     placeholder_columns,
     source_columns,
@@ -73,15 +73,13 @@ class RecordSql:
     """Builds the SQL of one record of the spec.
 
     ``aliases``: column of the file -> short name in the SQL. ``fields``: harmonised column -> (declared field, its
-    source). ``run_field``: the field of a run from-to that becomes one record a day, if there is one. ``epoch``: the
-    day from which the file's day numbers count.
+    source). ``run_field``: the field of a run from-to that becomes one record a day, if there is one.
     """
 
-    def __init__(
-        self, spec: Spec, table_name: str, table: Table, record: Record, header: list[str], epoch: str = EPOCH
-    ):
-        self.spec, self.table_name, self.table, self.record, self.header = spec, table_name, table, record, header
-        self.dates = {"epoch": epoch, "zone": table.zone or spec.zone}
+    def __init__(self, spec: Spec, raw: RawTable, record: Record):
+        self.spec, self.raw, self.table, self.record = spec, raw, spec.tables[raw.name], record
+        table = self.table
+        self.dates = {"epoch": raw.epoch, "zone": table.zone or spec.zone}
         self.target = fields.tables()[record.table]
         self.is_patient = record.table == "patient"
         declared = fields.fields()
@@ -100,12 +98,14 @@ class RecordSql:
 
     def base(self) -> str:
         """Text columns of the data rows: a row per repetition of repeated columns and per item of a list in a cell."""
-        rows = f"data_{self.table_name} where capla_status = 'data'"
+        rows = f"data_{self.raw.name} where capla_status = 'data'"
         if self.table.row_kinds:
             rows += f" and capla_kind = {quote(self.record.rows)}"
         selects = []
         for k in self._repetitions():
-            texts_of = {c: cleaned(self.table, identifier(c.replace("{k}", str(k)))) for c in self.aliases}
+            texts_of = {
+                c: cleaned(self.table, identifier(self.raw.named(c.replace("{k}", str(k))))) for c in self.aliases
+            }
             if self.spec.missing:
                 key = texts_of[self.table.key]
                 texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
@@ -130,7 +130,7 @@ class RecordSql:
 
     def _repetitions(self) -> list[int]:
         """Numbers of the repeated columns in the header; [0] if no column repeats."""
-        groups = {c: placeholder_columns(c, self.header) for c in self.columns if "{k}" in c}
+        groups = {c: placeholder_columns(c, self.raw.header) for c in self.columns if "{k}" in c}
         every = sorted(set().union(*groups.values()))
         problems = [
             f"{self.table.file}: column {column!r} is missing for {{k}} = {listed(lacking)}; the repeated columns "

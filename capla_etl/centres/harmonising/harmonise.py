@@ -29,6 +29,7 @@ from capla_etl.centres.spec.grammar import (
     Spec,
     Table,
     fields_that_measure,
+    naming_records,
     source_columns,
     withheld_columns,
     withheld_note,
@@ -195,17 +196,6 @@ class _Part:
         return values
 
 
-def _find_who_names_patients(parts: list[_Part]) -> None:
-    """The first patient record names the patients, and so does one that is like it (another part of the list); any
-    other adds fields to patients by their number."""
-    naming: set[str] = set()
-    for part in parts:
-        own = set(part.built.record.fields)
-        part.names_patients = not naming or 2 * len(naming & own) > len(naming)
-        if part.names_patients:
-            naming |= own
-
-
 def _known(value: str, sql_type: str) -> str:
     """SQL of a value, null where the answer is that it is not known."""
     return f"nullif({value}, 'unknown')" if sql_type == "VARCHAR" else value
@@ -260,8 +250,9 @@ class Harmoniser:
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
         patients = [part for part in records if part.built.is_patient]
-        _find_who_names_patients(patients)
+        naming = naming_records(self.spec)
         for number, part in enumerate(patients):
+            part.names_patients = (part.raw.name, part.number) in naming
             self._parse(part, f"patient_part_{number}")
         self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
         for part in [*patients, *(part for part in records if not part.built.is_patient)]:

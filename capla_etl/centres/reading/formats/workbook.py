@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
@@ -95,8 +96,9 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
-    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
-    said += [f"column {header[c - 1]!r}: {n} cell(s) are percentages." for c, n in sorted(percent.items())]
+    for kind, words in ((Percentage, "are percentages."), (Decimal, "show thousands; they are read as shown.")):
+        cells = Counter(column for (row, column), v in notes.shown.items() if row > header_row and type(v) is kind)
+        said += [f"column {header[column - 1]!r}: {n} cell(s) {words}" for column, n in sorted(cells.items())]
     return said
 
 

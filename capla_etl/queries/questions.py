@@ -181,6 +181,8 @@ def _refused(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         order by all"""
     ).df()
     rows.loc[rows["kind"].isin(REFUSED["one_question_a_patient"]), "value"] = ""
+    again = rows["kind"].isin(REFUSED["one_question_of_all"]) & rows.duplicated(["patient_id", "kind"])
+    rows = rows[~again].reset_index(drop=True)
     rows["question"] = [
         f"{message} {REFUSED['questions'].get(rule, REFUSED['otherwise'])} {REFUSED['accepted']}"
         for message, rule in zip(rows.pop("message"), rows["kind"], strict=True)

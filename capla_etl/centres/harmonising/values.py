@@ -12,8 +12,9 @@ from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import patient_id_sql
 from capla_etl.centres.reading.cell_text import cleaned
+from capla_etl.centres.reading.read import RawTable
 from capla_etl.centres.spec.dates import day_sql
-from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Table, placeholder_columns, source_columns
+from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, placeholder_columns, source_columns
 from capla_etl.sql import identifier, quote, texts
 
 #: Undeclared words: they stop the centre instead of going to the quarantine.
@@ -57,8 +58,9 @@ class RecordSql:
     source). ``run_field``: the field of a run from-to that becomes one record a day, if there is one.
     """
 
-    def __init__(self, spec: Spec, table_name: str, table: Table, record: Record, header: list[str]):
-        self.spec, self.table_name, self.table, self.record, self.header = spec, table_name, table, record, header
+    def __init__(self, spec: Spec, raw: RawTable, record: Record):
+        self.spec, self.raw, self.table, self.record = spec, raw, spec.tables[raw.name], record
+        table = self.table
         self.target = fields.tables()[record.table]
         self.is_patient = record.table == "patient"
         declared = fields.fields()
@@ -76,12 +78,14 @@ class RecordSql:
 
     def base(self) -> str:
         """Text columns of the data rows: a row per repetition of repeated columns and per item of a list in a cell."""
-        rows = f"data_{self.table_name} where capla_status = 'data'"
+        rows = f"data_{self.raw.name} where capla_status = 'data'"
         if self.table.row_kinds:
             rows += f" and capla_kind = {quote(self.record.rows)}"
         selects = []
         for k in self._repetitions():
-            texts_of = {c: cleaned(self.table, identifier(c.replace("{k}", str(k)))) for c in self.aliases}
+            texts_of = {
+                c: cleaned(self.table, identifier(self.raw.named(c.replace("{k}", str(k))))) for c in self.aliases
+            }
             if self.spec.missing:
                 key = texts_of[self.table.key]
                 texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
@@ -99,7 +103,7 @@ class RecordSql:
 
     def _repetitions(self) -> list[int]:
         """Numbers of the repeated columns in the header; [0] if no column repeats."""
-        groups = {c: placeholder_columns(c, self.header) for c in self.columns if "{k}" in c}
+        groups = {c: placeholder_columns(c, self.raw.header) for c in self.columns if "{k}" in c}
         every = sorted(set().union(*groups.values()))
         problems = [
             f"{self.table.file}: column {column!r} is missing for {{k}} = {listed(lacking)}; the repeated columns "

@@ -22,8 +22,8 @@ class FileTable:
     ``header`` holds the exact column names. ``rows`` holds one text column per name, called as ``arrow_names`` says,
     plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or not readable: (row number, status
     'ignored' or 'quarantined', rule, message). ``epoch`` is the day from which the file counts day numbers. ``notes``
-    says what a reader of the file should know: hidden rows, struck out cells, percentages; counts and places, never a
-    value.
+    says what a reader of the file should know: hidden rows, struck out cells; counts and places, never a value.
+    ``percentages``: column -> cells that are numbers in a percent format.
     """
 
     header: list[str]
@@ -31,6 +31,7 @@ class FileTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    percentages: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _cell_name(row: int, column: int) -> str:
 
 
 def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
-    """Sentences about the rows below the header: hidden rows and columns, struck-out cells, percentages."""
+    """Sentences about the rows below the header: hidden rows and columns, struck-out cells."""
     said = []
     if hidden := sum(row > header_row for row in notes.hidden_rows):
         said.append(f"{hidden} row(s) with data are hidden; they are read.")
@@ -96,9 +96,8 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
-    for kind, words in ((Percentage, "are percentages."), (Decimal, "show thousands; they are read as shown.")):
-        cells = Counter(column for (row, column), v in notes.shown.items() if row > header_row and type(v) is kind)
-        said += [f"column {header[column - 1]!r}: {n} cell(s) {words}" for column, n in sorted(cells.items())]
+    thousands = Counter(c for (row, c), v in notes.shown.items() if row > header_row and type(v) is Decimal)
+    said += [f"column {header[c - 1]!r}: {n} cell(s) show thousands; they are read so." for c, n in thousands.items()]
     return said
 
 
@@ -131,4 +130,6 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     arrays = [cell_texts(list(v), name, decimals.of(name)) for name, v in zip(header, columns, strict=False)]
     numbers = list(range(header_row + 1, header_row + 1 + len(body)))
     said += _said(notes, header, header_row)
-    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said)
+    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
+    percentages = {header[c - 1]: n for c, n in percent.items() if c <= len(header)}
+    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, percentages=percentages)

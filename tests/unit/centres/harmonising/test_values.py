@@ -108,7 +108,9 @@ def test_a_number_is_read_exactly_or_refused(centre, loaded, row, expected):
         ("A", "02/06/2020", date(2020, 6, 2)),  # after the last contact but within the cut-off: kept
         ("B", "20/03/2020", date(2020, 3, 20)),  # the day of death
         ("B", "21/03/2020", "after_death"),
-        ("B", "01/02/1980", date(1980, 2, 1)),  # the day of birth
+        ("B", "31/01/2020", date(2020, 1, 31)),  # thirty days before the first exchange
+        ("B", "30/01/2020", "long_before_first_exchange"),
+        ("B", "01/02/1980", "long_before_first_exchange"),  # the day of birth
         ("B", "31/01/1980", "before_birth"),
         ("B", "01/01/0000", "before_birth"),
         ("C", "12/01/2020", "unknown_patient"),

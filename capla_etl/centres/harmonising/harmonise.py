@@ -23,7 +23,16 @@ from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, pati
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
-from capla_etl.centres.spec.grammar import RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
+from capla_etl.centres.spec.dates import use_zones
+from capla_etl.centres.spec.grammar import (
+    RowKinds,
+    Spec,
+    Table,
+    fields_that_measure,
+    source_columns,
+    withheld_columns,
+    withheld_note,
+)
 from capla_etl.sql import identifier, quote, texts
 
 #: A run of daily exchanges from-to has fewer days than this.
@@ -51,6 +60,10 @@ _MESSAGES = {
     "not_a_number": "Not a valid number in the declared format ({number}).",
     "not_a_whole_number": "Not a whole number.",
     "not_a_date": "Not a valid date in the declared format ({dates}).",
+    "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
+    "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
+    "not_what_fills": "Filled in, but with neither {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
     "limit_not_plausible": "The upper limit of normal is not plausible; expected {limit}.",
@@ -148,7 +161,7 @@ def _said_place(raw: RawTable) -> str:
 
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
-    measured = {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
+    measured = fields_that_measure()
     return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
 
 
@@ -172,7 +185,11 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        return {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        return {
+            p.name: f"case when r_{p.unless_refused} is null then {value} end" if p.unless_refused else value
+            for p in self.parsed
+            for value in [_accepted(p.name, p.depends_on)]
+        }
 
 
 def _find_who_names_patients(parts: list[_Part]) -> None:
@@ -216,6 +233,7 @@ class Harmoniser:
         self.readings: list[Reading] = []
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
+        use_zones(self.con)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
         self.con.execute(f"create macro key_form(t) as {_KEY_FORM}")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
@@ -463,8 +481,10 @@ class Harmoniser:
             early = f"case when {value} < day0 - {_LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
             long_before = [early] if p.name == "result_date" else []
             return [_time_rule(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
+        old = f"when year({value}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
         if p.name not in own_dates.OWN:
-            return []
+            late = f"case when {value} > date '{cutoff}' then 'after_data_cutoff' {old} end"
+            return [late] if p.is_date and p.depends_on is None else []
         date = own_dates.OWN[p.name]
         if p.name == "birth_year":
             return [f"case when {value} = birth_year then rule_birth end"]
@@ -506,6 +526,7 @@ class Harmoniser:
         key_rule = self._key_rule(part)
         required = [p.name for p in parsed if p.name in built.target.required]
         needed = [f"r_{p.name}" for p in parsed if p.name in required or p.name == "run_end"]
+        needed += [p.record_rule for p in parsed if p.record_rule]
         needed += [f"case when v_{name} is null then 'required_missing' end" for name in required]
         replaced = f"replace ({', '.join(changed)})" if changed else ""
         self.con.execute(

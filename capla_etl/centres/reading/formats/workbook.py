@@ -39,6 +39,7 @@ def _whole(content: bytes, kind: str) -> Iterator:
         ValueError,
         KeyError,
         StopIteration,
+        TypeError,
     ) as error:
         raise Unreadable(f"not a complete {kind} workbook; ask the centre to send it again.") from error
 

@@ -29,6 +29,7 @@ from capla_etl.centres.spec.grammar import (
     Spec,
     Table,
     fields_that_measure,
+    naming_records,
     source_columns,
     withheld_columns,
     withheld_note,
@@ -101,6 +102,8 @@ _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number big
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
 #: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
 _CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
+_ADDED_FIELD = """centre_id varchar, patient_id varchar, field varchar, source_file varchar, source_sheet varchar,
+    source_row bigint, source_record varchar, source_repetition integer"""
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
@@ -195,17 +198,6 @@ class _Part:
         return values
 
 
-def _find_who_names_patients(parts: list[_Part]) -> None:
-    """The first patient record names the patients, and so does one that is like it (another part of the list); any
-    other adds fields to patients by their number."""
-    naming: set[str] = set()
-    for part in parts:
-        own = set(part.built.record.fields)
-        part.names_patients = not naming or 2 * len(naming & own) > len(naming)
-        if part.names_patients:
-            naming |= own
-
-
 def _known(value: str, sql_type: str) -> str:
     """SQL of a value, null where the answer is that it is not known."""
     return f"nullif({value}, 'unknown')" if sql_type == "VARCHAR" else value
@@ -242,6 +234,7 @@ class Harmoniser:
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         self.con.execute("create table number_in_doubt (key_text varchar)")
+        self.con.execute(f"create table added_field ({_ADDED_FIELD})")
         for target in fields.tables().values():
             columns = ", ".join(f"{c} {fields.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
@@ -260,8 +253,9 @@ class Harmoniser:
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
         patients = [part for part in records if part.built.is_patient]
-        _find_who_names_patients(patients)
+        naming = naming_records(self.spec)
         for number, part in enumerate(patients):
+            part.names_patients = (part.raw.name, part.number) in naming
             self._parse(part, f"patient_part_{number}")
         self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
         for part in [*patients, *(part for part in records if not part.built.is_patient)]:
@@ -641,6 +635,17 @@ class Harmoniser:
                 from (select key_text, {", ".join(firsts)} from decided where accepted group by 1) u
                 where centre_patient_id = u.key_text"""
             )
+        file, record = _file_of(part.raw), quote(f"{part.raw.name}.{part.number}")
+        for p in part.parsed:
+            if p.depends_on is None and p.name in part.built.target.columns:
+                there = f"v_{p.name} is not null and r_{p.name} is null and t_{p.name} is not null"
+                self.con.execute(
+                    f"""insert into added_field
+                    select {quote(self.spec.centre.id)}, patient_id, {quote(p.name)}, {file}, {quote(part.raw.sheet)},
+                        {_ROW_OF}, {record}, nullif(k, 0)
+                    from decided where accepted and {there} and key_text in (select centre_patient_id from patient)
+                    qualify row_number() over (partition by patient_id order by source_row, k) = 1"""
+                )
 
     def _ages(self) -> None:
         """Set the completed years at the first session (else the stated first exchange); birth dates are not kept."""
@@ -698,6 +703,10 @@ class Harmoniser:
                 capla_status as row_status, {columns}
             from data_{raw.name} d order by d.source_row"""
         ).to_arrow_table()
+
+    def added_fields(self) -> pa.Table:
+        """Return which row gave a patient's field, where it is not the row that names the patient."""
+        return self.con.execute("from added_field order by all").to_arrow_table()
 
     def quarantine(self) -> pa.Table:
         """Return every refused value once; scope 'row' where nothing of the row was kept, else 'cell'."""

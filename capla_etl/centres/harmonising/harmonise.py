@@ -63,7 +63,7 @@ _MESSAGES = {
     "not_a_date": "Not a valid date in the declared format ({dates}).",
     "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
     "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
-    "not_what_fills": "Filled in, but with neither {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "not_what_fills": "Filled in, but not with {fills}, so the answer is unknown. Correct the cell, or declare the "
     "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",

@@ -23,7 +23,17 @@ from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, pati
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
-from capla_etl.centres.spec.grammar import RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
+from capla_etl.centres.spec.dates import use_zones
+from capla_etl.centres.spec.grammar import (
+    RowKinds,
+    Spec,
+    Table,
+    fields_that_measure,
+    naming_records,
+    source_columns,
+    withheld_columns,
+    withheld_note,
+)
 from capla_etl.sql import identifier, quote, texts
 
 #: A run of daily exchanges from-to has fewer days than this.
@@ -51,6 +61,10 @@ _MESSAGES = {
     "not_a_number": "Not a valid number in the declared format ({number}).",
     "not_a_whole_number": "Not a whole number.",
     "not_a_date": "Not a valid date in the declared format ({dates}).",
+    "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
+    "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
+    "not_what_fills": "Filled in, but not with {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
     "limit_not_plausible": "The upper limit of normal is not plausible; expected {limit}.",
@@ -86,6 +100,10 @@ def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death
 
 _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number bigint, column_name varchar,
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
+#: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
+_CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
+_ADDED_FIELD = """centre_id varchar, patient_id varchar, field varchar, source_file varchar, source_sheet varchar,
+    source_row bigint, source_record varchar, source_repetition integer"""
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
@@ -148,7 +166,7 @@ def _said_place(raw: RawTable) -> str:
 
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
-    measured = {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
+    measured = fields_that_measure()
     return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
 
 
@@ -172,18 +190,12 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        return {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
-
-
-def _find_who_names_patients(parts: list[_Part]) -> None:
-    """The first patient record names the patients, and so does one that is like it (another part of the list); any
-    other adds fields to patients by their number."""
-    naming: set[str] = set()
-    for part in parts:
-        own = set(part.built.record.fields)
-        part.names_patients = not naming or 2 * len(naming & own) > len(naming)
-        if part.names_patients:
-            naming |= own
+        values = {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        for p in self.parsed:
+            if p.unless_refused:
+                rule = f"coalesce(r_{p.unless_refused}, {quote(_CONTRADICTIONS[0])})"
+                values[p.name] = f"case when {rule} in {texts(_CONTRADICTIONS)} then {values[p.name]} end"
+        return values
 
 
 def _known(value: str, sql_type: str) -> str:
@@ -216,11 +228,13 @@ class Harmoniser:
         self.readings: list[Reading] = []
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
+        use_zones(self.con)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
         self.con.execute(f"create macro key_form(t) as {_KEY_FORM}")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         self.con.execute("create table number_in_doubt (key_text varchar)")
+        self.con.execute(f"create table added_field ({_ADDED_FIELD})")
         for target in fields.tables().values():
             columns = ", ".join(f"{c} {fields.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
@@ -234,13 +248,14 @@ class Harmoniser:
         for raw in self.raws:
             self._stage(raw)
         records = [
-            _Part(raw, n, RecordSql(self.spec, raw.name, self.spec.tables[raw.name], r, raw.rows.column_names))
+            _Part(raw, n, RecordSql(self.spec, raw, r))
             for raw in self.raws
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
         patients = [part for part in records if part.built.is_patient]
-        _find_who_names_patients(patients)
+        naming = naming_records(self.spec)
         for number, part in enumerate(patients):
+            part.names_patients = (part.raw.name, part.number) in naming
             self._parse(part, f"patient_part_{number}")
         self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
         for part in [*patients, *(part for part in records if not part.built.is_patient)]:
@@ -261,17 +276,18 @@ class Harmoniser:
         """Keep a raw table with each row's status and kind."""
         self.con.register("arrived", raw.rows)
         table = self.spec.tables[raw.name]
+        key, downwards = raw.named(table.key), [raw.named(c) for c in table.fill_down]
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        same = ", ".join(f"coalesce({'key_form' if c == table.key else 'clean'}({identifier(c)}), '')" for c in sent)
-        content = [f"clean({identifier(c)})" for c in sent if c != table.key]
+        same = ", ".join(f"coalesce({'key_form' if c == key else 'clean'}({identifier(c)}), '')" for c in sent)
+        content = [f"clean({identifier(c)})" for c in sent if c != key]
         filled = ", ".join(
             f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
-            for c in table.fill_down
+            for c in downwards
         )
-        as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(table.fill_down))
+        as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(downwards))
         arrived = f"(select * replace ({filled}), {as_sent} from arrived)" if filled else "arrived"
         row_kinds = table.row_kinds
-        kind, ignored = self._kind(row_kinds, table) if row_kinds else ("cast(null as varchar)", "false")
+        kind, ignored = self._kind(row_kinds, table, raw) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
             f"""create table data_{raw.name} as
             select * exclude (capla_copy, capla_ignored),
@@ -287,15 +303,16 @@ class Harmoniser:
         )
         self.con.unregister("arrived")
         if row_kinds:
-            unknown = f"""select {cleaned(table, identifier(row_kinds.column))} as word, source_row from data_{raw.name}
+            column = identifier(raw.named(row_kinds.column))
+            unknown = f"""select {cleaned(table, column)} as word, source_row from data_{raw.name}
                 where capla_kind is null and capla_status = 'data'"""
             known = [word for words in row_kinds.kinds.values() for word in words]
             self._stop_on_words(raw, row_kinds.column, unknown, known)
 
     @staticmethod
-    def _kind(row_kinds: RowKinds, table: Table) -> tuple[str, str]:
+    def _kind(row_kinds: RowKinds, table: Table, raw: RawTable) -> tuple[str, str]:
         """SQL of the kind of a row, and of whether the row is ignored."""
-        column = f"coalesce({cleaned(table, identifier(row_kinds.column))}, '')"
+        column = f"coalesce({cleaned(table, identifier(raw.named(row_kinds.column)))}, '')"
         kinds = row_kinds.kinds.items()
         branches = " ".join(f"when {column} in {texts(words)} then {quote(kind)}" for kind, words in kinds)
         otherwise = quote(row_kinds.otherwise) if row_kinds.otherwise else "null"
@@ -461,8 +478,10 @@ class Harmoniser:
             early = f"case when {value} < day0 - {_LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
             long_before = [early] if p.name == "result_date" else []
             return [_time_rule(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
+        old = f"when year({value}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
         if p.name not in own_dates.OWN:
-            return []
+            late = f"case when {value} > date '{cutoff}' then 'after_data_cutoff' {old} end"
+            return [late] if p.is_date and p.depends_on is None else []
         date = own_dates.OWN[p.name]
         if p.name == "birth_year":
             return [f"case when {value} = birth_year then rule_birth end"]
@@ -504,6 +523,7 @@ class Harmoniser:
         key_rule = self._key_rule(part)
         required = [p.name for p in parsed if p.name in built.target.required]
         needed = [f"r_{p.name}" for p in parsed if p.name in required or p.name == "run_end"]
+        needed += [p.record_rule for p in parsed if p.record_rule]
         needed += [f"case when v_{name} is null then 'required_missing' end" for name in required]
         replaced = f"replace ({', '.join(changed)})" if changed else ""
         self.con.execute(
@@ -615,6 +635,17 @@ class Harmoniser:
                 from (select key_text, {", ".join(firsts)} from decided where accepted group by 1) u
                 where centre_patient_id = u.key_text"""
             )
+        file, record = _file_of(part.raw), quote(f"{part.raw.name}.{part.number}")
+        for p in part.parsed:
+            if p.depends_on is None and p.name in part.built.target.columns:
+                there = f"v_{p.name} is not null and r_{p.name} is null and t_{p.name} is not null"
+                self.con.execute(
+                    f"""insert into added_field
+                    select {quote(self.spec.centre.id)}, patient_id, {quote(p.name)}, {file}, {quote(part.raw.sheet)},
+                        {_ROW_OF}, {record}, nullif(k, 0)
+                    from decided where accepted and {there} and key_text in (select centre_patient_id from patient)
+                    qualify row_number() over (partition by patient_id order by source_row, k) = 1"""
+                )
 
     def _ages(self) -> None:
         """Set the completed years at the first session (else the stated first exchange); birth dates are not kept."""
@@ -663,14 +694,19 @@ class Harmoniser:
     def raw_table(self, raw: RawTable) -> pa.Table:
         """Return a raw table as sent (without forbidden columns and birth dates), with each row's place and status."""
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        filled = self.spec.tables[raw.name].fill_down
+        filled = [raw.named(c) for c in self.spec.tables[raw.name].fill_down]
+        exact = {raw.named(c): c for c in raw.header}
         text = {c: f"capla_sent_{filled.index(c)}" if c in filled else identifier(c) for c in sent}
-        columns = ", ".join(f"{self._shown(raw, c, text[c])} as {identifier(c)}" for c in sent)
+        columns = ", ".join(f"{self._shown(raw, exact.get(c, c), text[c])} as {identifier(c)}" for c in sent)
         return self.con.execute(
             f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row,
                 capla_status as row_status, {columns}
             from data_{raw.name} d order by d.source_row"""
         ).to_arrow_table()
+
+    def added_fields(self) -> pa.Table:
+        """Return which row gave a patient's field, where it is not the row that names the patient."""
+        return self.con.execute("from added_field order by all").to_arrow_table()
 
     def quarantine(self) -> pa.Table:
         """Return every refused value once; scope 'row' where nothing of the row was kept, else 'cell'."""

@@ -1,17 +1,16 @@
 """Delimited text in any encoding: every cell as sent, every row with its number."""
 
+import codecs
 import csv as python_csv
 import gzip
 import io
 import itertools
-import re
 import zlib
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable
-from capla_etl.centres.reading.formats.typed_cells import check_unique, numbered
+from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable, check_unique, named, numbered, table_of
 from capla_etl.centres.spec.grammar import Delimited
 
 
@@ -21,6 +20,14 @@ def decode(content: bytes, encoding: str) -> str:
     Raises:
         Unreadable: the bytes are not in this encoding, or it does not exist.
     """
+    if content.startswith(codecs.BOM_UTF8):
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Unreadable(
+                f"the file begins with the mark of UTF-8, but byte {error.start} is not UTF-8: it holds text in two "
+                "encodings. Ask the centre to send it in one."
+            ) from error
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -28,7 +35,7 @@ def decode(content: bytes, encoding: str) -> str:
             f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says."
         )
         raise Unreadable(problem) from error
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         raise Unreadable(f"unknown encoding {encoding!r} in the spec; expected one that Python knows.") from error
     if "\0" in text:
         raise Unreadable(f"zero bytes in the text; the file is probably UTF-16, but the spec says {encoding}.")
@@ -44,51 +51,117 @@ def decode(content: bytes, encoding: str) -> str:
 def read_delimited(content: bytes, declared: Delimited) -> FileTable:
     """Read every row after the header; set rows with more or fewer cells than the header aside.
 
-    Raises:
-        Unreadable: empty, another encoding, no header, or an unclosed quotation mark.
-    """
-    from pyarrow import csv
+    One cell too many in every row is read where it can only be one thing: an empty cell behind the last delimiter, or
+    R's row numbers, for which the header has no cell.
 
-    if declared.compression == "gzip":
-        try:
-            content = gzip.decompress(content)
-        except gzip.BadGzipFile as error:
-            raise Unreadable("not a whole gzip file; is `compression: gzip` right in the spec?") from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
-    text = decode(content, declared.encoding)
+    Raises:
+        Unreadable: empty, another encoding, no header, an unclosed quotation mark, or a last line that was cut off.
+    """
+    text = decode(_unpacked(content, declared), declared.encoding)
     if not text.strip():
         raise Unreadable("the file is empty.")
     lines = io.StringIO(text, newline="")
+    rows = python_csv.reader(lines, delimiter=declared.delimiter)
     try:
-        first_rows = list(itertools.islice(python_csv.reader(lines, delimiter=declared.delimiter), declared.header_row))
+        first_rows = list(itertools.islice(rows, declared.header_row))
+        if len(first_rows) < declared.header_row:
+            raise Unreadable(f"the file has {len(first_rows)} rows; expected the header in row {declared.header_row}.")
     except python_csv.Error as error:
         raise Unreadable("the header cannot be read; is every quotation mark closed?") from error
-    header = [cell.strip() for cell in first_rows[-1]]
-    if not any(header):
+    if not any(cell.strip() for cell in first_rows[-1]):
         raise Unreadable(f"row {declared.header_row}, where the header should be, is blank.")
+    header = named(first_rows[-1])
     if declared.duplicate_columns == "numbered":
         header = numbered(header)
-    check_unique(header)
-    if any("\n" in name for name in header):
+    if any("\n" in name or "\r" in name for name in header):
         raise Unreadable("the header spans several lines; is every quotation mark closed?")
+    check_unique(header)
+    notes = [] if text[-1] in "\r\n" else ["The last line has no end; make sure that the file was not cut off."]
+    body = text[lines.tell() :]
+    columns, numbers, set_aside = _rows(body, header, declared)
+    if (
+        set_aside
+        and _width_of_first(body, declared.delimiter) == len(header) + 1
+        and not any(pc.any(pc.not_equal(c, "")).as_py() for c in columns)
+    ):
+        header, columns, numbers, set_aside, note = _one_cell_more(body, header, declared)
+        notes.append(note)
+    return table_of(header, columns, numbers, set_aside=set_aside, notes=notes)
+
+
+def _width_of_first(body: str, delimiter: str) -> int:
+    """How many cells the first row has; 0 if it cannot be told."""
+    try:
+        return len(next(python_csv.reader(io.StringIO(body, newline=""), delimiter=delimiter), []))
+    except python_csv.Error:
+        return 0
+
+
+def _one_cell_more(body: str, header: list[str], declared: Delimited) -> tuple:
+    """Rows of which none fits the header: header, columns, numbers and rows set aside as in ``_rows``, and a note."""
+    columns, numbers, set_aside = _rows(body, [*header, "one more"], declared)
+    if pc.all(pc.equal(columns[-1], "")).as_py():
+        return header, columns[:-1], numbers, set_aside, "Every row ends with a delimiter that the header lacks."
+    if not _are_row_names([text for text in columns[0].to_pylist() if text]):
+        raise Unreadable(
+            f"the rows have {len(header) + 1} cells, but the header has {len(header)}. If R wrote row names, ask for "
+            "the file without them (row.names = FALSE); else, is the delimiter right?"
+        )
+    note = "The first column has no name; it holds row numbers as R writes them."
+    return ["(column 1)", *header], columns, numbers, set_aside, note
+
+
+def _are_row_names(texts: list[str]) -> bool:
+    """Whether a column holds the numbers of rows, rising from row to row, as R names rows."""
+    if not all(text.isdecimal() and text.isascii() for text in texts):
+        return False
+    return all(int(one) < int(next_one) for one, next_one in itertools.pairwise(texts))
+
+
+def _unpacked(content: bytes, declared: Delimited) -> bytes:
+    if declared.compression != "gzip":
+        return content
+    try:
+        return gzip.decompress(content)
+    except gzip.BadGzipFile as error:
+        raise Unreadable("not a whole gzip file; is `compression: gzip` right in the spec?") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
+
+
+def _rows(
+    body: str, header: list[str], declared: Delimited
+) -> tuple[list[pa.ChunkedArray], list[int], list[tuple[int, str, str, str]]]:
+    """The columns of the rows below the header, the rows' numbers, and the rows that have another number of cells."""
+    from pyarrow import csv
+
+    first = declared.header_row + 1
     set_aside: list[tuple[int, str, str, str]] = []
     unclosed: list[int] = []
+    short: set[int] = set()
 
     def keep_going(row) -> str:
+        number = row.number + declared.header_row
         if "\n" in row.text.strip():
-            unclosed.append(row.number)
+            unclosed.append(number)
         aside = ("ignored", "blank_row", "Blank row.")
         if row.text.strip():
             message = f"The row has {row.actual_columns} cells; the header has {row.expected_columns}."
             aside = ("quarantined", "wrong_number_of_cells", message)
-        set_aside.append((row.number, *aside))
+            is_footer = row.text.lstrip(' "').startswith(tuple(declared.footer_starts_with))
+            if row.actual_columns < row.expected_columns and not is_footer:
+                short.add(number)
+        set_aside.append((number, *aside))
         return "skip"
 
+    if not body:
+        return [pa.chunked_array([], pa.string()) for _ in header], [], []
+    content = body.encode()
+    one_block = min(len(content) + 1, 2**31 - 1)  # a cell may not lie in several
     try:
         table = csv.read_csv(
-            io.BytesIO(text.encode()),
-            read_options=csv.ReadOptions(column_names=header, skip_rows=declared.header_row, use_threads=False),
+            io.BytesIO(content),
+            read_options=csv.ReadOptions(column_names=header, use_threads=False, block_size=one_block),
             parse_options=csv.ParseOptions(
                 delimiter=declared.delimiter,
                 newlines_in_values=True,
@@ -105,13 +178,23 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
         problem = "not readable as delimited text; is the delimiter right, and is every quotation mark closed?"
         raise Unreadable(problem) from error
     aside = {number for number, *_ in set_aside}
-    first = declared.header_row + 1
-    numbers = [n for n in range(first, first + table.num_rows + len(aside)) if n not in aside]
-    table = table.append_column("source_row", pa.array(numbers, pa.int64()))
-    row_in_a_cell = f"\n(.*{re.escape(declared.delimiter)}[^\n]*){{{max(1, len(header) - 1)}}}"
-    for name in header:
-        unclosed += table.filter(pc.match_substring_regex(table[name], row_in_a_cell))["source_row"].to_pylist()
+    last = declared.header_row + table.num_rows + len(aside)
+    if last in short and body[-1] not in "\r\n":
+        raise Unreadable(
+            "the last line has no end and fewer cells than the header; the file was cut off. Ask the centre to send it "
+            "again."
+        )
+    numbers = [n for n in range(first, last + 1) if n not in aside]
+    for texts in table.columns:
+        several_lines = pc.match_substring(texts, "\n")
+        for row, text in zip(
+            pc.filter(pa.array(numbers, pa.int64()), several_lines).to_pylist(),
+            pc.filter(texts, several_lines).to_pylist(),
+            strict=True,
+        ):
+            if any(line.count(declared.delimiter) >= max(1, len(header) - 1) for line in text.split("\n")[1:]):
+                unclosed.append(row)
     if unclosed:
         advice = "is not closed: whole rows follow inside one cell."
         raise Unreadable(f"a quotation mark opened in row {min(unclosed)} {advice}")
-    return FileTable(header, table, set_aside)
+    return table.columns, numbers, set_aside

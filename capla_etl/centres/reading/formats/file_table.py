@@ -1,8 +1,14 @@
-"""The result of reading a file of any format, and the error for files that cannot be read."""
+"""The result of reading a file of any format, its column names, and the error for files that cannot be read."""
 
+import unicodedata
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+#: Names that the pipeline gives to columns of its own.
+_OURS = ("source_row", "source_file", "source_sheet", "row_status")
+_OURS += ("capla_kind", "capla_status", "capla_copy", "capla_ignored")
 
 
 class Unreadable(Exception):
@@ -13,10 +19,11 @@ class Unreadable(Exception):
 class FileTable:
     """One file, sheet or list as sent.
 
-    ``rows`` holds one text column per column of ``header``, plus ``source_row`` (int64). ``set_aside`` lists rows that
-    are not data or not readable: (row number, status 'ignored' or 'quarantined', rule, message). ``epoch`` is the day
-    from which the file counts day numbers. ``notes`` says what a reader of the file should know: hidden rows, struck
-    out cells; counts and places, never a value. ``percentages``: column -> cells that are numbers in a percent format.
+    ``header`` holds the exact column names. ``rows`` holds one text column per name, called as ``arrow_names`` says,
+    plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or not readable: (row number, status
+    'ignored' or 'quarantined', rule, message). ``epoch`` is the day from which the file counts day numbers. ``notes``
+    says what a reader of the file should know: hidden rows, struck out cells; counts and places, never a value.
+    ``percentages``: column -> cells that are numbers in a percent format.
     """
 
     header: list[str]
@@ -37,3 +44,60 @@ class Decimals:
     def of(self, column: str) -> str:
         """The mark of a column."""
         return self.columns.get(column, self.table)
+
+
+def in_one_form(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Texts with each accented letter as one sign (Unicode NFC); some systems write two."""
+    return texts if pc.all(pc.string_is_ascii(texts)).as_py() else pc.utf8_normalize(texts, "NFC")
+
+
+def named(header: list[str]) -> list[str]:
+    """Column names in one Unicode form, without blanks around them; one without a name is called "(column 3)"."""
+    return [unicodedata.normalize("NFC", name).strip() or f"(column {i})" for i, name in enumerate(header, 1)]
+
+
+def arrow_names(header: list[str]) -> list[str]:
+    """Names for columns in SQL, where case does not count: "PLT", "plt (2)"; else the names themselves.
+
+    Which one keeps its name depends on the names alone, so that two submissions agree.
+    """
+    taken, names = set(_OURS), {}
+    for name in sorted(header):
+        own, number = name, 1
+        while own.lower() in taken:
+            number += 1
+            own = f"{name} ({number})"
+        taken.add(own.lower())
+        names[name] = own
+    return [names[name] for name in header]
+
+
+def table_of(header: list[str], columns: list, rows: list[int], **rest) -> FileTable:
+    """A FileTable of columns of text.
+
+    Raises:
+        Unreadable: two columns of one name.
+    """
+    check_unique(header)
+    arrays = [*map(in_one_form, columns), pa.array(rows, pa.int64())]
+    return FileTable(header, pa.table(arrays, names=[*arrow_names(header), "source_row"]), **rest)
+
+
+def check_unique(header: list[str]) -> None:
+    """Refuse a header with two equal names; by position, since a row that is no header may hold a patient's data."""
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(header, 1):
+        places.setdefault(name, []).append(i)
+    if twice := sorted(i for found in places.values() if len(found) > 1 for i in found):
+        columns = ", ".join(map(str, twice[:10]))
+        raise Unreadable(f"columns {columns} have duplicate names; expected each name once. Is the header row right?")
+
+
+def numbered(header: list[str]) -> list[str]:
+    """Number duplicate names: "Date", "Date (2)", "Date (3)"."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in header:
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names

@@ -1,6 +1,9 @@
-"""Typed cells as text: the only place where a number, date or truth value of a file becomes text."""
+"""Typed cells as text: the only place where a number, date, time or truth value of a file becomes text.
 
-from datetime import date, datetime
+What does not belong here: what a text means (harmonising/values.py).
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
@@ -8,26 +11,31 @@ import pyarrow as pa
 from capla_etl.centres.reading.formats.file_table import Unreadable
 
 
+class Percentage(Decimal):
+    """A number that its file shows as a percentage: 5.4 for a stored 0.054, as text "5.4%"."""
+
+
 def cell_texts(values: list, column: str, decimal: str) -> pa.Array:
     """Typed cells of one column as text, numbers with the column's decimal mark."""
 
     def text(value) -> str:
         plain = cell_text(value, column)
-        return plain.replace(".", decimal) if type(value) in (float, Decimal) else plain
+        return plain.replace(".", decimal) if type(value) in (float, Decimal, Percentage) else plain
 
-    plain = all(type(v) is str for v in values)
-    return pa.array(values if plain else [text(v) for v in values], pa.string())
+    if not all(type(v) is str for v in values):
+        values = [text(v) for v in values]
+    return pa.array(values, pa.string())
 
 
 def cell_text(value, column: str) -> str:
-    """One typed cell as text, without loss.
+    """One typed cell as text, without loss: times of day and durations as "08:30:00", days without their midnight.
 
     Raises:
-        Unreadable: a cell of a type that is neither text, number, date nor truth value.
+        Unreadable: a cell of a type that is neither text, number, date, time nor truth value.
     """
     if value is None or value != value:
         return ""
-    if type(value) is str:
+    if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -36,29 +44,37 @@ def cell_text(value, column: str) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):
-        at_midnight = (value.hour, value.minute, value.second) == (0, 0, 0)
-        return value.date().isoformat() if at_midnight else value.isoformat(sep=" ")
+        return _timestamp(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, time):
+        return _without_zeros(value.isoformat())
+    if isinstance(value, timedelta):
+        return _duration(value)
+    if isinstance(value, Percentage):
+        return f"{value.normalize():f}%"
     if isinstance(value, Decimal):
         return format(value, "f")
-    raise Unreadable(f"column {column!r} holds a cell of type {type(value).__name__}; expected text, numbers or dates.")
+    kind = type(value).__name__
+    raise Unreadable(f"column {column!r} holds a cell of type {kind}; expected text, numbers, dates or times.")
 
 
-def check_unique(header: list[str]) -> None:
-    """Refuse a header with two equal names; by position, since a row that is no header may hold a patient's data."""
-    folded = [name.casefold() for name in header]
-    twice = [i + 1 for i, name in enumerate(folded) if folded.count(name) > 1]
-    if twice:
-        columns = ", ".join(map(str, twice[:10]))
-        raise Unreadable(f"columns {columns} have duplicate names; expected each name once. Is the header row right?")
+def _timestamp(value: datetime) -> str:
+    """A day at midnight as the day alone; a timestamp with a zone in UTC, with Z."""
+    if value.tzinfo is not None:
+        return _without_zeros(value.astimezone(UTC).replace(tzinfo=None).isoformat()) + "Z"
+    return _without_zeros(value.isoformat(sep=" ")).removesuffix(" 00:00:00")
 
 
-def numbered(header: list[str]) -> list[str]:
-    """Number duplicate names: "Date", "Date (2)", "Date (3)"."""
-    seen: dict[str, int] = {}
-    names = []
-    for name in header:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return names
+def _without_zeros(text: str) -> str:
+    """The fraction of a second without zeros at its end."""
+    return text.rstrip("0") if "." in text else text
+
+
+def _duration(value: timedelta) -> str:
+    """Hours, minutes and seconds; more than 24 hours stay hours: "26:30:00"."""
+    size = abs(value)
+    minutes, seconds = divmod(size.days * 86_400 + size.seconds, 60)
+    fraction = _without_zeros(f".{size.microseconds:06d}") if size.microseconds else ""
+    sign = "-" if value < timedelta() else ""
+    return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{fraction}"

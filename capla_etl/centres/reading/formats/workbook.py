@@ -3,67 +3,19 @@ formulas are never taken for blank cells."""
 
 import contextlib
 import io
+import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from xml.etree import ElementTree
 
-import pyarrow as pa
-
 from capla_etl.centres.errors import listed
-from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable
-from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, check_unique
+from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
+from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
+from capla_etl.centres.reading.formats.workbook_cells import SheetNotes, ods_notes, xlsx_notes
 from capla_etl.centres.spec.grammar import Workbook
-
-
-def _cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int, str]]:
-    """Cells with an error, or a formula without value, which the fast reader takes for blank: (row, column, text)."""
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        names = [n for n in parts.namelist() if n.startswith("xl/worksheets/") and n.endswith(".xml")]
-        sheets = [parts.read(name) for name in names]
-    if not any(b't="e"' in part or b"<f" in part for part in sheets):
-        return []
-    import openpyxl
-
-    stored = openpyxl.load_workbook(io.BytesIO(content), data_only=True)[sheet]
-    typed = openpyxl.load_workbook(io.BytesIO(content))[sheet]
-    return [
-        (cell.row, cell.column, str(value if value is not None else "(formula without value)"))
-        for row in typed.iter_rows()
-        for cell in row
-        if (value := stored.cell(cell.row, cell.column).value) is None
-        and cell.value is not None
-        or cell.data_type == "e"
-    ]
-
-
-_ODS = {
-    prefix: f"urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"
-    for prefix, name in (("table", "table"), ("office", "office"), ("text", "text"))
-}
-_ERROR_TYPE = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
-
-
-def _ods_cells_without_value(content: bytes, sheet: str) -> list[tuple[int, int, str]]:
-    """The same for an ODS sheet: formulas whose result is an error or not stored."""
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        text = parts.read("content.xml")
-    if b":formula" not in text:
-        return []
-    name, repeated_rows, repeated, formula = (
-        f"{{{_ODS['table']}}}{n}" for n in ("name", "number-rows-repeated", "number-columns-repeated", "formula")
-    )
-    found, row_number = [], 1
-    (table,) = (t for t in ElementTree.fromstring(text).iterfind(".//table:table", _ODS) if t.get(name) == sheet)
-    for row in table.iterfind(".//table:table-row", _ODS):
-        column = 1
-        for cell in row:
-            is_error = cell.get(_ERROR_TYPE) == "error" or not cell.get(f"{{{_ODS['office']}}}value-type")
-            if cell.get(formula) and is_error:
-                found.append((row_number, column, "".join(cell.itertext()) or "(formula without value)"))
-            column += int(cell.get(repeated, 1))
-        row_number += int(row.get(repeated_rows, 1))
-    return found
 
 
 @contextlib.contextmanager
@@ -86,6 +38,8 @@ def _whole(content: bytes, kind: str) -> Iterator:
         OSError,
         ValueError,
         KeyError,
+        StopIteration,
+        TypeError,
     ) as error:
         raise Unreadable(f"not a complete {kind} workbook; ask the centre to send it again.") from error
 
@@ -97,45 +51,86 @@ def sheet_names(content: bytes) -> list[str]:
         Unreadable: the file is no workbook.
     """
     with _whole(content, "XLSX or ODS") as workbook:
-        return workbook.sheet_names
+        return [unicodedata.normalize("NFC", name) for name in workbook.sheet_names]
 
 
-def _workbook_rows(content: bytes, declared: Workbook, known_sheets: list[str] | None) -> list[list]:
+def _sheet(
+    content: bytes, declared: Workbook, known_sheets: list[str] | None
+) -> tuple[list[list], SheetNotes, list[str]]:
+    """The cells of a sheet, what it says beyond them, and what a reader should know of the sheet as a whole."""
+    from python_calamine import SheetVisibleEnum
+
     with _whole(content, declared.type.upper()) as workbook:
-        names, rows, broken = workbook.sheet_names, [], []
-        if declared.sheet in names:
-            rows = workbook.get_sheet_by_name(declared.sheet).to_python(skip_empty_area=False)
-            find_broken = _ods_cells_without_value if declared.type == "ods" else _cells_without_value
-            broken = find_broken(content, declared.sheet)
-    if declared.sheet not in names:
-        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has: {listed(names)}.")
-    if undeclared := [name for name in names if known_sheets is not None and name not in known_sheets]:
+        kept = {unicodedata.normalize("NFC", name): name for name in workbook.sheet_names}
+        if name := kept.get(unicodedata.normalize("NFC", declared.sheet)):
+            sheet = workbook.get_sheet_by_name(name)
+            rows = sheet.to_python(skip_empty_area=False)
+            areas = sheet.merged_cell_ranges or []
+            notes = (ods_notes if declared.type == "ods" else xlsx_notes)(content, name)
+            is_hidden = any(s.name == name and s.visible != SheetVisibleEnum.Visible for s in workbook.sheets_metadata)
+    if not name:
+        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has: {listed(kept)}.")
+    if undeclared := [name for name in kept if known_sheets is not None and name not in known_sheets]:
         advice = "declare each as a table or under ignored_sheets with a reason."
         raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)}; {advice}")
-    for row, column, found in broken:
-        rows[row - 1][column - 1] = found
-    return rows
+    said = ["The sheet is hidden; it is read."] if is_hidden else []
+    if merged := sum(first[0] >= declared.header_row and first[0] < last[0] for first, last in areas):
+        said.append(f"{merged} merged area(s): only the first cell has the value.")
+    return rows, notes, said
+
+
+def _cell_name(row: int, column: int) -> str:
+    """A place as a spreadsheet names it: row 12, column 28 is AB12."""
+    letters = ""
+    while column:
+        column, letter = divmod(column - 1, 26)
+        letters = chr(65 + letter) + letters
+    return f"{letters}{row}"
+
+
+def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
+    """Sentences about the rows below the header: hidden rows and columns, struck-out cells."""
+    said = []
+    if hidden := sum(row > header_row for row in notes.hidden_rows):
+        said.append(f"{hidden} row(s) with data are hidden; they are read.")
+    if hidden := [name for i, name in enumerate(header, 1) if i in notes.hidden_columns]:
+        said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
+    if struck := sum(row > header_row for row in notes.struck):
+        said.append(f"{struck} cell(s) are struck out; they are read.")
+    thousands = Counter(c for (row, c), v in notes.shown.items() if row > header_row and type(v) is Decimal)
+    said += [f"column {header[c - 1]!r}: {n} cell(s) show thousands; they are read so." for c, n in thousands.items()]
+    return said
 
 
 def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_sheets: list[str] | None) -> FileTable:
-    """Read one sheet.
+    """Read one sheet; a cell is what it shows: a percentage, a number with leading zeros, an error.
 
     Raises:
         Unreadable: no workbook, a missing or undeclared sheet, or cells to the right of the header.
     """
-    rows = _workbook_rows(content, declared, known_sheets)
-    if len(rows) < declared.header_row:
-        raise Unreadable(f"the sheet has {len(rows)} rows; expected the header in row {declared.header_row}.")
-    header = [cell_text(cell, f"header cell {i + 1}").strip() for i, cell in enumerate(rows[declared.header_row - 1])]
+    rows, notes, said = _sheet(content, declared, known_sheets)
+    header_row = declared.header_row
+    if len(rows) < header_row:
+        raise Unreadable(f"the sheet has {len(rows)} rows; expected the header in row {header_row}.")
+    width = max(map(len, rows))
+    rows += [[""] * width for _ in range(max((row for row, _ in notes.shown), default=0) - len(rows))]
+    for (row, column), shown in notes.shown.items():
+        if column <= width:
+            rows[row - 1][column - 1] = shown
+    header = [cell_text(cell, f"header cell {i}").strip() for i, cell in enumerate(rows[header_row - 1], 1)]
     while header and not header[-1]:
         header.pop()
-    check_unique(header)
-    body = rows[declared.header_row :]
+    header, body = named(header), rows[header_row:]
     columns = list(zip(*body, strict=True)) if body else [[] for _ in header]
-    for values in columns[len(header) :]:
-        if filled := [i for i, value in enumerate(values) if value not in ("", None)]:
-            row = declared.header_row + 1 + filled[0]
-            raise Unreadable(f"row {row} has cells to the right of the last column of the header; expected none.")
-    arrays = [cell_texts(list(values), name, decimals.of(name)) for name, values in zip(header, columns, strict=False)]
-    numbers = pa.array(range(declared.header_row + 1, declared.header_row + 1 + len(body)), pa.int64())
-    return FileTable(header, pa.table([*arrays, numbers], names=[*header, "source_row"]))
+    outside = [place for place in notes.shown if place[0] > header_row and place[1] > width]
+    for place, values in enumerate(columns[len(header) :], len(header) + 1):
+        outside += [(header_row + 1 + i, place) for i, value in enumerate(values) if value not in ("", None)]
+    if outside:
+        cell = _cell_name(*min(outside))
+        raise Unreadable(f"cell {cell} is filled, to the right of the last column of the header; expected none there.")
+    arrays = [cell_texts(list(v), name, decimals.of(name)) for name, v in zip(header, columns, strict=False)]
+    numbers = list(range(header_row + 1, header_row + 1 + len(body)))
+    said += _said(notes, header, header_row)
+    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
+    percentages = {header[c - 1]: n for c, n in percent.items() if c <= len(header)}
+    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, percentages=percentages)

@@ -59,7 +59,7 @@ def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
         ("PLT;12.000;G/L;", "not_a_number"),  # in a decimal-comma file this is neither 12 nor certainly 12 000
         ("PLT;1,2,3;G/L;", "not_a_number"),
         ("PLT;clumped;G/L;", "not_a_number"),
-        ("PLT;1e2;G/L;", "not_a_number"),
+        ("PLT;1e2;G/L;", (100.0, None)),
         ("PLT;<5;G/L;", "comparator_not_allowed"),
         ("PLT;12;mg/L;", "unit_not_accepted"),
         ("PLT;12;;", "unit_not_accepted"),
@@ -69,7 +69,7 @@ def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
         ("PLT;2001;G/L;", "out_of_range"),
         ("PLT;-1;G/L;", "out_of_range"),
         ("PLT;9999999999;G/L;", "out_of_range"),
-        ("PLT;99999999999999999999999999999;G/L;", "not_a_number"),
+        ("PLT;99999999999999999999999999999;G/L;", "out_of_range"),
         ("PLT;;G/L;", "no result"),
         ("LDH;375;U/L;250", (1.5, None)),
         ("LDH;1,7;xULN;", (1.7, None)),
@@ -156,7 +156,7 @@ def test_a_refused_optional_cell_leaves_the_record_unknown_there_and_is_not_take
     centre.spec()
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
-    assert (patient["died"], patient["death_date"]) == ("yes", None)
+    assert (patient["died"], patient["death_date"]) == ("unknown", None)
     assert [(q["column_name"], q["rule"], q["scope"]) for q in loaded("quality.quarantine")] == [
         ("dead", "not_a_date", "cell")
     ]

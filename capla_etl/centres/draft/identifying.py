@@ -6,6 +6,7 @@ What does not belong here: the words of headers (words.yml), and what identifies
 
 import re
 
+from capla_etl import fields
 from capla_etl.centres.draft.profile import MOSTLY, Column
 from capla_etl.centres.draft.words import words
 from capla_etl.centres.reading.free_text import identifiers_in
@@ -56,7 +57,9 @@ def _is_field(header: str) -> bool:
 
 
 def _are_study_words(column: Column) -> bool:
-    return column.is_vocabulary and any(words().code(v, t) for v in _STUDY_WORDS for t in column.values)
+    own = {code for codes in fields.vocabularies().values() for code in codes}
+    known = (t in own or any(words().code(v, t) for v in _STUDY_WORDS) for t in column.values)
+    return column.is_vocabulary and any(known)
 
 
 def identifying_by_content(column: Column) -> str | None:

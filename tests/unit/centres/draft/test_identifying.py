@@ -63,6 +63,7 @@ def test_a_column_of_the_studys_own_words_identifies_nobody():
     """CNS is a number of the Brazilian health system, and the central nervous system."""
     assert identifies(column_of("CNS", ["yes", "no", "no"] * 5)) is None
     assert identifies(column_of("CNS", [f"70000000000{i:04}" for i in range(15)]))
+    assert identifies(column_of("Plaats", ["gingival", "epistaxis", "NE"] * 4)) is None
     assert identifies(column_of("name", ["caplacizumab", "rituximab"] * 9)) is None
 
 

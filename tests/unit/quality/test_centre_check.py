@@ -124,15 +124,22 @@ def test_a_centre_that_is_not_there_is_said(sent, capsys):
 
 
 def test_machines_read_the_same(sent, capsys):
-    assert cli.main(["centre", "check", "XX01", "--json"]) == 0
+    assert cli.main(["centre", "check", "XX01", "--json"]) == 1, "a count that is no number must be decided"
     found = json.loads(capsys.readouterr().out)
-    assert (found["status"], found["patients"]) == ("can be loaded", 2)
+    assert (found["status"], found["patients"], found["to_decide"]) == ("can be loaded", 2, 1)
+    (counts,) = (r for r in found["readings"] if r["field"] == "platelets_10e9_per_l")
+    assert counts["samples"] == [["20", "20"], ["160", "160"]]
     assert cli.main(["centre", "list", "--json"]) == 0
     assert [(c["centre_id"], c["status"]) for c in json.loads(capsys.readouterr().out)] == [("XX01", "not_loaded")]
 
 
-def test_a_check_says_it_in_a_hundred_columns(sent, capsys):
+def test_a_check_ends_with_status_0_if_nothing_must_be_decided(sent):
+    sent.write("labs.csv", "id;day;plt\nA;11/01/2020;20\nA;13/01/2020;160")
     assert cli.main(["centre", "check", "XX01"]) == 0
+
+
+def test_a_check_says_it_in_a_hundred_columns(sent, capsys):
+    assert cli.main(["centre", "check", "XX01"]) == 1
     said = capsys.readouterr().out
     assert (
         "2 patients. Nothing was loaded." in said

@@ -5,9 +5,9 @@ import time
 from collections import Counter
 
 from .centres import draw
-from .verdict import OBJECTED, PART, READ, REFUSED, SILENT, UNSEEN, Verdict, verdicts
+from .verdict import FAILED, OBJECTED, PART, READ, REFUSED, SILENT, UNSEEN, Verdict, verdicts
 
-_ANSWERS = (READ, OBJECTED, PART, REFUSED, SILENT, UNSEEN)
+_ANSWERS = (READ, OBJECTED, PART, REFUSED, SILENT, FAILED, UNSEEN)
 
 
 def run(columns: int, seed: int) -> list[Verdict]:
@@ -73,7 +73,7 @@ def main() -> None:
     right = [verdict for verdict in found if verdict.column.mode == "right"]
     refused = sum(verdict.answer == REFUSED for verdict in right)
     print(f"\nSeed {asked.seed}; {time.monotonic() - began:.0f} s; refused although right: {refused} of {len(right)}")
-    for answer in (SILENT, REFUSED):
+    for answer in (SILENT, FAILED, REFUSED, PART, UNSEEN):
         if text := examples(found, answer, asked.examples):
             print(f"\n{answer}:\n{text}")
 

@@ -147,8 +147,9 @@ def _mode(rng: random.Random) -> str:
     return rng.choices(list(_SHARES), list(_SHARES.values()))[0]
 
 
-def _patients_file(rng: random.Random, patients: list[Patient], names: _Names, reference: str | None) -> FileOf:
-    kind = rng.choice(FORMATS)
+def _patients_file(
+    rng: random.Random, patients: list[Patient], names: _Names, kind: str, reference: str | None = None
+) -> FileOf:
     file = _file(rng, kind)
     wanted = rng.sample(PATIENT_NUMBERS, 4) + rng.sample(PATIENT_CODES, 7)
     columns = []
@@ -160,23 +161,39 @@ def _patients_file(rng: random.Random, patients: list[Patient], names: _Names, r
         "BORN": [patient.born.isoformat() for patient in patients],
         "TPE": [patient.first_tpe.isoformat() for patient in patients],
     }
-    plain = {name: cells for name, cells in plain.items() if name != {"birth_date": "BORN", "first_tpe_date": "TPE"}.get(reference)}
+    plain = {
+        name: cells
+        for name, cells in plain.items()
+        if name != {"birth_date": "BORN", "first_tpe_date": "TPE"}.get(reference)
+    }
     columns = [_decorated(rng, column, file) for column in columns]
     return FileOf("patients", file, [patient.key for patient in patients], plain, columns, _options(rng, kind))
 
 
-def _list_file(rng: random.Random, patients: list[Patient], names: _Names, table: str, only: int | None = None) -> FileOf:
-    kind = rng.choice(FORMATS)
+def _list_file(
+    rng: random.Random, patients: list[Patient], names: _Names, kind: str, table: str, only: int | None = None
+) -> FileOf:
     file = _file(rng, kind)
     columns = []
     for _ in range(only or _COLUMNS_A_FILE):
-        make, among = rng.choice(((number, LAB_FIELDS), (number, LAB_FIELDS), (dates, LIST_DATES), (dates, LIST_DATES), (codes, LIST_CODES)))
+        make, among = rng.choice(
+            ((number, LAB_FIELDS), (number, LAB_FIELDS), (dates, LIST_DATES), (dates, LIST_DATES), (codes, LIST_CODES))
+        )
         columns.append(_decorated(rng, make(rng, file, patients, names(), rng.choice(among), _mode(rng)), file))
     count = ["100" if kind == "csv" else 100] * len(patients)
     plain = {"DAY": [(patient.first_tpe + timedelta(1)).isoformat() for patient in patients], "COUNT": count}
     key, what = _keys(rng, patients, file)
-    core = Column("key", "lab_result", "centre_patient_id", "centre_patient_id", "ID", key,
-                  [patient.key for patient in patients], {}, what)
+    core = Column(
+        "key",
+        "lab_result",
+        "centre_patient_id",
+        "centre_patient_id",
+        "ID",
+        key,
+        [patient.key for patient in patients],
+        {},
+        what,
+    )
     return FileOf(table, file, key, plain, [core, *columns], _options(rng, kind))
 
 
@@ -208,12 +225,13 @@ def draw(seed: str) -> CentreOf:
     """A centre by its seed: every drawing is its own, so that one centre can be made again alone."""
     rng = random.Random(seed)
     patients, names = _patients(rng), _Names()
+    kinds = rng.sample(FORMATS, len(FORMATS))
     if rng.random() < 0.15:
-        return CentreOf(patients, [_patients_file(rng, patients, names, rng.choice(REFERENCE_DATES))])
-    files = [_patients_file(rng, patients, names, None)]
-    files += [_list_file(rng, patients, names, f"t{n}") for n in range(1, _FILES_A_CENTRE + 1)]
+        return CentreOf(patients, [_patients_file(rng, patients, names, kinds[0], rng.choice(REFERENCE_DATES))])
+    files = [_patients_file(rng, patients, names, kinds[0])]
+    files += [_list_file(rng, patients, names, kinds[n], f"t{n}") for n in range(1, _FILES_A_CENTRE + 1)]
     if rng.random() < 0.3:
-        files.append(_with_twin(rng, _list_file(rng, patients, names, "twin", only=1)))
+        files.append(_with_twin(rng, _list_file(rng, patients, names, kinds[-1], "twin", only=1)))
     return CentreOf(patients, files)
 
 
@@ -225,8 +243,10 @@ def _with_twin(rng: random.Random, file: FileOf) -> FileOf:
     cells = list(column.cells)
     rng.shuffle(cells)
     file.ignored = {column.name.lower(): cells}
-    file.columns = [replace(core, mode="fault", what="names that differ in case only"),
-                    replace(column, mode="fault", what="names that differ in case only")]
+    file.columns = [
+        replace(core, mode="fault", what="names that differ in case only"),
+        replace(column, mode="fault", what="names that differ in case only"),
+    ]
     return file
 
 
@@ -237,7 +257,12 @@ def _format(of: FileOf, content_encoding: str) -> dict:
     kind, header_row = of.file.kind, str(of.options.get("title_rows", 0) + 1)
     if kind == "csv":
         plain = {"utf-8-sig": "utf-8"}.get(content_encoding, content_encoding)
-        declared = {"type": "delimited", "encoding": plain, "delimiter": of.options["delimiter"], "header_row": header_row}
+        declared = {
+            "type": "delimited",
+            "encoding": plain,
+            "delimiter": of.options["delimiter"],
+            "header_row": header_row,
+        }
         return declared | ({"compression": "gzip"} if of.options["gzip"] else {})
     if kind in WORKBOOKS:
         return {"type": kind, "sheet": SHEET, "header_row": header_row}

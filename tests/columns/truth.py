@@ -96,9 +96,7 @@ def _factor(text: str) -> Fraction:
 
 _ONE = Fraction(1)
 QUANTITIES = {
-    "hemoglobin_g_per_dl": Quantity(
-        "patient", (5.5, 15), (2, 25), {"g/dL": (_ONE, 1), "g/L": (_factor("0.1"), 0)}
-    ),
+    "hemoglobin_g_per_dl": Quantity("patient", (5.5, 15), (2, 25), {"g/dL": (_ONE, 1), "g/L": (_factor("0.1"), 0)}),
     "creatinine_umol_per_l": Quantity(
         "patient", (45, 700), (10, 2500), {"umol/L": (_ONE, 0), "mg/dL": (_factor("88.4"), 2)}
     ),
@@ -183,9 +181,7 @@ def number(rng: random.Random, file: File, patients: list[Patient], name: str, w
             source["uln"] = {"column": column}
             beside[column] = [str(limit) if file.holds_text_only else limit for limit in limits]
         sent = [Decimal(int(max(round(s * limit), 20))) for s, limit in zip(sent, limits, strict=True)]
-    truth = [
-        float(Fraction(s) * factor / (limits[i] if limits else 1)) for i, s in enumerate(sent)
-    ]
+    truth = [float(Fraction(s) * factor / (limits[i] if limits else 1)) for i, s in enumerate(sent)]
     drawn = _Drawn(rng, file, name, wanted, quantity, unit, sent, truth, source, beside)
     styled = _number_cells(drawn)
     column = Column(
@@ -360,7 +356,7 @@ def _with_missing(rng: random.Random, file: File, column: Column, declared: bool
 def _number_fault(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     """A few cells that nobody can read."""
     rng, kind = drawn.rng, drawn.file.kind
-    rows = [row for row in _some(rng, len(column.cells), 2)]
+    rows = _some(rng, len(column.cells), 2)
     usual = styled.mark
     typing = ("12x", "1O5", f"12{usual}{usual}5", f"12{usual}", "20 G", "12-15", "1e", "ca. 50", "12/5", "..", "05.Mai")
     faults: dict[str, Callable[[], Cell]] = {}
@@ -418,7 +414,9 @@ def _number_wrong(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     if mistake == "unit":
         source["unit"] = rng.choice(others)
         ratio = float(quantity.units[source["unit"]][0] / quantity.units[drawn.unit][0])
-        percent = "%" in "".join(cell for cell in column.cells if isinstance(cell, str)) or styled.style == "percent cells"
+        percent = (
+            "%" in "".join(cell for cell in column.cells if isinstance(cell, str)) or styled.style == "percent cells"
+        )
         read = [value * ratio for value in column.truth if value is not None]
         seen = any(not low <= value <= high for value in read) or (percent and ratio != 1)
     elif mistake == "decimal mark":
@@ -637,7 +635,15 @@ def dates(rng: random.Random, file: File, patients: list[Patient], name: str, wa
         written.cells = [unicodedata.normalize("NFD", cell) for cell in written.cells]
         what = f"{what}, NFD"
     column = Column(
-        "date", table, wanted, wanted, name, written.cells, written.days, {"column": name, **written.source}, what,
+        "date",
+        table,
+        wanted,
+        wanted,
+        name,
+        written.cells,
+        written.days,
+        {"column": name, **written.source},
+        what,
         others=others,
     )
     if wanted in _OPTIONAL:
@@ -664,8 +670,20 @@ def _date_fault(rng: random.Random, file: File, column: Column, written: _Dates)
     """A few cells that are no dates, or dates that cannot be."""
     faults: dict[str, Callable[[int], Cell]] = {}
     if _is_text(column) or file.kind in WORKBOOKS or file.kind == "json_lines":
-        typing = ("2O20-01-05", "2020-02-31", "31/02/2020", "00.05.2020", "13/13/2020", "2020-1", "03/2020", "early May",
-                  "20200105x", "5.5", "2020-01-05-06", "T25:61:00")
+        typing = (
+            "2O20-01-05",
+            "2020-02-31",
+            "31/02/2020",
+            "00.05.2020",
+            "13/13/2020",
+            "2020-1",
+            "03/2020",
+            "early May",
+            "20200105x",
+            "5.5",
+            "2020-01-05-06",
+            "T25:61:00",
+        )
         faults["typing error"] = lambda _: rng.choice(typing)
     if written.pattern and "%Y" in written.pattern and _is_text(column):
         faults["year typed wrongly"] = lambda row: _rendered(
@@ -707,8 +725,20 @@ def _date_wrong(
 
     def column(what: str, written: _Dates, source: dict | None = None, seen: bool = True, truth=None) -> Column:
         entry = {"column": name, **written.source, **(source or {})}
-        return Column("date", table, wanted, wanted, name, written.cells, truth or written.days, entry, what, "wrong",
-                      seen, others=others)
+        return Column(
+            "date",
+            table,
+            wanted,
+            wanted,
+            name,
+            written.cells,
+            truth or written.days,
+            entry,
+            what,
+            "wrong",
+            seen,
+            others=others,
+        )
 
     mistakes = ["order of day and month"] * 3 + ["missing code", "pattern", "century"]
     if file.kind in ("csv", "json_lines", "parquet", *STATISTICAL):
@@ -728,7 +758,9 @@ def _date_wrong(
         style = rng.choice(("pattern", "iso"))
         written = _date_cells(rng, file, patients, days, style)
         pattern = written.pattern or "%Y-%m-%d"
-        code = rng.choice(("unknown", "9999", _rendered(date(1900, 1, 1), pattern), _rendered(date(9999, 12, 31), pattern)))
+        code = rng.choice(
+            ("unknown", "9999", _rendered(date(1900, 1, 1), pattern), _rendered(date(9999, 12, 31), pattern))
+        )
         built = column("other missing code", written)
         rows = _some(rng, len(days))
         return _put(built, rows, [code] * len(rows), [UNREADABLE] * len(rows))
@@ -760,8 +792,9 @@ def _date_wrong(
         what = f"other zone, {'midnights' if midnights else 'times of day'}"
         return column(what, _Dates("", cells, {"date_format": "iso8601"}, days), seen=midnights)
     changed = _spread_days(rng, days, early=False)
-    converted = [day.replace(day=day.month, month=day.day) if day.day <= 12 else _rendered(day, "%d/%m/%Y")
-                 for day in changed]
+    converted = [
+        day.replace(day=day.month, month=day.day) if day.day <= 12 else _rendered(day, "%d/%m/%Y") for day in changed
+    ]
     written = _Dates("", converted, {"date_format": ["date_cell", "%d/%m/%Y"]}, changed)
     return column("dates converted by a spreadsheet of another country", written)
 
@@ -812,7 +845,11 @@ _WORDS = {
     },
 }
 _ANSWER_FIELDS = (
-    "first_episode", "neurological_involvement", "coma", "corticosteroids", "reported_refractory",
+    "first_episode",
+    "neurological_involvement",
+    "coma",
+    "corticosteroids",
+    "reported_refractory",
     "reported_exacerbation",
 )
 PATIENT_CODES = (*_ANSWER_FIELDS, "death_cause", "diagnosis", "sex")
@@ -867,7 +904,15 @@ def codes(rng: random.Random, file: File, patients: list[Patient], name: str, wa
         # a narrow table reads full-width signs as plain ones, so the spec's words are plain
         vocabulary = vocabulary if isinstance(vocabulary, str) else dict(vocabulary)
     column = Column(
-        "code", table, wanted, wanted, name, cells, truth, {"column": name, "vocabulary": vocabulary}, what,
+        "code",
+        table,
+        wanted,
+        wanted,
+        name,
+        cells,
+        truth,
+        {"column": name, "vocabulary": vocabulary},
+        what,
         others=others,
     )
     blank = "unknown" if wanted in _ANSWER_FIELDS else None

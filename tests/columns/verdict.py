@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.judge import judged
@@ -19,14 +20,16 @@ from .centres import CODE, CentreOf, FileOf, record_numbers, write_centre
 from .truth import UNREADABLE, Column
 
 #: The answers of a verdict: what became of a column.
-READ, OBJECTED, PART, REFUSED, SILENT, UNSEEN = (
+READ, OBJECTED, PART, REFUSED, SILENT, FAILED, UNSEEN = (
     "read right",
     "objected to",
     "objected to in part",
     "refused although right",
     "read wrongly in silence",
+    "failed without an objection",
     "cannot be seen from the column",
 )
+_FAILURE = "an unexpected failure"
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,11 @@ class Verdict:
 @contextmanager
 def data_raw() -> Iterator[Path]:
     """A folder that the product takes for its data folder."""
-    kept = {name: os.environ.get(name) for name in ("CAPLA_DATA_RAW", "CAPLA_WAREHOUSE", "CAPLA_AS_OF")}
     folder = Path(tempfile.mkdtemp(prefix="columns"))
-    os.environ.pop("CAPLA_AS_OF", None)
-    os.environ |= {"CAPLA_DATA_RAW": str(folder / "data_raw"), "CAPLA_WAREHOUSE": str(folder / "warehouse")}
-    try:
+    places = {"CAPLA_DATA_RAW": str(folder / "data_raw"), "CAPLA_WAREHOUSE": str(folder / "warehouse")}
+    with mock.patch.dict(os.environ, {**places, "CAPLA_PATIENT_KEY": "5a" * 32, "CAPLA_AS_OF": ""}):
         yield folder / "data_raw"
-    finally:
-        for name, value in kept.items():
-            os.environ.pop(name, None)
-            os.environ |= {name: value} if value is not None else {}
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def verdicts(centre: CentreOf, seed: str) -> list[Verdict]:
@@ -74,12 +71,13 @@ def _verdicts(centre: CentreOf, seed: str, folder: Path) -> Iterator[Verdict]:
             tables = {name: table.to_pylist() for name, table in judged(CODE).tables.items() if "." in name}
         except CentreRefused as refused:
             problems = refused.problems
-        except Exception as error:  # a failure of the product: no objection that a person could act on
-            problems = [f"{CODE}: {type(error).__name__}: {error}"]
+        except Exception as error:  # a failure of the product is no objection that a person could act on
+            problems = [f"{_FAILURE}: {type(error).__name__}: {error}"]
         else:
             yield from _compared(centre, tables, seed)
             return
-        named = {id(column): problem for problem in problems for column in _named(centre, problem)}
+        found = [(column, problem) for problem in problems for column in _named(centre, problem)]
+        named = {id(column): problem for column, problem in found if not problem.startswith(_FAILURE)}
         if not named:
             yield from _each_alone(centre, seed, folder, problems)
             return
@@ -121,7 +119,11 @@ def _each_alone(centre: CentreOf, seed: str, folder: Path, problems: list[str]) 
     for of in named:
         for column in of.columns:
             others = {id(c) for _, c in columns} - {id(column)}
-            yield from _verdicts(_without(centre, others), seed, folder)
+            for verdict in _verdicts(_without(centre, others), seed, folder):
+                yield verdict
+                if column.kind == "key" and verdict.answer != READ:
+                    # the keys are answered for: the other columns are judged with keys as the patient table has them
+                    of.key = [patient.key for patient in centre.patients]
     rest = [of for of in centre.files if of not in named]
     if rest:
         yield from _verdicts(_without(centre, {id(c) for of in named for c in of.columns}), seed, folder)
@@ -129,7 +131,8 @@ def _each_alone(centre: CentreOf, seed: str, folder: Path, problems: list[str]) 
 
 def _refused(column: Column, of: FileOf, seed: str, problem: str) -> Verdict:
     """The centre was refused over this column: right, unless spec and file are."""
-    return Verdict(column, of, seed, REFUSED if column.mode == "right" else OBJECTED, problem)
+    answer = FAILED if problem.startswith(_FAILURE) else REFUSED if column.mode == "right" else OBJECTED
+    return Verdict(column, of, seed, answer, problem)
 
 
 def _compared(centre: CentreOf, tables: dict[str, list[dict]], seed: str) -> Iterator[Verdict]:

@@ -132,17 +132,20 @@ def _with_stored_results(content: bytes) -> bytes:
     return file.getvalue()
 
 
-_NAMESPACES = " ".join(
-    f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
-    for prefix, name in (
-        ("office", "office"),
-        ("table", "table"),
-        ("text", "text"),
-        ("style", "style"),
-        ("number", "datastyle"),
-        ("of", "of"),
+_NAMESPACES = (
+    " ".join(
+        f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for prefix, name in (
+            ("office", "office"),
+            ("table", "table"),
+            ("text", "text"),
+            ("style", "style"),
+            ("number", "datastyle"),
+            ("of", "of"),
+        )
     )
-) + ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0" office:version="1.3"'
+    + ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0" office:version="1.3"'
+)
 _ODS_STYLES = """<office:automatic-styles>
 <number:number-style style:name="N1"><number:number number:decimal-places="0" number:min-integer-digits="5"/>
 </number:number-style>
@@ -212,7 +215,9 @@ def _ods_cell(value: Cell) -> str:
         return cell("percentage" if percent else "float", "value", repr(value.value), value.text, style)
     if isinstance(value, StoredError):
         formula = 'table:formula="of:=1/0" office:value-type="string" office:string-value=""'
-        return f'<table:table-cell {formula} calcext:value-type="error"><text:p>{value.text}</text:p></table:table-cell>'
+        return (
+            f'<table:table-cell {formula} calcext:value-type="error"><text:p>{value.text}</text:p></table:table-cell>'
+        )
     if isinstance(value, Formula):
         if value.result is None:
             return '<table:table-cell table:formula="of:=1+1"/>'
@@ -228,7 +233,8 @@ def _ods_cell(value: Cell) -> str:
         minutes = int(value.total_seconds()) // 60
         stored = f"PT{minutes // 60:02}H{minutes % 60:02}M00S"
         return cell("time", "time-value", stored, f"{minutes // 60:02}:{minutes % 60:02}:00")
-    return f'<table:table-cell office:value-type="string" calcext:value-type="string">{_ods_text(value)}</table:table-cell>'
+    text = 'office:value-type="string" calcext:value-type="string"'
+    return f"<table:table-cell {text}>{_ods_text(value)}</table:table-cell>"
 
 
 # -------------------------------------------------------------------- columns of one kind
@@ -272,7 +278,9 @@ def _statistical(kind: str, columns: dict[str, list], options: dict) -> bytes:
             formats[name] = _DATE_FORMATS[kind][timed]
             kept[name] = pd.Series(cells, dtype="datetime64[ns]" if timed else object)
         elif letters and kind == "stata":
-            plain = [cell.letter if isinstance(cell, Tagged) else None if cell is None else float(cell) for cell in cells]
+            plain = [
+                cell.letter if isinstance(cell, Tagged) else None if cell is None else float(cell) for cell in cells
+            ]
             kept[name] = pd.Series(plain, dtype=object)
         else:
             plain = [_STAND_IN if isinstance(cell, Tagged) else cell for cell in cells]

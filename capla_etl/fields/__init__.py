@@ -78,6 +78,11 @@ class HarmonisedTable:
         """Every column in order: keys, own columns, source."""
         return [*KEY_COLUMNS, *self.columns, *SOURCE_COLUMNS]
 
+    @property
+    def fillable(self) -> list[str]:
+        """Own columns that are read from files, kept or withheld."""
+        return [c for c in (*self.columns, *self.withheld) if c not in self.derived]
+
 
 def _load(name: str) -> dict:
     return yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))

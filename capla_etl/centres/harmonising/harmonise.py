@@ -7,6 +7,7 @@ would be a guess.
 What does not belong here: reading files (read.py), where results are kept (load.py), rules of outcomes (dbt models).
 """
 
+from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
 
@@ -15,32 +16,36 @@ import pyarrow as pa
 
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
+from capla_etl.centres.harmonising import own_dates
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
-from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql
+from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
-from capla_etl.centres.spec.grammar import (
-    Record,
-    RowKinds,
-    Spec,
-    Table,
-    source_columns,
-    withheld_columns,
-    withheld_note,
-)
+from capla_etl.centres.spec.grammar import RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
 from capla_etl.sql import identifier, quote, texts
 
 #: A run of daily exchanges from-to has fewer days than this.
 _LONGEST_RUN_DAYS = 100
+#: A result may be dated at most this many days before the first exchange: earlier ones are of another episode, or their
+#: date is another one (of birth, say), and none counts.
+_LONGEST_BEFORE_DAYS = 30
 #: A message quotes at most this many unknown words of a column.
 _WORDS_QUOTED = 3
 #: A text of at most this length counts as a code; a longer one may be a name.
 _LENGTH_OF_A_CODE = 3
 
+#: Stands in a message for the dates that a date contradicts.
+_AGAINST = "(other dates)"
 _MESSAGES = {
     "missing_key": "The row names no patient.",
     "unknown_patient": "No row of the patient table has this patient number.",
     "duplicate_patient": "An earlier row of the patient table has this patient number and other contents; it is kept.",
+    "number_alike": "An earlier row of the patient table has this patient number but for case, blanks or zeros.",
+    "record_in_doubt": "Two rows of the patient table have this patient number, or nearly; until that is answered, "
+    "results are kept out.",
+    "rounded_number": "A number that a spreadsheet has rounded (1.2E+15) names no patient.",
+    "nothing_but_key": "The row has a patient number and nothing else.",
+    "second_value": "Another row gives this field of this patient another value, which is kept.",
     "not_a_number": "Not a valid number in the declared format ({number}).",
     "not_a_whole_number": "Not a whole number.",
     "not_a_date": "Not a valid date in the declared format ({dates}).",
@@ -60,6 +65,8 @@ _MESSAGES = {
     "run_too_long": "The run of daily exchanges is too long for a course.",
     "run_overlaps": "The run overlaps days on which the patient already has an exchange.",
     "before_first_exchange": "Died before the first exchange.",
+    "dates_contradict": f"Contradicts {_AGAINST}.",
+    "long_before_first_exchange": f"Dated more than {_LONGEST_BEFORE_DAYS} days before the first exchange.",
     "end_before_start": "The course ends before it starts; its end is left unknown.",
     "required_missing": "Empty, but required for the record.",
 }
@@ -114,8 +121,19 @@ def _file_of(raw: RawTable) -> str:
     return f"case source_row // {EARLIER_ROW} {' '.join(sent_in)} else {this} end" if sent_in else this
 
 
-#: The day of death, or the last day of its month where the day is unknown.
-_LAST_DAY_OF_DEATH = "coalesce(death_day, last_day(death_month_start))"
+#: SQL of one form of a patient's number: composed letters, no signs without width, no double blanks.
+_KEY_FORM = r"""case when regexp_full_match(t, '[!-~]+( [!-~]+)*') then t
+    else nullif(trim(regexp_replace(regexp_replace(
+    nfc_normalize(t), '[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'), '\s+', ' ', 'g')), '') end"""
+#: SQL of what two numbers of one patient have in common where case, blanks or leading zeros were changed.
+_ALIKE = r"regexp_replace(replace(lower({0}), ' ', ''), '(^|[^0-9])0+([0-9])', '\1\2', 'g')"
+#: A whole number as a spreadsheet shows it in scientific notation.
+_ROUNDED = "[0-9]([.,][0-9]+)?[eE][+][0-9]{2}"
+#: SQL of the first and the last day that a death can have been on, where the day may not be known.
+_FIRST_AND_LAST_DAY_OF_DEATH = (
+    "coalesce(v_death_date, v_death_month)",
+    "coalesce(v_death_date, last_day(v_death_month))",
+)
 #: Three letters in a row, or nine digits: no number, date or missing code has them.
 _MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
 _WITHHELD = "(withheld: may identify)"
@@ -134,6 +152,46 @@ def _described(word: str, known: list[str]) -> str:
     return f"a text of {len(word)} characters (not quoted: the file has identifying columns)"
 
 
+@dataclass
+class _Part:
+    """One record of the spec, its number there, and its fields; ``table``: the table that it was parsed into."""
+
+    raw: RawTable
+    number: int
+    built: RecordSql
+    parsed: list[Parsed] = field(default_factory=list)
+    table: str = ""
+    names_patients: bool = True
+
+    def values(self) -> dict[str, str]:
+        """SQL of the accepted value of each field."""
+        return {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+
+
+def _find_who_names_patients(parts: list[_Part]) -> None:
+    """The first patient record names the patients, and so does one that is like it (another part of the list); any
+    other adds fields to patients by their number."""
+    naming: set[str] = set()
+    for part in parts:
+        own = set(part.built.record.fields)
+        part.names_patients = not naming or 2 * len(naming & own) > len(naming)
+        if part.names_patients:
+            naming |= own
+
+
+def _known(value: str, sql_type: str) -> str:
+    """SQL of a value, null where the answer is that it is not known."""
+    return f"nullif({value}, 'unknown')" if sql_type == "VARCHAR" else value
+
+
+def _second_value(p: Parsed) -> str:
+    """SQL of the rule that a patient's field has one value: that of the first record and row that gives one."""
+    value, before = (_known(f"{letter}_{p.name}", p.sql_type) for letter in "vp")
+    here = f"first_value(case when r_{p.name} is null then {value} end ignore nulls)"
+    here += " over (partition by key_text order by source_row, k rows between unbounded preceding and 1 preceding)"
+    return f"case when {value} <> coalesce({before}, {here}) then 'second_value' end"
+
+
 class Harmoniser:
     """One centre's submission in an in-memory DuckDB: raw text tables in; harmonised tables, quarantine and ledger out.
 
@@ -148,8 +206,10 @@ class Harmoniser:
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
+        self.con.execute(f"create macro key_form(t) as {_KEY_FORM}")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
+        self.con.execute("create table number_in_doubt (key_text varchar)")
         for target in fields.tables().values():
             columns = ", ".join(f"{c} {fields.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
@@ -162,9 +222,18 @@ class Harmoniser:
         """
         for raw in self.raws:
             self._stage(raw)
-        records = [(raw, n, r) for raw in self.raws for n, r in enumerate(self.spec.tables[raw.name].records, 1)]
-        for raw, number, record in sorted(records, key=lambda of: of[2].table != "patient"):
-            self._record(raw, number, record)
+        records = [
+            _Part(raw, n, RecordSql(self.spec, raw.name, self.spec.tables[raw.name], r, raw.rows.column_names))
+            for raw in self.raws
+            for n, r in enumerate(self.spec.tables[raw.name].records, 1)
+        ]
+        patients = [part for part in records if part.built.is_patient]
+        _find_who_names_patients(patients)
+        for number, part in enumerate(patients):
+            self._parse(part, f"patient_part_{number}")
+        self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
+        for part in [*patients, *(part for part in records if not part.built.is_patient)]:
+            self._record(part)
         self._ages()
         if self.problems:
             raise CentreRefused(self.spec.centre.id, self.problems)
@@ -180,8 +249,15 @@ class Harmoniser:
     def _stage(self, raw: RawTable) -> None:
         """Keep a raw table with each row's status and kind."""
         self.con.register("arrived", raw.rows)
-        same = ", ".join(f"coalesce(clean({identifier(c)}), '')" for c in raw.rows.column_names if c != "source_row")
         table = self.spec.tables[raw.name]
+        sent = [c for c in raw.rows.column_names if c != "source_row"]
+        same = ", ".join(f"coalesce({'key_form' if c == table.key else 'clean'}({identifier(c)}), '')" for c in sent)
+        content = [f"clean({identifier(c)})" for c in sent if c != table.key]
+        filled = ", ".join(
+            f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
+            for c in table.fill_down
+        )
+        arrived = f"(select * replace ({filled}) from arrived)" if filled else "arrived"
         row_kinds = table.row_kinds
         kind, ignored = self._kind(row_kinds, table) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
@@ -191,8 +267,9 @@ class Harmoniser:
                    capla_status
             from (
                 select *, {kind} as capla_kind, {ignored} as capla_ignored,
+                       coalesce({", ".join([*content, "null"])}) is null as capla_nothing_but_key,
                        row_number() over (partition by {same} order by source_row) as capla_copy
-                from arrived
+                from {arrived}
             )
             order by source_row"""
         )
@@ -233,93 +310,140 @@ class Harmoniser:
 
     # ---------------------------------------------------------------- records
 
-    def _record(self, raw: RawTable, number: int, record: Record) -> None:
-        """One record of the spec: parse, judge, decide, keep."""
-        built = RecordSql(self.spec, raw.name, self.spec.tables[raw.name], record, raw.rows.column_names)
-        parsed = built.parse_all()
-        self._parse(built, parsed)
+    def _record(self, part: _Part) -> None:
+        """One record of the spec: parse (patients are already), judge, decide, keep."""
+        raw, built = part.raw, part.built
+        if not built.is_patient:
+            self._parse(part, "parsed")
         if unknown := built.unknown_presence():
-            self._stop_on_words(raw, record.present.column, unknown, [*record.present.yes, *record.present.no])
-        self._judge(built, parsed)
-        for p in parsed:
+            present = built.record.present
+            self._stop_on_words(raw, present.column, unknown, [*present.yes, *present.no])
+        self._judge(part)
+        for p in part.parsed:
             unknown = f"select t_{p.name} as word, source_row from judged where r_{p.name} = '{STOPPING_RULE}'"
             self._stop_on_words(raw, p.column, unknown, built.known_words(p))
-        self._decide(built, parsed)
-        self._refuse(raw, built, parsed)
-        self._keep(raw, number, built, parsed)
+        self._decide(part)
+        self._refuse(part)
+        self._keep(part)
 
-    def _parse(self, built: RecordSql, parsed: list[Parsed]) -> None:
-        """``parsed``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
-        key = built.aliases[built.table.key]
+    def _parse(self, part: _Part, name: str) -> None:
+        """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
+        built = part.built
+        part.parsed, part.table = built.parse_all(), name
+        key = f"key_form(b.{built.aliases[built.table.key]})"
         columns = ", ".join(
             f"{p.text} as t_{p.name}, cast({p.value} as {p.sql_type}) as v_{p.name}, "
             f"cast({p.rule} as varchar) as r_{p.name}"
-            for p in parsed
+            for p in part.parsed
         )
         if built.is_patient:
             patient, join = f"{patient_id_sql(quote(self.spec.centre.id), key)} as patient_id", ""
         else:
             patient = """p.patient_id, p.birth_date, p.birth_year,
-                coalesce(p.death_date, last_day(p.death_month)) as last_possible_day"""
-            join = f"left join patient p on p.centre_patient_id = b.{key}"
+                coalesce(p.first_tpe_date, own.first_session) as day0,
+                case when not own.death_in_doubt then coalesce(p.death_date, last_day(p.death_month)) end
+                as last_possible_day"""
+            join = f"left join patient p on p.centre_patient_id = {key} left join own on own.key_text = {key}"
         self.con.execute(
-            f"""create or replace temp table parsed as
-            select b.source_row, b.k, b.{key} as key_text, {patient}, {columns}
+            f"""create or replace temp table {name} as
+            select b.source_row, b.k, {key} as key_text, {patient}, {columns}
             from ({built.base()}) b {join} where {built.present()}"""
         )
 
-    def _judge(self, built: RecordSql, parsed: list[Parsed]) -> None:
-        """``judged``: rules of time, which need the patient's own dates (PROTOCOL 2)."""
-        names = {p.name for p in parsed}
-        source = "parsed"
+    def _judge_own_dates(self, patients: list[_Part], sessions: list[_Part]) -> None:
+        """Make table ``own``: the verdict on each patient's own dates, accepted from whichever record has them."""
+        names = ("birth_date", "birth_year", "first_tpe_date", "last_contact_date", "discharge_date")
+        names += ("reported_response_date", "death_date", "death_month")
+        parts, columns = [], {}
+        for number, part in enumerate(patients):
+            there = {p.name: p for p in part.parsed}
+            for name, p in there.items():
+                if name in own_dates.OWN and p.column:
+                    columns.setdefault(own_dates.OWN[name], f"column {p.column!r}")
+            cells = ", ".join(
+                f"{self._possible(name) if name in there else f'cast(null as {fields.sql_type(name)})'} as {name}"
+                for name in names
+            )
+            parts.append(f"select key_text, {number} as part, source_row, {cells} from {part.table}")
+        dates = ["select cast(null as varchar) as key_text, cast(null as date) as day where false"]
+        for part in sessions:
+            (day,) = (p for p in part.built.parse_all() if p.name == "session_date")
+            if not part.built.fields["session_date"][1].study_day:
+                key = f"key_form({part.built.aliases[part.built.table.key]})"
+                dates.append(
+                    f"""select {key}, cast({day.value} as date) from ({part.built.base()}) where {part.built.present()}
+                    and cast({day.value} as date) between date '{self.submission}' - interval {_OLDEST_YEARS} year
+                    and date '{self.submission}'"""
+                )
+        firsts = ", ".join(f"arg_min({n}, (part, source_row)) filter ({n} is not null) as {n}" for n in names)
+        own = f"""(
+            select *, birth_date as birth, coalesce(death_date, last_day(death_month)) as death
+            from (select key_text, {firsts} from ({" union all ".join(parts)}) where key_text is not null group by 1)
+            left join (select key_text, min(day) as first_session from ({" union all ".join(dates)}) group by 1)
+            using (key_text))"""
+        self.con.execute(
+            f"""create table own as select verdict.*, o.* exclude (key_text)
+            from ({own_dates.judged_sql(own, columns)}) verdict join {own} o using (key_text)"""
+        )
+
+    def _possible(self, name: str) -> str:
+        """SQL of an own date, null where it was refused or no patient can have it."""
+        accepted = _accepted(name, "death_date" if name == "death_month" else None)
+        if name == "birth_year":
+            return accepted
+        earliest = "" if name == "birth_date" else f" and year({accepted}) >= {self.submission.year - _OLDEST_YEARS}"
+        return f"case when {accepted} <= date '{self.submission}'{earliest} then {accepted} end"
+
+    def _judge(self, part: _Part) -> None:
+        """``judged``: rules of time, which need the patient's own dates (PROTOCOL 2), and of a second value."""
+        built, source, rules = part.built, part.table, []
         if built.is_patient:
-            source = self._own_dates(names)
-            self._say_oldest(parsed)
-        rules = []
-        for p in parsed:
-            if not p.is_date or p.name == "death_month":
-                continue
-            if built.is_patient and p.name == "birth_date":
-                late = f"when v_birth_date > date '{self.submission}' then 'after_data_cutoff'"
-                age = f"when date_diff('year', v_birth_date, first_tpe) > {_OLDEST_YEARS} then 'out_of_range'"
-                rule = f"case {late} {age} end"
-            else:
-                is_death = p.name == "death_date"
-                death = "cast(null as date)" if built.is_patient and is_death else "last_possible_day"
-                value = "coalesce(v_death_date, death_month_start)" if is_death else f"v_{p.name}"
-                rule = _time_rule(value, self.submission, "birth_date", "birth_year", death)
-                if is_death:
-                    early = f"case when {_LAST_DAY_OF_DEATH} < first_tpe then 'before_first_exchange' end"
-                    rule = f"coalesce({rule}, {early})"
-            rules.append(f"coalesce(r_{p.name}, {rule}) as r_{p.name}")
+            self._say_oldest(part.parsed)
+            own = [p for p in part.parsed if p.name in built.target.fillable]
+            before = ", ".join(f"p.{p.name} as p_{p.name}" for p in own)
+            source = f"""(
+                select f.*, own.* exclude (key_text){before and ", " + before}
+                from {part.table} f left join own using (key_text)
+                left join patient p on p.centre_patient_id = f.key_text)"""
+        partial = any(p.name == "death_month" for p in part.parsed)
+        for p in part.parsed:
+            found = [f"r_{p.name}", *self._time_rules(p, built.is_patient, partial)]
+            if built.is_patient and p.depends_on is None and p.name in built.target.fillable:
+                found.append(_second_value(p))
+            if len(found) > 1:
+                rules.append(f"coalesce({', '.join(found)}) as r_{p.name}")
         replaced = f"replace ({', '.join(rules)})" if rules else ""
         self.con.execute(f"create or replace temp table judged as select * {replaced} from {source}")
 
-    def _own_dates(self, names: set[str]) -> str:
-        """SQL of ``parsed`` with the patient's own accepted dates, which judge the others."""
-        kept = {"birth_date": "birth_date", "birth_year": "birth_year", "first_tpe": "first_tpe_date"}
-        kept |= {"death_day": "death_date", "death_month_start": "death_month"}
-        own = ", ".join(
-            f"{_accepted(field) if field in names else f'cast(null as {fields.sql_type(field)})'} as {column}"
-            for column, field in kept.items()
-        )
-        return f"""(
-            select *, case when death_possible then {_LAST_DAY_OF_DEATH} end as last_possible_day
-            from (
-                select *, coalesce(coalesce(death_day, death_month_start) <= date '{self.submission}', false)
-                          and coalesce({_LAST_DAY_OF_DEATH} >= birth_date, true)
-                          and coalesce({_LAST_DAY_OF_DEATH} >= first_tpe, true) as death_possible
-                from (select *, {own} from parsed)
-            )
-        )"""
+    def _time_rules(self, p: Parsed, of_patient: bool, partial: bool) -> list[str]:
+        """SQL of the rules that a dated value breaks, or null each; ``partial``: a death may have a month alone."""
+        value, cutoff = f"v_{p.name}", self.submission
+        if not of_patient:
+            if not p.is_date:
+                return []
+            early = f"case when {value} < day0 - {_LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
+            long_before = [early] if p.name == "result_date" else []
+            return [_time_rule(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
+        if p.name not in own_dates.OWN:
+            return []
+        date = own_dates.OWN[p.name]
+        if p.name == "birth_year":
+            return [f"case when {value} = birth_year then rule_birth end"]
+        first, last = (value, value) if p.name != "death_date" or not partial else _FIRST_AND_LAST_DAY_OF_DEATH
+        late = f"when {first} > date '{cutoff}' then 'after_data_cutoff'"
+        old = f"when year({last}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
+        if p.name == "birth_date":
+            old = f"when date_diff('year', {value}, first_tpe_date) > {_OLDEST_YEARS} then 'out_of_range'"
+        return [f"case {late} {old} end", f"case when {last} = {date} then rule_{date} end"]
 
     def _say_oldest(self, parsed: list[Parsed]) -> None:
         for p in parsed:
             if p.name == "birth_date":
                 p.expected["range"] = f"age 0 to {_OLDEST_YEARS} years at the first exchange"
 
-    def _decide(self, built: RecordSql, parsed: list[Parsed]) -> None:
+    def _decide(self, part: _Part) -> None:
         """``decided``: rules of runs, courses and the key, and whether all that the record requires is there."""
+        built, parsed = part.built, part.parsed
         names = {p.name for p in parsed}
         changed = []
         if built.run_field:
@@ -340,13 +464,7 @@ class Harmoniser:
         if {"start_date", "end_date"} <= names:
             reversed_course = "r_end_date is null and r_start_date is null and v_end_date < v_start_date"
             changed.append(f"case when {reversed_course} then 'end_before_start' else r_end_date end as r_end_date")
-        if built.is_patient:
-            again = "row_number() over (partition by key_text order by source_row) > 1"
-            key_rule = f"case when key_text is null then 'missing_key' when {again} then 'duplicate_patient' end"
-        else:
-            key_rule = (
-                "case when key_text is null then 'missing_key' when patient_id is null then 'unknown_patient' end"
-            )
+        key_rule = self._key_rule(part)
         required = [p.name for p in parsed if p.name in built.target.required]
         needed = [f"r_{p.name}" for p in parsed if p.name in required or p.name == "run_end"]
         needed += [f"case when v_{name} is null then 'required_missing' end" for name in required]
@@ -357,8 +475,37 @@ class Harmoniser:
             from (select * {replaced}, {key_rule} as key_rule from judged)"""
         )
 
-    def _refuse(self, raw: RawTable, built: RecordSql, parsed: list[Parsed]) -> None:
+    def _key_rule(self, part: _Part) -> str:
+        """SQL of the rule that a patient's number breaks, or null."""
+        rules = [("key_text is null", "missing_key"), (f"regexp_full_match(key_text, '{_ROUNDED}')", "rounded_number")]
+        if part.built.is_patient and part.names_patients:
+            bare = f"source_row in (select source_row from data_{part.raw.name} where capla_nothing_but_key)"
+            again = "row_number() over (partition by key_text order by source_row) > 1"
+            first = f"first_value(key_text) over (partition by {_ALIKE.format('key_text')} order by source_row)"
+            alike = f"{_ALIKE.format('centre_patient_id')} = {_ALIKE.format('key_text')}"
+            other = f"exists (select 1 from patient x where {alike} and x.centre_patient_id <> key_text)"
+            rules += [(bare, "nothing_but_key"), (again, "duplicate_patient")]
+            rules.append((f"{first} <> key_text or {other}", "number_alike"))
+        else:
+            known = "key_text in (select centre_patient_id from patient)"
+            rules.append((f"not {known}", "unknown_patient"))
+            rules.append(("key_text in (select key_text from number_in_doubt)", "record_in_doubt"))
+        return first_rule(rules)
+
+    def _doubt_numbers(self) -> None:
+        """Keep the numbers that two rows of the patient table have, or nearly have."""
+        alike = _ALIKE.format("key_text")
+        doubted = "select {} from decided where key_rule in ('duplicate_patient', 'number_alike')"
+        self.con.execute(
+            f"""insert into number_in_doubt
+            select distinct key_text from (
+                select key_text from decided union select centre_patient_id from patient
+            ) where {alike} in ({doubted.format(alike)})"""
+        )
+
+    def _refuse(self, part: _Part) -> None:
         """Put refused keys and values into the quarantine."""
+        raw, built, parsed = part.raw, part.built, part.parsed
         head = f"insert into quarantine select {quote(raw.name)}, {_file_of(raw)}, {quote(raw.sheet)}, source_row"
         self.con.execute(
             f"""{head}, {quote(built.table.key)}, key_text, key_rule, {_message("key_rule", {})}, patient_id
@@ -370,14 +517,17 @@ class Harmoniser:
             if p.name in built.target.required:
                 rule = f"coalesce({rule}, case when v_{p.name} is null then 'required_missing' end)"
             shown = self._shown(raw, p.column, f"t_{p.name}")
+            message = _message(rule, p.expected)
+            if built.is_patient and p.name in own_dates.OWN:
+                message = f"replace({message}, '{_AGAINST}', against_{own_dates.OWN[p.name]})"
             self.con.execute(
-                f"""{head}, {column}, {shown}, {rule}, {_message(rule, p.expected)}, patient_id
+                f"""{head}, {column}, {shown}, {rule}, {message}, patient_id
                 from decided where key_rule is null and {rule} <> '{STOPPING_RULE}'"""
             )
 
-    def _keep(self, raw: RawTable, number: int, built: RecordSql, parsed: list[Parsed]) -> None:
+    def _keep(self, part: _Part) -> None:
         """Put accepted records into the harmonised table; a refused cell is unknown there."""
-        values = {p.name: _accepted(p.name, p.depends_on) for p in parsed}
+        raw, built, values = part.raw, part.built, part.values()
         if built.target.name == "lab_result":
             values["analyte"] = quote(built.analyte)
         for column in (*built.target.columns, *built.target.withheld):
@@ -390,8 +540,11 @@ class Harmoniser:
         values |= {"patient_id": "patient_id", "centre_id": quote(self.spec.centre.id), "centre_patient_id": "key_text"}
         values |= {"submission": f"date '{self.submission}'", "source_file": _file_of(raw)}
         values |= {"source_sheet": quote(raw.sheet), "source_row": _ROW_OF}
-        values |= {"source_record": quote(f"{raw.name}.{number}"), "source_repetition": "nullif(k, 0)"}
+        values |= {"source_record": quote(f"{raw.name}.{part.number}"), "source_repetition": "nullif(k, 0)"}
         rows = "select * from decided where accepted"
+        if built.is_patient:
+            self._add_to_patients(part)
+            rows += " and key_text not in (select centre_patient_id from patient)"
         if built.run_field:
             run = f"v_{built.run_field}"
             days = f"unnest(generate_series({run}, v_run_end, interval 1 day))"
@@ -401,9 +554,30 @@ class Harmoniser:
         self.con.execute(
             f"insert into row_result select {quote(raw.name)}, source_row, bool_or(accepted) from decided group by 2"
         )
-        if built.is_patient:
+        if built.is_patient and part.names_patients:
+            self._doubt_numbers()
             refused = "select source_row from decided where not accepted"
             self.con.execute(f"update data_{raw.name} set capla_status = 'refused' where source_row in ({refused})")
+
+    def _add_to_patients(self, part: _Part) -> None:
+        """Fill fields of patients whom an earlier record has named; what they have stays."""
+        values = {n: sql for n, sql in part.values().items() if n in part.built.target.fillable}
+        if "birth_date" in values:
+            values["birth_date_linkage"] = birth_date_linkage_sql(f"({values['birth_date']})")
+        base = {p.name: p.depends_on or p.name for p in part.parsed} | {"birth_date_linkage": "birth_date"}
+        firsts, changes = [], []
+        for name, sql in values.items():
+            of = base[name]
+            there = f"{_known(values.get(of, sql), fields.sql_type(of))} is not null"
+            firsts.append(f"first({sql} order by source_row, k) filter ({there}) as {name}")
+            kept = _known(f"patient.{name}", fields.sql_type(name))
+            changes.append(f"{name} = coalesce({kept}, u.{name}, patient.{name})")
+        if changes:
+            self.con.execute(
+                f"""update patient set {", ".join(changes)}
+                from (select key_text, {", ".join(firsts)} from decided where accepted group by 1) u
+                where centre_patient_id = u.key_text"""
+            )
 
     def _ages(self) -> None:
         """Set the completed years at the first session (else the stated first exchange); birth dates are not kept."""

@@ -44,7 +44,7 @@ def _case(subject: str, codes: dict[str, str]) -> str:
     return f"case {subject} {' '.join(f'when {quote(word)} then {quote(code)}' for word, code in codes.items())} end"
 
 
-def _first_rule(rules: list[tuple[str, str]]) -> str:
+def first_rule(rules: list[tuple[str, str]]) -> str:
     """SQL of the first rule whose condition holds."""
     whens = " ".join(f"when {condition} then {quote(rule)}" for condition, rule in rules)
     return f"case {whens} end" if rules else "null"
@@ -175,7 +175,7 @@ class RecordSql:
         """Another centre's patient: its word for the centre, a separator, the patient number there."""
         centre = _case(f"split_part({plain.text}, {quote(source.separator)}, 1)", source.centres)
         number = f"nullif(trim(split_part({plain.text}, {quote(source.separator)}, 2)), '')"
-        rule = _first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
+        rule = first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
         first = replace(plain, name="transferred_from_centre_id", value=centre, rule=rule)
         there = replace(plain, name="transferred_from_centre_patient_id", value=number, depends_on=first.name)
         hashed = patient_id_sql(f"({centre})", f"({number})")
@@ -196,7 +196,7 @@ class RecordSql:
         return replace(
             plain,
             value=f"case when {plain.text} is null then {missing} else {mapped} end",
-            rule=_first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
+            rule=first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
         )
 
     def _date(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
@@ -212,21 +212,21 @@ class RecordSql:
             if source.study_day == "sdtm":
                 rules.insert(1, (f"{day} = 0", "no_study_day_zero"))
                 after = f"({day} - case when {day} > 0 then 1 else 0 end)"
-            return [replace(plain, value=f"p.first_tpe_date + {after}", rule=_first_rule(rules))]
+            return [replace(plain, value=f"p.first_tpe_date + {after}", rule=first_rule(rules))]
         formats = source.date_format or self.table.date_format
         language = source.date_language or self.table.date_language
         value = day_sql(text, formats, language)
         partial = source.partial_date_format
         month = day_sql(text, [partial], language, prefix="01 ") if partial else "null"
         expected = {"dates": ", ".join([*formats, *([partial] if partial else [])])}
-        rule = _first_rule([(f"{text} is not null and {value} is null and {month} is null", "not_a_date")])
+        rule = first_rule([(f"{text} is not null and {value} is null and {month} is null", "not_a_date")])
         parsed = [replace(plain, value=value, rule=rule, expected=expected)]
         if partial:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
             end = self.aliases[source.run_to]
             last = day_sql(end, formats, language)
-            rule = _first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
+            rule = first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
             run_end = Parsed("run_end", source.run_to, end, last, plain.sql_type, rule, is_date=True, expected=expected)
             parsed.append(run_end)
         return parsed
@@ -268,14 +268,14 @@ class RecordSql:
             rules.append((f"{value} <> floor({value})", "not_a_whole_number"))
         # a number too large for its type is refused as out of range, not a failed cast
         value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
-        rule = f"case when {text} is not null then {_first_rule(rules)} end"
+        rule = f"case when {text} is not null then {first_rule(rules)} end"
         parsed = [replace(plain, value=value, rule=rule, expected=expected)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
             parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
-            rule = _first_rule([(unknown, STOPPING_RULE)])
+            rule = first_rule([(unknown, STOPPING_RULE)])
             parsed.append(Parsed(f"{plain.name}_sign", column, self.aliases[column], sign, "VARCHAR", rule))
         return parsed
 

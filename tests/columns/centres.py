@@ -51,15 +51,23 @@ _SHARES = {"right": 0.62, "fault": 0.14, "wrong": 0.24}
 
 @dataclass
 class FileOf:
-    """A file of a centre: its table in the spec, its key cells, its columns of known truth, and further columns."""
+    """A file of a centre: its table in the spec, the patient of each row, its key cells, its columns of known truth,
+    and further columns. ``fill_down``: a patient's number stands in the first row of several."""
 
     table: str
     file: File
+    patients: list[Patient]
     key: list[Cell]
     plain: dict[str, list[Cell]]
     columns: list[Column]
     options: dict
     ignored: dict[str, list[Cell]] = field(default_factory=dict)
+    fill_down: bool = False
+
+    @property
+    def of_patients(self) -> bool:
+        """Whether its columns are fields of the patients, which several files may hold."""
+        return self.table in ("patients", "more")
 
     @property
     def name(self) -> str:
@@ -152,10 +160,7 @@ def _patients_file(
 ) -> FileOf:
     file = _file(rng, kind)
     wanted = rng.sample(PATIENT_NUMBERS, 4) + rng.sample(PATIENT_CODES, 7)
-    columns = []
-    for name in wanted:
-        make = number if name in PATIENT_NUMBERS else codes
-        columns.append(make(rng, file, patients, names(), name, _mode(rng)))
+    columns = [_of_patient(rng, file, patients, names, name) for name in wanted]
     columns.append(dates(rng, file, patients, names(), reference or rng.choice(PATIENT_DATES), _mode(rng)))
     plain = {
         "BORN": [patient.born.isoformat() for patient in patients],
@@ -167,34 +172,45 @@ def _patients_file(
         if name != {"birth_date": "BORN", "first_tpe_date": "TPE"}.get(reference)
     }
     columns = [_decorated(rng, column, file) for column in columns]
-    return FileOf("patients", file, [patient.key for patient in patients], plain, columns, _options(rng, kind))
+    keys = [patient.key for patient in patients]
+    return FileOf("patients", file, patients, keys, plain, columns, _options(rng, kind))
+
+
+def _of_patient(rng: random.Random, file: File, patients: list[Patient], names: _Names, wanted: str) -> Column:
+    make = number if wanted in PATIENT_NUMBERS else codes
+    return make(rng, file, patients, names(), wanted, _mode(rng))
+
+
+def _more_of_patients(rng: random.Random, first: FileOf, names: _Names, kind: str) -> FileOf:
+    """A second file with further fields of the same patients, in another order."""
+    file, patients = _file(rng, kind), rng.sample(first.patients, len(first.patients))
+    known = {column.field for column in first.columns}
+    wanted = [name for name in (*PATIENT_NUMBERS, *PATIENT_CODES) if name not in known]
+    columns = [_decorated(rng, _of_patient(rng, file, patients, names, name), file) for name in wanted]
+    key, what = _keys(rng, patients, file)
+    return FileOf("more", file, patients, key, {}, columns, _options(rng, kind))
 
 
 def _list_file(
     rng: random.Random, patients: list[Patient], names: _Names, kind: str, table: str, only: int | None = None
 ) -> FileOf:
-    file = _file(rng, kind)
+    file, fill_down = _file(rng, kind), rng.random() < 0.15
+    if fill_down:
+        patients = [patient for patient in patients for _ in range(2)]
+    ways = ((number, LAB_FIELDS), (number, LAB_FIELDS), (dates, LIST_DATES), (dates, LIST_DATES), (codes, LIST_CODES))
     columns = []
     for _ in range(only or _COLUMNS_A_FILE):
-        make, among = rng.choice(
-            ((number, LAB_FIELDS), (number, LAB_FIELDS), (dates, LIST_DATES), (dates, LIST_DATES), (codes, LIST_CODES))
-        )
+        make, among = rng.choice(ways)
         columns.append(_decorated(rng, make(rng, file, patients, names(), rng.choice(among), _mode(rng)), file))
     count = ["100" if kind == "csv" else 100] * len(patients)
-    plain = {"DAY": [(patient.first_tpe + timedelta(1)).isoformat() for patient in patients], "COUNT": count}
+    days = [patient.first_tpe + timedelta(1 + n % 2) for n, patient in enumerate(patients)]
+    plain = {"DAY": [day.isoformat() for day in days], "COUNT": count}
     key, what = _keys(rng, patients, file)
-    core = Column(
-        "key",
-        "lab_result",
-        "centre_patient_id",
-        "centre_patient_id",
-        "ID",
-        key,
-        [patient.key for patient in patients],
-        {},
-        what,
-    )
-    return FileOf(table, file, key, plain, [core, *columns], _options(rng, kind))
+    if fill_down:
+        key, what = [None if n % 2 else cell for n, cell in enumerate(key)], f"{what}, filled down"
+    truth = [patient.key for patient in patients]
+    core = Column("key", "lab_result", "centre_patient_id", "centre_patient_id", "ID", key, truth, {}, what)
+    return FileOf(table, file, patients, key, plain, [core, *columns], _options(rng, kind), fill_down=fill_down)
 
 
 def _keys(rng: random.Random, patients: list[Patient], file: File) -> tuple[list[Cell], str]:
@@ -229,6 +245,8 @@ def draw(seed: str) -> CentreOf:
     if rng.random() < 0.15:
         return CentreOf(patients, [_patients_file(rng, patients, names, kinds[0], rng.choice(REFERENCE_DATES))])
     files = [_patients_file(rng, patients, names, kinds[0])]
+    if rng.random() < 0.4:
+        files.append(_more_of_patients(rng, files[0], names, kinds[-2]))
     files += [_list_file(rng, patients, names, kinds[n], f"t{n}") for n in range(1, _FILES_A_CENTRE + 1)]
     if rng.random() < 0.3:
         files.append(_with_twin(rng, _list_file(rng, patients, names, kinds[-1], "twin", only=1)))
@@ -279,7 +297,7 @@ def columns_of(of: FileOf) -> dict[str, list[Cell]]:
 
 def record_numbers(of: FileOf) -> dict[str, int]:
     """Name of a column -> number of the record that reads it."""
-    if of.table == "patients":
+    if of.of_patients:
         return {column.name: 1 for column in of.columns}
     return {column.name: n for n, column in enumerate(of.columns, 1)}
 
@@ -291,7 +309,9 @@ def _table(of: FileOf, content_encoding: str) -> dict:
     if of.file.zone:
         declared["zone"] = of.file.zone
     iso = {"date_format": "iso"}
-    if of.table == "patients":
+    if of.fill_down:
+        declared["fill_down"] = ["ID"]
+    if of.of_patients:
         core = {"BORN": "birth_date", "TPE": "first_tpe_date"}
         fields = {core[name]: {"column": name, **iso} for name in of.plain}
         fields |= {column.field: column.source for column in of.columns}

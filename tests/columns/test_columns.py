@@ -82,8 +82,8 @@ def answer_for(monkeypatch, column: Column, result: list[dict] | Exception, quar
     options = {"encoding": "utf-8", "delimiter": ";", "line_end": "\n", "gzip": False}
     born = {"BORN": ["1980-01-01"] * 3, "TPE": ["2020-01-01"] * 3}
     files = [
-        FileOf("patients", File("csv"), keys, born, [], options),
-        FileOf("t1", File("csv"), keys, plain, [column], options),
+        FileOf("patients", File("csv"), PATIENTS, keys, born, [], options),
+        FileOf("t1", File("csv"), PATIENTS, keys, plain, [column], options),
     ]
 
     def judged(_: str):

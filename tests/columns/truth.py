@@ -160,17 +160,26 @@ def _number_text(value: Decimal, mark: str, thousands: str | None, exponent: boo
     return (_grouped(whole, thousands) if thousands else whole) + (mark + rest if rest else "")
 
 
+def _sent(rng: random.Random, quantity: Quantity, unit: str) -> Decimal:
+    """A number as a laboratory gives it in this unit."""
+    factor, decimals = quantity.units[unit]
+    level = Decimal(repr(_level(rng, *quantity.levels) / float(factor)))
+    return round(level, decimals) if decimals else Decimal(int(round(level)))
+
+
 def number(rng: random.Random, file: File, patients: list[Patient], name: str, wanted: str, mode: str) -> Column:
     """A column of numbers of one quantity."""
     quantity = QUANTITIES[wanted]
     unit = rng.choice(list(quantity.units))
-    factor, decimals = quantity.units[unit]
-    low, high = quantity.levels
-    sent = []
-    for _ in patients:
-        level = Decimal(repr(_level(rng, low, high) / float(factor)))
-        sent.append(round(level, decimals) if decimals else Decimal(int(round(level))))
+    others = [other for other in quantity.units if other != unit and wanted != "ldh_x_uln"]
+    by_row = bool(others) and _sometimes(rng, 0.15)
+    units = [rng.choice((unit, others[0])) if by_row else unit for _ in patients]
+    factors = [quantity.units[of_row][0] for of_row in units]
+    sent = [_sent(rng, quantity, of_row) for of_row in units]
     limits, beside, source = None, {}, {"column": name, "unit": unit}
+    if by_row:
+        source["unit"] = {"column": f"{name}E", "codes": {f"[{of_row}]": of_row for of_row in (unit, others[0])}}
+        beside[f"{name}E"] = [f"[{of_row}]" for of_row in units]
     if wanted == "ldh_x_uln" and unit == "U/L":
         limits = [rng.choice((220, 248, 250, 255)) for _ in patients]
         if _sometimes(rng, 0.5):
@@ -181,8 +190,8 @@ def number(rng: random.Random, file: File, patients: list[Patient], name: str, w
             source["uln"] = {"column": column}
             beside[column] = [str(limit) if file.holds_text_only else limit for limit in limits]
         sent = [Decimal(int(max(round(s * limit), 20))) for s, limit in zip(sent, limits, strict=True)]
-    truth = [float(Fraction(s) * factor / (limits[i] if limits else 1)) for i, s in enumerate(sent)]
-    drawn = _Drawn(rng, file, name, wanted, quantity, unit, sent, truth, source, beside)
+    truth = [float(Fraction(s) * factors[i] / (limits[i] if limits else 1)) for i, s in enumerate(sent)]
+    drawn = _Drawn(rng, file, name, wanted, quantity, unit, sent, truth, source, beside, by_row)
     styled = _number_cells(drawn)
     column = Column(
         "number",
@@ -193,7 +202,7 @@ def number(rng: random.Random, file: File, patients: list[Patient], name: str, w
         styled.cells,
         styled.truth,
         drawn.source,
-        f"{unit}, {styled.style}",
+        f"{unit}{' and others by row' if by_row else ''}, {styled.style}",
         comparators=styled.comparators,
         beside=beside,
     )
@@ -215,6 +224,7 @@ class _Drawn:
     truth: list
     source: dict
     beside: dict
+    by_row: bool
 
 
 @dataclass
@@ -231,13 +241,14 @@ class _Styled:
 def _number_cells(drawn: _Drawn) -> _Styled:
     """The cells of a column of numbers, in one way of writing them."""
     rng, file, sent = drawn.rng, drawn.file, drawn.sent
+    percent = drawn.unit == "%" and not drawn.by_row
     mark = rng.choice((".", ","))
     drawn.source["decimal"] = mark
     truth = list(drawn.truth)
     comparators = [None] * len(sent) if drawn.quantity.censored else None
     styles = ["text"] if file.holds_text_only else ["number"] * 2 + ["text"]
     if file.kind in WORKBOOKS:
-        styles += ["formula results", "mixed"] + (["percent cells"] * 3 if drawn.unit == "%" else [])
+        styles += ["formula results", "mixed"] + (["percent cells"] * 3 if percent else [])
     if file.kind in ("json_lines", "parquet"):
         styles.append("decimals")
     style = rng.choice(styles)
@@ -252,10 +263,10 @@ def _number_cells(drawn: _Drawn) -> _Styled:
         cells = [Shown(float(s / 100), "0.0%", f"{s:.1f}%") for s in sent]
         return _Styled(style, False, cells, truth, comparators, mark)
     options = ["plain"] * 3 + ["thousands", "exponent", "padded"]
-    if drawn.unit == "%":
+    if percent:
         options += ["percent sign"] * 2
     if comparators:
-        options += ["comparators"] * 3 + ["comparator column", "code for below"]
+        options += ["comparators"] * 3 + ["comparator column"] + ([] if drawn.by_row else ["code for below"])
     if file.narrow:
         options += ["full-width"] * 3
     chosen = rng.choice(options)
@@ -266,7 +277,6 @@ def _number_cells(drawn: _Drawn) -> _Styled:
     cells: list = [_number_text(s, mark, thousands, chosen == "exponent") for s in sent]
     if chosen == "exponent":
         # four digits after the mark are all of these numbers that the text states
-        factor, _ = drawn.quantity.units[drawn.unit]
         for i, s in enumerate(sent):
             stated = Fraction(Decimal(f"{s:.4E}"))
             truth[i] = truth[i] * float(stated / Fraction(s)) if s else truth[i]
@@ -373,8 +383,8 @@ def _number_fault(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
         }
     if kind == "json_lines":
         faults["truth value"] = lambda: True
-    top = Fraction(repr(float(drawn.quantity.plausible[1]))) * 3 / drawn.quantity.units[drawn.unit][0]
-    if drawn.wanted == "ldh_x_uln" and drawn.unit == "U/L":
+    top = Fraction(repr(float(drawn.quantity.plausible[1]))) * 3 / min(f for f, _ in drawn.quantity.units.values())
+    if drawn.wanted == "ldh_x_uln":
         top = Fraction(90000)
     beyond: Cell = float(top)
     if _is_text(column):
@@ -398,7 +408,7 @@ def _number_wrong(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     low, high = quantity.plausible
     mistakes = ["missing code"]
     others = [unit for unit in quantity.units if unit != drawn.unit and "U/L" not in (unit, drawn.unit)]
-    if others:
+    if others and not drawn.by_row:
         mistakes += ["unit"] * 3
     marked = [cell for cell in column.cells if isinstance(cell, str) and styled.mark in cell]
     if marked and len(marked) > 2 and styled.thousands is None:

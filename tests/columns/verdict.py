@@ -96,7 +96,7 @@ def _named(centre: CentreOf, problem: str) -> list[Column]:
         for column in of.columns:
             names = [column.name, *column.beside] if column.kind != "key" else []
             record = f"tables.{of.table}.records[{record_numbers(of)[column.name] - 1}].fields"
-            place = f"{record}.{column.field}" if of.table == "patients" else record
+            place = f"{record}.{column.field}" if of.of_patients else record
             if any(name in plain for name in names) or f"{place}." in f"{plain.replace(':', '.')}.":
                 found.append(column)
     return found
@@ -123,7 +123,7 @@ def _each_alone(centre: CentreOf, seed: str, folder: Path, problems: list[str]) 
                 yield verdict
                 if column.kind == "key" and verdict.answer != READ:
                     # the keys are answered for: the other columns are judged with keys as the patient table has them
-                    of.key = [patient.key for patient in centre.patients]
+                    of.key, of.fill_down = [patient.key for patient in of.patients], False
     rest = [of for of in centre.files if of not in named]
     if rest:
         yield from _verdicts(_without(centre, {id(c) for of in named for c in of.columns}), seed, folder)
@@ -145,25 +145,28 @@ def _compared(centre: CentreOf, tables: dict[str, list[dict]], seed: str) -> Ite
     for name, rows in tables.items():
         if name.startswith("harmonised.") and rows and "source_record" in rows[0]:
             for row in rows:
-                read.setdefault((row["source_record"], row["source_row"]), []).append(row)
+                of_patient = name == "harmonised.patient"
+                place = ("", row["centre_patient_id"]) if of_patient else (row["source_record"], row["source_row"])
+                read.setdefault(place, []).append(row)
     for of in centre.files:
         numbers = record_numbers(of)
         for column in of.columns:
-            yield _verdict(column, of, numbers[column.name], centre, read, objections, seed)
+            yield _verdict(column, of, numbers[column.name], read, objections, seed)
 
 
-def _verdict(column, of: FileOf, number: int, centre: CentreOf, read: dict, objections: dict, seed: str) -> Verdict:
+def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: dict, seed: str) -> Verdict:
     silent, refused, objected, example = 0, 0, 0, ""
     for row, truth in enumerate(column.truth):
         place = of.row_number(row)
-        records = read.get((f"{of.table}.{number}", place), [])
+        patient = of.patients[row].key
+        records = read.get(("", patient) if of.of_patients else (f"{of.table}.{number}", place), [])
         names = ["", "ID", column.name, *column.beside]
         said = next((objections[of.name, place, name] for name in names if (of.name, place, name) in objections), None)
         sign = column.comparators[row] if column.comparators else None
         found = records[0].get(column.compared) if records else None
         found_sign = records[0].get("comparator") if records and column.comparators else None
         equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth) and found_sign == sign
-        if records and records[0]["centre_patient_id"] != centre.patients[row].key:
+        if records and records[0]["centre_patient_id"] != patient:
             equal, said = False, None
         objected += said is not None
         if truth is UNREADABLE and said and found in (None, "unknown"):

@@ -8,6 +8,8 @@ holds is not recognised.
 What does not belong here: reading files (read.py). No study field is read from free text, so it reaches no mart.
 """
 
+from collections.abc import Callable
+
 import duckdb
 import pyarrow as pa
 
@@ -67,30 +69,38 @@ _DIGITS = "regexp_replace({}, '[^0-9]+', '', 'g')"
 _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 6
 
 
-def withhold(spec: Spec, tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Table], dict[str, list[dict]]]:
+def withhold(
+    spec: Spec, tables: dict[str, pa.Table], named: dict[str, Callable[[str], str]] | None = None
+) -> tuple[dict[str, pa.Table], dict[str, list[dict]]]:
     """Scan every column that the spec declares as free text.
 
     Args:
         spec: the centre's spec.
         tables: table of the spec -> its rows as sent with ``source_row``, forbidden columns included.
+        named: table of the spec -> column of the file -> column of the rows (``RawTable.named``), where they differ.
 
     Returns:
         The tables with a note instead of each text withheld, and per table the counts of its columns (``SCAN`` from
         ``column_name`` on).
     """
     scanned, counts = dict(tables), {}
+
+    def naming(name: str) -> Callable[[str], str]:
+        return named[name] if named else str
+
     if not any(spec.tables[name].free_text for name in tables):
         return scanned, counts
     con = duckdb.connect(config={"threads": 1})
     con.execute("create table known (patient varchar, kind varchar, word_form varchar, digit_form varchar)")
     for name, rows in tables.items():
         con.register(name, rows)
-        for source in _identities(name, spec.tables[name]):
+        for source in _identities(name, spec.tables[name], naming(name)):
             con.execute(f"insert into known {source}")
     for name, rows in tables.items():
         for column in spec.tables[name].free_text:
-            notes, counted = _scan(con, name, spec.tables[name], column)
-            scanned[name] = scanned[name].set_column(rows.column_names.index(column), column, notes)
+            notes, counted = _scan(con, name, spec.tables[name], column, naming(name))
+            own = naming(name)(column)
+            scanned[name] = scanned[name].set_column(rows.column_names.index(own), own, notes)
             counts.setdefault(name, []).append(counted)
     return scanned, counts
 
@@ -105,16 +115,16 @@ def identifiers_in(texts: list[str]) -> set[str]:
     return {kind for kind, condition in _PATTERNS.items() if con.execute(count.format(condition)).fetchone()[0]}
 
 
-def _patient(name: str, table: Table) -> str:
+def _patient(name: str, key: str) -> str:
     """SQL of the patient of a row; a row without a patient stands alone."""
-    return f"coalesce(nullif(trim({identifier(table.key)}), ''), {quote(name)} || ' ' || source_row)"
+    return f"coalesce(nullif(trim({identifier(key)}), ''), {quote(name)} || ' ' || source_row)"
 
 
-def _identities(name: str, table: Table) -> list[str]:
+def _identities(name: str, table: Table, named: Callable[[str], str]) -> list[str]:
     """SELECTs of what identifies a patient, in the forms that a text is compared with."""
-    found, patient = [], _patient(name, table)
+    found, patient = [], _patient(name, named(table.key))
     for column in table.forbidden:
-        value = identifier(column)
+        value = identifier(named(column))
         forms = f"{_WORDS.format(value)} as whole, {_DIGITS.format(value)} as digits"
         parts = f"select {patient} as patient, {forms} from {name}"
         words = f"list_concat([whole], list_filter(string_split(whole, ' '), w -> length(w) >= {_SHORTEST_NAME}))"
@@ -124,7 +134,7 @@ def _identities(name: str, table: Table) -> list[str]:
         )
     births = {c: field for c, field in withheld_columns(table).items() if c not in table.forbidden}
     for column, field in births.items():
-        value = f"nullif(trim({identifier(column)}), '')"
+        value = f"nullif(trim({identifier(named(column))}), '')"
         if field == "birth_year":
             written = [value]
         else:
@@ -141,16 +151,19 @@ def _identities(name: str, table: Table) -> list[str]:
     return [f"select * from ({source}) t(patient, kind, word_form, digit_form)" for source in found]
 
 
-def _scan(con: duckdb.DuckDBPyConnection, name: str, table: Table, column: str) -> tuple[pa.Array, dict]:
+def _scan(
+    con: duckdb.DuckDBPyConnection, name: str, table: Table, column: str, named: Callable[[str], str]
+) -> tuple[pa.Array, dict]:
     """The column with notes instead of the texts withheld, and its counts."""
-    sent = identifier(column)
+    sent = identifier(named(column))
     con.execute(
         f"""create or replace temp table texts as
         select *, {_UNDATED} as undated,
                ' ' || {_WORDS.format("sent")} || ' ' as words, {_DIGITS.format("sent")} as digits,
                {_NUMBERS.format("sent")} as numbers
         from (
-            select source_row, {_patient(name, table)} as patient, {sent} as sent, strip_accents(lower({sent})) as plain
+            select source_row, {_patient(name, named(table.key))} as patient, {sent} as sent,
+                   strip_accents(lower({sent})) as plain
             from {name} where trim({sent}) <> ''
         )"""
     )

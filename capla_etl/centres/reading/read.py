@@ -7,10 +7,9 @@ What does not belong here: how a format is read (formats/), and units, vocabular
 (harmonising/values.py).
 """
 
-import fnmatch
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,9 +18,19 @@ import pyarrow.compute as pc
 
 from capla_etl.centres.errors import CentreRefused, closest, listed
 from capla_etl.centres.reading import formats, free_text
-from capla_etl.centres.reading.formats import Decimals, Unreadable
+from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
+from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
-from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, used_columns
+from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
+from capla_etl.centres.spec.grammar import (
+    Delimited,
+    JsonLines,
+    Spec,
+    Table,
+    Workbook,
+    placeholder_columns,
+    used_columns,
+)
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -35,7 +44,7 @@ class RawTable:
 
     ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
     rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
-    found. ``epoch`` and ``notes``: as in ``FileTable``.
+    found. ``epoch`` and ``notes``: as in ``FileTable``. ``header``: the exact column names, forbidden ones included.
     """
 
     name: str
@@ -47,6 +56,11 @@ class RawTable:
     free_text: list[dict] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    header: list[str] = field(default_factory=list)
+
+    def named(self, column: str) -> str:
+        """The column of ``rows`` with an exact name; another one only where two names differ in case alone."""
+        return dict(zip(self.header, arrow_names(self.header), strict=True)).get(column, column)
 
 
 def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
@@ -93,9 +107,14 @@ def _decimals(table: Table) -> Decimals:
     return Decimals(table.decimal, {s.column: s.decimal for s in sources if s.column and s.decimal})
 
 
-def _declared_missing(spec: Spec, table: Table) -> dict[str, list[str]]:
-    """Column -> the codes that the spec declares as missing there."""
-    return {s.column: [*spec.missing, *s.missing] for r in table.records for s in r.fields.values() if s.column}
+def _declared_words(spec: Spec, table: Table) -> dict[str, list[str]]:
+    """Column of a field -> the words that the spec gives a meaning there: missing codes, vocabularies."""
+    words: dict[str, list[str]] = {}
+    for source in (s for record in table.records for s in record.fields.values() if s.column):
+        codes = source.vocabulary
+        codes = spec.vocabularies.get(codes, {}) if isinstance(codes, str) else codes or {}
+        words.setdefault(source.column, []).extend([*spec.missing, *source.missing, *codes])
+    return words
 
 
 def _known_sheets(spec: Spec, table: Table) -> list[str]:
@@ -145,15 +164,48 @@ def _set_footer_aside(rows: pa.Table, raw: RawTable, starts: list[str]) -> pa.Ta
     return rows.filter(pc.and_(filled, pc.invert(footer)))
 
 
-def find_file(submission: Path, pattern: str) -> Path:
-    """The one file of a submission that a spec's file name (or glob) matches."""
-    matches = sorted(p for p in submission.iterdir() if p.is_file() and fnmatch.fnmatchcase(p.name, pattern))
-    if not matches:
-        there = sorted(p.name for p in submission.iterdir())
-        raise Unreadable(f"file {pattern!r} is missing; the submission has: {listed(there)}.")
-    if len(matches) > 1:
-        raise Unreadable(f"{pattern!r} fits several files: {listed(p.name for p in matches)}; expected one.")
-    return matches[0]
+def _header_rows(found: FileTable, key: str) -> FileTable:
+    """Set rows aside that repeat the header.
+
+    Raises:
+        Unreadable: a row that names columns otherwise, as the header of a second table below the first does.
+    """
+    own = [{name, re.sub(r" \(\d+\)$", "", name), ""} for name in found.header]
+    names = set().union(*own) - {""}
+    keys = pc.utf8_trim_whitespace(found.rows[found.header.index(key)])
+    again = []
+    for row in found.rows.filter(pc.is_in(keys, pa.array(sorted(names), pa.string()))).to_pylist():
+        number = row.pop("source_row")
+        cells = [(text or "").strip() for text in row.values()]
+        named = sum(cell in names for cell in cells)
+        if named > 1 and all(cell in expected for cell, expected in zip(cells, own, strict=True)):
+            again.append(number)
+        elif named > 1:
+            advice = "expected one table. Ask the centre to send a second one as a sheet or file of its own."
+            raise Unreadable(f"row {number} holds the names of {named} columns, as a header does; {advice}")
+    if not again:
+        return found
+    rows = found.rows.filter(pc.invert(pc.is_in(found.rows["source_row"], pa.array(again, pa.int64()))))
+    aside = [(number, "ignored", "repeated_header", "The header again.") for number in again]
+    return replace(found, rows=rows, set_aside=[*found.set_aside, *aside])
+
+
+def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
+    """The files of a submission, and problems of its archives."""
+    files, problems = [], []
+    for path in sorted(submission.iterdir()):
+        try:
+            files += sent_files(path)
+        except Unreadable as error:
+            if not _is_ignored(spec, path.name):
+                problems.append(f"{submission.name}/{path.name}: {error}")
+    return files, problems
+
+
+def _is_ignored(spec: Spec, name: str) -> bool:
+    """Whether the spec ignores a file: by its name, or with the archive that holds it."""
+    names = {name, name.partition("/")[0]}
+    return any(fits(n, pattern) for n in names for pattern in spec.ignored_files)
 
 
 def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
@@ -170,59 +222,64 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
         CentreRefused: a file is missing, empty, corrupt or in another encoding, or its columns are not as declared; all
             problems at once.
     """
-    problems: list[str] = []
+    files, problems = _files(spec, submission)
     raws: list[RawTable] = []
-    contents: dict[Path, bytes] = {}
-    json_files: dict[Path, JsonFile] = {}
+    contents: dict[str, bytes] = {}
+    json_files: dict[str, JsonFile] = {}
     for name, table in spec.tables.items():
         label = f"{submission.name}/{table.file}"
         declared, sheet = table.format, ""
         is_json = isinstance(declared, JsonLines)
         try:
-            path = find_file(submission, table.file)
-            label = f"{submission.name}/{path.name}"
+            file = find_file(files, table.file)
+            label = f"{submission.name}/{file.name}"
             if isinstance(declared, Workbook):
                 sheet = declared.sheet
                 label += f", sheet {sheet!r}"
-            content = contents.setdefault(path, path.read_bytes())
+            if file.name not in contents:
+                contents[file.name] = file.content()
+            content = contents[file.name]
             if is_json:
                 sheet = declared.list or ""
-                if path not in json_files:
-                    json_files[path] = JsonFile(content)
+                if file.name not in json_files:
+                    json_files[file.name] = JsonFile(content)
                     of_file = [t.format for t in spec.tables.values() if t.file == table.file]
                     lists = {f.list for f in of_file if isinstance(f, JsonLines)}
-                    if undeclared := [x for x in json_files[path].lists if x not in lists]:
+                    if undeclared := [x for x in json_files[file.name].lists if x not in lists]:
                         problems.append(
                             f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."
                         )
-                found = json_files[path].read(declared, table.key, used_columns(table))
+                found = json_files[file.name].read(declared, table.key, used_columns(table))
             else:
                 found = formats.read(
-                    content, declared, _decimals(table), _known_sheets(spec, table), _declared_missing(spec, table)
+                    content, declared, _decimals(table), _known_sheets(spec, table), _declared_words(spec, table)
                 )
+            column_problems = _columns_accounted(found.header, table)
+            if not column_problems and isinstance(declared, Delimited | Workbook):
+                found = _header_rows(found, table.key)
         except Unreadable as error:
             problems.append(f"{label}: {error}")
             continue
-        if column_problems := _columns_accounted(found.header, table):
+        if column_problems:
             problems += [f"{label}: {p}" for p in column_problems]
             continue
-        raw = RawTable(name=name, file=path.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
-        raw.epoch, raw.notes = found.epoch, list(found.notes)
+        raw = RawTable(name=name, file=file.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
+        raw.epoch, raw.notes, raw.header = found.epoch, list(found.notes), found.header
         if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")
             continue
         raw.rows = _set_footer_aside(found.rows, raw, getattr(declared, "footer_starts_with", []))
         raws.append(raw)
-    known = {raw.file for raw in raws} | {t.file for t in spec.tables.values()}
-    for path in sorted(submission.iterdir()):
-        declared_here = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in [*known, *spec.ignored_files])
-        if not declared_here and not path.name.startswith((".", "~$")):
+    for file in files:
+        is_declared = any(fits(file.name, table.file) for table in spec.tables.values())
+        if not is_declared and not _is_ignored(spec, file.name) and not file.name.startswith((".", "~$")):
             advice = "not in the spec; declare it as a table or under ignored_files with a reason."
-            problems.append(f"{submission.name}/{path.name}: {advice}")
+            problems.append(f"{submission.name}/{file.name}: {advice}")
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
-    scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws})
+    named = {raw.name: raw.named for raw in raws}
+    scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws}, named)
     for raw in raws:
-        raw.rows = scanned[raw.name].drop_columns(list(spec.tables[raw.name].forbidden))
+        raw.rows = scanned[raw.name].drop_columns([raw.named(c) for c in spec.tables[raw.name].forbidden])
         raw.free_text = counts.get(raw.name, [])
     return raws

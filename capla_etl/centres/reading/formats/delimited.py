@@ -93,8 +93,8 @@ def _one_cell_more(body: str, header: list[str], declared: Delimited) -> tuple:
         return header, columns[:-1], numbers, set_aside, "Every row ends with a delimiter that the header lacks."
     if not _are_row_names(columns[0].to_pylist()):
         raise Unreadable(
-            f"the rows have {len(header) + 1} cells, but the header has {len(header)}. If R wrote row names, ask for the "
-            "file without them (row.names = FALSE); else, is the delimiter right?"
+            f"the rows have {len(header) + 1} cells, but the header has {len(header)}. If R wrote row names, ask for "
+            "the file without them (row.names = FALSE); else, is the delimiter right?"
         )
     note = "The first column has no name; it holds row numbers as R writes them."
     return ["(column 1)", *header], columns, numbers, set_aside, note
@@ -143,6 +143,8 @@ def _rows(
         set_aside.append((number, *aside))
         return "skip"
 
+    if not body:
+        return [pa.chunked_array([], pa.string()) for _ in header], [], []
     try:
         table = csv.read_csv(
             io.BytesIO(body.encode()),

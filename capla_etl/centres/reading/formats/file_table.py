@@ -56,16 +56,19 @@ def named(header: list[str]) -> list[str]:
 
 
 def arrow_names(header: list[str]) -> list[str]:
-    """Names for columns in SQL, where case does not count: "plt", "PLT (2)"; else the names themselves."""
-    taken, names = set(_OURS), []
-    for name in header:
+    """Names for columns in SQL, where case does not count: "PLT", "plt (2)"; else the names themselves.
+
+    Which one keeps its name depends on the names alone, so that two submissions agree.
+    """
+    taken, names = set(_OURS), {}
+    for name in sorted(header):
         own, number = name, 1
         while own.lower() in taken:
             number += 1
             own = f"{name} ({number})"
         taken.add(own.lower())
-        names.append(own)
-    return names
+        names[name] = own
+    return [names[name] for name in header]
 
 
 def table_of(header: list[str], columns: list, rows: list[int] | pa.Array, **rest) -> FileTable:

@@ -1,97 +1,174 @@
-"""Read JSON lines: one object a line, its own values or the elements of one of its lists."""
+"""Read JSON lines: one object a line, its own values or the elements of one of its lists. Numbers keep their text."""
 
-import duckdb
+import json
+import unicodedata
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.delimited import decode
-from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable
+from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable, table_of
 from capla_etl.centres.spec.grammar import JsonLines
-from capla_etl.sql import identifier, quote
+
+
+class _RepeatedKey(Exception):
+    """An object names a key more than once."""
 
 
 class JsonFile:
-    """A file of JSON lines: its leaves by line, list and element, and the lists that it holds."""
+    """A file of JSON lines: the values of each object and of the elements of its lists, by dotted path.
+
+    ``objects``: line number -> the object's own values. ``lists``: path of a list -> line number and values of each of
+    its elements.
+    """
 
     def __init__(self, content: bytes):
         text = decode(content, "utf-8")
         if not text.strip():
             raise Unreadable("the file is empty.")
+        self.objects: dict[int, dict[str, str]] = {}
+        self.set_aside: list[tuple[int, str, str, str]] = []
+        elements: dict[str, list[tuple[int, dict[str, str]]]] = {}
         lines = text.removesuffix("\n").split("\n")
-        self.con = duckdb.connect()
-        numbers = pa.array(range(1, len(lines) + 1), pa.int64())
-        self.con.register("arrived", pa.table({"source_row": numbers, "line": pa.array(lines, pa.string())}))
-        self.con.execute(
-            """create table lines as select source_row, line,
-                case when json_valid(line) then json_type(line) = 'OBJECT' and line <> '{}' else false end as readable
-            from arrived"""
-        )
-        unreadable = "select source_row, trim(line) <> '' from lines where not readable order by 1"
-        blank, broken = (
-            ("ignored", "blank_row", "Blank row."),
-            ("quarantined", "not_json", "The line is no JSON object."),
-        )
-        aside = self.con.execute(unreadable).fetchall()
-        self.set_aside = [(row, *(broken if filled else blank)) for row, filled in aside]
-        if not self._values("select 1 from lines where readable limit 1"):
-            raise Unreadable("no line is a JSON object; was the file cut off, or is it in another format?")
-        self.con.execute(
-            """create table node as
-            select l.source_row, t.fullkey, t.type,
-                   regexp_extract(t.fullkey, '^\\$\\.(.*?)\\[\\d+\\]', 1) as list_path,
-                   try_cast(regexp_extract(t.fullkey, '\\[(\\d+)\\]', 1) as bigint) as list_index,
-                   coalesce(nullif(regexp_replace(t.fullkey, '^\\$\\.(.*?\\[\\d+\\]\\.?)?', ''), ''), 'value') as
-                   leaf_path, case t.type when 'NULL' then '' when 'VARCHAR' then json_extract_string(t.atom, '$')
-                        else cast(t.atom as varchar) end as text
-            from (select * from lines where readable) l, json_tree(l.line) t
-            where t.fullkey <> '$' and t.type <> 'OBJECT'"""
-        )
-        repeated = "select source_row from node group by source_row, fullkey having count(*) > 1"
-        aside = ("quarantined", "repeated_key", "The object names a key more than once.")
-        self.set_aside += [(row, *aside) for row in sorted(set(self._values(repeated)))]
-        self.con.execute(f"delete from node where source_row in ({repeated})")
-        in_list = "leaf_path like '%[%' or (type = 'ARRAY' and list_path <> '')"
-        if inner := self._values(f"select distinct leaf_path from node where {in_list} order by 1"):
-            raise Unreadable(f"lists inside lists ({listed(inner)}); expected one level of lists.")
-        self.lists = self._values("select distinct substr(fullkey, 3) from node where type = 'ARRAY' order by 1")
-
-    def _values(self, query: str, parameters: list | None = None) -> list[str]:
-        return [value for (value,) in self.con.execute(query, parameters).fetchall()]
+        broken = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                self.set_aside.append((number, "ignored", "blank_row", "Blank row."))
+                continue
+            try:
+                self.objects[number], found = _values(_parsed(line))
+            except _RepeatedKey:
+                aside = ("quarantined", "repeated_key", "The object names a key more than once.")
+                self.set_aside.append((number, *aside))
+                continue
+            except (ValueError, RecursionError):
+                broken.append(number)
+                self.set_aside.append((number, "quarantined", "not_json", "The line is no JSON object."))
+                continue
+            for path, of_line in found.items():
+                elements.setdefault(path, []).extend((number, values) for values in of_line)
+        if broken:
+            _explain(text, lines, broken)
+        self.lists = {path: elements[path] for path in sorted(elements)}
 
     def read_alone(self, declared: JsonLines) -> FileTable:
         """The objects' own values, or the elements of one list without the owner's key."""
-        found = self.read(declared, key="owner", used=[])
         if not declared.list:
-            return found
-        return FileTable(found.header[1:], found.rows.drop_columns(["owner"]), found.set_aside)
+            return self.read(declared, key="", used=[])
+        return _table(_columns(values for _, values in self._elements(declared.list)), self._elements(declared.list))
 
     def read(self, declared: JsonLines, key: str, used: list[str]) -> FileTable:
         """The objects' own values, or a list's elements with the owner's key; an empty list has ``used`` columns."""
-        if declared.list and declared.list not in self.lists:
-            raise Unreadable(f"no list {declared.list!r}; the objects have: {listed(self.lists)}.")
-        names = self._values(
-            "select leaf_path from node where type <> 'ARRAY' and list_path = ? group by 1 order by min(rowid)",
-            [declared.list or ""],
-        )
-        values = ", ".join(f"coalesce(max(text) filter (leaf_path = {quote(n)}), '') as {identifier(n)}" for n in names)
         if not declared.list:
-            query = f"""select {values}, source_row from node where type <> 'ARRAY' and list_path = ''
-                group by source_row order by source_row"""
-            return FileTable(names, self.con.execute(query).to_arrow_table(), self.set_aside)
-        if not names:
-            header = list(dict.fromkeys([key, *used]))
-            schema = pa.schema([*((c, pa.string()) for c in header), ("source_row", pa.int64())])
-            return FileTable(header, schema.empty_table())
-        query = f"""
-            select coalesce(owner, '') as {identifier(key)}, e.* exclude (line_row, list_index),
-                row_number() over (order by line_row, list_index) as source_row
-            from (
-                select source_row as line_row, list_index, {values} from node
-                where type <> 'ARRAY' and list_path = {quote(declared.list)} group by 1, 2
-            ) e
-            left join (
-                select source_row as line_row, max(text) as owner from node
-                where list_path = '' and leaf_path = {quote(key)} group by 1
-            ) using (line_row)
-            order by line_row, list_index"""
-        return FileTable([key, *names], self.con.execute(query).to_arrow_table())
+            rows = [(number, values) for number, values in self.objects.items() if values]
+            return _table(_columns(self.objects.values()), rows, set_aside=self.set_aside)
+        elements = []
+        for line, values in self._elements(declared.list):
+            owner = self.objects[line].get(key, "")
+            if values.get(key, owner) != owner:
+                raise Unreadable(
+                    f"an element of the list names another {key!r} than the object that holds it (line {line})."
+                )
+            elements.append((line, {key: owner, **values}))
+        names = _columns(values for _, values in elements) or list(dict.fromkeys([key, *used]))
+        return _table(names, [(row, values) for row, (_, values) in enumerate(elements, 1)])
+
+    def _elements(self, path: str) -> list[tuple[int, dict[str, str]]]:
+        if path not in self.lists:
+            raise Unreadable(f"no list {path!r}; the objects have: {listed(self.lists)}.")
+        return [(line, values) for line, values in self.lists[path] if values]
+
+
+def _columns(rows) -> list[str]:
+    """The paths of all rows, in the order in which they come."""
+    return list(dict.fromkeys(path for values in rows for path in values))
+
+
+def _table(names: list[str], rows: list[tuple[int, dict[str, str]]], **rest) -> FileTable:
+    columns = [pa.array([values.get(name, "") for _, values in rows], pa.string()) for name in names]
+    return table_of(names, columns, [number for number, _ in rows], **rest)
+
+
+def _parsed(line: str) -> dict:
+    """One object, its numbers as they are written.
+
+    Raises:
+        ValueError: no JSON object, an empty one, or half of a letter.
+        _RepeatedKey: an object names a key more than once.
+    """
+    if "\\ud" in line.lower():
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    found = json.loads(
+        line, parse_float=str, parse_int=str, parse_constant=_no_number, object_pairs_hook=_without_repetition
+    )
+    if not isinstance(found, dict) or not found:
+        raise ValueError("no object")
+    return found
+
+
+def _no_number(word: str):
+    raise ValueError(word)
+
+
+def _without_repetition(pairs: list[tuple]) -> dict:
+    if len(found := dict(pairs)) < len(pairs):
+        raise _RepeatedKey
+    return found
+
+
+def _text(value) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+def _leaves(value, path: str) -> Iterator[tuple[str, object]]:
+    """The values inside an object with their dotted paths; a list is one value."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for key, inner in value.items():
+        key = key or "(no name)"
+        yield from _leaves(inner, f"{path}.{key}" if path else key)
+
+
+def _by_path(value, path: str = "") -> dict:
+    found: dict = {}
+    for name, leaf in _leaves(value, path):
+        name = unicodedata.normalize("NFC", name)
+        if name in found:
+            raise _RepeatedKey
+        found[name] = leaf
+    return found
+
+
+def _values(line: dict) -> tuple[dict[str, str], dict[str, list[dict[str, str]]]]:
+    """An object's own values, and those of the elements of its lists (an element that is no object has one, "value").
+
+    Raises:
+        Unreadable: a list inside a list.
+    """
+    own, lists = {}, {}
+    for path, value in _by_path(line).items():
+        if not isinstance(value, list):
+            own[path] = _text(value)
+            continue
+        elements = [_by_path(element, "" if isinstance(element, dict) else "value") for element in value]
+        if inner := sorted({name for element in elements for name, leaf in element.items() if isinstance(leaf, list)}):
+            raise Unreadable(f"lists inside lists ({listed(inner)}); expected one level of lists.")
+        lists[path] = [{name: _text(leaf) for name, leaf in element.items()} for element in elements]
+    return own, lists
+
+
+def _explain(text: str, lines: list[str], broken: list[int]) -> None:
+    """Refuse a file that is JSON in another arrangement, that was cut off, or none of whose lines is an object."""
+    try:
+        found = "list" if isinstance(json.loads(text), list) else "object"
+    except (ValueError, RecursionError):
+        pass
+    else:
+        advice = "expected JSON lines: one object on each line, without a list around them."
+        raise Unreadable(f"the file is one JSON {found} as a whole; {advice} Ask the centre to export it so.")
+    if len(broken) == sum(bool(line.strip()) for line in lines):
+        raise Unreadable("no line is a JSON object; was the file cut off, or is it in another format?")
+    if broken[-1] == len(lines) and not text.endswith("\n"):
+        raise Unreadable("the last line has no end and is no JSON object; the file was cut off. Ask the centre again.")

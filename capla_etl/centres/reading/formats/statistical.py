@@ -1,23 +1,53 @@
-"""Read files of statistical packages: Stata, SPSS, SAS transport, SAS data sets; labelled values as their labels."""
+"""Read files of statistical packages: Stata, SPSS, SAS transport, SAS data sets; labelled values as their labels.
 
+What does not belong here: the record layout of a transport file (sas_transport.py).
+"""
+
+import codecs
+import math
 import re
 import struct
 import tempfile
+from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
-
-from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable
+from capla_etl.centres.errors import listed
+from capla_etl.centres.reading.formats import sas_transport
+from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
 from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts
 from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata
 
 #: Format -> suffix of the copy that the reader needs, function of pyreadstat, and its options.
 _READERS = {
-    "stata": (".dta", "read_dta", {"apply_value_formats": True}),
-    "spss": (".sav", "read_sav", {"user_missing": True, "apply_value_formats": True}),
+    "stata": (".dta", "read_dta", {"user_missing": True}),
+    "spss": (".sav", "read_sav", {"user_missing": True}),
     "sas_transport": (".xpt", "read_xport", {}),
     "sas": (".sas7bdat", "read_sas7bdat", {"user_missing": True}),
 }
-_NAMES = {"sas": "SAS", "sas_transport": "SAS transport"}
+_NAMES = {"stata": "a Stata", "spss": "an SPSS", "sas": "a SAS", "sas_transport": "a SAS transport"}
+
+_SAS = (
+    (r"(DATE|WEEKDAT[EX]|(DDMMYY|MMDDYY|YYMMDD)[BCDNPS]?|[BE]8601DA|IS8601DA)[\d.]*", "day", "days"),
+    (r"(DATETIME|DATEAMPM|MDYAMPM|DTDATE|[BE]8601D[NTX]|IS8601DT)[\d.]*", "timestamp", "seconds"),
+    (r"([BE]8601DZ|IS8601DZ)[\d.]*", "in UTC", "seconds"),
+    (r"(TIME|TIMEAMPM|TOD|HHMM|MMSS|[BE]8601TM|IS8601TM)[\d.]*", "time", "seconds"),
+)
+#: Format -> what the variable formats of days, timestamps and times look like, and in which unit they count.
+_TIMES = {
+    "sas": _SAS,
+    "sas_transport": _SAS,
+    "spss": (
+        (r"[AEJS]?DATE[\d.]*", "day", "seconds"),
+        (r"(DATETIME|YMDHMS)[\d.]*", "timestamp", "seconds"),
+        (r"[DM]?TIME[\d.]*", "time", "seconds"),
+    ),
+    "stata": (
+        (r"%-?\d*t?d.*", "day", "days"),
+        (r"%-?\d*t[cC]HH:MM(:SS)?", "time", "milliseconds"),
+        (r"%-?\d*t[cC].*", "timestamp", "milliseconds"),
+    ),
+}
+_COUNTED_FROM = {"spss": datetime(1582, 10, 14)}
+_SAS_AND_STATA_START = datetime(1960, 1, 1)
 
 
 def read_statistical(
@@ -26,75 +56,187 @@ def read_statistical(
     decimals: Decimals,
     missing: dict[str, list[str]] | None,
 ) -> FileTable:
-    """Read every variable as text; SAS's special missing values as ".A" to ".Z" and "._", to be declared as missing.
+    """Read every variable as text; special missing values as ".a" to ".z" (Stata) or ".A" to ".Z" and "._" (SAS).
+
+    A labelled value is its label, also if it is a special missing value. Days, timestamps and times are read by the
+    variable's format.
+
+    Args:
+        content: the file.
+        declared: its format.
+        decimals: decimal marks with which numbers become text.
+        missing: column -> the words that the spec gives a meaning there; None: values that the file calls missing need
+            none.
 
     Raises:
-        Unreadable: another format, or ranges of missing values that the spec does not declare.
+        Unreadable: another format, a file that was cut off, text in another encoding, or values that the file calls
+            missing and the spec does not.
+    """
+    if not content:
+        raise Unreadable("the file is empty.")
+    if declared.type == "sas_transport":
+        content = sas_transport.member(content, declared.member)
+    data, meta, decode = _data(content, declared)
+    notes = list(_check_stata(content, meta)) if declared.type == "stata" else []
+    header, columns, undeclared = named([decode(name) for name in data]), [], []
+    special = sas_transport.special_missing(content) if declared.type == "sas_transport" else []
+    for i, (name, column) in enumerate(zip(header, data, strict=True)):
+        values = list(data[column])
+        for row, code in ((row, code) for row, variable, code in special if variable == i):
+            values[row] = code
+        labels = {
+            decode(value) if isinstance(value, str) else value: decode(label)
+            for value, label in (meta.variable_value_labels or {}).get(column, {}).items()
+        }
+        is_text = meta.readstat_variable_types[column] == "string"
+        variable = _Variable(declared.type, is_text, labels, meta.original_variable_types[column] or "")
+        columns.append(cell_texts(variable.read(values), name, decimals.of(name)))
+        if missing is not None and name in missing:
+            ranges = (meta.missing_ranges or {}).get(column, [])
+            codes = {v for v in {*values} if any(_between(v, limits) for limits in ranges)}
+            words = {(cell_text(code, name), cell_text(labels.get(code, code), name)) for code in codes}
+            if new := sorted(word for code, word in words if not {code, word} & {*missing[name]}):
+                undeclared.append(f"column {name!r}: {listed(new)}")
+    if undeclared:
+        where = "; ".join(undeclared)
+        raise Unreadable(
+            f"the file itself calls values missing ({where}); expected the same under `missing` in the spec."
+        )
+    return table_of(header, columns, list(range(1, len(columns[0]) + 1 if columns else 1)), notes=notes)
+
+
+def _between(value, limits: dict) -> bool:
+    """Whether a value lies in a range of missing values; ranges of texts hold one text each."""
+    return isinstance(value, str) == isinstance(limits["lo"], str) and limits["lo"] <= value <= limits["hi"]
+
+
+class _Variable:
+    """How the values of one variable are read."""
+
+    def __init__(self, kind: str, is_text: bool, labels: dict, format_: str):
+        self.is_text, self.labels, self.upper = is_text, labels, kind != "stata"
+        found = (of for shape, *of in _TIMES[kind] if not is_text and re.fullmatch(shape, format_))
+        self.what, self.unit = next(found, (None, None))
+        start = _COUNTED_FROM.get(kind, _SAS_AND_STATA_START)
+        self.start = start.replace(tzinfo=UTC) if self.what == "in UTC" else start
+
+    def read(self, values: list) -> list:
+        """Each value as its label, day, time or special missing value, or itself."""
+        return values if self.is_text and not self.labels else [self._read(value) for value in values]
+
+    def _read(self, value):
+        if value in self.labels:
+            return self.labels[value]
+        if isinstance(value, str):
+            is_letter = not self.is_text and not value.startswith(".")
+            return f".{value.upper() if self.upper else value}" if is_letter else value
+        return self._time(value) if self.what and value is not None and math.isfinite(value) else value
+
+    def _time(self, value: float):
+        """A count as a day, timestamp or time; a number too great for one stays a number."""
+        try:
+            span = timedelta(**{self.unit: value})
+            if self.what == "time":
+                return span
+            moment = self.start + span
+        except OverflowError:
+            return value
+        return moment.date() if self.what == "day" else moment
+
+
+def _data(content: bytes, declared: Stata | Spss | Sas | SasTransport) -> tuple:
+    """Values by variable (called as the reader calls them), the file's metadata, and a function for names and labels.
+
+    The reader drops half a letter at the end of a text without a word; so texts in UTF-8 are read byte by byte and
+    decoded here.
     """
     import pyreadstat
 
-    if not content:
-        raise Unreadable("the file is empty.")
     suffix, reader, options = _READERS[declared.type]
+    try:
+        encoding = declared.encoding and codecs.lookup(declared.encoding).name.replace("_", "-")
+    except LookupError as error:
+        raise Unreadable(f"unknown encoding {declared.encoding!r}; expected one that Python knows.") from error
+    encoding = "MACINTOSH" if encoding == "mac-roman" else encoding
+    decode = str
     with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
         copy.write(content)
         copy.flush()
+
+        def read(**more) -> tuple:
+            more |= {"disable_datetime_conversion": True, "output_format": "dict", **options}
+            return getattr(pyreadstat, reader)(copy.name, **more)
+
         try:
-            frame, meta = getattr(pyreadstat, reader)(copy.name, **options)
+            if encoding is None and declared.type in ("spss", "sas"):
+                encoding = read(metadataonly=True)[1].file_encoding
+            if encoding and encoding.upper() in ("UTF-8", "US-ASCII"):
+                data, meta = read(encoding="ISO-8859-1")
+                decode = _from_bytes
+                data = {name: [decode(v) if isinstance(v, str) else v for v in data[name]] for name in data}
+            else:
+                data, meta = read(encoding=encoding)
+                _check_not_utf_8(data, encoding or "cp1252")
         except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, TypeError, OverflowError) as error:
-            kind = _NAMES.get(declared.type, declared.type.upper())
-            raise Unreadable(f"not readable as a {kind} file; ask the centre to send it again.") from error
-    for column, ranges in (meta.missing_ranges or {}).items():
-        for low, high in ((limits["lo"], limits["hi"]) for limits in ranges):
-            if missing is not None and (low != high or cell_text(low, column) not in missing.get(column, [])):
+            if isinstance(error, UnicodeError) or re.search("convert string|character set", str(error)):
                 raise Unreadable(
-                    f"the file declares {low:g} to {high:g} as missing in column {column!r}; expected the same under "
-                    "`missing` in the spec."
-                )
-    header = list(frame.columns)
-    values = {name: frame[name].astype(object).tolist() for name in header}
-    if declared.type == "sas":
-        for name in header:
-            if meta.readstat_variable_types[name] != "string":
-                values[name] = [f".{value.upper()}" if isinstance(value, str) else value for value in values[name]]
-    if declared.type == "sas_transport":
-        for row, name, code in _special_missing(content):
-            values[name][row] = code
-    arrays = [cell_texts(values[name], name, decimals.of(name)) for name in header]
-    numbers = pa.array(range(1, len(frame) + 1), pa.int64())
-    return FileTable(header, pa.table([*arrays, numbers], names=[*header, "source_row"]))
+                    f"a text is not in {encoding or 'the encoding of the format'}; declare the right `encoding` in the "
+                    "spec, or ask the centre to send the file again."
+                ) from error
+            raise Unreadable(
+                f"not readable as {_NAMES[declared.type]} file; ask the centre to send it again."
+            ) from error
+    return data, meta, decode
 
 
-def _special_missing(content: bytes) -> list[tuple[int, str, str]]:
-    """Special missing values of a transport file, which its reader takes for blank: (row from 0, variable, ".A").
-
-    Source: SAS, "Record Layout of a SAS Version 5 or 6 (8 or 9) Data Set in SAS Transport Format": 80-byte records; 140
-    bytes a variable with its type (bytes 0-1, 1: numeric), length (4-5), name (8-15; in version 8 from 88) and position
-    in the observation (84-87).
-    """
-    names = re.search(rb"HEADER RECORD\*{7}(NAMESTR|NAMSTV8) HEADER RECORD!{7}0{6}(\d{4})", content)
-    rows = re.search(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}", content)
-    if not names or not rows:
-        return []
-    start = names.start() + 80
-    variables = [content[start + 140 * i : start + 140 * (i + 1)] for i in range(int(names[2]))]
-    wide = names[1] == b"NAMSTV8"
-    fields = [
-        (
-            (v[88:120] if wide else v[8:16]).decode("ascii", "replace").strip("\0 "),
-            *struct.unpack(">h", v[0:2]),
-            *struct.unpack(">h", v[4:6]),
-            *struct.unpack(">i", v[84:88]),
+def _check_not_utf_8(data: dict, encoding: str) -> None:
+    """Refuse texts that were read in an encoding of one byte a letter and are all valid UTF-8."""
+    texts = [text for values in data.values() for text in values if isinstance(text, str) and not text.isascii()]
+    try:
+        are_utf_8 = [text.encode(encoding).decode("utf-8") for text in texts]
+    except (UnicodeError, LookupError):
+        return
+    if are_utf_8:
+        raise Unreadable(
+            f"the texts are valid UTF-8, but are read as {encoding}; declare `encoding: utf-8` in the spec."
         )
-        for v in variables
-    ]
-    length = sum(size for _, _, size, _ in fields)
-    body = content[rows.start() + 80 :]
-    found = []
-    for row in range(len(body) // length):
-        observation = body[row * length : (row + 1) * length]
-        for name, kind, size, position in fields:
-            cell = observation[position : position + size]
-            if kind == 1 and not cell[1:].strip(b"\0") and (cell[:1] == b"_" or b"A" <= cell[:1] <= b"Z"):
-                found.append((row, name, f".{cell[:1].decode()}"))
-    return found
+
+
+def _from_bytes(text: str) -> str:
+    """A text in UTF-8 that was read with a letter for each of its bytes."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8")
+
+
+def _check_stata(content: bytes, meta):
+    """Refuse a Stata file that was cut off; yield a note for each variable whose labels are not in the file.
+
+    Source: Stata, "dta" file formats 113 to 119 (help dta).
+    """
+    if content.startswith(b"<stata_dta>"):
+        is_whole = content.rstrip().endswith(b"</stata_dta>")
+    else:
+        is_whole = content[0] not in (113, 114, 115) or _end_of_old_stata(content) == len(content)
+    if not is_whole:
+        raise Unreadable("the file was cut off; ask the centre to send it again.")
+    for column, label in (meta.variable_to_label or {}).items():
+        if label not in meta.value_labels:
+            yield f"column {column!r}: its value labels are not in the file; its codes are read."
+
+
+def _end_of_old_stata(content: bytes) -> int:
+    """Where a file of format 113 to 115 ends by its header, descriptors, rows and value labels; -1 if it is short."""
+    order = ">" if content[1] == 1 else "<"
+    try:
+        variables, rows = struct.unpack_from(f"{order}Hi", content, 4)
+        widths = {251: 1, 252: 2, 253: 4, 254: 4, 255: 8}
+        width = sum(widths.get(code, code) for code in content[109 : 109 + variables])
+        formats = 12 if content[0] == 113 else 49
+        at = 109 + variables * (1 + 33 + 2 + formats + 33 + 81) + 2
+        while any(content[at : at + 5]):
+            at += 5 + struct.unpack_from(f"{order}I", content, at + 1)[0]
+        at += 5 + rows * width
+        while at < len(content):
+            at += 40 + struct.unpack_from(f"{order}I", content, at)[0]
+    except struct.error:
+        return -1
+    return at

@@ -24,6 +24,8 @@ WITHOUT_VALUE = "(formula without value)"
 #: The number formats of XLSX that need no code and show a percentage.
 _PERCENT_FORMATS = {9: "0%", 10: "0.00%"}
 _MOST_COLUMNS = 16_384
+#: What the XML of a sheet holds if it says anything beyond values; a writer that uses single quotes may say it too.
+_XLSX_MARKS = (b't="e"', b"<f", b":f>", b":f ", b'hidden="1"', b'hidden="true"', b" s='", b" t='", b"hidden='")
 
 
 @dataclass
@@ -159,9 +161,8 @@ def xlsx_notes(content: bytes, sheet: str) -> SheetNotes:
     relation = next(value for name, value in entry.attrib.items() if name.endswith("}id"))
     xml = package.read(package.target(book_name, relation)) or b""
     codes, struck = _xlsx_styles(package.read(package.target(book_name, "styles")))
-    styles = b"|".join(str(style).encode() for style in {*codes, *struck})
-    marks = rb"""t=["']e["']|<(\w+:)?f[ />]|hidden=["'](1|true)["']|\bs=["'](""" + (styles or rb"none") + rb""")["']"""
-    if 0 in codes or 0 in struck or re.search(marks, xml):
+    marks = [*_XLSX_MARKS, *(f's="{style}"'.encode() for style in {*codes, *struck})]
+    if 0 in codes or 0 in struck or any(mark in xml for mark in marks):
         _read_xlsx_cells(xml, codes, struck, notes)
     return notes
 
@@ -244,7 +245,16 @@ _ODS = {
     )
 }
 _CALC_TYPE = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
-_ODS_MARKS = rb':formula=|"(percentage|time|collapse|filter)"|min-integer-digits="[2-9]|:null-date|line-through'
+_ODS_MARKS = (
+    b":formula=",
+    b'"percentage"',
+    b'"time"',
+    b'"collapse"',
+    b'"filter"',
+    b"min-integer-digits",
+    b":null-date",
+)
+_ODS_MARKS += (b"line-through", b"='")
 _HIDDEN = ("collapse", "filter")
 _TIME = re.compile(r"(-?)PT(\d+)H(\d+)M(\d+(?:\.\d+)?)S")
 
@@ -254,7 +264,7 @@ def ods_notes(content: bytes, sheet: str) -> SheetNotes:
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         xml = parts.read("content.xml")
     notes, table = SheetNotes(), _ODS["table"]
-    if not re.search(_ODS_MARKS, xml):
+    if not any(mark in xml for mark in _ODS_MARKS):
         return notes
     root = ElementTree.fromstring(xml)
     if (null_date := root.find(f".//{table}null-date")) is not None:

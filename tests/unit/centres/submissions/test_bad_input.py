@@ -246,7 +246,11 @@ def _spec_table_name(data_raw: Path) -> None:
         ("HU01", _spec_key_twice, ["centre.yml, line", "duplicate key 'missing'"]),
         ("HU01", _quote_before_header, ["labor.txt", "quotation mark"]),
         ("HU01", _blank_lines_first, ["labor.txt", "row 1", "blank"]),
-        ("HU01", _columns_alike_but_for_case, ["labor.txt", "have duplicate names"]),
+        (
+            "HU01",
+            _columns_alike_but_for_case,
+            ["labor.txt", "column 'ADAMTS13 (%)' is missing", "not in the spec: DÁTUM;"],
+        ),
         ("US01", _damaged_gzip, ["labs.psv.gz", "gzip file is damaged"]),
         (
             "US01",

@@ -1,0 +1,101 @@
+"""The files of a submission by name; a .zip is a folder of the files in it, called ``archive.zip/member.csv``.
+
+What does not belong here: which file is which table (read.py).
+"""
+
+import fnmatch
+import unicodedata
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from capla_etl.centres.errors import listed
+from capla_etl.centres.reading.formats import Unreadable
+
+#: A member of an archive that says that it is larger is not unpacked.
+MOST_UNPACKED_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file, or a member of an archive; ``name`` in Unicode NFC."""
+
+    name: str
+    path: Path
+    member: zipfile.ZipInfo | None = None
+
+    def content(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            Unreadable: a member that is encrypted, damaged, too large or an archive itself.
+            OSError: the file cannot be opened.
+        """
+        if self.member is None:
+            return self.path.read_bytes()
+        if self.name.lower().endswith(".zip"):
+            raise Unreadable(
+                "an archive inside an archive; expected the files themselves. Ask the centre to unpack it."
+            )
+        if self.member.flag_bits & 1:
+            raise Unreadable("the file is encrypted; ask the centre to send it without a password, by a safe way.")
+        if self.member.file_size > MOST_UNPACKED_BYTES:
+            size = f"{self.member.file_size:,} bytes; expected at most {MOST_UNPACKED_BYTES:,}"
+            raise Unreadable(f"the unpacked file would have {size}. Ask the centre what it is.")
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(self.member)
+        except NotImplementedError as error:
+            advice = "ask the centre to make the archive with standard compression."
+            raise Unreadable(f"compressed in a way that is not known here; {advice}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise Unreadable("damaged inside its archive; ask the centre to send the archive again.") from error
+
+
+def sent_files(path: Path) -> list[SentFile]:
+    """One file of a submission, or the files of an archive, without what macOS and Office add.
+
+    Raises:
+        Unreadable: a damaged archive, an empty one, or two members of one name.
+    """
+    name = unicodedata.normalize("NFC", path.name)
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        return [SentFile(name, path)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise Unreadable("not a complete zip archive; ask the centre to send it again.") from error
+    found = {}
+    for member in members:
+        inside = unicodedata.normalize("NFC", member.filename.replace("\\", "/"))
+        if inside.startswith("__MACOSX/") or inside.rsplit("/", 1)[-1].startswith((".", "~$")):
+            continue
+        if inside in found:
+            raise Unreadable(f"the archive holds {inside!r} more than once; ask the centre to send it again.")
+        found[inside] = SentFile(f"{name}/{inside}", path, member)
+    if not found:
+        raise Unreadable("the archive holds no file; ask the centre to send it again.")
+    return list(found.values())
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a file name or glob of the spec; the parts before and in an archive each by themselves."""
+    own, inside = name.partition("/")[::2]
+    pattern_own, pattern_inside = unicodedata.normalize("NFC", pattern).partition("/")[::2]
+    return fnmatch.fnmatchcase(own, pattern_own) and fnmatch.fnmatchcase(inside, pattern_inside)
+
+
+def find_file(files: list[SentFile], pattern: str) -> SentFile:
+    """The one file that a spec's file name (or glob) fits.
+
+    Raises:
+        Unreadable: there is none, or several.
+    """
+    matches = [file for file in files if fits(file.name, pattern)]
+    if not matches:
+        raise Unreadable(f"file {pattern!r} is missing; the submission has: {listed(file.name for file in files)}.")
+    if len(matches) > 1:
+        raise Unreadable(f"{pattern!r} fits several files: {listed(file.name for file in matches)}; expected one.")
+    return matches[0]

@@ -67,7 +67,12 @@ class FileOf:
     @property
     def of_patients(self) -> bool:
         """Whether its columns are fields of the patients, which several files may hold."""
-        return self.table in ("patients", "more")
+        return self.table in ("patients", "more", "tests")
+
+    @property
+    def one_row_a_test(self) -> bool:
+        """Whether its columns stand in one column of the file, below one another: a row for each patient and test."""
+        return self.table == "tests"
 
     @property
     def name(self) -> str:
@@ -77,8 +82,10 @@ class FileOf:
     def sheet(self) -> str:
         return SHEET if self.file.kind in WORKBOOKS else ""
 
-    def row_number(self, row: int) -> int:
-        """Number of the file's row that holds the row ``row`` (from 0) of the columns."""
+    def row_number(self, row: int, column: Column) -> int:
+        """Number of the file's row that holds the row ``row`` (from 0) of a column."""
+        if self.one_row_a_test:
+            row = row * len(self.columns) + [c.name for c in self.columns].index(column.name)
         if self.file.kind in ("csv", *WORKBOOKS):
             return self.options.get("title_rows", 0) + 2 + row
         return row + 1
@@ -213,6 +220,20 @@ def _list_file(
     return FileOf(table, file, patients, key, plain, [core, *columns], _options(rng, kind), fill_down=fill_down)
 
 
+def _tests_file(rng: random.Random, first: FileOf, names: _Names, kind: str) -> FileOf:
+    """Baseline values of patients with one row a test: the test, the result, its unit."""
+    file, columns = _file(rng, kind), []
+    known = {column.field for column in first.columns}
+    for wanted in [name for name in PATIENT_NUMBERS if name not in known]:
+        while True:
+            column = number(rng, file, first.patients, names(), wanted, rng.choice(("right", "right", "fault")))
+            if not column.beside and all(cell is None or isinstance(cell, str) for cell in column.cells):
+                break
+        columns.append(replace(column, what=f"one row a test, {column.what}"))
+    keys = [patient.key for patient in first.patients]
+    return FileOf("tests", file, first.patients, keys, {}, columns, _options(rng, kind))
+
+
 def _keys(rng: random.Random, patients: list[Patient], file: File) -> tuple[list[Cell], str]:
     """The patients' numbers as one file has them."""
     keys = [patient.key for patient in patients]
@@ -247,6 +268,8 @@ def draw(seed: str) -> CentreOf:
     files = [_patients_file(rng, patients, names, kinds[0])]
     if rng.random() < 0.4:
         files.append(_more_of_patients(rng, files[0], names, kinds[-2]))
+    elif rng.random() < 0.4:
+        files.append(_tests_file(rng, files[0], names, rng.choice(("csv", "xlsx", "ods", "json_lines", "parquet"))))
     files += [_list_file(rng, patients, names, kinds[n], f"t{n}") for n in range(1, _FILES_A_CENTRE + 1)]
     if rng.random() < 0.3:
         files.append(_with_twin(rng, _list_file(rng, patients, names, kinds[-1], "twin", only=1)))
@@ -289,6 +312,13 @@ def _format(of: FileOf, content_encoding: str) -> dict:
 
 def columns_of(of: FileOf) -> dict[str, list[Cell]]:
     """Every column of a file, by its name in the spec."""
+    if of.one_row_a_test:
+        each = [(key, column, row) for row, key in enumerate(of.key) for column in of.columns]
+        return {
+            "ID": [key for key, _, _ in each],
+            "TEST": [column.name for _, column, _ in each],
+            "RESULT": [column.cells[row] for _, column, row in each],
+        }
     every = {"ID": of.key, **of.plain, **of.ignored}
     for column in of.columns:
         every |= {column.name: column.cells, **column.beside} if column.kind != "key" else {}
@@ -297,7 +327,7 @@ def columns_of(of: FileOf) -> dict[str, list[Cell]]:
 
 def record_numbers(of: FileOf) -> dict[str, int]:
     """Name of a column -> number of the record that reads it."""
-    if of.of_patients:
+    if of.of_patients and not of.one_row_a_test:
         return {column.name: 1 for column in of.columns}
     return {column.name: n for n, column in enumerate(of.columns, 1)}
 
@@ -311,6 +341,13 @@ def _table(of: FileOf, content_encoding: str) -> dict:
     iso = {"date_format": "iso"}
     if of.fill_down:
         declared["fill_down"] = ["ID"]
+    if of.one_row_a_test:
+        declared["row_kinds"] = {"column": "TEST", "kinds": {column.field: [column.name] for column in of.columns}}
+        records = [
+            {"table": "patient", "rows": column.field, "fields": {column.field: {**column.source, "column": "RESULT"}}}
+            for column in of.columns
+        ]
+        return declared | {"records": records}
     if of.of_patients:
         core = {"BORN": "birth_date", "TPE": "first_tpe_date"}
         fields = {core[name]: {"column": name, **iso} for name in of.plain}

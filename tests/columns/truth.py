@@ -8,6 +8,7 @@ product's own lists is found. What does not belong here: files (writers.py), who
 """
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -90,35 +91,73 @@ class Quantity:
     censored: bool = False
 
 
-def _factor(text: str) -> Fraction:
-    return Fraction(text)
+def _units(*units: tuple[str, str, int]) -> dict[str, tuple[Fraction, int]]:
+    return {unit: (Fraction(factor), decimals) for unit, factor, decimals in units}
 
 
-_ONE = Fraction(1)
+#: 1 mmol/L of haem is 16114.5 mg/L (ICSH, J Clin Pathol 1996;49:271); creatinine 88.4 umol/L is 1 mg/dL, as is usual;
+#: 1 ukat is 60 U.
 QUANTITIES = {
-    "hemoglobin_g_per_dl": Quantity("patient", (5.5, 15), (2, 25), {"g/dL": (_ONE, 1), "g/L": (_factor("0.1"), 0)}),
+    "hemoglobin_g_per_dl": Quantity(
+        "patient",
+        (5.5, 15),
+        (2, 25),
+        _units(("g/dL", "1", 1), ("g/L", "0.1", 0), ("mmol/L", "1.61145", 1), ("g/dl", "1", 1)),
+    ),
     "creatinine_umol_per_l": Quantity(
-        "patient", (45, 700), (10, 2500), {"umol/L": (_ONE, 0), "mg/dL": (_factor("88.4"), 2)}
+        "patient",
+        (45, 700),
+        (10, 2500),
+        _units(
+            ("umol/L", "1", 0), ("mg/dL", "88.4", 2), ("mmol/L", "1000", 3), ("mg/L", "8.84", 1), ("µmol/l", "1", 0)
+        ),
     ),
-    "troponin_x_uln": Quantity("patient", (0.2, 900), (0, 100000), {"x ULN": (_ONE, 2)}),
-    "anti_adamts13_u_per_ml": Quantity("patient", (5, 300), (0, 10000), {"U/mL": (_ONE, 1)}),
-    "icu_days": Quantity("patient", (0, 60), (0, 365), {"days": (_ONE, 0)}, whole=True),
+    "troponin_x_uln": Quantity("patient", (0.2, 900), (0, 100000), _units(("x ULN", "1", 2))),
+    "anti_adamts13_u_per_ml": Quantity(
+        "patient", (5, 300), (0, 10000), _units(("U/mL", "1", 1), ("AU/mL", "1", 1), ("kU/L", "1", 1))
+    ),
+    "icu_days": Quantity("patient", (0, 60), (0, 365), _units(("days", "1", 0), ("Tage", "1", 0)), whole=True),
     "platelets_10e9_per_l": Quantity(
-        "lab_result", (3, 450), (1, 2000), {"10^9/L": (_ONE, 0), "/mm3": (_factor("0.001"), 0)}
+        "lab_result",
+        (3, 450),
+        (1, 2000),
+        _units(
+            ("10^9/L", "1", 0),
+            ("/mm3", "0.001", 0),
+            ("10^4/uL", "10", 1),
+            ("万/µL", "10", 1),
+            ("K/uL", "1", 0),
+            ("G/L", "1", 0),
+            ("Tsd/µl", "1", 0),
+            ("10*3/uL", "1", 0),
+            ("cells/mm3", "0.001", 0),
+        ),
     ),
-    "ldh_x_uln": Quantity("lab_result", (0.5, 12), (0.1, 100), {"x ULN": (_ONE, 2), "U/L": (_ONE, 0)}),
+    "ldh_x_uln": Quantity(
+        "lab_result",
+        (0.5, 12),
+        (0.1, 100),
+        _units(("x ULN", "1", 2), ("U/L", "1", 0), ("U/l", "1", 0), ("ukat/L", "60", 2)),
+    ),
     "adamts13_percent": Quantity(
         "lab_result",
         (0.5, 110),
         (0, 200),
-        {"%": (_ONE, 1), "IU/dL": (_ONE, 1), "IU/mL": (_factor("100"), 3)},
+        _units(("%", "1", 1), ("IU/dL", "1", 1), ("IU/mL", "100", 3), ("U/mL", "100", 3), ("IU/L", "0.1", 0)),
         censored=True,
     ),
-    "volume_ml": Quantity("tpe_session", (1500, 4500), (300, 12000), {"mL": (_ONE, 0), "L": (_factor("1000"), 2)}),
+    "volume_ml": Quantity(
+        "tpe_session",
+        (1500, 4500),
+        (300, 12000),
+        _units(("mL", "1", 0), ("L", "1000", 2), ("dL", "100", 1), ("ml", "1", 0)),
+    ),
 }
 LAB_FIELDS = ("platelets_10e9_per_l", "ldh_x_uln", "adamts13_percent", "volume_ml")
 PATIENT_NUMBERS = tuple(name for name, quantity in QUANTITIES.items() if quantity.table == "patient")
 
+#: 5 % in the units of ADAMTS13.
+_FIVE_PERCENT = {"%": "5", "IU/dL": "5", "IU/mL": "0.05", "U/mL": "0.05", "IU/L": "50"}
 #: A missing code that no number can be, and numbers that no study field can be.
 _MISSING_WORDS = ("n.a.", "ND", "nicht bekannt", "-", "?")
 _MISSING_NUMBERS = (-99, -9, -1)
@@ -176,21 +215,17 @@ def number(rng: random.Random, file: File, patients: list[Patient], name: str, w
     units = [rng.choice((unit, others[0])) if by_row else unit for _ in patients]
     factors = [quantity.units[of_row][0] for of_row in units]
     sent = [_sent(rng, quantity, of_row) for of_row in units]
-    limits, beside, source = None, {}, {"column": name, "unit": unit}
+    limits, beside, source = None, {}, {"column": name, "unit": unit, "decimal": rng.choice((".", ","))}
     if by_row:
         source["unit"] = {"column": f"{name}E", "codes": {f"[{of_row}]": of_row for of_row in (unit, others[0])}}
         beside[f"{name}E"] = [f"[{of_row}]" for of_row in units]
-    if wanted == "ldh_x_uln" and unit == "U/L":
-        limits = [rng.choice((220, 248, 250, 255)) for _ in patients]
-        if _sometimes(rng, 0.5):
-            limits = [limits[0]] * len(limits)
-            source["uln"] = {"constant": str(limits[0])}
-        else:
-            column = f"{name}U"
-            source["uln"] = {"column": column}
-            beside[column] = [str(limit) if file.holds_text_only else limit for limit in limits]
-        sent = [Decimal(int(max(round(s * limit), 20))) for s, limit in zip(sent, limits, strict=True)]
-    truth = [float(Fraction(s) * factors[i] / (limits[i] if limits else 1)) for i, s in enumerate(sent)]
+    if wanted == "ldh_x_uln" and unit != "x ULN":
+        limits = _limits(rng, file, name, len(patients), factors[0], source, beside)
+        multiples = [_sent(rng, quantity, "x ULN") for _ in patients]
+        sent = [round(m * limit, quantity.units[unit][1]) for m, limit in zip(multiples, limits, strict=True)]
+    truth = [
+        float(Fraction(s) / Fraction(limits[i]) if limits else Fraction(s) * factors[i]) for i, s in enumerate(sent)
+    ]
     drawn = _Drawn(rng, file, name, wanted, quantity, unit, sent, truth, source, beside, by_row)
     styled = _number_cells(drawn)
     column = Column(
@@ -210,6 +245,23 @@ def number(rng: random.Random, file: File, patients: list[Patient], name: str, w
         column = _with_missing(rng, file, column, declared=True)
         return column if mode == "right" else _number_fault(drawn, styled, column)
     return _number_wrong(drawn, styled, column)
+
+
+def _limits(
+    rng: random.Random, file: File, name: str, rows: int, factor: Fraction, source: dict, beside: dict
+) -> list[Decimal]:
+    """The laboratory's upper limits of LDH in the unit of the results: one for all, or one a row."""
+    usual = [round(Decimal(limit) / int(factor), 2) for limit in (220, 248, 250, 255)]
+    usual = [limit if limit != limit.to_integral() else Decimal(int(limit)) for limit in usual]
+    limits = [rng.choice(usual) for _ in range(rows)]
+    if _sometimes(rng, 0.5):
+        source["uln"] = {"constant": str(limits[0]).replace(".", source["decimal"])}
+        return [limits[0]] * rows
+    source["uln"] = {"column": f"{name}U"}
+    written = [str(limit).replace(".", source["decimal"]) for limit in limits]
+    whole = all(limit == int(limit) for limit in limits)
+    beside[f"{name}U"] = [int(limit) for limit in limits] if whole and not file.holds_text_only else written
+    return limits
 
 
 @dataclass
@@ -242,8 +294,7 @@ def _number_cells(drawn: _Drawn) -> _Styled:
     """The cells of a column of numbers, in one way of writing them."""
     rng, file, sent = drawn.rng, drawn.file, drawn.sent
     percent = drawn.unit == "%" and not drawn.by_row
-    mark = rng.choice((".", ","))
-    drawn.source["decimal"] = mark
+    mark = drawn.source["decimal"]
     truth = list(drawn.truth)
     comparators = [None] * len(sent) if drawn.quantity.censored else None
     styles = ["text"] if file.holds_text_only else ["number"] * 2 + ["text"]
@@ -293,7 +344,7 @@ def _number_cells(drawn: _Drawn) -> _Styled:
         comparators[:] = [rng.choice((None, None, "<", ">")) for _ in cells]
         drawn.beside[column] = [sign or "=" for sign in comparators]
     if chosen == "code for below":
-        drawn.source["stands_for"] = {"0": f"<{Decimal('0.05') if drawn.unit == 'IU/mL' else 5}".replace(".", mark)}
+        drawn.source["stands_for"] = {"0": f"<{_FIVE_PERCENT[drawn.unit]}".replace(".", mark)}
         for i in range(0, len(cells), 4):
             cells[i], comparators[i], truth[i] = rng.choice(("0", f"0{mark}0")), "<", 5.0
     if chosen == "padded":
@@ -402,13 +453,29 @@ def _number_fault(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     return replace(column, mode="fault", what=fault)
 
 
+def _thousands_show(column: Column, styled: _Styled, plausible: tuple[float, float]) -> bool:
+    """Whether a cell shows that the two marks are exchanged: it is no number then, or an implausible one."""
+    own, other = re.escape(styled.mark), re.escape(styled.thousands)
+    for cell, truth in zip(column.cells, column.truth, strict=True):
+        if not isinstance(cell, str) or not isinstance(truth, float):
+            continue
+        text = cell.strip()
+        if not re.fullmatch(rf"[0-9]{{1,3}}({own}[0-9]{{3}})*({other}[0-9]+)?|[0-9]+", text):
+            return True
+        exchanged = truth / 1000 ** text.count(styled.thousands) * 1000 ** text.count(styled.mark)
+        if not plausible[0] <= exchanged <= plausible[1]:
+            return True
+    return False
+
+
 def _number_wrong(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     """The same column with a spec that is slightly wrong."""
     rng, quantity, source = drawn.rng, drawn.quantity, dict(drawn.source)
     low, high = quantity.plausible
     mistakes = ["missing code"]
-    others = [unit for unit in quantity.units if unit != drawn.unit and "U/L" not in (unit, drawn.unit)]
-    if others and not drawn.by_row:
+    own = quantity.units[drawn.unit][0]
+    others = [unit for unit, (factor, _) in quantity.units.items() if factor != own]
+    if others and not drawn.by_row and drawn.wanted != "ldh_x_uln":
         mistakes += ["unit"] * 3
     marked = [cell for cell in column.cells if isinstance(cell, str) and styled.mark in cell]
     if marked and len(marked) > 2 and styled.thousands is None:
@@ -423,7 +490,7 @@ def _number_wrong(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     seen = True
     if mistake == "unit":
         source["unit"] = rng.choice(others)
-        ratio = float(quantity.units[source["unit"]][0] / quantity.units[drawn.unit][0])
+        ratio = float(quantity.units[source["unit"]][0] / own)
         percent = (
             "%" in "".join(cell for cell in column.cells if isinstance(cell, str)) or styled.style == "percent cells"
         )
@@ -434,8 +501,7 @@ def _number_wrong(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     elif mistake == "thousands":
         source["decimal"] = styled.thousands
         source["thousands"] = styled.mark
-        changed = [cell for cell in column.cells if isinstance(cell, str) and styled.thousands in cell]
-        seen = bool(changed)
+        seen = _thousands_show(column, styled, quantity.plausible)
     else:
         rows = _some(rng, len(column.cells), 6)
         cells = [float(drawn.sent[row] / 100) for row in rows]

@@ -157,15 +157,15 @@ def _compared(centre: CentreOf, tables: dict[str, list[dict]], seed: str) -> Ite
 def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: dict, seed: str) -> Verdict:
     silent, refused, objected, example = 0, 0, 0, ""
     for row, truth in enumerate(column.truth):
-        place = of.row_number(row)
+        place = of.row_number(row, column)
         patient = of.patients[row].key
         records = read.get(("", patient) if of.of_patients else (f"{of.table}.{number}", place), [])
-        names = ["", "ID", column.name, *column.beside]
+        names = ["", "ID", "RESULT" if of.one_row_a_test else column.name, *column.beside]
         said = next((objections[of.name, place, name] for name in names if (of.name, place, name) in objections), None)
         sign = column.comparators[row] if column.comparators else None
         found = records[0].get(column.compared) if records else None
         found_sign = records[0].get("comparator") if records and column.comparators else None
-        equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth) and found_sign == sign
+        equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth, sign) and found_sign == sign
         if records and records[0]["centre_patient_id"] != patient:
             equal, said = False, None
         objected += said is not None
@@ -182,9 +182,10 @@ def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: di
     return Verdict(column, of, seed, _answer(column, silent, refused, objected), example)
 
 
-def _equal(found, truth) -> bool:
+def _equal(found, truth, sign: str | None) -> bool:
+    """To 1e-9 of the truth; a limit that is itself possible ("<= 5") may lie just beyond."""
     if isinstance(truth, float) and isinstance(found, int | float):
-        return abs(found - truth) <= 1e-9 * max(abs(truth), 1e-300)
+        return abs(found - truth) <= (1e-6 if sign else 1e-9) * abs(truth)
     return found == truth
 
 

@@ -26,4 +26,6 @@ def listed(words: Iterable) -> str:
 
 def closest(word: str, known: Iterable[str], question: str = "did you mean") -> str:
     """A question that names the known word most like another; empty without one."""
-    return "".join(f" ({question} {near!r}?)" for near in get_close_matches(word, list(known), n=1))
+    by_letters = {name.casefold(): name for name in known}
+    near = get_close_matches(word.casefold(), list(by_letters), n=1)
+    return "".join(f" ({question} {by_letters[name]!r}?)" for name in near)

@@ -1,7 +1,8 @@
 """``capla centre``: add a centre to the study without Python.
 
 ``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
-and loads nothing. ``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
+and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, or a value is refused.
+``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -92,18 +93,21 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         frames = {
             name: json.loads(getattr(found, name).to_json(orient="records"))
-            for name in ("ledger", "coverage", "refused", "courses", "outcomes")
+            for name in ("ledger", "coverage", "refused", "readings", "notes", "courses", "outcomes")
         }
         head = {"centre_id": found.centre_id, "status": "can be loaded", "submission": found.submission}
-        return _print_json({**head, "patients": found.patients, **frames})
+        _print_json({**head, "patients": found.patients, "to_decide": found.to_decide, **frames})
+        return int(found.to_decide > 0)
     what = f"can be loaded, {found.patients} patients. Nothing was loaded."
     print(f"{found.centre_id}, submission {found.submission}: {what}\n")
     _say_rows(found.ledger)
+    _say_notes(found.notes)
+    _say_readings(found.readings)
     _say_coverage(found.coverage)
     _say_refused(found.refused)
     _say_outcomes(found.outcomes)
     _say_courses(found.courses)
-    return 0
+    return int(found.to_decide > 0)
 
 
 def _refused(options: argparse.Namespace, problems: list[str]) -> int:
@@ -126,6 +130,28 @@ def _say_rows(ledger) -> None:
     names.append("cells_quarantined")
     rows = [tuple(int(v) if i > 1 else v for i, v in enumerate(row)) for row in ledger[names].itertuples(index=False)]
     _columns(rows, ("file", "sheet", "received", "loaded", "duplicate", "refused", "ignored", "cells refused"))
+
+
+def _say_notes(notes) -> None:
+    if not notes.empty:
+        print("What the files say of themselves")
+        for row in notes.itertuples(index=False):
+            sheet = f", sheet {row.sheet!r}" if row.sheet else ""
+            print(
+                textwrap.fill(f"{row.file}{sheet}: {row.note}", WIDTH, initial_indent="  ", subsequent_indent="      ")
+            )
+        print()
+
+
+def _say_readings(readings) -> None:
+    print("How each field was read; then a low, a middle and a high value as sent -> as read, in the study's unit")
+    for row in readings.itertuples(index=False):
+        values = f"{row.filled:,} values" + (f", {row.refused:,} refused" if row.refused else "")
+        how = f"; {row.how}" if row.how else ""
+        samples = "; ".join(f"{sent} -> {read}" for sent, read in row.samples) or "(values are not shown)"
+        for line, indent in ((f"{row.field} from column {row.column!r}: {values}{how}", 2), (samples, 6)):
+            print(textwrap.fill(line, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * 8))
+    print()
 
 
 def _say_coverage(coverage) -> None:

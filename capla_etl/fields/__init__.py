@@ -40,6 +40,7 @@ class Field:
     type: str
     meaning: str
     unit: str | None = None
+    ucum: str | None = None
     units: dict = field(default_factory=dict)
     range: tuple | None = None
     sent_range: dict = field(default_factory=dict)
@@ -84,20 +85,21 @@ class HarmonisedTable:
         return [c for c in (*self.columns, *self.withheld) if c not in self.derived]
 
 
-def _load(name: str) -> dict:
+def load(name: str) -> dict:
+    """A YAML file beside this module."""
     return yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))
 
 
 @cache
 def vocabularies() -> dict[str, list[str]]:
     """Vocabulary name -> the study's codes."""
-    return _load("vocabularies.yml")
+    return load("vocabularies.yml")
 
 
 @cache
 def fields() -> dict[str, Field]:
     """Column name -> its declaration."""
-    return {name: Field(name=name, **declared) for name, declared in _load("fields.yml").items()}
+    return {name: Field(name=name, **declared) for name, declared in load("fields.yml").items()}
 
 
 @cache
@@ -105,7 +107,7 @@ def tables() -> dict[str, HarmonisedTable]:
     """Table name -> its declaration."""
     return {
         name: HarmonisedTable(name=name, **{key: tuple(v) if isinstance(v, list) else v for key, v in declared.items()})
-        for name, declared in _load("tables.yml").items()
+        for name, declared in load("tables.yml").items()
     }
 
 
@@ -125,7 +127,7 @@ def months() -> dict[str, dict[str, dict[str, int]]]:
             for name in (names if isinstance(names, list) else [names])
         }
 
-    declared = _load("months.yml").items()
+    declared = load("months.yml").items()
     return {language: {form: numbered(twelve) for form, twelve in forms.items()} for language, forms in declared}
 
 

@@ -1,10 +1,11 @@
-"""Check a centre's current submission before it is loaded: rows, coverage of fields, refused values, courses, gaps.
+"""Check a centre's current submission before it is loaded: rows, how each field was read, refused values, gaps.
 
 Nothing is written. No outcome is derived: only the inputs of each are looked for (needs.yml).
 What does not belong here: printing (capla_etl.commands.centre).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from dataclasses import fields as names_of
 from functools import cache
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pandas as pd
 import yaml
 
 from capla_etl import fields, paths
+from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
 from capla_etl.protocol.wording import worded
 
+_READING = [field.name for field in names_of(Reading)]
 #: The first rows of a refusal are named, the rest counted.
 ROWS_NAMED = 10
 #: Patients shown, and days of each.
@@ -29,7 +32,9 @@ class Check:
 
     ``ledger``: a row per file or sheet. ``coverage``: table_name, field, read_from, filled, records, percent,
     other_centres_percent (median; null: not known). ``refused``: file, sheet, column_name, rule, message,
-    values_refused, rows. ``courses``: centre_patient_id, why, then the days. ``outcomes``: outcome, protocol, input,
+    values_refused, rows. ``readings``: table_name, field, file, sheet, column, how (unit, format, ...), filled,
+    refused, samples (pairs of text as sent and value as read). ``notes``: file, sheet, note (hidden rows and the
+    like). ``courses``: centre_patient_id, why, then the days. ``outcomes``: outcome, protocol, input,
     meaning, essential, patients_without, patients.
     """
 
@@ -39,8 +44,15 @@ class Check:
     ledger: pd.DataFrame
     coverage: pd.DataFrame
     refused: pd.DataFrame
+    readings: pd.DataFrame
+    notes: pd.DataFrame
     courses: pd.DataFrame
     outcomes: pd.DataFrame
+
+    @property
+    def to_decide(self) -> int:
+        """How many refused rows and values somebody must decide about."""
+        return int(self.refused["values_refused"].sum())
 
 
 @cache
@@ -59,7 +71,7 @@ def check_centre(centre_id: str) -> Check:
         CentreRefused: it cannot be loaded; every problem is in the message.
         OSError: a file cannot be reached.
     """
-    harmonised = judged(centre_id)
+    harmonised = judged(centre_id, keep_readings=True)
     con = duckdb.connect(config={"threads": 1})
     for name, table in harmonised.tables.items():
         if name.startswith("harmonised."):
@@ -71,6 +83,8 @@ def check_centre(centre_id: str) -> Check:
         harmonised.tables["quality.ledger"].to_pandas().drop(columns=["centre_id", "submission"]),
         _coverage(con, harmonised.spec, centre_id),
         _refused(harmonised),
+        pd.DataFrame([asdict(reading) for reading in harmonised.readings], columns=_READING),
+        pd.DataFrame(harmonised.notes, columns=["file", "sheet", "note"]),
         _courses(con),
         _gaps(con),
     )

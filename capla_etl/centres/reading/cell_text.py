@@ -14,8 +14,8 @@ def narrowed(table: Table, text: str) -> str:
 
 
 def cleaned(table: Table, text: str) -> str:
-    """SQL of a cell as it is read: plain signs if declared so, trimmed; null if nothing is left."""
-    return f"clean({narrowed(table, text)})"
+    """SQL of a cell as it is read: letters composed (é is one sign), plain signs if declared so, trimmed; or null."""
+    return f"clean(nfc_normalize({narrowed(table, text)}))"
 
 
 #: Trimmed from both ends of a cell: blanks, tabs, line ends and no-break spaces.

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from capla_etl import fields
 from capla_etl.centres.reading.cell_text import narrowed
-from capla_etl.centres.spec.dates import day_sql
+from capla_etl.centres.spec.dates import day_sql, full_year_sql, use_zones
 from capla_etl.centres.spec.grammar import Spec, Table, withheld_columns
 from capla_etl.sql import identifier, quote
 
@@ -91,10 +91,11 @@ def withhold(
     if not any(spec.tables[name].free_text for name in tables):
         return scanned, counts
     con = duckdb.connect(config={"threads": 1})
+    use_zones(con)
     con.execute("create table known (patient varchar, kind varchar, word_form varchar, digit_form varchar)")
     for name, rows in tables.items():
         con.register(name, rows)
-        for source in _identities(name, spec.tables[name], naming(name)):
+        for source in _identities(name, spec.tables[name], naming(name), spec.zone):
             con.execute(f"insert into known {source}")
     for name, rows in tables.items():
         for column in spec.tables[name].free_text:
@@ -120,7 +121,7 @@ def _patient(name: str, key: str) -> str:
     return f"coalesce(nullif(trim({identifier(key)}), ''), {quote(name)} || ' ' || source_row)"
 
 
-def _identities(name: str, table: Table, named: Callable[[str], str]) -> list[str]:
+def _identities(name: str, table: Table, named: Callable[[str], str], zone: str | None) -> list[str]:
     """SELECTs of what identifies a patient, in the forms that a text is compared with."""
     found, patient = [], _patient(name, named(table.key))
     for column in table.forbidden:
@@ -135,15 +136,26 @@ def _identities(name: str, table: Table, named: Callable[[str], str]) -> list[st
     births = {c: field for c, field in withheld_columns(table).items() if c not in table.forbidden}
     for column, field in births.items():
         value = f"nullif(trim({identifier(named(column))}), '')"
+        sources = [s for r in table.records for n, s in r.fields.items() if n == field and s.column == column]
         if field == "birth_year":
-            written = [value]
+            years = [s.two_digit_years_from for s in sources if s.two_digit_years_from is not None]
+            written = [f"case when length({value}) = 2 then {full_year_sql(value, y)} else {value} end" for y in years]
+            written = written or [value]
         else:
-            sources = [s for r in table.records for n, s in r.fields.items() if n == field and s.column == column]
-            formats = [(f, s.date_language) for s in sources for f in s.date_format or table.date_format]
             years, days = ("%Y", "%y"), ("%-d/%-m/{}", "%-m/%-d/{}", "{}/%-m/%-d", "%d%m{}", "%m%d{}", "{}%m%d")
             shapes = ["%Y", *(day.format(year) for day in days for year in years)]
             cell = narrowed(table, value)
-            days = [day_sql(cell, [f], language or table.date_language) for f, language in formats]
+            days = [
+                day_sql(
+                    cell,
+                    [date_format],
+                    source.date_language or table.date_language,
+                    zone=table.zone or zone,
+                    years_from=source.two_digit_years_from,
+                )
+                for source in sources
+                for date_format in source.date_format or table.date_format
+            ]
             written = [f"strftime({day}, {quote(shape)})" for shape in shapes for day in days]
         forms = "[" + ", ".join(_NUMBERS.format(text) for text in written) + "]"
         head = f"select distinct {patient}, 'birth date', null, unnest({forms}) from {name}"

@@ -17,20 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capla_etl.centres.errors import CentreRefused, closest, listed
-from capla_etl.centres.reading import formats, free_text
+from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
-from capla_etl.centres.spec.grammar import (
-    Delimited,
-    JsonLines,
-    Spec,
-    Table,
-    Workbook,
-    placeholder_columns,
-    used_columns,
-)
+from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, used_columns
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -44,7 +36,8 @@ class RawTable:
 
     ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
     rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
-    found. ``epoch`` and ``notes``: as in ``FileTable``. ``header``: the exact column names, forbidden ones included.
+    found. ``epoch``, ``notes`` and ``percentages``: as in ``FileTable``. ``header``: the exact column names, forbidden
+    ones included.
     """
 
     name: str
@@ -56,6 +49,7 @@ class RawTable:
     free_text: list[dict] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    percentages: dict[str, int] = field(default_factory=dict)
     header: list[str] = field(default_factory=list)
 
     def named(self, column: str) -> str:
@@ -125,6 +119,14 @@ def _known_sheets(spec: Spec, table: Table) -> list[str]:
     ]
 
 
+def _without_empty(found: FileTable, table: Table) -> FileTable:
+    """Leave out columns that have no name, no value and no place in the spec, as a delimiter at the end makes them."""
+    declared = {*used_columns(table), *table.forbidden}
+    unnamed = [c for i, c in enumerate(found.header, 1) if c == f"(column {i})" and c not in declared]
+    empty = [c for c in unnamed if not pc.any(pc.not_equal(pc.utf8_trim_whitespace(found.rows[c]), "")).as_py()]
+    return replace(found, header=[c for c in found.header if c not in empty], rows=found.rows.drop_columns(empty))
+
+
 def _columns_accounted(header: list[str], table: Table) -> list[str]:
     """Problems with the columns: declared and missing, or present and not declared.
 
@@ -150,44 +152,20 @@ def _columns_accounted(header: list[str], table: Table) -> list[str]:
     return problems
 
 
-def _set_footer_aside(rows: pa.Table, raw: RawTable, starts: list[str]) -> pa.Table:
-    """Count blank and totals rows without reading them as data."""
-    texts = [c for c in rows.column_names if c != "source_row"]
-    filled = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(rows[texts[0]]), ""), False)
-    for name in texts[1:]:
-        filled = pc.or_(filled, pc.not_equal(pc.utf8_trim_whitespace(rows[name]), ""))
-    pattern = "^(" + "|".join(re.escape(start) for start in starts) + ")" if starts else "[^\\s\\S]"
-    footer = pc.match_substring_regex(rows[texts[0]], pattern)
-    blank = (pc.invert(filled), "blank_row", "Blank row.")
-    for which, rule, message in (blank, (pc.and_(filled, footer), "totals_row", "Totals or footer row.")):
-        raw.set_aside += [(n, "ignored", rule, message) for n in rows.filter(which)["source_row"].to_pylist()]
-    return rows.filter(pc.and_(filled, pc.invert(footer)))
-
-
-def _header_rows(found: FileTable, key: str) -> FileTable:
-    """Set rows aside that repeat the header.
-
-    Raises:
-        Unreadable: a row that names columns otherwise, as the header of a second table below the first does.
-    """
-    own = [{name, re.sub(r" \(\d+\)$", "", name), ""} for name in found.header]
-    names = set().union(*own) - {""}
-    keys = pc.utf8_trim_whitespace(found.rows[found.header.index(key)])
-    again = []
-    for row in found.rows.filter(pc.is_in(keys, pa.array(sorted(names), pa.string()))).to_pylist():
-        number = row.pop("source_row")
-        cells = [(text or "").strip() for text in row.values()]
-        named = sum(cell in names for cell in cells)
-        if named > 1 and all(cell in expected for cell, expected in zip(cells, own, strict=True)):
-            again.append(number)
-        elif named > 1:
-            advice = "expected one table. Ask the centre to send a second one as a sheet or file of its own."
-            raise Unreadable(f"row {number} holds the names of {named} columns, as a header does; {advice}")
-    if not again:
-        return found
-    rows = found.rows.filter(pc.invert(pc.is_in(found.rows["source_row"], pa.array(again, pa.int64()))))
-    aside = [(number, "ignored", "repeated_header", "The header again.") for number in again]
-    return replace(found, rows=rows, set_aside=[*found.set_aside, *aside])
+def _set_aside_no_records(spec: Spec, submission: Path, raws: list[RawTable]) -> list[str]:
+    """Set rows aside that are no records; say which files hold a second table."""
+    patients, problems = set(), []
+    for raw in raws:
+        if any(record.table == "patient" for record in spec.tables[raw.name].records):
+            patients |= no_records.known_numbers(spec.tables[raw.name], raw.rows, raw.named)
+    for raw in raws:
+        try:
+            raw.rows, aside = no_records.set_aside(spec, spec.tables[raw.name], raw.rows, raw.header, patients)
+            raw.set_aside += aside
+        except Unreadable as error:
+            sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
+            problems.append(f"{submission.name}/{raw.file}{sheet}: {error}")
+    return problems
 
 
 def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
@@ -254,9 +232,8 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                 found = formats.read(
                     content, declared, _decimals(table), _known_sheets(spec, table), _declared_words(spec, table)
                 )
+            found = _without_empty(found, table)
             column_problems = _columns_accounted(found.header, table)
-            if not column_problems and isinstance(declared, Delimited | Workbook):
-                found = _header_rows(found, table.key)
         except Unreadable as error:
             problems.append(f"{label}: {error}")
             continue
@@ -264,17 +241,18 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems += [f"{label}: {p}" for p in column_problems]
             continue
         raw = RawTable(name=name, file=file.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
-        raw.epoch, raw.notes, raw.header = found.epoch, list(found.notes), found.header
+        raw.epoch, raw.notes, raw.percentages = found.epoch, list(found.notes), found.percentages
+        raw.header = found.header
         if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")
             continue
-        raw.rows = _set_footer_aside(found.rows, raw, getattr(declared, "footer_starts_with", []))
         raws.append(raw)
     for file in files:
         is_declared = any(fits(file.name, table.file) for table in spec.tables.values())
         if not is_declared and not _is_ignored(spec, file.name) and not file.name.startswith((".", "~$")):
             advice = "not in the spec; declare it as a table or under ignored_files with a reason."
             problems.append(f"{submission.name}/{file.name}: {advice}")
+    problems += _set_aside_no_records(spec, submission, raws)
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
     named = {raw.name: raw.named for raw in raws}

@@ -4,6 +4,7 @@ What does not belong here: which file is which table (read.py).
 """
 
 import fnmatch
+import re
 import unicodedata
 import zipfile
 import zlib
@@ -85,6 +86,12 @@ def fits(name: str, pattern: str) -> bool:
     own, inside = name.partition("/")[::2]
     pattern_own, pattern_inside = unicodedata.normalize("NFC", pattern).partition("/")[::2]
     return fnmatch.fnmatchcase(own, pattern_own) and fnmatch.fnmatchcase(inside, pattern_inside)
+
+
+def sent_in(file: str) -> tuple[str, str]:
+    """Folder of an earlier submission (empty for the current one) and name, of a file as the tables call it."""
+    folder, name = re.fullmatch(r"(?:(\d{4}-\d{2}-\d{2})/)?(.*)", file, re.DOTALL).groups(default="")
+    return folder, name
 
 
 def find_file(files: list[SentFile], pattern: str) -> SentFile:

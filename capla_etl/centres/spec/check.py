@@ -1,15 +1,19 @@
 """Read a centre's spec strictly; every error names file, key, what was found and what is allowed."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
+import duckdb
 import yaml
 from pydantic import ValidationError
 
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, closest, listed
-from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS, date_pattern
+from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS, date_pattern, day_sql
 from capla_etl.centres.spec.grammar import (
     AUXILIARY_FIELDS,
     FORMAT_TYPES,
@@ -19,8 +23,14 @@ from capla_etl.centres.spec.grammar import (
     Source,
     Spec,
     Table,
+    fields_that_measure,
+    placeholder_columns,
+    used_columns,
     withheld_columns,
 )
+from capla_etl.centres.spec.numbers import COMPARATORS, Notation
+from capla_etl.fields.units import conversion, needs_limit, suggested
+from capla_etl.sql import quote
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -29,20 +39,28 @@ class _TextLoader(yaml.BaseLoader):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "found a key that is no text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
+#: The first of the hundred years that two-digit years mean lies between these.
+_EARLIEST_YEAR, _LATEST_YEAR = 1850, 2000
+
+
 def _not_one_of(where: str, found: Any, allowed: Iterable[str]) -> str:
     return f"{where}: found {found!r}; expected one of: {listed(allowed)}{closest(str(found), allowed)}."
 
 
-def _check_source(spec: Spec, table: Table, name: str, source: Source, where: str) -> Iterator[str]:
+def _check_source(spec: Spec, table: Table, record: Record, name: str, where: str) -> Iterator[str]:
     """Problems of the source of one field, beyond its grammar."""
+    source = record.fields[name]
     if (source.column is None) == (source.constant is None):
         yield f"{where}: found {'both' if source.column else 'neither'} of column and constant; expected one of them."
+        return
     if name in AUXILIARY_FIELDS:
         if not source.centres or not source.separator:
             yield (
@@ -59,8 +77,9 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
     if field.codes:
         if source.constant is not None and source.constant not in field.codes:
             yield _not_one_of(f"{where}.constant", source.constant, field.codes)
-        if source.filled is not None or source.blank is not None:
-            codes = {"filled": source.filled, "blank": source.blank}
+        if codes is None and (source.filled is not None or source.blank is not None):
+            codes = {what: code for what in ("filled", "blank") if (code := getattr(source, what)) is not None}
+            yield from _check_filled(table, record, name, where)
         if source.column and codes is None:
             yield f"{where}: vocabulary missing; expected the centre's words, each with one of: {listed(field.codes)}."
         for word, code in codes.items() if isinstance(codes, dict) else ():
@@ -68,31 +87,105 @@ def _check_source(spec: Spec, table: Table, name: str, source: Source, where: st
                 yield _not_one_of(f"{where}.vocabulary[{word!r}]", code, field.codes)
     elif codes is not None:
         yield f"{where}.vocabulary: not allowed for fields of type {field.type}; remove it."
-    if field.type == "date" and source.column and not source.study_day:
+    if source.words and source.filled is None:
+        yield f"{where}.words: found without `filled`; they are the words that count as filled in. Remove them."
+    if field.type == "date" and not source.study_day:
         yield from _check_dates(table, source, where)
-    if field.units and source.column:
-        for unit in source.unit.codes.values() if isinstance(source.unit, CodedColumn) else [source.unit]:
-            if unit not in field.units:
-                yield _not_one_of(f"{where}.unit", unit, field.units)
-            elif isinstance(field.units[unit], dict) and source.uln is None:
-                yield f"{where}: unit {unit!r} needs `uln`, the laboratory's upper limit (a column or a constant)."
-    if (source.comparator or source.stands_for) and not field.comparator:
+    if source.two_digit_years_from is not None or name == "birth_date":
+        yield from _check_two_digit_years(table, source, name, where)
+    if field.type in ("number", "integer"):
+        yield from _check_number(table, source, field, where)
+    elif source.comparator or source.stands_for:
         yield f"{where}: comparator not allowed; {name} does not accept censored results. Remove it."
-    if source.comparator and (signs := set(source.comparator.codes.values())) - {"", "<", ">"}:
-        yield f"{where}.comparator.codes: found {listed(sorted(signs))}; expected '', '<' or '>'."
     if source.partial_date_format and not field.partial:
         yield f"{where}.partial_date_format: not allowed for {name}; only the date of death may lack its day."
+
+
+def _check_number(table: Table, source: Source, field: fields.Field, where: str) -> Iterator[str]:
+    """Problems of a number: its marks, unit, limit, codes and constants."""
+    notation = Notation(source.decimal or table.decimal, source.thousands)
+    if notation.decimal == notation.thousands:
+        yield f"{where}.thousands: found {notation.thousands!r}, which is the decimal mark too; expected another mark."
+        return
+    if (source.comparator or source.stands_for) and not field.comparator:
+        yield f"{where}: comparator not allowed; {field.name} does not accept censored results. Remove it."
+    if source.comparator and (signs := set(source.comparator.codes.values()) - {"", *COMPARATORS}):
+        yield f"{where}.comparator.codes: found {listed(sorted(signs))}; expected '', '<', '>', '<=' or '>='."
+    for word, means in source.stands_for.items():
+        if notation.number(means) is None:
+            yield f"{where}.stands_for[{word!r}]: found {means!r}; expected a number such as <5."
+    units = source.unit.codes.values() if isinstance(source.unit, CodedColumn) else [source.unit]
+    if source.constant is not None and source.unit is None:
+        units = [field.unit]  # a constant without a unit is in the study's
+    factor = Decimal(1)
+    for unit in units if field.units else ():
+        found = conversion(field, unit) if unit else None
+        if found is None:
+            yield _no_unit(field, unit, where)
+        elif not needs_limit(field, found[0]):
+            factor = found[1] * Decimal(str(field.units[found[0]]))
+        elif source.uln is None or (source.uln.column is None) == (source.uln.constant is None):
+            yield f"{where}: unit {unit!r} needs `uln`, the laboratory's upper limit (a column or a constant)."
+        elif source.uln.constant is not None:
+            limits = [bound / found[1] for bound in map(Decimal, fields.fields()["ldh_uln_u_per_l"].range)]
+            yield from _check_constant(source.uln.constant, notation, limits, unit, f"{where}.uln")
+            if source.constant is not None:
+                yield f"{where}.constant: not allowed in {unit}; write the multiple of the upper limit, in x ULN."
+    if source.constant is not None and field.range and factor:
+        bounds = [Decimal(str(bound)) / factor for bound in field.range]
+        yield from _check_constant(source.constant, notation, bounds, source.unit or field.unit, where)
+
+
+def _check_constant(
+    constant: str, notation: Notation, bounds: list[Decimal], unit: str | None, where: str
+) -> Iterator[str]:
+    number, (low, high) = notation.number(constant), bounds
+    if number is None or constant[:1] in COMPARATORS or not low <= number <= high:
+        mark = f", with {notation.decimal!r} as decimal mark"
+        allowed = f"a number from {float(low):g} to {float(high):g} {unit or ''}".strip()
+        yield f"{where}.constant: found {constant!r}; expected {allowed}{mark}."
+
+
+def _no_unit(field: fields.Field, unit: str | None, where: str) -> str:
+    """A unit that the field does not accept. A suggestion is the same unit in small letters, never another scale."""
+    expected = f"a unit of {field.ucum} in UCUM or a common spelling, such as {listed(field.units)}"
+    if field.ucum == "{ULN}":
+        expected = f"one of: {listed(field.units)}"
+        expected += ", or another unit of enzyme activity per volume" if "U/L" in field.units else ""
+    if not unit:
+        return f"{where}: unit missing; expected {expected}."
+    near = suggested(field, unit)
+    question = f" (did you mean {near!r}?)" if near else ""
+    return f"{where}.unit: found {unit!r}, which cannot be converted; expected {expected}{question}."
+
+
+def _check_filled(table: Table, record: Record, name: str, where: str) -> Iterator[str]:
+    """Problems of an answer by whether a cell is filled in: it must be known what fills it."""
+    source = record.fields[name]
+    if source.date_format:
+        yield from _check_dates(table, source, where)
+    elif not source.words and not _measures(record, source.column):
+        yield (
+            f"{where}: `filled` needs to know what fills {source.column!r}, as any text would count as filled in. "
+            'Declare its `date_format` if it holds dates, or `words: [X]`, the words that mean "filled in".'
+        )
+
+
+def _measures(record: Record, column: str | None) -> bool:
+    """Whether a field of the record reads a column as a number or date."""
+    return any(s.column == column and n in fields_that_measure() for n, s in record.fields.items())
 
 
 def _check_dates(table: Table, source: Source, where: str) -> Iterator[str]:
     """Problems of the date formats of one field: none, unknown, or two that read one text differently."""
     formats = source.date_format or table.date_format
-    if not formats:
+    if not formats and source.column:
         yield f"{where}: date_format missing; expected one here or for the table."
     shapes: dict[str, str] = {}
+    language = source.date_language or table.date_language
     for date_format in [*formats, *filter(None, [source.partial_date_format])]:
         try:
-            shape = date_pattern(date_format, source.date_language or table.date_language).replace("{1,2}", "{2}")
+            shape = date_pattern(date_format, language).replace("{1,2}", "{2}")
         except ValueError as error:
             yield f"{where}.date_format: {error}."
             continue
@@ -103,6 +196,39 @@ def _check_dates(table: Table, source: Source, where: str) -> Iterator[str]:
                 "expected one of them."
             )
         shapes[shape] = date_format
+    if source.constant is not None and not _is_date(source.constant, [*formats, "iso"], language):
+        yield f"{where}.constant: found {source.constant!r}; expected {' or '.join([*formats, 'an ISO date'])}."
+
+
+def _is_date(text: str, formats: list[str], language: str | None) -> bool:
+    try:
+        day = duckdb.sql(f"select {day_sql(quote(text), formats, language)}").fetchone()[0]
+    except ValueError:  # a format that is a problem of its own
+        return True
+    return day is not None
+
+
+def _check_two_digit_years(table: Table, source: Source, name: str, where: str) -> Iterator[str]:
+    """Problems of two-digit years: a birth needs its century, and a century needs two-digit years."""
+    formats = [*(source.date_format or table.date_format), *filter(None, [source.partial_date_format])]
+    two_digits = name == "birth_year" or any("%y" in date_format for date_format in formats)
+    first = source.two_digit_years_from
+    if first is None and two_digits and source.column:
+        yield (
+            f"{where}: two_digit_years_from missing; %y alone would read a birth in 1934 as 2034. Declare the first of "
+            "the hundred years that two digits mean, such as 1925 (1925 to 2024)."
+        )
+    elif first is not None and not two_digits:
+        yield f"{where}.two_digit_years_from: the dates have no two-digit years (%y); remove it."
+    elif first is not None and not _EARLIEST_YEAR <= first <= _LATEST_YEAR:
+        allowed = f"a year from {_EARLIEST_YEAR} to {_LATEST_YEAR}"
+        yield f"{where}.two_digit_years_from: found {first}; expected {allowed}, the first that two digits mean."
+
+
+def _check_zone(zone: str | None, where: str) -> Iterator[str]:
+    if zone is not None and zone not in available_timezones():
+        near = closest(zone, available_timezones())
+        yield f"{where}: found {zone!r}; expected a time zone by its IANA name, such as Europe/Vienna or UTC{near}."
 
 
 def _check_unused(table: Table, where: str) -> Iterator[str]:
@@ -110,6 +236,11 @@ def _check_unused(table: Table, where: str) -> Iterator[str]:
     said = [*table.ignored, *table.free_text, *table.forbidden]
     for column in dict.fromkeys(c for c in said if said.count(c) > 1):
         yield f"{where}: duplicate column {column!r}; expected it under one of ignored, free_text, forbidden."
+    for column in table.forbidden:
+        for used in used_columns(table):
+            same = column == used or ("{k}" in used and placeholder_columns(used, [column]))
+            if same and used not in (*table.ignored, *table.free_text):
+                yield f"{where}: column {column!r} is used and forbidden; expected one of the two: remove either."
     for column in table.row_key:
         if column in withheld_columns(table):
             yield f"{where}.row_key: found {column!r}, a birth date; expected columns that may be shown."
@@ -140,10 +271,16 @@ def _check_record(spec: Spec, table: Table, record: Record, where: str) -> Itera
         if len(measured) != 1:
             found = listed(measured) if measured else "no measured field"
             yield f"{where}.fields: found {found}; expected exactly one of: {listed(measurable)}."
-    for name, source in record.fields.items():
+    present = record.present
+    if present and not present.yes and not _measures(record, present.column):
+        yield (
+            f"{where}.present: any text in {present.column!r} would count as filled in. Declare the words that mean so "
+            "(`yes: [X]`) and those that do not (`no`), or read the column as a number or date of this record."
+        )
+    for name in record.fields:
         here = f"{where}.fields.{name}"
         if name in allowed:
-            yield from _check_source(spec, table, name, source, here)
+            yield from _check_source(spec, table, record, name, here)
         else:
             yield f"{here}: unknown field; expected one of: {listed(sorted(allowed))}{closest(name, allowed)}."
     for name in target.required:
@@ -155,8 +292,10 @@ def _check(spec: Spec, centre_id: str) -> Iterator[str]:
     """Problems that the grammar alone cannot find."""
     if spec.centre.id != centre_id:
         yield f"centre.id: found {spec.centre.id!r}; expected {centre_id!r}, the name of the folder."
+    yield from _check_zone(spec.zone, "zone")
     for name, table in spec.tables.items():
         where = f"tables.{name}"
+        yield from _check_zone(table.zone, f"{where}.zone")
         if table.incremental and not table.row_key:
             yield f"{where}.incremental: row_key missing; expected the columns that say which row replaces which."
         yield from _check_unused(table, where)
@@ -173,7 +312,9 @@ def _readable(error: dict) -> str:
         return f"{key}: unknown key; expected only keys of the spec's grammar (docs/CENTRE_SPEC.md)."
     if error["type"] == "missing":
         return f"{key}: missing; expected a value."
-    return f"{key}: found {error['input']!r}; expected: {error['msg']}."
+    found = error["input"]
+    kind = "a mapping" if isinstance(found, dict) else "a list" if isinstance(found, list) else repr(found)
+    return f"{key}: found {kind}; expected: {error['msg']}."
 
 
 def _undecided(content: Any, key: str = "") -> list[str]:
@@ -200,12 +341,16 @@ def load_spec(path: Path) -> Spec:
     if not path.is_file():
         raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: not found; each centre's folder needs a spec."])
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)
+        content = yaml.load(unicodedata.normalize("NFC", path.read_text(encoding="utf-8")), Loader=_TextLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
         problem = f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."
         raise CentreRefused(centre_id, [problem]) from error
+    if not isinstance(content, dict):
+        found = "a list" if isinstance(content, list) else "a text" if content else "an empty document"
+        problem = f"{centre_id}/centre.yml: found {found}; expected the keys centre, lists, tables and what they hold."
+        raise CentreRefused(centre_id, [problem])
     undecided = f"still {TO_DECIDE}; see the comment on its line and the centre's codebook."
     problems = [f"{key}: {undecided}" for key in _undecided(content)]
     if not problems:

@@ -123,7 +123,7 @@ class Source(_Strict):
     unit: str | CodedColumn | None = None
     uln: Limit | None = None
     decimal: Literal[".", ","] | None = None
-    thousands: Literal[".", ",", " "] | None = None
+    thousands: Literal[".", ",", " ", "\u00a0", "\u2009", "\u202f", "'", "’"] | None = None
     date_format: list[str] | None = None
     partial_date_format: str | None = None
     date_language: str | None = None
@@ -138,6 +138,7 @@ class Source(_Strict):
     centres: dict[str, str] | None = None
     filled: str | None = None
     blank: str | None = None
+    words: list[str] = []
 
     @model_validator(mode="before")
     @classmethod
@@ -232,6 +233,11 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
     """Repeated columns: number -> column, for the columns of a header that match a template such as ``plt_{k}``."""
     pattern = re.compile(re.escape(template).replace(re.escape("{k}"), r"([1-9]\d*)"))
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
+
+
+def fields_that_measure() -> set[str]:
+    """Names of the fields that are read as numbers or dates."""
+    return {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
 
 
 def source_columns(source: Source) -> list[str]:

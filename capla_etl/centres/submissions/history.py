@@ -93,7 +93,7 @@ def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> 
 
 def _leave_out_others(raw: RawTable, key: str, patients: set[str]) -> None:
     """Leave out the earlier rows of patients who are no longer in the study."""
-    theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[key]), pa.array(sorted(patients), pa.string()))
+    theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[raw.named(key)]), pa.array(sorted(patients), pa.string()))
     raw.rows = raw.rows.filter(pc.or_(pc.less(raw.rows["source_row"], EARLIER_ROW), theirs))
 
 
@@ -102,13 +102,15 @@ def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back
     con = duckdb.connect(config={"threads": 1})
     con.register("later", raw.rows)
     con.register("earlier", earlier.rows)
-    key = ", ".join(f"trim({identifier(c)})" for c in row_key)
-    columns = ", ".join(identifier(c) for c in raw.rows.column_names if c != "source_row")
+    names = {c: raw.named(c) for c in raw.header}
+    kept = [c for c, name in names.items() if name in raw.rows.column_names]
+    later, before = (", ".join(identifier(r.named(c)) for c in kept) for r in (raw, earlier))
+    key, key_before = (", ".join(f"trim({identifier(r.named(c))})" for c in row_key) for r in (raw, earlier))
     raw.rows = con.execute(
-        f"""select {columns}, source_row from later
+        f"""select {later}, source_row from later
         union all
-        select {columns}, source_row + {back * EARLIER_ROW} from earlier
-        where ({key}) not in (select ({key}) from later)
+        select {before}, source_row + {back * EARLIER_ROW} from earlier
+        where ({key_before}) not in (select ({key}) from later)
         order by source_row"""
     ).to_arrow_table()
 
@@ -180,8 +182,8 @@ def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
         where = ""
         if table.row_kinds:
             words = [w for kind in kinds for w in table.row_kinds.kinds[kind]]
-            where = f"where clean({identifier(table.row_kinds.column)}) in {texts(words)}"
-        query = f"select distinct clean({identifier(table.key)}) from arrived {where}"
+            where = f"where clean({identifier(raw.named(table.row_kinds.column))}) in {texts(words)}"
+        query = f"select distinct clean({identifier(raw.named(table.key))}) from arrived {where}"
         found |= {p for (p,) in con.execute(query).fetchall() if p}
         con.unregister("arrived")
     return found
@@ -191,24 +193,25 @@ def _compare_table(
     con: duckdb.DuckDBPyConnection, table: Table, before: RawTable, after: RawTable, removed_of: dict[str, int]
 ) -> None:
     """Match the rows of one file by their key (and order among equal keys), and compare them column by column."""
-    columns = [c for c in after.rows.column_names if c != "source_row" and c in before.rows.column_names]
+    columns = [c for c in after.header if after.named(c) in after.rows.column_names and c in before.header]
+    name_of = {c: identifier(after.named(c)) for c in columns}
     shown = _study_columns(table, columns)
     declared = _row_key(table)
     key = declared or [table.key, *(c for c in columns if shown[c] and c != table.key)]
     for side, raw in (("before", before), ("after", after)):
         con.register("arrived", raw.rows)
-        cells = ", ".join(f"clean({identifier(c)}) as {identifier(c)}" for c in columns)
-        keyed = ", ".join(identifier(c) for c in key)
-        label = " || ' · ' || ".join(identifier(c) for c in key)
-        said = label if declared else f"{identifier(table.key)} || ' · a row of ' || {quote(raw.file)}"
+        cells = ", ".join(f"clean({identifier(raw.named(c))}) as {name}" for c, name in name_of.items())
+        keyed = ", ".join(name_of[c] for c in key)
+        label = " || ' · ' || ".join(name_of[c] for c in key)
+        said = label if declared else f"{name_of[table.key]} || ' · a row of ' || {quote(raw.file)}"
         con.execute(
             f"""create or replace temp table side_{side} as
             select *, {label} as capla_key, {said} as capla_label,
-                row_number() over (partition by {keyed} order by {", ".join(map(identifier, columns))}) as capla_copy
+                row_number() over (partition by {keyed} order by {", ".join(name_of.values())}) as capla_copy
             from (select {cells} from arrived)"""
         )
         con.unregister("arrived")
-    patient = identifier(table.key)
+    patient = name_of[table.key]
     place = f"{quote(after.file)}, {quote(after.sheet)}"
     for side, other, change in (("after", "before", "added"), ("before", "after", "removed")):
         rows = f"side_{side} anti join side_{other} using (capla_key, capla_copy)"
@@ -220,7 +223,7 @@ def _compare_table(
                 if gone in removed_of:
                     removed_of[gone] += count
     for column in (c for c in columns if c not in key):
-        name = identifier(column)
+        name = name_of[column]
         values = f"b.{name}, a.{name}" if shown[column] else "null, null"
         con.execute(
             f"""insert into changes

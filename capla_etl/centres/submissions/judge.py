@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.harmonising import corrections
+from capla_etl.centres.harmonising import corrections, own_dates
+from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.harmonising.harmonise import Harmoniser
 from capla_etl.centres.harmonising.pseudonym import KeyRefused, patient_key
+from capla_etl.centres.harmonising.values import STOPPING_RULE
 from capla_etl.centres.reading.free_text import SCAN
 from capla_etl.centres.reading.read import RawTable, content_hash
 from capla_etl.centres.spec.check import load_spec
@@ -25,8 +27,11 @@ from capla_etl.centres.submissions.history import (
     read_current,
 )
 
-#: A file stops its centre if more than this share of its rows are refused, and at least this many.
-LARGEST_REFUSED_SHARE, SPARED_ROWS = 0.1, 20
+#: A file stops its centre if more than this share of its rows are refused, and at least this many. So does a column
+#: by its values; and a short one if more than half of them are refused, and at least ``SPARED_VALUES``.
+LARGEST_REFUSED_SHARE, SPARED_ROWS, SPARED_VALUES = 0.1, 20, 5
+#: Rules that say nothing about how a column is read.
+_OF_PATIENTS = {STOPPING_RULE, "no_reference_day", "long_before_first_exchange", own_dates.CONTRADICT}
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class HarmonisedCentre:
     """A centre's current submission, read, harmonised and judged; nothing of it is kept yet.
 
     ``tables``: ``schema.name`` -> table, all that a load holds. ``key``: the key of its patient_ids. ``content_hash``:
-    hash of its files, spec and corrections.
+    hash of its files, spec and corrections. ``readings``: what was read of each field, if asked for. ``notes``: file,
+    sheet, and what the file says of itself.
     """
 
     spec: Spec
@@ -42,10 +48,16 @@ class HarmonisedCentre:
     tables: dict[str, pa.Table]
     key: bytes
     content_hash: str
+    readings: list[Reading]
+    notes: list[tuple[str, str, str]]
 
 
-def judged(centre_id: str) -> HarmonisedCentre:
+def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
     """Read, harmonise and judge a centre's current submission; nothing is written.
+
+    Args:
+        centre_id: the centre's code.
+        keep_readings: whether to keep what was read of each field, for the people who check a spec.
 
     Raises:
         CentreRefused: the spec, a file, a column, a word or a declared correction is not as declared, or a file is
@@ -64,10 +76,10 @@ def judged(centre_id: str) -> HarmonisedCentre:
         key = patient_key()
     except KeyRefused as refused:
         raise CentreRefused(centre_id, [str(refused)]) from None
-    harmonised = Harmoniser(spec, raws, cutoff, key).run()
+    harmonised = Harmoniser(spec, raws, cutoff, key, keep_readings).run()
     corrected = harmonised.corrections(corrected)
     ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
-    _check_most_is_read(centre_id, ledger, quarantine)
+    _check_most_is_read(centre_id, ledger, quarantine, harmonised.cells)
     tables = {f"harmonised.{name}": harmonised.table(name) for name in fields.tables()}
     if tables["harmonised.patient"].num_rows == 0:
         where = f"{centre_id}/{submission.name}"
@@ -91,11 +103,14 @@ def judged(centre_id: str) -> HarmonisedCentre:
         **_since_the_last(spec, earlier, sent, cutoff),
     }
     sha = corrections.content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
-    return HarmonisedCentre(spec, cutoff, tables, key, sha)
+    notes = [(raw.file, raw.sheet, note) for raw in raws for note in raw.notes]
+    return HarmonisedCentre(spec, cutoff, tables, key, sha, harmonised.readings, notes)
 
 
-def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) -> None:
-    """Refuse a centre with a largely refused file: it does not fit its spec, and its data would count as missing."""
+def _check_most_is_read(
+    centre_id: str, ledger: pa.Table, quarantine: pa.Table, cells: dict[tuple[str, str, str, str], Counter]
+) -> None:
+    """Refuse a centre with a largely refused file or column: it does not fit its spec, and would count as missing."""
     problems = []
     for row in ledger.to_pylist():
         refused, received = row["rows_quarantined"], row["rows_received"]
@@ -108,6 +123,18 @@ def _check_most_is_read(centre_id: str, ledger: pa.Table, quarantine: pa.Table) 
                 f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused "
                 f"({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Does the file fit the spec, and does the "
                 "patient table name the same patients?"
+            )
+    where = f"{centre_id}/{ledger['submission'][0]}"
+    for (file, sheet, column, field), counts in cells.items():
+        rules = Counter({rule: n for rule, n in counts.items() if rule and rule not in _OF_PATIENTS})
+        refused, filled = rules.total(), counts[""]
+        many = refused >= SPARED_ROWS and refused > LARGEST_REFUSED_SHARE * filled
+        if many or refused >= SPARED_VALUES and refused > filled / 2:
+            why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
+            place = f"{where}/{file}" + (f", sheet {sheet!r}" if sheet else "")
+            problems.append(
+                f"{place}, column {column!r}: {refused} of {filled} values are refused as {field} ({why}); expected at "
+                f"most {LARGEST_REFUSED_SHARE:.0%}. Are format, unit and missing codes right in the spec?"
             )
     if problems:
         raise CentreRefused(centre_id, problems)

@@ -66,8 +66,6 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
         first_rows = list(itertools.islice(rows, declared.header_row))
         if len(first_rows) < declared.header_row:
             raise Unreadable(f"the file has {len(first_rows)} rows; expected the header in row {declared.header_row}.")
-        body = text[lines.tell() :]
-        first_row = next(rows, [])
     except python_csv.Error as error:
         raise Unreadable("the header cannot be read; is every quotation mark closed?") from error
     if not any(cell.strip() for cell in first_rows[-1]):
@@ -79,11 +77,24 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
         raise Unreadable("the header spans several lines; is every quotation mark closed?")
     check_unique(header)
     notes = [] if text[-1] in "\r\n" else ["The last line has no end; make sure that the file was not cut off."]
+    body = text[lines.tell() :]
     columns, numbers, set_aside = _rows(body, header, declared)
-    if len(first_row) == len(header) + 1 and not any(pc.any(pc.not_equal(c, "")).as_py() for c in columns):
+    if (
+        set_aside
+        and _width_of_first(body, declared.delimiter) == len(header) + 1
+        and not any(pc.any(pc.not_equal(c, "")).as_py() for c in columns)
+    ):
         header, columns, numbers, set_aside, note = _one_cell_more(body, header, declared)
         notes.append(note)
     return table_of(header, columns, numbers, set_aside=set_aside, notes=notes)
+
+
+def _width_of_first(body: str, delimiter: str) -> int:
+    """How many cells the first row has; 0 if it cannot be told."""
+    try:
+        return len(next(python_csv.reader(io.StringIO(body, newline=""), delimiter=delimiter), []))
+    except python_csv.Error:
+        return 0
 
 
 def _one_cell_more(body: str, header: list[str], declared: Delimited) -> tuple:
@@ -91,7 +102,7 @@ def _one_cell_more(body: str, header: list[str], declared: Delimited) -> tuple:
     columns, numbers, set_aside = _rows(body, [*header, "one more"], declared)
     if pc.all(pc.equal(columns[-1], "")).as_py():
         return header, columns[:-1], numbers, set_aside, "Every row ends with a delimiter that the header lacks."
-    if not _are_row_names(columns[0].to_pylist()):
+    if not _are_row_names([text for text in columns[0].to_pylist() if text]):
         raise Unreadable(
             f"the rows have {len(header) + 1} cells, but the header has {len(header)}. If R wrote row names, ask for "
             "the file without them (row.names = FALSE); else, is the delimiter right?"
@@ -145,10 +156,12 @@ def _rows(
 
     if not body:
         return [pa.chunked_array([], pa.string()) for _ in header], [], []
+    content = body.encode()
+    one_block = min(len(content) + 1, 2**31 - 1)  # a cell may not lie in several
     try:
         table = csv.read_csv(
-            io.BytesIO(body.encode()),
-            read_options=csv.ReadOptions(column_names=header, use_threads=False),
+            io.BytesIO(content),
+            read_options=csv.ReadOptions(column_names=header, use_threads=False, block_size=one_block),
             parse_options=csv.ParseOptions(
                 delimiter=declared.delimiter,
                 newlines_in_values=True,

@@ -22,8 +22,8 @@ class FileTable:
     ``header`` holds the exact column names. ``rows`` holds one text column per name, called as ``arrow_names`` says,
     plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or not readable: (row number, status
     'ignored' or 'quarantined', rule, message). ``epoch`` is the day from which the file counts day numbers. ``notes``
-    says what a reader of the file should know: hidden rows, struck out cells, percentages; counts and places, never a
-    value.
+    says what a reader of the file should know: hidden rows, struck out cells; counts and places, never a value.
+    ``percentages``: column -> cells that are numbers in a percent format.
     """
 
     header: list[str]
@@ -31,6 +31,7 @@ class FileTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
+    percentages: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,14 @@ def arrow_names(header: list[str]) -> list[str]:
     return [names[name] for name in header]
 
 
-def table_of(header: list[str], columns: list, rows: list[int] | pa.Array, **rest) -> FileTable:
-    """A FileTable of named columns of text; a column without a name in the file and without values is left out.
+def table_of(header: list[str], columns: list, rows: list[int], **rest) -> FileTable:
+    """A FileTable of columns of text.
 
     Raises:
         Unreadable: two columns of one name.
     """
-    kept = [
-        (name, in_one_form(texts))
-        for i, (name, texts) in enumerate(zip(header, columns, strict=True), 1)
-        if name != f"(column {i})" or pc.any(pc.not_equal(pc.utf8_trim_whitespace(texts), "")).as_py()
-    ]
-    header = [name for name, _ in kept]
     check_unique(header)
-    arrays = [*(texts for _, texts in kept), pa.array(rows, pa.int64())]
+    arrays = [*map(in_one_form, columns), pa.array(rows, pa.int64())]
     return FileTable(header, pa.table(arrays, names=[*arrow_names(header), "source_row"]), **rest)
 
 

@@ -63,6 +63,7 @@ def _sheet(
         if name := kept.get(unicodedata.normalize("NFC", declared.sheet)):
             sheet = workbook.get_sheet_by_name(name)
             rows = sheet.to_python(skip_empty_area=False)
+            areas = sheet.merged_cell_ranges or []
             notes = (ods_notes if declared.type == "ods" else xlsx_notes)(content, name)
             is_hidden = any(s.name == name and s.visible != SheetVisibleEnum.Visible for s in workbook.sheets_metadata)
     if not name:
@@ -70,7 +71,10 @@ def _sheet(
     if undeclared := [name for name in kept if known_sheets is not None and name not in known_sheets]:
         advice = "declare each as a table or under ignored_sheets with a reason."
         raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)}; {advice}")
-    return rows, notes, ["The sheet is hidden; it is read."] if is_hidden else []
+    said = ["The sheet is hidden; it is read."] if is_hidden else []
+    if merged := sum(first[0] >= declared.header_row and first[0] < last[0] for first, last in areas):
+        said.append(f"{merged} merged area(s): only the first cell has the value.")
+    return rows, notes, said
 
 
 def _cell_name(row: int, column: int) -> str:
@@ -83,7 +87,7 @@ def _cell_name(row: int, column: int) -> str:
 
 
 def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
-    """Sentences about the rows below the header: hidden rows and columns, struck-out cells, percentages."""
+    """Sentences about the rows below the header: hidden rows and columns, struck-out cells."""
     said = []
     if hidden := sum(row > header_row for row in notes.hidden_rows):
         said.append(f"{hidden} row(s) with data are hidden; they are read.")
@@ -91,8 +95,6 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
-    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
-    said += [f"column {header[c - 1]!r}: {n} cell(s) are percentages." for c, n in sorted(percent.items())]
     return said
 
 
@@ -125,4 +127,6 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     arrays = [cell_texts(list(v), name, decimals.of(name)) for name, v in zip(header, columns, strict=False)]
     numbers = list(range(header_row + 1, header_row + 1 + len(body)))
     said += _said(notes, header, header_row)
-    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said)
+    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
+    percentages = {header[c - 1]: n for c, n in percent.items() if c <= len(header)}
+    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, percentages=percentages)

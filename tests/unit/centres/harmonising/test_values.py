@@ -59,7 +59,7 @@ def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
         ("PLT;12.000;G/L;", "not_a_number"),  # in a decimal-comma file this is neither 12 nor certainly 12 000
         ("PLT;1,2,3;G/L;", "not_a_number"),
         ("PLT;clumped;G/L;", "not_a_number"),
-        ("PLT;1e2;G/L;", "not_a_number"),
+        ("PLT;1e2;G/L;", (100.0, None)),
         ("PLT;<5;G/L;", "comparator_not_allowed"),
         ("PLT;12;mg/L;", "unit_not_accepted"),
         ("PLT;12;;", "unit_not_accepted"),
@@ -69,7 +69,7 @@ def judge(centre, loaded, row: str) -> tuple[float, str | None] | str:
         ("PLT;2001;G/L;", "out_of_range"),
         ("PLT;-1;G/L;", "out_of_range"),
         ("PLT;9999999999;G/L;", "out_of_range"),
-        ("PLT;99999999999999999999999999999;G/L;", "not_a_number"),
+        ("PLT;99999999999999999999999999999;G/L;", "out_of_range"),
         ("PLT;;G/L;", "no result"),
         ("LDH;375;U/L;250", (1.5, None)),
         ("LDH;1,7;xULN;", (1.7, None)),
@@ -108,7 +108,9 @@ def test_a_number_is_read_exactly_or_refused(centre, loaded, row, expected):
         ("A", "02/06/2020", date(2020, 6, 2)),  # after the last contact but within the cut-off: kept
         ("B", "20/03/2020", date(2020, 3, 20)),  # the day of death
         ("B", "21/03/2020", "after_death"),
-        ("B", "01/02/1980", date(1980, 2, 1)),  # the day of birth
+        ("B", "31/01/2020", date(2020, 1, 31)),  # thirty days before the first exchange
+        ("B", "30/01/2020", "long_before_first_exchange"),
+        ("B", "01/02/1980", "long_before_first_exchange"),  # the day of birth
         ("B", "31/01/1980", "before_birth"),
         ("B", "01/01/0000", "before_birth"),
         ("C", "12/01/2020", "unknown_patient"),
@@ -154,7 +156,7 @@ def test_a_refused_optional_cell_leaves_the_record_unknown_there_and_is_not_take
     centre.spec()
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
-    assert (patient["died"], patient["death_date"]) == ("yes", None)
+    assert (patient["died"], patient["death_date"]) == ("unknown", None)
     assert [(q["column_name"], q["rule"], q["scope"]) for q in loaded("quality.quarantine")] == [
         ("dead", "not_a_date", "cell")
     ]
@@ -234,7 +236,7 @@ def test_a_death_before_the_first_exchange_is_refused_not_everything_after_it(ce
     centre.write("labs.csv", "id;date;test;value;unit;uln\nA;12/01/2020;PLT;12;G/L;")
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
-    assert (patient["died"], patient["death_date"], patient["first_tpe_date"]) == ("yes", None, date(2020, 1, 10))
+    assert (patient["died"], patient["death_date"], patient["first_tpe_date"]) == ("unknown", None, date(2020, 1, 10))
     assert [q["rule"] for q in loaded("quality.quarantine")] == ["before_first_exchange"]
     assert len(loaded("harmonised.lab_result")) == 1
 

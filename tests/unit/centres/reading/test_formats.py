@@ -61,7 +61,7 @@ def test_text_in_any_encoding(centre, loaded, encoding):
     ("content", "said"),
     [
         ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16")[:-1], "byte 54 cannot be read as utf-16"),
-        ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16-be"), "not readable as delimited text"),
+        ("ID\tDAY\tPLT\nA\t2020-01-11\t20\n".encode("utf-16-be"), "the delimiter and the encoding right"),
     ],
 )
 def test_a_truncated_or_otherwise_ordered_utf_16_file_is_refused(centre, content, said):

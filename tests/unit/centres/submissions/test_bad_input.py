@@ -128,7 +128,7 @@ def _spec_unknown_key(data_raw: Path) -> None:
 
 
 def _spec_unknown_unit(data_raw: Path) -> None:
-    _replace(data_raw / "HU01/centre.yml", "unit: g/L", "unit: g/l")
+    _replace(data_raw / "HU01/centre.yml", "unit: g/L", "unit: U/L")
 
 
 def _spec_unknown_code(data_raw: Path) -> None:
@@ -240,7 +240,7 @@ def _spec_table_name(data_raw: Path) -> None:
         ),
         ("HU01", _spec_typo, ["centre.yml", "creatinin_umol_per_l", "did you mean 'creatinine_umol_per_l'"]),
         ("HU01", _spec_unknown_key, ["centre.yml", "tables.betegek.format", "encodng", "unknown key"]),
-        ("HU01", _spec_unknown_unit, ["centre.yml", "hemoglobin_g_per_dl.unit", "'g/l'", "g/dL, g/L (did you mean"]),
+        ("HU01", _spec_unknown_unit, ["centre.yml", "hemoglobin_g_per_dl.unit", "'U/L', which cannot", "g/dL, g/L"]),
         ("HU01", _spec_unknown_code, ["centre.yml", "'man'", "male"]),
         ("HU01", _spec_two_readings_of_a_date, ["centre.yml", "read the same text differently"]),
         ("HU01", _spec_key_twice, ["centre.yml, line", "duplicate key 'missing'"]),

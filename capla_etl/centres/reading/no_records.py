@@ -1,0 +1,119 @@
+"""Rows that are no records: blank rows, totals below the data, headers repeated, and a second table below the first.
+
+What does not belong here: rows with more or fewer cells than the header (formats/), and rows that name nobody
+(harmonising/harmonise.py).
+"""
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capla_etl import fields
+from capla_etl.centres.reading.formats.file_table import Unreadable, arrow_names
+from capla_etl.centres.spec.grammar import Spec, Table, placeholder_columns, source_columns
+
+#: Signs trimmed from both ends of a cell, as where values are read.
+_BLANKS = " \t\n\r\xa0"
+#: A row with at least this many words where numbers and dates are read may be a header.
+_FEWEST_WORDS = 2
+
+
+def _measured(table: Table, header: list[str]) -> list[str]:
+    """Columns that are read as numbers or dates."""
+    kinds = {name: declared.type for name, declared in fields.fields().items()}
+    columns = [
+        column
+        for record in table.records
+        for name, source in record.fields.items()
+        if kinds.get(name) in ("number", "integer", "date") and source.column
+        for column in source_columns(source)
+    ]
+    return [h for c in columns for h in (placeholder_columns(c, header).values() if "{k}" in c else [c]) if h in header]
+
+
+def _trimmed(rows: pa.Table, column: str) -> pa.ChunkedArray:
+    return pc.fill_null(pc.utf8_trim(rows[column], _BLANKS), "")
+
+
+def known_numbers(table: Table, rows: pa.Table, named: Callable[[str], str]) -> set[str]:
+    """Patient numbers of rows that hold a digit in a column of numbers or dates: certainly records."""
+    measured = {named(c) for c in _measured(table, rows.column_names)} - {table.key}
+    holds = pa.chunked_array([pa.array([False] * rows.num_rows)])
+    for column in measured:
+        holds = pc.or_(holds, pc.match_substring_regex(pc.fill_null(rows[column], ""), "[0-9]"))
+    return set(_trimmed(rows, named(table.key)).filter(holds).to_pylist()) - {""}
+
+
+def set_aside(
+    spec: Spec, table: Table, rows: pa.Table, header: list[str], patients: set[str]
+) -> tuple[pa.Table, list[tuple[int, str, str, str]]]:
+    """Part the records of a file from its other rows.
+
+    Args:
+        spec, table: the declarations.
+        rows: text columns in the order of the header, and source_row.
+        header: the exact names of the columns.
+        patients: numbers of certain patients; a row of theirs is no footer.
+
+    Returns:
+        The records; and (row number, status, rule, message) of the others.
+
+    Raises:
+        Unreadable: a row inside the data looks like another header.
+    """
+    cells = {name: _trimmed(rows, own) for name, own in zip(header, arrow_names(header), strict=True)}
+    blank = pa.chunked_array([pa.array([True] * rows.num_rows)])
+    for texts in cells.values():
+        blank = pc.and_(blank, pc.equal(texts, ""))
+    footers = getattr(table.format, "footer_starts_with", [])
+    pattern = "^(" + "|".join(map(re.escape, footers)) + ")" if footers else "[^\\s\\S]"
+    numbers = pa.array(sorted(patients), pa.string())
+    footer = pc.and_(
+        pc.match_substring_regex(cells[header[0]], pattern), pc.invert(pc.is_in(cells[table.key], numbers))
+    )
+    # a header names no patient: only rows whose number has no digit, or is the name of its own column, can be one
+    wordy = pc.or_(
+        pc.equal(cells[table.key], table.key), pc.invert(pc.match_substring_regex(cells[table.key], "[0-9]"))
+    )
+    aside = [(n, "ignored", "blank_row", "Blank row.") for n in rows["source_row"].filter(blank).to_pylist()]
+    footer = pc.and_(footer, pc.invert(blank))
+    aside += [
+        (n, "ignored", "totals_row", "Totals or footer row.") for n in rows["source_row"].filter(footer).to_pylist()
+    ]
+    others = pc.or_(blank, footer)
+    suspects = pc.indices_nonzero(pc.and_(wordy, pc.invert(others)))
+    measured = {header.index(c) for c in _measured(table, header)}
+    # as the file writes them: names without the number of a repeated one, or of a column without a name
+    written = [re.sub(r" \(\d+\)$|^\(column \d+\)$", "", name) for name in header]
+    words = {*spec.missing, *(m for r in table.records for s in r.fields.values() for m in s.missing)}
+    repeated = set()
+    for index, *line in zip(suspects.to_pylist(), *(cells[n].take(suspects).to_pylist() for n in header), strict=True):
+        number = rows["source_row"][index].as_py()
+        if line in (header, written):
+            aside.append((number, "ignored", "repeated_header", "The header, repeated."))
+            repeated.add(number)
+        elif _is_header(line, measured, {name.casefold() for name in written}, words, line[header.index(table.key)]):
+            raise Unreadable(
+                f"row {number} looks like the header of another table: it has words where numbers and dates are "
+                "expected. Ask the centre for one table a sheet or file."
+            )
+    if repeated:
+        others = pc.or_(others, pc.is_in(rows["source_row"], pa.array(sorted(repeated), pa.int64())))
+    return rows.filter(pc.invert(others)), aside
+
+
+def _is_header(cells: list[str], measured: set[int], header: set[str], words: set[str], key: str) -> bool:
+    """Whether a row inside the data has the likeness of a header: distinct words, none with a digit, where numbers and
+    dates are read; the names of the header among them count most."""
+    filled = [cell for cell in cells if cell]
+    if len(filled) < _FEWEST_WORDS or len({f.casefold() for f in filled}) < len(filled):
+        return False
+    named = sum(cell.casefold() in header for cell in filled)
+    if key.casefold() in header and named >= _FEWEST_WORDS:
+        return True
+    texts = [cells[i] for i in measured if cells[i]]
+    if any(re.search(r"\d", cell) for cell in filled) or set(texts) & words:
+        return False
+    return len(texts) >= _FEWEST_WORDS and len(texts) > len(measured) / 2 and named > 0

@@ -1,0 +1,108 @@
+"""Specs: what is refused before a file is read, with a message that says what to do."""
+
+import unicodedata
+from datetime import date
+
+import pytest
+from tiny_centre import HEAD, PATIENTS
+
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.spec.check import load_spec
+
+
+def problems(centre, **spec: str) -> str:
+    centre.spec(**spec)
+    with pytest.raises(CentreRefused) as refusal:
+        load_spec(centre.folder / "centre.yml")
+    assert "Traceback" not in str(refusal.value) and "{'" not in str(refusal.value)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("born", "said"),
+    [
+        (
+            '{column: born, date_format: "%d/%m/%y"}',
+            "two_digit_years_from missing; %y alone would read a birth in 1934",
+        ),
+        ('{column: born, date_format: "%d/%m/%Y", two_digit_years_from: 1925}', "have no two-digit years (%y); remove"),
+        ('{column: born, date_format: "%d/%m/%y", two_digit_years_from: 25}', "found 25; expected a year from 1850"),
+        ('{column: born, date_format: "%d/%m/%y", two_digit_years_from: soon}', "two_digit_years_from: found 'soon'"),
+        ("{constant: last year}", "found 'last year'; expected %d/%m/%Y or an ISO date"),
+        ('{constant: "31/02/1980"}', "expected %d/%m/%Y or an ISO date"),
+    ],
+)
+def test_a_birth_needs_its_century_and_a_constant_date_is_one(centre, born, said):
+    assert said in problems(centre, patients=PATIENTS.replace("birth_date: born", f"birth_date: {born}"))
+
+
+def test_the_format_of_the_table_counts_for_a_birth_too(centre):
+    two_digits = PATIENTS.replace('date_format: "%d/%m/%Y"', 'date_format: "%d/%m/%y"')
+    assert "birth_date: two_digit_years_from missing" in problems(centre, patients=two_digits)
+    declared = two_digits.replace("birth_date: born", "birth_date: {column: born, two_digit_years_from: 1925}")
+    centre.spec(patients=declared)
+    load_spec(centre.folder / "centre.yml")
+
+
+@pytest.mark.parametrize("day", ['"2020-01-10"', '"10/01/2020"'])
+def test_a_constant_date_is_in_the_declared_format_or_iso(centre, harmonised, day):
+    constant = PATIENTS.replace("first_tpe_date: tpe", f"first_tpe_date: {{constant: {day}}}")
+    centre.spec(patients=constant.replace("forbidden:", "ignored: {tpe: the same for all}\n    forbidden:"))
+    assert set(harmonised("patient", "first_tpe_date")) == {date(2020, 1, 10)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Europe/Viena", "found 'Europe/Viena'; expected a time zone by its IANA name, such as Europe/Vienna or UTC"),
+        ("MEZ", "found 'MEZ'; expected a time zone"),
+        ("../etc/passwd", "expected a time zone"),
+    ],
+)
+def test_a_zone_is_an_iana_name(centre, zone, said):
+    assert said in problems(centre, head=f"{HEAD}zone: {zone}\n")
+    of_table = PATIENTS.replace("    key: id", f"    key: id\n    zone: {zone}")
+    assert "tables.patients.zone" in problems(centre, patients=of_table)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Vienna", "America/Sao_Paulo"])
+def test_a_known_zone_is_accepted(centre, zone):
+    centre.spec(head=f"{HEAD}zone: {zone}\n")
+    assert load_spec(centre.folder / "centre.yml").zone == zone
+
+
+def test_a_column_cannot_be_both_used_and_forbidden(centre):
+    said = problems(centre, patients=PATIENTS.replace("{name: name}", "{name: name, seen: place}"))
+    assert "column 'seen' is used and forbidden" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "found an empty document; expected the keys centre, lists, tables"),
+        ("# nothing yet\n", "found an empty document"),
+        ("- centre\n- lists\n", "found a list; expected the keys"),
+        ("centre\n", "found a text; expected the keys"),
+        ("? [a]\n: b\n", "found a key that is no text"),
+        (HEAD + "tables: [a]\n", "tables: found a list; expected"),
+        (HEAD + "tables: {patients: {file: {a: b}}}\n", "file: found a mapping; expected"),
+    ],
+)
+def test_a_document_of_another_kind_is_named_in_words(centre, content, said):
+    centre.spec()
+    (centre.folder / "centre.yml").write_text(content, encoding="utf-8")
+    with pytest.raises(CentreRefused) as refusal:
+        load_spec(centre.folder / "centre.yml")
+    assert said in str(refusal.value) and "['" not in str(refusal.value) and "{'" not in str(refusal.value)
+
+
+def test_words_are_compared_with_composed_letters(centre, harmonised):
+    """A Mac writes é as two signs, in a file or in a spec."""
+    decomposed = unicodedata.normalize("NFD", "décédée")
+    centre.spec(patients=PATIENTS.replace("{F: female, M: male}", f"{{Féminin: female, {decomposed}: male}}"))
+    feminin = unicodedata.normalize("NFD", "Féminin")
+    centre.write(
+        "patients.csv",
+        f"id;name;sex;born;tpe;dead;seen\nA;x;{feminin};01/02/1970;10/01/2020;;\nB;x;décédée;01/02/1970;10/01/2020;;",
+    )
+    assert harmonised("patient", "sex") == ["female", "male"]

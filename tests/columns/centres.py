@@ -6,6 +6,7 @@ What does not belong here: values and their cells (truth.py), bytes (writers.py)
 import json
 import random
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -46,7 +47,9 @@ _SUFFIX = {
     "parquet": ".parquet",
     "json_lines": ".ndjson",
 }
-_SHARES = {"right": 0.62, "fault": 0.14, "wrong": 0.24}
+#: Most centres have right specs, which are judged once; in the others each refusal takes a round of its own.
+_SHARES = {"right spec": {"right": 0.88, "fault": 0.12}, "wrong spec": {"right": 0.3, "fault": 0.16, "wrong": 0.54}}
+_RIGHT_SPECS = 0.55
 
 
 @dataclass
@@ -148,18 +151,21 @@ def _decorated(rng: random.Random, column: Column, file: File) -> Column:
 
 
 class _Names:
-    """Names of columns, each once in a centre and none within another."""
+    """Names of columns, each once in a centre and none within another; and whether the next column is right."""
 
-    def __init__(self):
-        self.count = 0
+    def __init__(self, rng: random.Random):
+        self.rng, self.count = rng, 0
+        self.of = "right spec" if rng.random() < _RIGHT_SPECS else "wrong spec"
 
     def __call__(self) -> str:
         self.count += 1
         return f"V{self.count:05}"
 
-
-def _mode(rng: random.Random) -> str:
-    return rng.choices(list(_SHARES), list(_SHARES.values()))[0]
+    def mode(self, make: Callable) -> str:
+        """Right, with a fault or with a wrong spec; a word that nobody knows stops a centre, as a wrong spec does."""
+        if make is codes and self.of == "right spec":
+            return "right"
+        return self.rng.choices(list(_SHARES[self.of]), list(_SHARES[self.of].values()))[0]
 
 
 def _patients_file(
@@ -168,7 +174,7 @@ def _patients_file(
     file = _file(rng, kind)
     wanted = rng.sample(PATIENT_NUMBERS, 4) + rng.sample(PATIENT_CODES, 7)
     columns = [_of_patient(rng, file, patients, names, name) for name in wanted]
-    columns.append(dates(rng, file, patients, names(), reference or rng.choice(PATIENT_DATES), _mode(rng)))
+    columns.append(dates(rng, file, patients, names(), reference or rng.choice(PATIENT_DATES), names.mode(dates)))
     plain = {
         "BORN": [patient.born.isoformat() for patient in patients],
         "TPE": [patient.first_tpe.isoformat() for patient in patients],
@@ -185,7 +191,7 @@ def _patients_file(
 
 def _of_patient(rng: random.Random, file: File, patients: list[Patient], names: _Names, wanted: str) -> Column:
     make = number if wanted in PATIENT_NUMBERS else codes
-    return make(rng, file, patients, names(), wanted, _mode(rng))
+    return make(rng, file, patients, names(), wanted, names.mode(make))
 
 
 def _more_of_patients(rng: random.Random, first: FileOf, names: _Names, kind: str) -> FileOf:
@@ -208,7 +214,7 @@ def _list_file(
     columns = []
     for _ in range(only or _COLUMNS_A_FILE):
         make, among = rng.choice(ways)
-        columns.append(_decorated(rng, make(rng, file, patients, names(), rng.choice(among), _mode(rng)), file))
+        columns.append(_decorated(rng, make(rng, file, patients, names(), rng.choice(among), names.mode(make)), file))
     count = ["100" if kind == "csv" else 100] * len(patients)
     days = [patient.first_tpe + timedelta(1 + n % 2) for n, patient in enumerate(patients)]
     plain = {"DAY": [day.isoformat() for day in days], "COUNT": count}
@@ -261,7 +267,7 @@ def _keys(rng: random.Random, patients: list[Patient], file: File) -> tuple[list
 def draw(seed: str) -> CentreOf:
     """A centre by its seed: every drawing is its own, so that one centre can be made again alone."""
     rng = random.Random(seed)
-    patients, names = _patients(rng), _Names()
+    patients, names = _patients(rng), _Names(rng)
     kinds = rng.sample(FORMATS, len(FORMATS))
     if rng.random() < 0.15:
         return CentreOf(patients, [_patients_file(rng, patients, names, kinds[0], rng.choice(REFERENCE_DATES))])

@@ -57,7 +57,7 @@ def verdicts(centre: CentreOf, seed: str) -> list[Verdict]:
     """The verdict of every column of a centre.
 
     A refusal that names columns answers for these, and the centre is judged again without them. One that names a file
-    alone is put to each column of that file in a centre of its own.
+    alone, or nothing, is put to halves of the columns until one is left.
     """
     with data_raw() as folder:
         return list(_verdicts(centre, seed, folder))
@@ -79,7 +79,7 @@ def _verdicts(centre: CentreOf, seed: str, folder: Path) -> Iterator[Verdict]:
         found = [(column, problem) for problem in problems for column in _named(centre, problem)]
         named = {id(column): problem for column, problem in found if not problem.startswith(_FAILURE)}
         if not named:
-            yield from _each_alone(centre, seed, folder, problems)
+            yield from _in_parts(centre, seed, folder, problems)
             return
         for of in centre.files:
             yield from (_refused(column, of, seed, named[id(column)]) for column in of.columns if id(column) in named)
@@ -107,26 +107,26 @@ def _without(centre: CentreOf, dropped: set[int]) -> CentreOf:
     return CentreOf(centre.patients, [of for of in files if of.columns or of.table == "patients"])
 
 
-def _each_alone(centre: CentreOf, seed: str, folder: Path, problems: list[str]) -> Iterator[Verdict]:
-    """The columns of the files that the problems name, each in a centre of its own; the others together."""
+def _in_parts(centre: CentreOf, seed: str, folder: Path, problems: list[str]) -> Iterator[Verdict]:
+    """Find the columns that a refusal is about, which names a file or nothing: keys first, then halves of the rest."""
     columns = [(of, column) for of in centre.files for column in of.columns]
-    if len(columns) == 1:
-        of, column = columns[0]
-        yield _refused(column, of, seed, problems[0])
-        return
+    every = {id(column) for _, column in columns}
     named = [of for of in centre.files if any(of.name in p or f"tables.{of.table}." in p for p in problems)]
-    named = named or centre.files
-    for of in named:
-        for column in of.columns:
-            others = {id(c) for _, c in columns} - {id(column)}
-            for verdict in _verdicts(_without(centre, others), seed, folder):
-                yield verdict
-                if column.kind == "key" and verdict.answer != READ:
-                    # the keys are answered for: the other columns are judged with keys as the patient table has them
-                    of.key, of.fill_down = [patient.key for patient in of.patients], False
-    rest = [of for of in centre.files if of not in named]
-    if rest:
-        yield from _verdicts(_without(centre, {id(c) for of in named for c in of.columns}), seed, folder)
+    suspects = [(of, column) for of, column in columns if of in named] or columns
+    if rest := every - {id(column) for _, column in suspects}:
+        yield from _verdicts(_without(centre, every - rest), seed, folder)
+    if len(suspects) == 1:
+        yield _refused(*reversed(suspects[0]), seed, problems[0])
+        return
+    for of, key in [(of, column) for of, column in suspects if column.kind == "key"]:
+        for verdict in _verdicts(_without(centre, every - {id(key)}), seed, folder):
+            yield verdict
+            if verdict.answer != READ:  # the keys are answered for; the others have keys as in the patient table
+                of.key, of.fill_down = [patient.key for patient in of.patients], False
+    others = [column for _, column in suspects if column.kind != "key"]
+    middle = (len(others) + 1) // 2
+    for half in filter(None, (others[:middle], others[middle:])):
+        yield from _verdicts(_without(centre, every - {id(column) for column in half}), seed, folder)
 
 
 def _refused(column: Column, of: FileOf, seed: str, problem: str) -> Verdict:

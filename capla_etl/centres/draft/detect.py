@@ -1,23 +1,31 @@
 """Detect the format of a file: by its first bytes, then by trying. Each file, sheet or list becomes one ``Found``.
 
-If several encodings can read a text, the choice is a guess and names the characters to look at.
+If several encodings can read a text, the choice is a guess and names the characters to look at. One file that cannot be
+read stops no other.
+
+What does not belong here: which row is the header (header.py), and what a file is that is no table (no_table.py).
 """
 
 import csv
 import gzip
 import io
 import json
+import re
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from capla_etl.centres.draft.header import Header, find_header
+from capla_etl.centres.draft.no_table import what_it_is
 from capla_etl.centres.draft.words import words
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.spec.grammar import (
+    TO_DECIDE,
     Delimited,
     Format,
     JsonLines,
@@ -44,13 +52,25 @@ _DELIMITERS = ",;\t|"
 #: Encodings without a mark that are tried after UTF-8, in this order if nothing else decides.
 _ENCODINGS = ("cp932", "euc_jp", "gb18030", "euc_kr", "cp1252", "cp1250", "iso8859_15", "cp850", "mac_roman")
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-#: First rows in which the header is sought, and rows parsed to find the delimiter.
+#: Rows in which words of the header are sought to tell encodings apart, and rows parsed to find delimiter and header.
 _TITLE_ROWS, _SAMPLED_ROWS = 12, 200
+#: The least share of rows with the same number of cells.
+_MOST_ROWS = 0.5
+#: The most bytes that the files of one archive may hold.
+_MOST_BYTES = 4 * 2**30
+_NO_HEADER = (
+    "no row is clearly a header (names of columns above values unlike them), so no column is drafted: a patient's row "
+    "must not become names. Ask the centre for the table with one header row and one row for each record, or write "
+    "this part of the spec by hand."
+)
 
 
 @dataclass
 class Found:
-    """One file, sheet or list that can be read; ``certain`` and ``guesses`` say how its format was found."""
+    """One file, sheet or list that can be read; ``certain`` and ``guesses`` say how its format was found.
+
+    ``other_sheets``: sheets of the same workbook that are no tables, with the reason.
+    """
 
     file: str
     label: str
@@ -58,22 +78,72 @@ class Found:
     table: FileTable
     certain: list[str] = field(default_factory=list)
     guesses: list[str] = field(default_factory=list)
+    content: bytes = field(default=b"", repr=False)
+    other_sheets: dict[str, str] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, list[str]]:
+        """The cells of each column by its name; in the table a name may be changed, so its place counts."""
+        columns = self.table.rows.columns
+        return {name: columns[i].to_pylist() for i, name in enumerate(self.table.header)}
 
 
 def detect(path: Path) -> tuple[list[Found], list[str]]:
-    """Return all tables of one file, and why something cannot be read.
+    """Return all tables of one file, or of an archive of files, and why something cannot be read.
 
     Raises:
         OSError: the file cannot be opened.
     """
     content = path.read_bytes()
+    if content.startswith(b"PK\x03\x04") and (members := _members(content)):
+        found, problems = [], []
+        for member in members:
+            there, problem = _detect_one(f"{path.name}/{member}", _member(content, member))
+            found += there
+            problems += problem
+        return found, problems
+    return _detect_one(path.name, content)
+
+
+def _detect_one(name: str, content: bytes | Unreadable) -> tuple[list[Found], list[str]]:
+    """The tables of one file; what cannot be read is said without what stands in it."""
+    problems: list[str] = []
     try:
-        return _detect(path.name, content), []
+        if isinstance(content, Unreadable):
+            raise content
+        return _detect(name, content, problems), [f"{name}: {problem}" for problem in problems]
     except Unreadable as unreadable:
-        return [], [f"{path.name}: {unreadable}"]
+        return [], [f"{name}: {unreadable}"]
+    except Exception as error:  # whatever is wrong with one file, the others are drafted
+        problem = f"unexpected error ({type(error).__name__}); write this part of the spec by hand."
+        return [], [f"{name}: {problem}"]
 
 
-def _detect(name: str, content: bytes) -> list[Found]:
+def _members(content: bytes) -> list[str]:
+    """The files of an archive; none for an office document, which is an archive too, and for a damaged one."""
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except zipfile.BadZipFile:
+        return []
+    if {"[Content_Types].xml", "content.xml", "Index/Document.iwa"} & set(names):
+        return []
+    hidden = ("__MACOSX/", ".")
+    return [n for n in names if not n.endswith("/") and not n.startswith(hidden) and "/." not in n]
+
+
+def _member(content: bytes, member: str) -> bytes | Unreadable:
+    """One file of an archive, or why it cannot be read."""
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    if sum(info.file_size for info in archive.infolist()) > _MOST_BYTES:
+        return Unreadable("the archive unpacks to more than 4 GB; unpack it beside the other files.")
+    try:
+        return archive.read(member)
+    except RuntimeError:
+        return Unreadable("the archive is protected by a password; ask for it without the password.")
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError):
+        return Unreadable("the archive is damaged; ask the centre to send it again.")
+
+
+def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:
     if not content:
         raise Unreadable("the file is empty.")
     declared = next((d for magic, d in _MAGIC if content.startswith(magic)), None)
@@ -81,23 +151,36 @@ def _detect(name: str, content: bytes) -> list[Found]:
         declared = Stata(type="stata")
     if declared:
         proof = [f"{declared.type} by its first bytes"]
+        if isinstance(declared, SasTransport) and len(data_sets := _data_sets(content)) > 1:
+            each = [declared.model_copy(update={"member": data_set}) for data_set in data_sets]
+            return [Found(name, d.member, d, formats.read(content, d), proof) for d in each]
         return [Found(name, Path(name).stem, declared, formats.read(content, declared), proof)]
     if content.startswith(b"PK\x03\x04"):
-        return _workbook(name, content)
+        return _workbook(name, content, problems)
+    text, compression = content, None
     if content.startswith(b"\x1f\x8b"):
         try:
-            return _delimited(name, content, gzip.decompress(content), "gzip")
+            text, compression = gzip.decompress(content), "gzip"
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
-    if content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Unreadable("a file of an old Office program, such as Excel 2003 (.xls); ask the centre for .xlsx.")
-    if _is_json_lines(content):
+    if said := what_it_is(text):
+        raise Unreadable(said)
+    if _is_json_lines(text):
+        if compression:
+            raise Unreadable("JSON lines in a gzip file; unpack it beside the other files.")
         return _json(name, content)
-    return _delimited(name, content, content, None)
+    return _delimited(name, content, text, compression)
+
+
+def _data_sets(content: bytes) -> list[str]:
+    """Names of the data sets of a SAS transport file: in the second record after each MEMBER header."""
+    starts = re.finditer(rb"HEADER RECORD\*{7}(MEMBER {2}|MEMBV8 {2})HEADER RECORD!{7}", content)
+    names = [content[m.start() + 168 : m.start() + (200 if m[1] == b"MEMBV8  " else 176)] for m in starts]
+    return [name.decode("ascii", "replace").strip("\0 ") for name in names]
 
 
 def _is_json_lines(content: bytes) -> bool:
-    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].strip()
+    first = content.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].strip()
     try:
         return isinstance(json.loads(first), dict)
     except ValueError:
@@ -111,37 +194,82 @@ def _json(name: str, content: bytes) -> list[Found]:
     return [Found(name, d.list or Path(name).stem, d, file.read_alone(d), ["one JSON object a line"]) for d in declared]
 
 
-def _workbook(name: str, content: bytes) -> list[Found]:
-    """Every sheet with its header: the first row that fills the width of the sheet."""
-    sheets, found = formats.sheets(content), []
-    kind = "ods" if "content.xml" in zipfile.ZipFile(io.BytesIO(content)).namelist() else "xlsx"
+def _workbook(name: str, content: bytes, problems: list[str]) -> list[Found]:
+    """Every sheet that has a header; the others are problems, unless they are empty."""
+    from python_calamine import CalamineWorkbook
+
+    kind, found, others = _kind_of_office_file(content), [], {}
+    sheets = formats.sheets(content)
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
     for sheet in sheets:
-        best: Found | None = None
-        for header_row in range(1, _TITLE_ROWS + 1):
-            declared = Workbook(type=kind, sheet=sheet, header_row=header_row)
-            try:
-                table = formats.read(content, declared)
-            except Unreadable:
-                continue
-            if table.header and all(table.header) and (best is None or len(table.header) > len(best.table.header)):
-                best = Found(name, sheet, declared, table, [f"header in row {header_row}"])
-        if best is not None:
-            found.append(best)
-    if not found:
-        raise Unreadable("no sheet has a row that could be its header.")
+        rows = [list(map(_shown, row)) for row in workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)]
+        while rows and not any(rows[-1]):
+            rows.pop()
+        if not rows:
+            others[sheet] = "empty"
+            continue
+        header = find_header(rows[:_SAMPLED_ROWS])
+        try:
+            if header is None:
+                raise Unreadable(_NO_HEADER)
+            declared = Workbook(type=kind, sheet=sheet, header_row=header.row)
+            one = Found(name, sheet, declared, formats.read(content, declared), other_sheets=others)
+        except Unreadable as unreadable:
+            others[sheet] = f"{TO_DECIDE}: a table, or why it is none (NOT READ above)"
+            problems.append(f"sheet {sheet!r}: {unreadable}")
+            continue
+        _say(one, header)
+        found.append(one)
+    if not found and not problems:
+        raise Unreadable("no sheet holds any cell.")
     return found
 
 
-def one_encoding(found: list[Found], files: dict[str, Path]) -> None:
+def _shown(cell) -> str:
+    """A cell of a workbook, to compare with others."""
+    return str(cell).removesuffix(".0") if isinstance(cell, float) else str(cell)
+
+
+def _kind_of_office_file(content: bytes) -> str:
+    """XLSX or ODS.
+
+    Raises:
+        Unreadable: another kind of document.
+    """
+    try:
+        parts = zipfile.ZipFile(io.BytesIO(content))
+    except zipfile.BadZipFile as error:
+        raise Unreadable("not a complete workbook or archive; ask the centre to send it again.") from error
+    names = parts.namelist()
+    kinds = {"word/": "a Word document", "ppt/": "a PowerPoint file", "Index/Document.iwa": "an Apple Numbers file"}
+    what = next((kinds[start] for start in kinds if any(n.startswith(start) for n in names)), None)
+    if "content.xml" in names:
+        described = parts.read("mimetype") if "mimetype" in names else b"spreadsheet"
+        what = None if b"spreadsheet" in described else "an OpenDocument text or drawing"
+    if what:
+        raise Unreadable(f"{what}, no table; ask the centre to export the table as CSV or XLSX.")
+    return "ods" if "content.xml" in names else "xlsx"
+
+
+def _say(found: Found, header: Header) -> None:
+    """Say which row is the header, how sure that is, and what is special about it."""
+    said = f"header in row {header.row}"
+    (found.certain if header.certain else found.guesses).append(said)
+    found.guesses += header.notes
+
+
+def one_encoding(found: list[Found]) -> None:
     """If several encodings read a file alike, choose the one that fits most files of the submission."""
     texts = [f for f in found if isinstance(f.format, Delimited) and f.format.encoding in _ENCODINGS]
-    alike = {f.file: _alike(files[f.file].read_bytes(), f.format) for f in texts}
+    alike = {f.file: _alike(f.content, f.format) for f in texts}
     votes = Counter(encoding for encodings in alike.values() for encoding in encodings)
     for one in texts:
         best = max(alike[one.file], key=lambda e: (votes[e], -_ENCODINGS.index(e)))
         if best != one.format.encoding:
+            one.certain = [said for said in one.certain if not said.startswith(f"{one.format.encoding}: ")]
+            one.guesses = [said for said in one.guesses if not said.startswith(f"encoding {one.format.encoding}: ")]
             one.format = one.format.model_copy(update={"encoding": best})
-            one.certain.append(f"encoding {best}, as that of the other files; others read this text alike")
+            one.guesses.append(f"encoding {best}, as that of the other files; others read this text alike")
 
 
 def _alike(content: bytes, declared: Delimited) -> list[str]:
@@ -154,21 +282,50 @@ def _alike(content: bytes, declared: Delimited) -> list[str]:
 def _delimited(name: str, content: bytes, text: bytes, compression: str | None) -> list[Found]:
     encoding, certain, guesses = _encoding(text)
     decoded = text.decode(encoding).removeprefix("\ufeff")
-    delimiter, header_row = _delimiter(decoded)
-    numbered = {"duplicate_columns": "numbered"} if _has_twice(decoded, delimiter, header_row) else {}
+    delimiter, share, rows = _delimiter(decoded)
+    header = find_header(rows)
+    if header is None:
+        raise Unreadable(_NO_HEADER)
+    names = [unicodedata.normalize("NFC", cell.strip()) for cell in rows[header.row - 1]]
+    numbered = {"duplicate_columns": "numbered"} if len(set(names)) < len(names) else {}
     footer = _footer(decoded, delimiter)
-    shape = {"delimiter": delimiter, "header_row": header_row, "footer_starts_with": footer, **numbered}
+    shape = {"delimiter": delimiter, "header_row": header.row, "footer_starts_with": footer, **numbered}
     declared = Delimited(type="delimited", encoding=encoding, compression=compression, **shape)
     table = formats.read(content, declared)
-    certain += [f"delimiter {delimiter!r}: every row has the same number of cells", f"header in row {header_row}"]
-    stem = Path(name.removesuffix(".gz")).stem
-    return [Found(name, stem, declared, table, certain, guesses)]
+    _most_rows_fit(table)
+    if share == 1:
+        certain.append(f"delimiter {delimiter!r}: every row has the same number of cells")
+    else:
+        guesses.append(f"delimiter {delimiter!r}: {share:.0%} of the rows have the same number of cells")
+    found = Found(name, Path(name.removesuffix(".gz")).stem, declared, table, certain, guesses, content)
+    _say(found, header)
+    return [found]
+
+
+def _most_rows_fit(table: FileTable) -> None:
+    """Refuse a table most of whose rows have another number of cells than the header.
+
+    Raises:
+        Unreadable: with the reason, so far as the numbers show it.
+    """
+    wrong = [message for *_, rule, message in table.set_aside if rule == "wrong_number_of_cells"]
+    if len(wrong) <= table.rows.num_rows:
+        return
+    message, count = Counter(wrong).most_common(1)[0]
+    raise Unreadable(
+        f"{count} rows do not fit the header. {message} Ask the centre to export it again, with a name for each column."
+    )
 
 
 def _encoding(content: bytes) -> tuple[str, list[str], list[str]]:
     """The encoding, its proof, and what is a guess."""
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
+            try:
+                content.decode(encoding)
+            except UnicodeDecodeError as error:
+                problem = f"the file begins with the mark of {encoding}, but byte {error.start} is not {encoding}; "
+                raise Unreadable(problem + "parts of it are in another encoding. Ask for a new export.") from error
             return encoding, [f"{encoding} by its byte order mark"], []
     if content.isascii() and b"\0" not in content:
         return "utf-8", ["plain ASCII, which every encoding reads alike"], []
@@ -215,12 +372,7 @@ def _known_words(text: str) -> int:
     """How many cells of the first rows are known headers."""
     lines = text.splitlines()[:_TITLE_ROWS]
     cells = {cell.strip() for delimiter in _DELIMITERS for line in lines for cell in line.split(delimiter)}
-    groups = ("fields", "roles", "identifying", "event_columns", "drug_columns")
-
-    def is_known(cell: str) -> bool:
-        return any((m := words().match(group, cell)) and m.whole for group in groups) or words().is_free_text(cell)
-
-    return sum(map(is_known, cells))
+    return sum(map(words().is_known, cells))
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:
@@ -228,9 +380,9 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
     return [row for row, _ in zip(rows, range(_SAMPLED_ROWS), strict=False)]
 
 
-def _delimiter(text: str) -> tuple[str, int]:
-    """The delimiter with which most rows have the same number of cells (above one), and the row of the header."""
-    best = (0.0, 0, "", 1)
+def _delimiter(text: str) -> tuple[str, float, list[list[str]]]:
+    """The delimiter with which most rows have the same number of cells (above one), their share, and the first rows."""
+    best = (0.0, 0, "")
     for delimiter in _DELIMITERS:
         try:
             rows = _rows(text, delimiter)
@@ -239,16 +391,14 @@ def _delimiter(text: str) -> tuple[str, int]:
         widths = Counter(len(row) for row in rows if any(cell.strip() for cell in row))
         width, count = max(widths.items(), key=lambda item: (item[1] * (item[0] > 1), item[0]), default=(1, 0))
         if width > 1:
-            full = [i for i, row in enumerate(rows, start=1) if len(row) == width and all(cell.strip() for cell in row)]
-            best = max(best, (count / sum(widths.values()), width, delimiter, full[0] if full else 1))
-    if not best[2]:
-        raise Unreadable("no delimiter (comma, semicolon, tab, bar) splits the rows into the same number of cells.")
-    return best[2], best[3]
-
-
-def _has_twice(text: str, delimiter: str, header_row: int) -> bool:
-    header = [cell.strip().casefold() for cell in _rows(text, delimiter)[header_row - 1]]
-    return len(set(header)) < len(header)
+            best = max(best, (count / sum(widths.values()), width, delimiter))
+    share, _, delimiter = best
+    if share < _MOST_ROWS:
+        raise Unreadable(
+            "no table: no delimiter (comma, semicolon, tab, bar) splits the rows into the same number of cells. If it "
+            "is a letter or a report, ask the centre for the table as CSV or XLSX."
+        )
+    return delimiter, share, _rows(text, delimiter)
 
 
 def _footer(text: str, delimiter: str) -> list[str]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capla_etl.centres.draft.detect import Found, detect, one_encoding
+from capla_etl.centres.draft.identifying import looks_like
 from capla_etl.centres.draft.parts import TableDraft
-from capla_etl.centres.draft.profile import column_of
+from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
 from capla_etl.centres.draft.text import spec_text
 from capla_etl.centres.draft.words import normal, words
@@ -20,7 +21,7 @@ from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
-_NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d?)(\D*)$")
+_NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d{0,3})(\D*)$")
 #: The least number of repetitions of a repeated group.
 _REPEATED = 3
 
@@ -90,7 +91,7 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
         there, problems = detect(file)
         found += there
         unreadable += problems
-    one_encoding(found, {file.name: file for file in files})
+    one_encoding(found)
     tables = [_table(f) for f in found]
     _name(tables)
     _share_keys(tables)
@@ -119,7 +120,7 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
 
 def _table(found: Found) -> TableDraft:
     """Profile the columns, with repeated columns as one each."""
-    cells = {name: found.table.rows[name].to_pylist() for name in found.table.header}
+    cells = found.cells()
     footers = set(getattr(found.format, "footer_starts_with", []))
     first = found.table.header[0] if found.table.header else None
     if first and isinstance(found.format, Workbook):
@@ -176,34 +177,55 @@ def _name(tables: list[TableDraft]) -> None:
 
 
 def _share_keys(tables: list[TableDraft]) -> None:
-    """Find the patient's key of each table: by its header, and by sharing patients with other tables."""
-    candidates = []
-    for table in tables:
-        matches = [(words().match("roles", c.name), c) for c in table.columns.values() if c.filled]
-        named = [(m.whole, m.letters, c) for m, c in matches if m and m.name == "key"]
-        for whole, _, column in sorted(named, key=lambda x: (-x[0], -x[1])):
-            if whole or column.unique:
-                candidates.append((table, column))
-                break
-    shared = Counter(text for _, column in candidates for text in column.texts)
+    """Find the patient's key of each table: by its header, and by sharing patients with other tables.
+
+    A number that identifies (a record number of the hospital) is a key only where no other column names the patients,
+    and then a person decides.
+    """
+    by_name = {id(table): column for table in tables if (column := _key_by_name(table))}
     for table in tables:
         if _is_list(table):
             continue
-        own = next((column for t, column in candidates if t is table), None)
-        if own is not None:
-            elsewhere = sum(shared[text] > 1 for text in own.texts)
-            table.key = own.name
-            table.key_note = "GUESS: by its name; check that it is the patient's number"
-            if elsewhere:
-                table.key_note = f"certain: its values are those of {elsewhere} patients of other files"
+        others = {t for other, column in by_name.items() if other != id(table) for t in column.texts}
+        own = by_name.get(id(table)) or max(
+            table.columns.values(), key=lambda c: len(others & c.texts.keys()), default=None
+        )
+        if own is None:
             continue
-        best = max(table.columns.values(), key=lambda c: sum(text in shared for text in c.texts), default=None)
-        if best is not None and sum(text in shared for text in best.texts) > len(best.texts) / 2:
-            table.key, table.key_note = best.name, "certain: its values are the patients of the other files"
+        elsewhere, named = len(others & own.texts.keys()), id(table) in by_name
+        if not named and elsewhere <= len(own.texts) / 2:
+            continue
+        table.key = own.name
+        if kind := _identifying(own):
+            table.key_identifies = True
+            table.key_note = (
+                f"only {own.name!r} names the patients, which is identifying ({kind}). Ask the centre for a study "
+                "number; write this column here only if it is a pseudonym"
+            )
+        elif elsewhere > len(own.texts) / 2 and not own.counts_rows:
+            table.key_note = f"certain: its values are those of {elsewhere} patients of other files"
+        else:
+            table.key_note = "GUESS: by its name; check that it is the patient's number"
     for table in tables:
         if _is_list(table):
             owner = next((t for t in tables if t.found.file == table.found.file and not _is_list(t)), None)
             table.key, table.key_note = (owner.key, "the owner of the list") if owner else (TO_DECIDE, "")
+
+
+def _identifying(column: Column) -> str | None:
+    """What a key would say of a person, by its header or its cells."""
+    return words().identifying(column.name) or looks_like(column)
+
+
+def _key_by_name(table: TableDraft) -> Column | None:
+    """The column that is the patient's key by its header: best one that does not identify, and is wholly so named."""
+    named = [
+        (_identifying(column) is None, match.whole, match.letters, column)
+        for column in table.columns.values()
+        if column.filled and (match := words().match("roles", column.name)) and match.name == "key"
+        if match.whole or column.unique
+    ]
+    return max(named, key=lambda found: found[:3])[3] if named else None
 
 
 def _is_list(table: TableDraft) -> bool:

@@ -27,13 +27,14 @@ class RecordDraft:
 
 @dataclass
 class TableDraft:
-    """One file, sheet or list of the draft."""
+    """One file, sheet or list of the draft; ``key_identifies``: the only key is an identifying number."""
 
     name: str
     found: Found
     columns: dict[str, Column]
     key: str = TO_DECIDE
     key_note: str = ""
+    key_identifies: bool = False
     options: dict[str, tuple] = field(default_factory=dict)
     kinds: tuple[str, dict[str, list[str]], dict[str, str]] | None = None
     forbidden: dict[str, str] = field(default_factory=dict)

@@ -13,17 +13,26 @@ from capla_etl.centres.draft.words import words
 
 #: A column of at most this many different texts, each this often on average, is a vocabulary whose words may be shown.
 MOST_WORDS, TIMES_EACH = 20, 3
+#: At most so many different words stand in a column of dates.
+MOST_WORDS_BESIDE = 3
 #: The share of cells of one kind that makes a column that kind; the others are faults or missing codes.
 MOSTLY = 0.9
 #: The share of dates that may be invalid in every order, as faults of the data.
 MOST_FAULTS = 0.005
 
-_NUMBER = re.compile(r"[<>≤≥]?\s*[+-]?\d{1,9}([.,]\d+)?|[<>]?\s*\d{1,3}([.,\s]\d{3})+([.,]\d+)?")
-_COMPARED = re.compile(r"[<>]")
-#: Three numbers with a sign between, whose order is open.
-_DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(\.?)")
+_NUMBER = re.compile(
+    r"[<>≤≥]?=?\s*[+-]?(\d{1,9}([.,]\d+)?(E[+-]?\d{1,2})?|\d{1,3}([.,\s]\d{3})+([.,]\d+)?)\s*%?", re.IGNORECASE
+)
+_COMPARED = re.compile(r"[<>≤≥]")
+#: Three numbers with a sign between, whose order is open; a time of day may follow.
+_DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(\.?)(?:\s(\d{1,2}):\d{2}(:\d{2})?)?")
 _YEAR_MONTH_DAY = re.compile(r"\d{4}年\d{1,2}月\d{1,2}日")
-_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
+_ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}){0,2}([.,]\d+)?(Z|[+-]\d{2}(:?\d{2})?)?")
+_UNIVERSAL = re.compile(r"\d{4}-\d{2}-\d{2}[T ].*(Z|[+-]00(:?00)?)")
+#: The last day that can be read as a month.
+_LAST_MONTH = 12
+#: Places of day, month and year among the three numbers.
+_ORDERS = {"day first": (1, 3, 4), "month first": (3, 1, 4), "year first": (4, 3, 1)}
 _DIGITS = re.compile(r"\d+")
 
 
@@ -32,7 +41,9 @@ class DateOrder:
     """How the dates of a column are written.
 
     ``formats``: the formats needed, each proven. ``either``: alternative formats that the column cannot tell apart.
-    ``why``: the proof in words. ``partial``: a format of months without days.
+    ``why``: the proof in words. ``partial``: a format of months without days. ``mixture``: what shows that a
+    spreadsheet may have turned only some texts into dates, and those in another order. ``universal``: how many of its
+    timestamps are in universal time.
     """
 
     formats: list[str]
@@ -40,6 +51,13 @@ class DateOrder:
     either: list[str] = field(default_factory=list)
     partial: str | None = None
     language: str | None = None
+    mixture: str | None = None
+    universal: int = 0
+
+    @property
+    def has_two_digit_years(self) -> bool:
+        """Whether a year is written with two digits."""
+        return any("%y" in written for written in [*self.formats, *self.either])
 
 
 @dataclass
@@ -67,6 +85,11 @@ class Column:
         """Whether every row has a text of its own."""
         return self.filled == self.rows == len(self.texts)
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether its texts are 1, 2, 3 ...: any two tables share those."""
+        return set(self.texts) == {str(n) for n in range(1, len(self.texts) + 1)}
+
     @cached_property
     def is_vocabulary(self) -> bool:
         """Few words, each several times."""
@@ -81,6 +104,11 @@ class Column:
     def has_comparators(self) -> bool:
         """Some of the numbers have "<" or ">" before them."""
         return any(_COMPARED.match(t) for t in self.values)
+
+    @cached_property
+    def percentages(self) -> int:
+        """Cells that are percentages."""
+        return sum(n for t, n in self.values.items() if t.endswith("%"))
 
     @cached_property
     def is_whole_number(self) -> bool:
@@ -109,7 +137,7 @@ class Column:
         found = []
         for text, count in self.values.items():
             if _NUMBER.fullmatch(text):
-                plain = re.sub(r"[<>≤≥\s]", "", text).replace(other, "").replace(decimal, ".")
+                plain = re.sub(r"[<>≤≥=%\s]", "", text).replace(other, "").replace(decimal, ".")
                 found += [float(plain)] * count
         return found
 
@@ -126,8 +154,12 @@ def column_of(name: str, cells: list[str], wide: bool = False) -> Column:
     numeric = [t for t in codes if re.fullmatch(r"-?\d+(\.\d+)?", t)]
     others = [t for t in texts if t not in codes]
     rest = Column(name, Counter({t: texts[t] for t in others}), len(cells))
+    plain = [t for t in others if not any(c.isdigit() for c in t)]
+    numbered = Column(name, Counter({t: texts[t] for t in others if t not in plain}), len(cells))
     if others and rest.dates:
         column.missing = codes
+    elif 0 < len(plain) <= MOST_WORDS_BESIDE and numbered.dates:
+        column.missing = [*codes, *plain]  # "alive" among dates of death
     elif others and rest.is_number:
         # -9 among numbers from 3 to 600 is no number; 99 among them may be one
         far = [t for t in numeric if t.startswith("-") or t.startswith("9999")]
@@ -148,10 +180,9 @@ def _date_order(values: Counter) -> DateOrder | None:
         return None
     if _all_are(texts, _YEAR_MONTH_DAY):
         return DateOrder(["%Y年%-m月%-d日"], "year, month and day are named")
-    if _all_are(texts, _ISO_TIME) or (
-        any(_ISO_TIME.fullmatch(t) for t in texts) and _all_are(texts, re.compile(r"\d{4}-\d{2}-\d{2}(T.*)?"))
-    ):
-        return DateOrder(["iso8601"], "ISO 8601 with a time of day")
+    if any(_ISO_TIME.fullmatch(t) for t in texts) and _all_are(texts, re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")):
+        universal = sum(n for t, n in values.items() if _UNIVERSAL.fullmatch(t))
+        return DateOrder(["iso8601"], "ISO 8601 with a time of day", universal=universal)
     if worded := _in_words(texts):
         return worded
     matches = [m for t in texts if (m := _DATE.fullmatch(t))]
@@ -160,14 +191,34 @@ def _date_order(values: Counter) -> DateOrder | None:
     counted = sum(n for t, n in values.items() if t not in serials and t not in months)
     if not matches or sum(values[m[0]] for m in matches) < MOSTLY * counted:
         return None
+    if sum(any(_is_day(m[d], m[mo], m[y]) for d, mo, y in _ORDERS.values()) for m in matches) < MOSTLY * len(matches):
+        return None
     shapes: dict[tuple, list[re.Match]] = {}
     for match in matches:
-        shapes.setdefault((match[2], len(match[1]) == 4, len(match[4]) == 4, match[5]), []).append(match)
+        time = (match[6] is not None, match[7] is not None)
+        shapes.setdefault((match[2], len(match[1]) == 4, len(match[4]) == 4, match[5], time), []).append(match)
     found = [_by_numbers(group) for group in sorted(shapes.values(), key=len, reverse=True)]
     others = [t for t in texts if not _DATE.fullmatch(t) and t not in serials]
     formats = [f for order in found for f in order.formats] + (["excel_day_number"] if serials else [])
     either = next((order.either for order in found if order.either), [])
-    return DateOrder(formats, "; ".join(order.why for order in found), either, _partial(others, matches[0][2]))
+    why = "; ".join(dict.fromkeys(order.why for order in found))
+    if undecided := next((order for order in found if not order.formats and not order.either), None):
+        formats, either, why = [], [], undecided.why
+    return DateOrder(formats, why, either, _partial(others, matches[0][2]), mixture=_mixture(matches))
+
+
+def _mixture(matches: list[re.Match]) -> str | None:
+    """What shows that a spreadsheet turned some texts into dates: all of those have a day that can be a month."""
+    dates = [int(m[4]) for m in matches if len(m[1]) == 4]
+    texts = [(int(m[1]), int(m[3])) for m in matches if len(m[1]) < 3]
+    if not dates or not texts or max(dates) > _LAST_MONTH:
+        return None
+    if all(max(text) > _LAST_MONTH for text in texts):
+        return (
+            f"all {len(dates)} dates written year first have a day of at most 12, all {len(texts)} others a day above "
+            "12: a spreadsheet may have turned the first into dates with day and month exchanged"
+        )
+    return None
 
 
 def _all_are(texts: list[str], shape: re.Pattern) -> bool:
@@ -205,17 +256,15 @@ def _by_numbers(matches: list[re.Match]) -> DateOrder:
     sign, point = matches[0][2], matches[0][5]
     padded = all(len(part) != 1 for m in matches for part in (m[1], m[3], m[4]))
     day, month = ("%d", "%m") if padded else ("%-d", "%-m")
-    orders = {
-        "day first": ((day, month, "{y}"), (1, 3, 4)),
-        "month first": ((month, day, "{y}"), (3, 1, 4)),
-        "year first": (("{y}", month, day), (4, 3, 1)),
-    }
+    hour = "%H" if all(len(m[6] or "00") == 2 for m in matches) else "%-H"
+    time = f" {hour}:%M" * (matches[0][6] is not None) + ":%S" * (matches[0][7] is not None)
     fits, faults = {}, 0
-    for name, (tokens, (d, m, y)) in orders.items():
+    for name, (d, m, y) in _ORDERS.items():
+        tokens = [token for _, token in sorted(((d, day), (m, month), (y, "{y}")))]
         wrong = sum(not _is_day(match[d], match[m], match[y]) for match in matches)
         if wrong <= MOST_FAULTS * len(matches):
             faults = wrong
-            fits[name] = sign.join(tokens).format(y="%Y" if len(matches[0][y]) == 4 else "%y") + point
+            fits[name] = sign.join(tokens).format(y="%Y" if len(matches[0][y]) == 4 else "%y") + point + time
     if not fits:
         return DateOrder([], "the dates are written in more than one order")
     if len(fits) > 1:

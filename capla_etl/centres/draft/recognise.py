@@ -7,21 +7,32 @@ import re
 from collections import Counter
 
 from capla_etl import fields
+from capla_etl.centres.draft.identifying import identifies, identifying_by_content
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
-from capla_etl.centres.draft.profile import Column, column_of
+from capla_etl.centres.draft.profile import TIMES_EACH, Column, column_of
 from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
 from capla_etl.centres.draft.words import normal, words
-from capla_etl.centres.reading.free_text import identifiers_in
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
 _END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
 #: The field that holds a result of each analyte.
 _ANALYTES = {"platelets": "platelets_10e9_per_l", "ldh": "ldh_x_uln", "adamts13": "adamts13_percent"}
+#: Patients' fields that laboratories send with one row a test: field -> name of the kind of row.
+_BASELINE = {
+    "hemoglobin_g_per_dl": "hemoglobin",
+    "creatinine_umol_per_l": "creatinine",
+    "troponin_x_uln": "troponin",
+    "anti_adamts13_u_per_ml": "anti_adamts13",
+}
 #: A number of an exchange from here on is a plasma volume in mL, and no mark or count.
 _LEAST_VOLUME = 300
+#: Dates of a patient, which are never the date of a result.
+_DATES_OF_PATIENTS = ("birth_date", "birth_year", "death_date", "last_contact_date", "discharge_date", "first_tpe_date")
 _NOT_RECOGNISED = f"{TO_DECIDE}: not recognised"
 _WHICH_DAY = "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)"
 _LAST_DAY = "GUESS: the last day of the course, inclusive; see the codebook"
+#: Texts of more letters on average are free text.
+_LONG = 25
 _BY_HEADER = "certain: by its header"
 
 
@@ -33,15 +44,21 @@ def recognise(table: TableDraft) -> None:
         _section(table, kind, columns)
     decimal_and_dates(table)
     for name, column in table.columns.items():
-        if name in table.used or _apart(table, name):
-            continue
-        if column.filled == 0:
-            reason = "empty in every row"
-        elif len(column.texts) == 1 and column.filled == column.rows:
-            reason = "the same in every row"
-        else:
-            reason = f"{_NOT_RECOGNISED} ({_kind_in_words(column)}); a study field, or why it is none"
-        table.ignored[name] = reason
+        if not (name in table.used or _apart(table, name)):
+            table.ignored[name] = _why_ignored(column)
+
+
+def _why_ignored(column: Column) -> str:
+    """Why a column is ignored: only what no study field can be is; a person decides about the rest."""
+    named = [m.name for group in ("fields", "event_columns") if (m := words().match(group, column.name)) and m.whole]
+    if re.fullmatch(r"\(column \d+\)|", column.name) and column.unique and column.is_whole_number:
+        return "row numbers without a name in the header; no study field"
+    if column.filled == 0 and not named:
+        return "empty in every row"
+    constant = column.filled == column.rows and len(column.texts) == 1
+    kind = "empty in every row" if not column.filled else "the same in every row" if constant else None
+    could_be = f"by its header {named[0]}, in no record that was recognised" if named else "not recognised"
+    return f"{TO_DECIDE}: {could_be} ({kind or _kind_in_words(column)}); a study field, or why it is none"
 
 
 def _apart(table: TableDraft, name: str) -> bool:
@@ -54,23 +71,21 @@ def _set_apart(table: TableDraft) -> None:
     for column in table.columns.values():
         if column.name == table.key:
             continue
-        identifying = words().match("identifying", column.name)
-        is_code = column.is_vocabulary and any(
-            words().code(v, t) for v in ("drug", "analyte", "adverse_event_kind", "exchange") for t in column.values
-        )
-        if identifying and identifying.whole and not is_code:
-            table.forbidden[column.name] = identifying.name
+        if identifying := identifies(column):
+            table.forbidden[column.name] = identifying
         elif words().is_free_text(column.name):
             table.free_text[column.name] = "remarks"
         elif known := words().match("ignored", column.name):
             if known.whole:
                 table.ignored[column.name] = known.name
-        elif _is_text(column):
-            texts = list(column.texts)
-            if sum(len(t) for t in texts) / len(texts) > 25:
-                table.free_text[column.name] = "long texts; GUESS: people write freely here"
-            elif kinds := identifiers_in(texts) - {"formula", "birth date"}:
-                table.forbidden[column.name] = f"GUESS: holds what looks like a {', '.join(sorted(kinds))}"
+        elif _is_text(column) and _length(column) > _LONG:
+            table.free_text[column.name] = "long texts; GUESS: people write freely here"
+        elif looks := identifying_by_content(column):
+            table.forbidden[column.name] = f"GUESS by content: {looks}"
+
+
+def _length(column: Column) -> float:
+    return sum(map(len, column.texts)) / len(column.texts)
 
 
 def _is_text(column: Column) -> bool:
@@ -84,8 +99,8 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
     if column is None:
         return [(None, table.columns)]
     table.used.add(column.name)
-    rows = table.found.table.rows
-    kinds = [text.strip() for text in rows[column.name].to_pylist()]
+    rows = table.found.cells()
+    kinds = [text.strip() for text in rows[column.name]]
     names: dict[str, list[str]] = {}
     found = []
     for kind in dict.fromkeys(kinds):
@@ -94,7 +109,7 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
         own = [i for i, k in enumerate(kinds) if k == kind]
         columns = {}
         for header in table.found.table.header:
-            cells = rows[header].take(own).to_pylist()
+            cells = [rows[header][i] for i in own]
             if header != column.name and (header == table.key or any(c.strip() for c in cells)):
                 columns[header] = column_of(header, cells)
         found.append((name, columns))
@@ -145,7 +160,26 @@ def _is_number(column: Column) -> bool:
 
 
 def _any_date(table: TableDraft, columns: dict[str, Column]) -> Column | None:
-    return next((c for c in _unused(table, columns) if c.dates), None)
+    """The first date that can be the date of a row: no date of the patient, and not the same in a patient's rows."""
+    return next((c for c in _unused(table, columns) if c.dates and not _is_of_the_patient(table, c)), None)
+
+
+def _names_date_of_patient(header: str) -> bool:
+    return any(match.name in _DATES_OF_PATIENTS for match in words().matches("fields", header))
+
+
+def _is_of_the_patient(table: TableDraft, column: Column) -> bool:
+    """Whether a date belongs to the patient (birth, death), by its header or because no patient has two of it."""
+    if _names_date_of_patient(column.name):
+        return True
+    cells = table.found.cells()
+    if table.key not in cells or column.name not in cells:
+        return False
+    keys = cells[table.key]
+    seen: dict[str, set[str]] = {}
+    for key, cell in zip(keys, cells[column.name], strict=True):
+        seen.setdefault(key.strip(), set()).add(cell.strip())
+    return len(keys) > len(seen) > 0 and all(len(days - {""}) < 2 for days in seen.values())
 
 
 def _of_vocabulary(table: TableDraft, columns: dict[str, Column], name: str, least: int = 1) -> Column | None:
@@ -167,7 +201,7 @@ def _dated(column: Column) -> Entry:
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
     """The date or study day of a row."""
-    if column := _by_role(table, columns, "date", _is_date) or _any_date(table, columns):
+    if column := _by_role(table, columns, "date", lambda c: _is_date(c) and not _names_date_of_patient(c.name)):
         return _dated(column), column
     if column := _by_role(table, columns, "study_day", lambda c: c.is_whole_number):
         is_sdtm = column.name.upper().endswith("DY") and "0" not in column.texts
@@ -175,12 +209,19 @@ def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] 
         zero = "day 0 is there" if "0" in column.texts else "no day 0 in the cells"
         zero = "there is no day 0, as in SDTM" if is_sdtm else zero
         return Entry(source, f"days, not dates; {zero}: sdtm (day 1 is the first exchange) or true (day 0 is)"), column
+    if column := _any_date(table, columns):
+        return _only_date(column), column
     return None
+
+
+def _only_date(column: Column) -> Entry:
+    """The entry of a date whose header does not say what it is the date of."""
+    return Entry({"column": column.name}, f"GUESS: no other date is in the rows; {column.dates.why}")
 
 
 def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row a result; a column or the table's name says what was measured."""
-    kind = _of_vocabulary(table, columns, "analyte")
+    kind = _of_tests(table, columns)
     result = _by_role(table, columns, "result", _is_number)
     day = _day(table, columns)
     match = words().match("fields", table.found.label)
@@ -191,18 +232,22 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     unit = _by_role(table, columns, "unit")
     uln = _by_role(table, columns, "uln", _is_number)
     comparator = _by_role(table, columns, "comparator", lambda c: set(c.texts) <= {"<", ">", "=", "≤", "≥"})
-    analytes: dict[str, list[str]] = {analyte: []} if kind is None else {}
+    kinds: dict[str, list[str]] = {analyte: []} if kind is None else {}
     ignored = {}
     for word in kind.texts if kind else []:
-        if code := words().code("analyte", word):
-            analytes.setdefault(code, []).append(word)
+        if code := _test(word):
+            kinds.setdefault(code, []).append(word)
         else:
             ignored[word] = f"{_NOT_RECOGNISED}; a study field, or why it is none"
     if kind:
-        table.kinds = (kind.name, analytes, ignored)
-    for code in analytes:
-        own = _rows_of(table, kind, analytes[code]) if kind else None
-        name = _ANALYTES[code]
+        table.kinds = (kind.name, kinds, ignored)
+    for code in list(kinds):
+        own = _rows_of(table, kind, kinds[code]) if kind else None
+        name = _ANALYTES.get(code) or next(field for field, kind_name in _BASELINE.items() if kind_name == code)
+        if code not in _ANALYTES and _has_twice(own[table.key] if own and table.key in own else []):
+            reason = f"{TO_DECIDE}: by its name {name}, of which a patient has one, but patients have several rows"
+            ignored |= dict.fromkeys(kinds.pop(code), reason)
+            continue
         declared = fields.fields()[name]
         cells = result if own is None else column_of(result.name, own[result.name])
         source, note = number_source(declared, cells, table)
@@ -211,21 +256,44 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
             codes = {text: words().unit(text, list(declared.units)) or TO_DECIDE for text in sorted(texts)}
             source["unit"] = {"column": unit.name, "codes": codes}
             note = "certain: the unit is in the row"
+            if TO_DECIDE in codes.values():
+                note = f"the unit is in the row; which of {', '.join(declared.units)} does each word mean?"
         if uln is not None and code == "ldh":
             source["uln"] = {"column": uln.name}
         if comparator is not None and code == "adamts13":
             means = {"=": "", "≤": TO_DECIDE, "≥": TO_DECIDE}
             codes = {"": ""} | {sign: means.get(sign, sign) for sign in sorted(comparator.texts)}
             source["comparator"] = {"column": comparator.name, "codes": codes}
-        entries = {"result_date": day[0], name: Entry(_with_limit(source, name), note)}
-        table.records.append(RecordDraft("lab_result", entries, code if kind else None))
+        entry = Entry(_with_limit(source, name), note)
+        if code in _ANALYTES:
+            table.records.append(
+                RecordDraft("lab_result", {"result_date": day[0], name: entry}, code if kind else None)
+            )
+        else:
+            table.records.append(RecordDraft("patient", {name: entry}, code))
     table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
 
 
+def _of_tests(table: TableDraft, columns: dict[str, Column]) -> Column | None:
+    """The first column of few words among which are tests."""
+    free = (c for c in _unused(table, columns) if c.is_vocabulary and not c.is_number)
+    return next((c for c in free if any(map(_test, c.values))), None)
+
+
+def _test(word: str) -> str | None:
+    """The kind of row of a test: an analyte of the daily results, or a value of the patient."""
+    field = words().match("fields", word)
+    return words().code("analyte", word) or (_BASELINE.get(field.name) if field and field.whole else None)
+
+
+def _has_twice(keys: list[str]) -> bool:
+    return len(set(keys)) < len(keys)
+
+
 def _rows_of(table: TableDraft, kind: Column, texts: list[str]) -> dict[str, list[str]]:
-    rows = table.found.table.rows
-    own = [i for i, text in enumerate(rows[kind.name].to_pylist()) if text.strip() in texts]
-    return {name: rows[name].take(own).to_pylist() for name in table.found.table.header}
+    cells = table.found.cells()
+    own = [i for i, text in enumerate(cells[kind.name]) if text.strip() in texts]
+    return {name: [column[i] for i in own] for name, column in cells.items()}
 
 
 def _with_limit(source: dict, name: str) -> dict:
@@ -246,10 +314,12 @@ def _procedures(table: TableDraft, columns: dict[str, Column]) -> None:
     others = {t: _NOT_RECOGNISED for t in kind.texts if t not in exchanges}
     table.kinds = (kind.name, {"exchange": exchanges}, others)
     table.used.add(kind.name)
-    if day := _by_role(table, columns, "exchange_date", _is_date) or _any_date(table, columns):
-        entry = Entry({"column": day.name}, f"certain: {day.dates.why}")
+    if day := _by_role(table, columns, "exchange_date", _is_date):
+        entry = _dated(day)
     elif day := _by_role(table, columns, "exchange_day", lambda c: c.is_whole_number):
         entry = Entry({"column": day.name, "study_day": TO_DECIDE}, _WHICH_DAY)
+    elif day := _any_date(table, columns):
+        entry = _only_date(day)
     else:
         return
     entries = {"session_date": entry} | _volume(table, columns)
@@ -298,7 +368,7 @@ def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     entries = {"kind": coded(fields.fields()["kind"], kind, "adverse_event_kind")}
     table.used.add(kind.name)
     if day := _by_role(table, columns, "event_date", _is_date) or _by_role(table, columns, "date", _is_date):
-        entries["event_date"] = Entry({"column": day.name}, f"certain: {day.dates.why}")
+        entries["event_date"] = _dated(day)
         table.used.add(day.name)
     if site := _by_role(table, columns, "event_site"):
         entries["site"] = coded(fields.fields()["site"], site, None)
@@ -357,9 +427,20 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
             vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
             entries[name] = coded(declared, column, vocabulary)
     if "died" not in entries and "death_date" in entries:
-        source = {"column": entries["death_date"].source["column"], "filled": "yes", "blank": TO_DECIDE}
-        entries["died"] = Entry(source, 'no column says which patients live: does a blank date mean "no", or unknown?')
+        column = best["death_date"]
+        source = {"column": column.name, "filled": "yes", "blank": TO_DECIDE}
+        note = 'no column says which patients live: does a blank date mean "no", or unknown?'
+        if others := _words_beside(column):
+            source["missing"] = [f"{TO_DECIDE}: {text}" for text in others]
+            note += " And does each of these words mean that the patient lives, died, or neither is known?"
+        entries["died"] = Entry(source, note)
     table.records.append(RecordDraft("patient", entries))
+
+
+def _words_beside(column: Column) -> list[str]:
+    """Texts in a column of dates that are none: codes for missing, and words that occur often enough to be shown."""
+    texts = [t for t, n in column.values.items() if n >= TIMES_EACH and not any(c.isdigit() for c in t)]
+    return sorted({*column.missing, *texts}) if column.dates else []
 
 
 def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -380,7 +461,8 @@ def _columns_of_drugs(table: TableDraft, columns: dict[str, Column]) -> None:
             parts = re.findall(r"\S+", " ".join(column.values).replace(separator or " ", " "))
             if column_of(column.name, parts).is_whole_number:
                 start = Entry(source | {"study_day": TO_DECIDE}, _WHICH_DAY)
-        entries = {"drug": Entry({"constant": match.name}, _BY_HEADER), "start_date": start}
+        named = _BY_HEADER if match.whole else "GUESS: by a word of its header"
+        entries = {"drug": Entry({"constant": match.name}, named), "start_date": start}
         record = RecordDraft("drug_course", entries)
         table.records.append(record)
         open_start[match.name] = record
@@ -411,9 +493,18 @@ def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
         match = words().match("event_columns", column.name)
         if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
             answer = coded(fields.fields()["answer"], column, "assessment")
+            if column.filled < column.rows and column.values and _are_all_yes(answer):
+                source = {"column": column.name, "filled": "yes", "words": sorted(column.values), "blank": TO_DECIDE}
+                answer = Entry(source, f"{column.rows - column.filled} cells are blank: no, or not_assessed?")
             entries = {"kind": Entry({"constant": match.name}, _BY_HEADER), "answer": answer}
             table.records.append(RecordDraft("adverse_event_assessment", entries))
             table.used.add(column.name)
+
+
+def _are_all_yes(answer: Entry) -> bool:
+    """Whether every word of a column means yes: a mark, which leaves open what a blank cell means."""
+    vocabulary = answer.source["vocabulary"]
+    return isinstance(vocabulary, dict) and set(vocabulary.values()) == {"yes"}
 
 
 def _wide_results(table: TableDraft, columns: dict[str, Column], is_patient: bool) -> None:
@@ -492,9 +583,7 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         yes = [t for t in mark.texts if words().code("answer", t) == "yes"]
         no = [t for t in mark.texts if words().code("answer", t) == "no"]
         unknown = [t for t in mark.texts if t not in (*yes, *no)]
-        present = {"column": mark.name, "yes": yes or unknown, "no": no}
-        if unknown:
-            present["no"] = [*no, *(f"{TO_DECIDE}: {t}" for t in unknown if yes)]
+        present = {"column": mark.name, "yes": yes, "no": [*no, *(f"{TO_DECIDE}: {t}" for t in unknown)]}
         table.records.append(RecordDraft("tpe_session", {"session_date": day} | _volume(table, columns), kind, present))
 
 

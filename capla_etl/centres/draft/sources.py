@@ -22,12 +22,19 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
         unit = words().unit(written, units) if written else None
         names_unit = (w for w in normal(column.name).split() if words().unit(w, units))
         in_words = next(names_unit, None) if set(units) <= {"days", "years"} else None
-        if unit or in_words:
+        if not unit and column.percentages and "%" in units:
+            written, unit = "%", "%"
+            source["unit"] = unit
+            notes.append("certain: every cell is a percentage")
+        elif unit or in_words:
             source["unit"] = unit or units[0]
             notes.append(f"certain: {written or in_words!r} in the header")
         else:
             source["unit"] = TO_DECIDE
             notes.append(f"unit not written; {_units_that_fit(declared, column)}")
+    if column.percentages and (mixed := _percentages(declared, column)):
+        source["unit"] = TO_DECIDE
+        notes = [mixed]
     if column.missing:
         source["missing"] = sorted(column.missing)
         notes.append("missing codes by their form; see the codebook")
@@ -39,6 +46,17 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
     if column.has_comparators and not declared.comparator:
         notes.append("results below a limit will be refused: this field does not accept censored results")
     return source, "; ".join(notes)
+
+
+def _percentages(declared: fields.Field, column: Column) -> str | None:
+    """What is to be decided about cells that are percentages; None if every number is one and the unit may be %."""
+    numbers = len(column.numbers("."))
+    if column.percentages == numbers and "%" in declared.units:
+        return None
+    if column.percentages == numbers:
+        return f"every cell is a percentage; the unit is one of {', '.join(declared.units)}"
+    others = numbers - column.percentages
+    return f"{column.percentages} cells are percentages and {others} plain numbers: percentages too, or shares of 1?"
 
 
 def _units_that_fit(declared: fields.Field, column: Column) -> str:
@@ -94,30 +112,45 @@ def decimal_and_dates(table: TableDraft) -> None:
                 entry.source["decimal"] = mark
     elif unclear := [why for _, why in proven.values() if "either" in why or "both" in why]:
         table.options["decimal"] = (TO_DECIDE, unclear[0])
-    dates = {}
-    for name, entry in entries:
-        if types.get(name) == "date" and "study_day" not in entry.source:
-            dates[entry.source["column"]] = _order_of(table, entry.source)
-    known = [order for order in dates.values() if order]
-    formats = Counter(tuple(_named(table, order)) for order in known if order.formats and not order.either)
+    dated = [(name, e) for name, e in entries if types.get(name) == "date" and "study_day" not in e.source]
+    orders = {e.source["column"]: order for _, e in dated if (order := _order_of(table, e.source))}
+    known = list(orders.values())
+    formats = Counter(tuple(_named(table, order)) for order in known if _is_proven(order))
+    commonest = list(formats.most_common(1)[0][0]) if formats else []
     if formats:
-        commonest = list(formats.most_common(1)[0][0])
-        why = next(order.why for order in known if _named(table, order) == commonest)
+        why = next(order.why for order in known if _is_proven(order) and _named(table, order) == commonest)
         table.options["date_format"] = (commonest[0] if len(commonest) == 1 else commonest, f"certain: {why}")
     if language := next((order.language for order in known if order.language), None):
         table.options["date_language"] = (language, "certain: by the names of the months")
-    for _, entry in entries:
-        order = dates.get(entry.source["column"])
-        if order is None or entry.source.get("date_format"):
-            continue
+    if universal := sum(order.universal for order in known):
+        note = f"{universal} timestamps are in universal time (Z): in which zone are their days, as Europe/Vienna?"
+        table.options["zone"] = (TO_DECIDE, note)
+    for name, entry in {id(entry): (name, entry) for name, entry in dated}.values():
+        if order := orders.get(entry.source["column"]):
+            _date_source(table, name, entry, order, commonest)
+
+
+def _is_proven(order: DateOrder) -> bool:
+    return bool(order.formats) and not order.either and not order.mixture
+
+
+def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, of_table: list[str]) -> None:
+    """Write what one date needs beside the table's formats; people decide on its order unless its cells prove it."""
+    column = table.columns[entry.source["column"]]
+    written = entry.source.get("date_format")
+    if not _is_proven(order):
+        entry.source["date_format"] = TO_DECIDE
+        also = f"; other dates of the table are {' and '.join(of_table)}" if of_table else ""
+        entry.note = (order.mixture or order.why) + (f": {' or '.join(order.either)}" if order.either else "") + also
+    elif not written and _named(table, order) != of_table:
         own = _named(table, order)
-        if order.either and formats and any(f in order.either for f in commonest):
-            entry.note = f"GUESS: as in the table's other columns; here {order.why}"
-        elif order.either or not own:
-            entry.source["date_format"] = TO_DECIDE
-            entry.note = order.why + (f": {' or '.join(order.either)}" if order.either else "")
-        elif own != commonest:
-            entry.source["date_format"] = own[0] if len(own) == 1 else own
+        entry.source["date_format"] = own[0] if len(own) == 1 else own
+    if name == "birth_date" and order.has_two_digit_years:
+        entry.source["two_digit_years_from"] = TO_DECIDE
+        entry.note += "; two-digit years: the first of the hundred years that they mean, as 1920"
+    if column.missing:
+        entry.source["missing"] = [f"{TO_DECIDE}: {text}" for text in sorted(column.missing)]
+        entry.note += "; words beside the dates: does each mean that there is none, or something else?"
 
 
 def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
@@ -130,6 +163,7 @@ def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
 
 
 def _named(table: TableDraft, order: DateOrder) -> list[str]:
-    """Formats by their names in the spec; a date cell of a typed file is ISO text."""
-    iso = "iso" if isinstance(table.found.format, Delimited | JsonLines) else "date_cell"
-    return [iso if f == "%Y-%m-%d" else f for f in order.formats]
+    """Formats by their names in the spec; a date or timestamp cell of a typed file is ISO text."""
+    if isinstance(table.found.format, Delimited | JsonLines):
+        return ["iso" if f == "%Y-%m-%d" else f for f in order.formats]
+    return list(dict.fromkeys("date_cell" if f in ("%Y-%m-%d", "iso8601") else f for f in order.formats))

@@ -32,7 +32,7 @@ def _inline(value) -> str:
 
 
 def _line(indent: int, text: str, note: str = "") -> str:
-    return " " * indent + text + (f"   # {note}" if note else "")
+    return " " * indent + text + (f"   # {' '.join(note.split())}" if note else "")
 
 
 def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files: list[str]) -> str:
@@ -45,7 +45,7 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
         "# DRAFT from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
         f"# {TO_DECIDE}: the files do not show it; the spec is refused until the centre's codebook answers each.",
         f"# Files: {', '.join(files)}",
-        *(f"# NOT READ: {problem}" for problem in unreadable),
+        *(f"# NOT READ: {' '.join(problem.split())}" for problem in unreadable),
         *(f"# NOT FOUND: {name}" for name in lacking),
         _line(0, f"centre: {{id: {code}, name: {TO_DECIDE}, country: {TO_DECIDE}}}"),
         "lists:",
@@ -55,6 +55,13 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
         there = name in kinds or (name == "adverse_event" and "adverse_event_assessment" in kinds)
         question = f"a patient without {meaning} in the files: none, or unknown?"
         lines.append(_line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " No such file was found.")))
+    read = {table.found.file for table in tables}
+    unread = [file for file in files if not any(name == file or name.startswith(f"{file}/") for name in read)]
+    sheets = {sheet: why for table in tables for sheet, why in table.found.other_sheets.items()}
+    left = dict.fromkeys(unread, f"{TO_DECIDE}: no table was read from it; ask for it anew, or say why it is none")
+    for name, reasons in (("ignored_files", left), ("ignored_sheets", sheets)):
+        lines += [_line(0, f"{name}:")] if reasons else []
+        lines += [_line(2, f"{_scalar(one)}: {_scalar(reason)}") for one, reason in reasons.items()]
     lines.append("tables:")
     for table in tables:
         lines += _table_text(table)
@@ -65,9 +72,10 @@ def _table_text(table: TableDraft) -> list[str]:
     found = table.found
     lines = [_line(2, f"{table.name}:"), _line(4, f"file: {_scalar(found.file)}")]
     declared = found.format.model_dump(exclude_defaults=True)
-    notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses)]
+    notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses), *found.table.notes]
     lines.append(_line(4, f"format: {_inline(declared)}", "; ".join(notes)))
-    lines.append(_line(4, f"key: {_scalar(table.key)}", table.key_note or "which column names the patient?"))
+    key = TO_DECIDE if table.key_identifies else _scalar(table.key)
+    lines.append(_line(4, f"key: {key}", table.key_note or "which column names the patient?"))
     lines += [_line(4, f"{name}: {_inline(value)}", note) for name, (value, note) in table.options.items()]
     if table.kinds:
         column, kinds, ignored = table.kinds

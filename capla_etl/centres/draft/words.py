@@ -9,15 +9,22 @@ from pathlib import Path
 import yaml
 
 _FILE = Path(__file__).with_name("words.yml")
+#: Latin letters that are no plain letter with an accent.
+_STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe"})
+#: Columns whose words stand in ``words.yml``, by what is known of them.
+_GROUPS = ("roles", "identifying", "identifying_within", "ignored", "fields", "drug_columns", "event_columns")
 
 
 def normal(text: str) -> str:
-    """Make letters small and signs plain, remove accents, split camelCase, and replace all other signs by one blank."""
+    """Make letters small and signs plain, remove accents, split camelCase, and replace all other signs by one blank.
+
+    Letters of every script are kept; Latin ones with a stroke become plain (ł, ø, đ).
+    """
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", text))
     plain = "".join(
         c for c in unicodedata.normalize("NFKD", apart.casefold()) if not unicodedata.combining(c) or ord(c) > 0x3000
     )
-    return re.sub(r"[^0-9a-zぁ-ヿ一-龯ー]+", " ", unicodedata.normalize("NFKC", plain)).strip()
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", plain.translate(_STROKES))).strip()
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,14 @@ class Words:
 
     def __init__(self, declared: dict):
         self._patterns = {
-            group: [(name, re.compile(pattern)) for name, patterns in declared[group].items() for pattern in patterns]
-            for group in ("roles", "identifying", "ignored", "fields", "drug_columns", "event_columns")
+            group: [
+                (name, re.compile(pattern), re.compile(rf"(?<!\S)(?:{pattern})(?!\S)"))
+                for name, patterns in declared[group].items()
+                for pattern in patterns
+            ]
+            for group in _GROUPS
         }
+        self._known: dict[tuple[str, str], list[Match]] = {}
         self._free_text = [re.compile(pattern) for pattern in declared["free_text"]]
         self._codes = {
             vocabulary: [
@@ -48,6 +60,7 @@ class Words:
         }
         self._units = {unit: {_unit_form(text) for text in [unit, *texts]} for unit, texts in declared["units"].items()}
         self._missing = {text.casefold() for text in declared["missing"]}
+        self._owners = {normal(text) for text in declared["owners"]}
         self._footers = {normal(text) for text in declared["footers"]}
 
     def match(self, group: str, header: str) -> Match | None:
@@ -56,14 +69,32 @@ class Words:
 
     def matches(self, group: str, header: str) -> list[Match]:
         """Every match of a group in a header without its unit, whole ones first, then the longest."""
-        found = []
-        for text in {normal(without_unit(part)[0]) for part in _parts(header)}:
-            for name, pattern in self._patterns[group]:
-                if pattern.fullmatch(text):
-                    found.append(Match(name, len(text), True))
-                elif hit := re.search(rf"(?<!\S)(?:{pattern.pattern})(?!\S)", text):
-                    found.append(Match(name, len(hit[0]), False))
-        return sorted(dict.fromkeys(found), key=lambda m: (not m.whole, -m.letters))
+        key = (group, header)
+        if key not in self._known:
+            found = []
+            for text in dict.fromkeys(normal(without_unit(part)[0]) for part in _parts(header)):
+                for name, pattern, inside in self._patterns[group]:
+                    if pattern.fullmatch(text):
+                        found.append(Match(name, len(text), True))
+                    elif hit := inside.search(text):
+                        found.append(Match(name, len(hit[0]), False))
+            self._known[key] = sorted(dict.fromkeys(found), key=lambda m: (not m.whole, -m.letters))
+        return self._known[key]
+
+    def identifying(self, header: str) -> str | None:
+        """What of a person a column names, by its whole header or by words that say so anywhere in it."""
+        text = normal(without_unit(header)[0])
+        own = " ".join(word for word in text.split() if word not in self._owners)
+        for known in (self.match("identifying", header), self.match("identifying", own)):
+            if known and known.whole:
+                return known.name
+        within = self.match("identifying_within", header)
+        return within.name if within else None
+
+    def is_known(self, header: str) -> bool:
+        """Whether a whole text is a known name of a column."""
+        whole = any((m := self.match(group, header)) and m.whole for group in _GROUPS)
+        return whole or self.is_free_text(header)
 
     def is_free_text(self, header: str) -> bool:
         """Whether a header says that people write freely there."""

@@ -29,6 +29,7 @@ from capla_etl.centres.spec.grammar import (
     Spec,
     Table,
     fields_that_measure,
+    naming_records,
     source_columns,
     withheld_columns,
     withheld_note,
@@ -99,6 +100,8 @@ def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death
 
 _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number bigint, column_name varchar,
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
+#: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
+_CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
@@ -185,22 +188,12 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        return {
-            p.name: f"case when r_{p.unless_refused} is null then {value} end" if p.unless_refused else value
-            for p in self.parsed
-            for value in [_accepted(p.name, p.depends_on)]
-        }
-
-
-def _find_who_names_patients(parts: list[_Part]) -> None:
-    """The first patient record names the patients, and so does one that is like it (another part of the list); any
-    other adds fields to patients by their number."""
-    naming: set[str] = set()
-    for part in parts:
-        own = set(part.built.record.fields)
-        part.names_patients = not naming or 2 * len(naming & own) > len(naming)
-        if part.names_patients:
-            naming |= own
+        values = {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        for p in self.parsed:
+            if p.unless_refused:
+                rule = f"coalesce(r_{p.unless_refused}, {quote(_CONTRADICTIONS[0])})"
+                values[p.name] = f"case when {rule} in {texts(_CONTRADICTIONS)} then {values[p.name]} end"
+        return values
 
 
 def _known(value: str, sql_type: str) -> str:
@@ -257,8 +250,9 @@ class Harmoniser:
             for n, r in enumerate(self.spec.tables[raw.name].records, 1)
         ]
         patients = [part for part in records if part.built.is_patient]
-        _find_who_names_patients(patients)
+        naming = naming_records(self.spec)
         for number, part in enumerate(patients):
+            part.names_patients = (part.raw.name, part.number) in naming
             self._parse(part, f"patient_part_{number}")
         self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
         for part in [*patients, *(part for part in records if not part.built.is_patient)]:

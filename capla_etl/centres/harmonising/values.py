@@ -41,8 +41,8 @@ class Parsed:
 
     ``rule`` names what is wrong, else null. ``expected`` holds the words for messages. A field that is read together
     with another (a comparator with its number) has no rule of its own and ``depends_on`` the other.
-    ``unless_refused``: another field of the same cell, without which the answer is unknown. ``record_rule``: SQL of the
-    rule that refuses the whole record, where the cell says whether there is one.
+    ``unless_refused``: another field of the same cell; where it is no possible value, the answer is unknown.
+    ``record_rule``: SQL of the rule that refuses the whole record, where the cell says whether there is one.
     """
 
     name: str
@@ -256,8 +256,8 @@ class RecordSql:
     def _filled(self, declared: fields.Field, source: Source, plain: Parsed) -> list[Parsed]:
         """An answer by whether a cell is filled in: with a declared word, or with what the column holds.
 
-        What the column holds is read as a field of its own. Where it is refused, also by the rules of time, the answer
-        is unknown; the refusal is the question to the centre.
+        What the column holds is read as a field of its own. Where that is refused (no date, or one after the cut-off),
+        the answer is unknown, and the refusal is the question to the centre.
         """
         missing = "'unknown'" if declared.type == "answer" else "null"
         filled, blank = (quote(code) if code else missing for code in (source.filled, source.blank))

@@ -235,6 +235,23 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
 
 
+def naming_records(spec: Spec) -> list[tuple[str, int]]:
+    """The records that name patients, as (table, number of the record there from 1).
+
+    The first record of ``patient`` does, and so does another one with mostly the same fields (a list sent in parts). Any
+    other adds fields to patients by their number.
+    """
+    named: set[str] = set()
+    found = []
+    for name, table in spec.tables.items():
+        for number, record in enumerate(table.records, start=1):
+            own = set(record.fields)
+            if record.table == "patient" and (not found or 2 * len(named & own) > len(named)):
+                named |= own
+                found.append((name, number))
+    return found
+
+
 def fields_that_measure() -> set[str]:
     """Names of the fields that are read as numbers or dates."""
     return {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}

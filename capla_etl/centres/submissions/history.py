@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from capla_etl import fields
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
-from capla_etl.centres.spec.grammar import Spec, Table, source_columns, withheld_columns
+from capla_etl.centres.spec.grammar import Spec, Table, naming_records, source_columns, withheld_columns
 from capla_etl.sql import identifier, quote, texts
 
 #: Columns of the tables that a load keeps about its submissions.
@@ -169,19 +169,19 @@ def compare(
 
 
 def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
-    """The patients of a submission: keys of the rows that hold a patient record."""
+    """The patients of a submission: keys of the rows that name one."""
     found: set[str] = set()
     con = duckdb.connect(config={"threads": 1})
     con.execute("create macro clean(t) as coalesce(trim(t), '')")
     for raw in raws:
         table = spec.tables[raw.name]
-        kinds = [r.rows for r in table.records if r.table == "patient"]
+        kinds = [table.records[number - 1].rows for name, number in naming_records(spec) if name == raw.name]
         if not kinds:
             continue
         con.register("arrived", raw.rows)
         where = ""
-        if table.row_kinds:
-            words = [w for kind in kinds for w in table.row_kinds.kinds[kind]]
+        if table.row_kinds and table.row_kinds.otherwise not in kinds:
+            words = [w for kind, words in table.row_kinds.kinds.items() if kind in kinds for w in words]
             where = f"where clean({identifier(raw.named(table.row_kinds.column))}) in {texts(words)}"
         query = f"select distinct clean({identifier(raw.named(table.key))}) from arrived {where}"
         found |= {p for (p,) in con.execute(query).fetchall() if p}

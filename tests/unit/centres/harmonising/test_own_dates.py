@@ -71,6 +71,7 @@ def test_a_birth_after_the_cut_off_costs_no_other_date(dates):
 def test_the_date_with_more_dates_against_it_is_refused(dates, patient, sessions, rules, death):
     kept, refused = dates(patient, sessions)
     assert (refused, kept["death_date"]) == (rules, death)
+    # dates that contradict each other leave the answer that a date of death gives
     assert kept["died"] == ("yes" if patient.split(";")[2] else "no")
 
 

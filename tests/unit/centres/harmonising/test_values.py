@@ -236,7 +236,7 @@ def test_a_death_before_the_first_exchange_is_refused_not_everything_after_it(ce
     centre.write("labs.csv", "id;date;test;value;unit;uln\nA;12/01/2020;PLT;12;G/L;")
     load_centre("XX01")
     [patient] = loaded("harmonised.patient")
-    assert (patient["died"], patient["death_date"], patient["first_tpe_date"]) == ("unknown", None, date(2020, 1, 10))
+    assert (patient["died"], patient["death_date"], patient["first_tpe_date"]) == ("yes", None, date(2020, 1, 10))
     assert [q["rule"] for q in loaded("quality.quarantine")] == ["before_first_exchange"]
     assert len(loaded("harmonised.lab_result")) == 1
 

@@ -213,7 +213,7 @@ def test_the_header_of_a_second_table_stops_the_file(centre, second):
     """The rows below it would be read as values of other columns."""
     centre.spec(LABS)
     centre.write("labs.csv", f"ID,DAY,PLT\nA,2020-01-11,20\n{second}\nB,2020-03-02,480\n")
-    with pytest.raises(CentreRefused, match="row 3 holds the names of . columns, as a header does"):
+    with pytest.raises(CentreRefused, match="row 3 looks like the header of another table"):
         load_centre("XX01")
 
 

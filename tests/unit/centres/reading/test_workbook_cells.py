@@ -134,7 +134,7 @@ def test_percentages_are_read_as_shown_with_the_decimal_mark_of_the_column_and_c
     content = cells_with((0.05, "0%"), (0.054, "0.0%"), (62, "General"), (None, "0%"), ("n.a.", "0%"), (1, "0%"))
     assert column(read(content)) == ["5%", "5.4%", "62", "", "n.a.", "100%"]
     assert column(read(content, decimal=",")) == ["5%", "5,4%", "62", "", "n.a.", "100%"]
-    assert read(content).notes == ["column 'X': 3 cell(s) are percentages."]
+    assert read(content).percentages == {"X": 3}
 
 
 def test_a_padded_number_is_the_text_that_is_shown():
@@ -323,7 +323,7 @@ def test_repeated_ods_rows_and_cells_are_each_a_percentage():
     empty = '<table:table-cell table:number-columns-repeated="1000"/>'
     rows += ods_row(empty, attributes='table:number-rows-repeated="1000000"')
     table = read(ods(rows), "ods")
-    assert (column(table)[:3], table.notes) == (["50%"] * 3, ["column 'X': 3 cell(s) are percentages."])
+    assert (column(table)[:3], table.percentages) == (["50%"] * 3, {"X": 3})
 
 
 def test_notes_of_an_ods_sheet():

@@ -52,7 +52,8 @@ class Column:
 
     ``truth``: row -> value in the study's unit, None (missing) or UNREADABLE. ``comparators``: row -> '<', '>' or None,
     for fields that have one. ``source``: the spec's entry; ``beside``: further columns that it needs; ``others``: other
-    fields of its record. ``what`` names its class in the report.
+    fields of its record. ``what`` names its class in the report; ``style`` says how a
+    column with a fault is written.
     """
 
     kind: str
@@ -71,6 +72,7 @@ class Column:
     others: dict = field(default_factory=dict)
     user_missing: tuple = ()
     shown: str | None = None
+    style: str = ""
 
 
 # -------------------------------------------------------------------- numbers
@@ -450,7 +452,7 @@ def _number_fault(drawn: _Drawn, styled: _Styled, column: Column) -> Column:
     fault = rng.choice(list(faults))
     cells = [faults[fault]() for _ in rows]
     column = _put(column, rows, cells, [UNREADABLE] * len(rows))
-    return replace(column, mode="fault", what=fault)
+    return replace(column, mode="fault", what=fault, style=column.what)
 
 
 def _thousands_show(column: Column, styled: _Styled, plausible: tuple[float, float]) -> bool:
@@ -782,7 +784,7 @@ def _date_fault(rng: random.Random, file: File, column: Column, written: _Dates)
     fault = rng.choice(list(faults))
     rows = _some(rng, len(column.cells), 2)
     column = _put(column, rows, [faults[fault](row) for row in rows], [UNREADABLE] * len(rows))
-    return replace(column, mode="fault", what=fault)
+    return replace(column, mode="fault", what=fault, style=column.what)
 
 
 def _spread_days(rng: random.Random, days: list[date], early: bool) -> list[date]:

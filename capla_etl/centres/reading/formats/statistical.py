@@ -8,6 +8,7 @@ import math
 import re
 import struct
 import tempfile
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from capla_etl.centres.errors import listed
@@ -23,6 +24,8 @@ _READERS = {
     "sas_transport": (".xpt", "read_xport", {}),
     "sas": (".sas7bdat", "read_sas7bdat", {"user_missing": True}),
 }
+#: What readers raise on broken files, beyond errors of their own.
+_BROKEN = (ValueError, TypeError, OverflowError, IndexError, MemoryError)
 _NAMES = {"stata": "a Stata", "spss": "an SPSS", "sas": "a SAS", "sas_transport": "a SAS transport"}
 
 _SAS = (
@@ -92,9 +95,13 @@ def read_statistical(
         variable = _Variable(declared.type, is_text, labels, meta.original_variable_types[column] or "")
         columns.append(cell_texts(variable.read(values), name, decimals.of(name)))
         if missing is not None and name in missing:
-            ranges = (meta.missing_ranges or {}).get(column, [])
-            codes = {v for v in {*values} if any(_between(v, limits) for limits in ranges)}
-            words = {(cell_text(code, name), cell_text(labels.get(code, code), name)) for code in codes}
+            ranges = [
+                [decode(limit) if isinstance(limit, str) else limit for limit in (of["lo"], of["hi"])]
+                for of in (meta.missing_ranges or {}).get(column, [])
+            ]
+            codes = {v for v in {*values} if any(_between(v, *limits) for limits in ranges)}
+            pairs = [(cell_text(code, name), cell_text(labels.get(code, code), name)) for code in codes]
+            words = {tuple(unicodedata.normalize("NFC", word) for word in pair) for pair in pairs}
             if new := sorted(word for code, word in words if not {code, word} & {*missing[name]}):
                 undeclared.append(f"column {name!r}: {listed(new)}")
     if undeclared:
@@ -105,9 +112,9 @@ def read_statistical(
     return table_of(header, columns, list(range(1, len(columns[0]) + 1 if columns else 1)), notes=notes)
 
 
-def _between(value, limits: dict) -> bool:
+def _between(value, low, high) -> bool:
     """Whether a value lies in a range of missing values; ranges of texts hold one text each."""
-    return isinstance(value, str) == isinstance(limits["lo"], str) and limits["lo"] <= value <= limits["hi"]
+    return value is not None and isinstance(value, str) == isinstance(low, str) and low <= value <= high
 
 
 class _Variable:
@@ -177,7 +184,10 @@ def _data(content: bytes, declared: Stata | Spss | Sas | SasTransport) -> tuple:
             else:
                 data, meta = read(encoding=encoding)
                 _check_not_utf_8(data, encoding or "cp1252")
-        except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, TypeError, OverflowError) as error:
+            labels = (meta.variable_value_labels or {}).values()
+            for text in (*data, *(t for of in labels for pair in of.items() for t in pair if isinstance(t, str))):
+                decode(text)
+        except (*_BROKEN, pyreadstat.ReadstatError, pyreadstat.PyreadstatError) as error:
             if isinstance(error, UnicodeError) or re.search("convert string|character set", str(error)):
                 raise Unreadable(
                     f"a text is not in {encoding or 'the encoding of the format'}; declare the right `encoding` in the "

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
@@ -38,6 +39,7 @@ def _whole(content: bytes, kind: str) -> Iterator:
         ValueError,
         KeyError,
         StopIteration,
+        TypeError,
     ) as error:
         raise Unreadable(f"not a complete {kind} workbook; ask the centre to send it again.") from error
 
@@ -95,6 +97,8 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
+    thousands = Counter(c for (row, c), v in notes.shown.items() if row > header_row and type(v) is Decimal)
+    said += [f"column {header[c - 1]!r}: {n} cell(s) show thousands; they are read so." for c, n in thousands.items()]
     return said
 
 

@@ -1,5 +1,5 @@
-"""What a workbook says of its cells beyond their values: percentages, padded numbers, stored errors, formulas without a
-stored value, hidden rows and columns, struck-out cells, the day from which day numbers count.
+"""What a workbook says of its cells beyond their values: percentages, padded numbers, months without a day, errors,
+formulas without a stored value, hidden rows and columns, struck-out cells, the day from which day numbers count.
 
 The fast reader gives values only. One pass over the sheet's XML adds the rest, only where the sheet has any of it.
 
@@ -13,6 +13,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from xml.etree import ElementTree
@@ -21,9 +22,13 @@ from capla_etl.centres.reading.formats.typed_cells import Percentage
 
 #: Stands in a cell whose formula has no stored result.
 WITHOUT_VALUE = "(formula without value)"
-#: The number formats of XLSX that need no code and show a percentage.
-_PERCENT_FORMATS = {9: "0%", 10: "0.00%"}
+#: The number formats of XLSX without a code in the file that show something else than the value.
+_BUILT_IN = {9: "0%", 10: "0.00%", 17: "mmm-yy"}
 _MOST_COLUMNS = 16_384
+#: A format of years, with or without months, and without days.
+_MONTH = re.compile(r"[mM ./,年月-]*[yY]+[mM ./,年月-]*")
+#: What a format holds that shows something else than the value.
+_SHOWS_MORE = re.compile(r"%|00|[0#?],+(?![0#?,])|^[^dDhHsS]*[yY][^dDhHsS]*$")
 #: What the XML of a sheet holds if it says anything beyond values; a writer that uses single quotes may say it too.
 _XLSX_MARKS = (b't="e"', b"<f", b":f>", b":f ", b'hidden="1"', b'hidden="true"', b" s='", b" t='", b"hidden='")
 
@@ -36,7 +41,7 @@ class SheetNotes:
     ``hidden_rows``: those with data. ``hidden_columns``: with data or without. ``struck``: a row per struck-out cell.
     """
 
-    shown: dict[tuple[int, int], str | Percentage] = field(default_factory=dict)
+    shown: dict[tuple[int, int], str | Decimal] = field(default_factory=dict)
     epoch: str = "1899-12-30"
     hidden_rows: list[int] = field(default_factory=list)
     hidden_columns: set[int] = field(default_factory=set)
@@ -48,19 +53,37 @@ def _percentage(value: str) -> Percentage:
     return Percentage(Decimal(repr(float(value))) * 100)
 
 
-def shown_number(code: str, value: str) -> str | Percentage | None:
-    """What a number format shows of a number, if that is not the number itself: a percentage, or leading zeros.
+def shown_number(code: str, value: str, epoch: str = "1899-12-30") -> str | Decimal | None:
+    """What a number format shows of a number, if that is not the number itself.
 
     Args:
-        code: the format, such as ``0.0%``, ``00000`` or ``[<1]0%;0``.
+        code: the format, such as ``0.0%``, ``00000``, ``[<1]0%;0``, ``0,`` (thousands) or ``mmm-yy``.
         value: the stored number.
+        epoch: the day from which day numbers count.
+
+    Returns:
+        A percentage, the number with leading zeros, the number of thousands, or the month of a first day of a month:
+        spreadsheets make a day of a month that is typed without one.
     """
     number, sections = float(value), _sections(code)
     section = _section(sections, number)
     percent = ["%" in re.sub(r"\\.", "", text) for _, text in sections]
     if percent[section] or (number == 0 and any(percent)):
         return _percentage(value)
-    return _padded(sections[section][1], number)
+    text = sections[section][1]
+    if thousands := re.search(r"[0#?](,+)(?![0#?,])", re.sub(r"\\.", "", text)):
+        return (Decimal(repr(number)) / 1000 ** len(thousands[1])).normalize()
+    if month := _MONTH.fullmatch(re.sub(r"\\.", "", text)):
+        day = date.fromisoformat(epoch) + timedelta(days=int(number))
+        return _without_day(day.isoformat(), "m" in month[0].lower())
+    return _padded(text, number)
+
+
+def _without_day(day: str, shows_month: bool) -> str | None:
+    """The month or year of a day that stands for one; None for another day."""
+    if day[5:10] == "01-01" and not shows_month:
+        return day[:4]
+    return day[:7] if day[8:10] == "01" and shows_month else None
 
 
 @lru_cache(maxsize=1000)
@@ -173,7 +196,7 @@ def _xlsx_styles(xml: bytes | None) -> tuple[dict[int, str], set[int]]:
     if not xml:
         return {}, set()
     root = ElementTree.fromstring(xml)
-    codes = _PERCENT_FORMATS | {int(f.get("numFmtId")): f.get("formatCode", "") for f in _named(root, "numFmt")}
+    codes = _BUILT_IN | {int(f.get("numFmtId")): f.get("formatCode", "") for f in _named(root, "numFmt")}
     fonts = [
         any(strike.get("val", "1") not in ("0", "false", "off") for strike in _named(font, "strike"))
         for fonts in _named(root, "fonts")
@@ -182,7 +205,7 @@ def _xlsx_styles(xml: bytes | None) -> tuple[dict[int, str], set[int]]:
     found, struck = {}, set()
     for style, cell_format in enumerate(next(_named(root, "cellXfs"), [])):
         code = codes.get(int(cell_format.get("numFmtId", 0)), "")
-        if "%" in code or "00" in code:
+        if _SHOWS_MORE.search(code):
             found[style] = code
         font = int(cell_format.get("fontId", 0))
         if font < len(fonts) and fonts[font]:
@@ -209,7 +232,7 @@ def _read_xlsx_cells(xml: bytes, codes: dict[int, str], struck: set[int], notes:
         elif name == "c":
             row, column = _position(element.get("r")) if element.get("r") else (row, column + 1)
             style = int(element.get("s", 0))
-            if shown := _xlsx_shown(element, codes.get(style)):
+            if shown := _xlsx_shown(element, codes.get(style), notes.epoch):
                 notes.shown[row, column] = shown
             if style in struck and len(element):
                 notes.struck.append(row)
@@ -222,7 +245,7 @@ def _read_xlsx_cells(xml: bytes, codes: dict[int, str], struck: set[int], notes:
             notes.hidden_columns.update(range(int(element.get("min")), last + 1))
 
 
-def _xlsx_shown(cell: ElementTree.Element, code: str | None) -> str | Percentage | None:
+def _xlsx_shown(cell: ElementTree.Element, code: str | None, epoch: str) -> str | Decimal | None:
     """What stands for a cell's value; None where the value stands for itself."""
     parts = {part.tag.rpartition("}")[2]: part for part in cell}
     kind, value = cell.get("t", "n"), parts["v"].text if "v" in parts else None
@@ -231,7 +254,7 @@ def _xlsx_shown(cell: ElementTree.Element, code: str | None) -> str | Percentage
     if value is None:
         is_empty_text = kind == "str" and "v" in parts
         return WITHOUT_VALUE if "f" in parts and not is_empty_text else None
-    return shown_number(code, value) if code and kind == "n" else None
+    return shown_number(code, value, epoch) if code and kind == "n" else None
 
 
 _ODS = {
@@ -254,7 +277,7 @@ _ODS_MARKS = (
     b"min-integer-digits",
     b":null-date",
 )
-_ODS_MARKS += (b"line-through", b"='")
+_ODS_MARKS += (b"line-through", b"='", b"display-factor", b"date-style")
 _HIDDEN = ("collapse", "filter")
 _TIME = re.compile(r"(-?)PT(\d+)H(\d+)M(\d+(?:\.\d+)?)S")
 
@@ -297,7 +320,7 @@ def ods_notes(content: bytes, sheet: str) -> SheetNotes:
     return notes
 
 
-def _ods_shown(cell: ElementTree.Element, code: str | None) -> str | Percentage | None:
+def _ods_shown(cell: ElementTree.Element, code: str | None) -> str | Decimal | None:
     """What stands for a cell's value; None where the value stands for itself."""
     kind = cell.get(f"{_ODS['office']}value-type")
     value = cell.get(f"{_ODS['office']}value")
@@ -309,20 +332,30 @@ def _ods_shown(cell: ElementTree.Element, code: str | None) -> str | Percentage 
         sign, hours, minutes, seconds = parts.groups()
         fraction = seconds.rstrip("0") if "." in seconds else seconds
         return f"{sign}{int(hours):02d}:{minutes}:{fraction.rstrip('.')}"
+    if kind == "date" and code:
+        return _without_day(cell.get(f"{_ODS['office']}date-value"), "m" in code)
     return shown_number(code, value) if kind == "float" and code else None
 
 
 def _ods_styles(root: ElementTree.Element) -> tuple[dict[str, str], set[str]]:
-    """Cell style -> its format as XLSX writes it, if it pads whole numbers; and the styles that strike cells out."""
+    """Cell style -> its format as XLSX writes it, if it shows more than the value; and the styles that strike out."""
     style_name, formats = f"{_ODS['style']}name", {}
     for style in root.iter(f"{_ODS['number']}number-style"):
         number = style.find(f"{_ODS['number']}number")
-        least = int(number.get(f"{_ODS['number']}min-integer-digits", 0)) if number is not None else 0
-        if least > 1 and int(number.get(f"{_ODS['number']}decimal-places", 0)) == 0:
+        if number is None:
+            continue
+        least = int(number.get(f"{_ODS['number']}min-integer-digits", 0))
+        if factor := len(number.get(f"{_ODS['number']}display-factor", "1")) // 3:
+            formats[style.get(style_name)] = "0" + "," * factor
+        elif least > 1 and int(number.get(f"{_ODS['number']}decimal-places", 0)) == 0:
             fixed = ("".join(f"\\{sign}" for sign in part.text or "") for part in style)
             formats[style.get(style_name)] = "".join(
                 "0" * least if part is number else text for part, text in zip(style, fixed, strict=True)
             )
+    for style in root.iter(f"{_ODS['number']}date-style"):
+        parts = {part.tag.rpartition("}")[2] for part in style}
+        if "year" in parts and not parts & {"day", "hours", "week-of-year", "quarter"}:
+            formats[style.get(style_name)] = "yyyy-mm" if "month" in parts else "yyyy"
     codes, struck = {}, set()
     for style in root.iter(f"{_ODS['style']}style"):
         if (data := style.get(f"{_ODS['style']}data-style-name")) in formats:

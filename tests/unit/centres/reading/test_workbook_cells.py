@@ -120,10 +120,23 @@ def cells_with(*values_and_formats: tuple) -> bytes:
         ("0.00", "7", None),
         ("#,##0", "7000", None),
         ("0", "7", None),
+        ("0,", "150000", "150"),
+        ('#,##0.0,"k"', "12500", "12.5"),
+        ("0.00,,", "1500000", "1.5"),
+        ("0,0", "150000", None),
+        ("mmm-yy", "43891", "2020-03"),
+        ("mmm-yy", "43892", None),
+        ('yyyy"年"m"月"', "43891", "2020-03"),
+        ("[$-409]mmmm yyyy", "43891", "2020-03"),
+        ("yyyy", "43831", "2020"),
+        ("yyyy", "43891", None),
+        ("dd/mm/yyyy", "43891", None),
+        ("yyyy-mm-dd hh:mm", "43891", None),
     ],
 )
 def test_what_a_number_format_shows(code, value, shown):
-    """None: the number itself. A percentage is exact, whatever the number of its decimals."""
+    """None: the number itself. A percentage is exact, whatever its decimals. Day 43,891 is 1 March 2020: so a
+    spreadsheet stores "03/2020", and shows no day."""
     from capla_etl.centres.reading.formats.typed_cells import cell_text
 
     found = shown_number(code, value)
@@ -135,6 +148,16 @@ def test_percentages_are_read_as_shown_with_the_decimal_mark_of_the_column_and_c
     assert column(read(content)) == ["5%", "5.4%", "62", "", "n.a.", "100%"]
     assert column(read(content, decimal=",")) == ["5%", "5,4%", "62", "", "n.a.", "100%"]
     assert read(content).percentages == {"X": 3}
+
+
+def test_thousands_are_read_as_shown_and_said_and_a_month_has_no_day():
+    content = cells_with((150_000, "0,"), (dt.date(2020, 3, 1), "mmm-yy"), (dt.date(2020, 3, 1), "dd/mm/yyyy"))
+    assert column(read(content)) == ["150", "2020-03", "2020-03-01"]
+    assert read(content).notes == ["column 'X': 1 cell(s) show thousands; they are read so."]
+    mac = '<row r="2"><c r="A2" s="1"><v>42429</v></c></row>'
+    styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="17"/></cellXfs>'
+    table = read(xlsx(f'<row r="1">{text("A1", "X")}</row>{mac}', styles, properties='<workbookPr date1904="true"/>'))
+    assert column(table) == ["2020-03"]
 
 
 def test_a_padded_number_is_the_text_that_is_shown():
@@ -255,6 +278,11 @@ def test_merged_cells_are_said():
 ODS_STYLES = """
 <number:number-style style:name="N1"><number:number number:decimal-places="0" number:min-integer-digits="5"/>
 </number:number-style>
+<number:number-style style:name="N2"><number:number number:min-integer-digits="1" number:display-factor="1000"/>
+</number:number-style>
+<number:date-style style:name="N3"><number:month/><number:text>/</number:text><number:year/></number:date-style>
+<style:style style:name="thousands" style:family="table-cell" style:data-style-name="N2"/>
+<style:style style:name="month" style:family="table-cell" style:data-style-name="N3"/>
 <style:style style:name="padded" style:family="table-cell" style:data-style-name="N1"/>
 <style:style style:name="gone" style:family="table-cell">
 <style:text-properties style:text-line-through-style="solid"/></style:style>
@@ -307,6 +335,9 @@ def test_ods_cells_are_read_as_shown():
         ods_cell("percentage", "0.054"): "5,4%",
         ods_cell("float", "7", 'table:style-name="padded"'): "00007",
         ods_cell("float", "7.5"): "7,5",
+        ods_cell("float", "1500", 'table:style-name="thousands"'): "1,5",
+        ods_cell("date", "2020-03-01", 'table:style-name="month"'): "2020-03",
+        ods_cell("date", "2020-03-02", 'table:style-name="month"'): "2020-03-02",
         ods_cell("time", "PT08H30M00S"): "08:30:00",
         ods_cell("time", "PT26H30M00S"): "26:30:00",
         ods_cell("date", "2021-03-05T08:30:00"): "2021-03-05 08:30:00",

@@ -23,7 +23,7 @@ TABLES = [f"harmonised.{name}" for name in [*fields.tables(), "list_absence", "s
     f"quality.{name}"
     for name in (
         *("centre_status", "ledger", "submission_history", "submission_change", "withdrawn_patient", "correction"),
-        *("free_text_scan", "quarantine"),
+        *("free_text_scan", "added_field", "quarantine"),
     )
 ]
 

@@ -42,6 +42,7 @@ def evidence_cells(connection: duckdb.DuckDBPyConnection, specs: dict[str, Spec]
         no row.
     """
     connection.execute(_READ_BY)
+    connection.execute(_READ_ELSEWHERE)
     connection.execute(
         """create or replace temp table lineage_text (raw_table varchar, source_file varchar, source_sheet varchar,
         source_row bigint, source_column varchar, raw_text varchar)"""
@@ -112,6 +113,17 @@ qualify row_number() over (
     order by split_part(kept.source_record, '.', 1), cast(split_part(kept.source_record, '.', 2) as integer),
         kept.source_repetition
 ) = 1
+"""
+
+#: The same for fields of a patient that another row gave: that row has their cells.
+_READ_ELSEWHERE = """
+insert into lineage_read
+select r.* replace (
+    a.source_file as source_file, a.source_sheet as source_sheet, a.source_row as source_row,
+    a.source_record as source_record, a.source_repetition as source_repetition, [a.field] as of_patient
+)
+from lineage_read r join quality.added_field a using (patient_id)
+where r.source_table = 'patient' and list_contains(r.of_patient, a.field)
 """
 
 _CELLS = """

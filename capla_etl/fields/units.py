@@ -21,6 +21,10 @@ _RAISED_POWER = re.compile(r"(?<!\d)10([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
 #: A power of ten as it is written: x10^9, 10**9, 10(9), 10E9 (nobody means ten times that), 10*9.
 _POWER = re.compile(r"^[x×*·]?10(?:\^|\*\*|\*|[Ee])?\(?([+-]?\d{1,2})\)?(?=$|\D)[.·]?")
 _POWER_SIGN = re.compile(r"^[x×*·]?10(?:\^|\*|[Ee]|\()")
+#: The units that results, volumes and times are made of. Those of other trades (bel, bit, degrees) are none here.
+_METRIC = r"(?:da|[YZEPTGMkhdcmunpfazy])?(?:mol|g|L|l|m|s|U|kat|\[IU\]|\[iU\])"
+_TERM = rf"\(?(?:{_METRIC}|\[arb'U\]|%|min|h|d|wk|mo|a|10[*^]|[0-9]+)(?:[+-]?[0-9]{{1,2}})?\)?"
+_UNIT = re.compile(rf"/?{_TERM}(?:[./]{_TERM}){{0,5}}")
 #: A number in a unit that is no power of ten: "109/L" is a lost exponent.
 _NO_POWER = re.compile(r"(?:^|[./(])(?!10*(?![0-9])|10[*^])[0-9]")
 #: A factor that has no more significant digits is decimal, and binary arithmetic left what is behind them.
@@ -115,7 +119,7 @@ def _factor(written: str, own: str) -> Decimal | None:
 
     bare = [re.sub(r"\{[^{}]*\}", "", unit) for unit in (written, own)]
     arbitrary = [sorted(re.findall(r"\[[^\]]*\]", unit)) for unit in bare]
-    if not bare[0] or _NO_POWER.search(bare[0]) or arbitrary[0] != arbitrary[1]:
+    if not _UNIT.fullmatch(bare[0]) or _NO_POWER.search(bare[0]) or arbitrary[0] != arbitrary[1]:
         return None
     try:
         ratio = (_registry().from_ucum(bare[0]) / _registry().from_ucum(bare[1])).to_base_units()

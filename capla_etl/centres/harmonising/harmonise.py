@@ -63,7 +63,7 @@ _MESSAGES = {
     "not_a_date": "Not a valid date in the declared format ({dates}).",
     "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
     "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
-    "not_what_fills": "Filled in, but with neither {fills}, so the answer is unknown. Correct the cell, or declare the "
+    "not_what_fills": "Filled in, but not with {fills}, so the answer is unknown. Correct the cell, or declare the "
     "word under `words` (it fills the cell) or `missing` (it does not).",
     "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
     "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
@@ -102,6 +102,8 @@ _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number big
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
 #: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
 _CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
+_ADDED_FIELD = """centre_id varchar, patient_id varchar, field varchar, source_file varchar, source_sheet varchar,
+    source_row bigint, source_record varchar, source_repetition integer"""
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
@@ -232,6 +234,7 @@ class Harmoniser:
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         self.con.execute("create table number_in_doubt (key_text varchar)")
+        self.con.execute(f"create table added_field ({_ADDED_FIELD})")
         for target in fields.tables().values():
             columns = ", ".join(f"{c} {fields.sql_type(c)}" for c in (*target.all_columns, *target.withheld))
             self.con.execute(f"create table {target.name} ({columns})")
@@ -632,6 +635,17 @@ class Harmoniser:
                 from (select key_text, {", ".join(firsts)} from decided where accepted group by 1) u
                 where centre_patient_id = u.key_text"""
             )
+        file, record = _file_of(part.raw), quote(f"{part.raw.name}.{part.number}")
+        for p in part.parsed:
+            if p.depends_on is None and p.name in part.built.target.columns:
+                there = f"v_{p.name} is not null and r_{p.name} is null and t_{p.name} is not null"
+                self.con.execute(
+                    f"""insert into added_field
+                    select {quote(self.spec.centre.id)}, patient_id, {quote(p.name)}, {file}, {quote(part.raw.sheet)},
+                        {_ROW_OF}, {record}, nullif(k, 0)
+                    from decided where accepted and {there} and key_text in (select centre_patient_id from patient)
+                    qualify row_number() over (partition by patient_id order by source_row, k) = 1"""
+                )
 
     def _ages(self) -> None:
         """Set the completed years at the first session (else the stated first exchange); birth dates are not kept."""
@@ -689,6 +703,10 @@ class Harmoniser:
                 capla_status as row_status, {columns}
             from data_{raw.name} d order by d.source_row"""
         ).to_arrow_table()
+
+    def added_fields(self) -> pa.Table:
+        """Return which row gave a patient's field, where it is not the row that names the patient."""
+        return self.con.execute("from added_field order by all").to_arrow_table()
 
     def quarantine(self) -> pa.Table:
         """Return every refused value once; scope 'row' where nothing of the row was kept, else 'cell'."""

@@ -88,13 +88,14 @@ def set_aside(
     # as the file writes them: names without the number of a repeated one, or of a column without a name
     written = [re.sub(r" \(\d+\)$|^\(column \d+\)$", "", name) for name in header]
     words = {*spec.missing, *(m for r in table.records for s in r.fields.values() for m in s.missing)}
+    names = {name.casefold() for name in written} - {""}
     repeated = set()
     for index, *line in zip(suspects.to_pylist(), *(cells[n].take(suspects).to_pylist() for n in header), strict=True):
         number = rows["source_row"][index].as_py()
         if line in (header, written):
             aside.append((number, "ignored", "repeated_header", "The header, repeated."))
             repeated.add(number)
-        elif _is_header(line, measured, {name.casefold() for name in written}, words, line[header.index(table.key)]):
+        elif _is_header(line, line[header.index(table.key)], measured, names, words, patients):
             raise Unreadable(
                 f"row {number} looks like the header of another table: it has words where numbers and dates are "
                 "expected. Ask the centre for one table a sheet or file."
@@ -104,16 +105,21 @@ def set_aside(
     return rows.filter(pc.invert(others)), aside
 
 
-def _is_header(cells: list[str], measured: set[int], header: set[str], words: set[str], key: str) -> bool:
-    """Whether a row inside the data has the likeness of a header: distinct words, none with a digit, where numbers and
-    dates are read; the names of the header among them count most."""
-    filled = [cell for cell in cells if cell]
-    if len(filled) < _FEWEST_WORDS or len({f.casefold() for f in filled}) < len(filled):
+def _is_header(
+    cells: list[str], key: str, measured: set[int], names: set[str], words: set[str], patients: set[str]
+) -> bool:
+    """Whether a row inside the data has the likeness of a header.
+
+    It names the key column and another one; or it has distinct words, none with a digit, in most columns of numbers and
+    dates, none of them a missing code, and either names a column or no known patient.
+    """
+    filled = [cell.casefold() for cell in cells if cell]
+    named = sum(cell in names for cell in filled)
+    if len(filled) < _FEWEST_WORDS or len(set(filled)) < len(filled):
         return False
-    named = sum(cell.casefold() in header for cell in filled)
-    if key.casefold() in header and named >= _FEWEST_WORDS:
+    if key.casefold() in names and named >= _FEWEST_WORDS:
         return True
     texts = [cells[i] for i in measured if cells[i]]
     if any(re.search(r"\d", cell) for cell in filled) or set(texts) & words:
         return False
-    return len(texts) >= _FEWEST_WORDS and len(texts) > len(measured) / 2 and named > 0
+    return len(texts) >= max(_FEWEST_WORDS, len(measured) // 2 + 1) and (named > 0 or key not in patients)

@@ -238,8 +238,8 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
 def naming_records(spec: Spec) -> list[tuple[str, int]]:
     """The records that name patients, as (table, number of the record there from 1).
 
-    The first record of ``patient`` does, and so does another one with mostly the same fields (a list sent in parts). Any
-    other adds fields to patients by their number.
+    The first record of ``patient`` does, and so does another one with mostly the same fields (a list sent in parts).
+    Any other adds fields to patients by their number.
     """
     named: set[str] = set()
     found = []

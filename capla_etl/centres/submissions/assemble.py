@@ -11,7 +11,7 @@ from capla_etl.sql import quote
 
 #: Tables of schema quality that every load has a part of.
 QUALITY_TABLES = ["quarantine", "ledger", "submission_history", "submission_change", "withdrawn_patient"]
-QUALITY_TABLES += ["correction", "free_text_scan"]
+QUALITY_TABLES += ["correction", "free_text_scan", "added_field"]
 
 
 def assemble(con: duckdb.DuckDBPyConnection) -> list[CentreStatus]:

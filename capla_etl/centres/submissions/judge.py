@@ -98,6 +98,7 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
         "quality.quarantine": quarantine,
         "quality.ledger": ledger,
         "quality.correction": corrected,
+        "quality.added_field": harmonised.added_fields(),
         "quality.free_text_scan": _free_text_scan(centre_id, cutoff, raws),
         "quality.submission_history": history(folder, paths.as_of()),
         **_since_the_last(spec, earlier, sent, cutoff),

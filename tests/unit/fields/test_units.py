@@ -91,7 +91,7 @@ def test_spellings_of_one_unit_are_that_unit(field, same_as, spellings):
         ("hemoglobin_g_per_dl", ["U/L", "%", "g", "G/L", "mol", "10^9/L"]),
         ("creatinine_umol_per_l", ["U/L", "u/L", "mL/min", "%"]),
         ("ldh_uln_u_per_l", ["g/L", "mmol/L", "U", "[IU]/L", "[arb'U]/L", "kat"]),
-        ("adamts13_percent", ["[arb'U]/mL", "ug/mL", "mmol/L", "{ratio}", "x ULN"]),
+        ("adamts13_percent", ["[arb'U]/mL", "ug/mL", "mmol/L", "{ratio}", "x ULN", "bit", "B", "deg"]),
         ("anti_adamts13_u_per_ml", ["IU/mL", "UI/ml", "[beth'U]/mL", "ug/mL", "%"]),
         ("troponin_x_uln", ["ng/L", "1", "{ULN}"]),
         ("volume_ml", ["g", "mL/kg", "cm2"]),

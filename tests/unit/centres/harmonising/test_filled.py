@@ -78,7 +78,7 @@ def test_a_missing_code_of_the_date_alone_is_neither_filled_nor_blank(centre, ha
     assert answers(harmonised, expected) == expected
     assert refused(harmonised, expected) == {"unknown": ["not_what_fills"]}
     (message,) = harmonised("quarantine", "message")
-    assert message.startswith("Filled in, but with neither a date")
+    assert message.startswith("Filled in, but not with a date, so the answer is unknown")
 
 
 def test_an_answer_may_name_the_dates_or_the_words_that_fill_its_cell(centre, harmonised):

@@ -139,9 +139,9 @@ def _exacerbation(status: dict, facts: dict) -> str:
 def _after_stop(status: dict, facts: dict) -> str:
     activity, limit = facts.get("latest activity by then"), parameter("undetectable_adamts13_below_percent")
     value, comparator = (activity["value"], activity["comparator"]) if activity else (None, None)
-    if activity and comparator != "<" and value >= limit:
+    if activity and comparator not in ("<", "<=") and value >= limit:
         return "exacerbation after stopping caplacizumab, ADAMTS13 detectable"
-    below = activity and (value < limit or (comparator == "<" and value == limit)) and comparator != ">"
+    below = activity and (value < limit or (comparator == "<" and value == limit)) and comparator not in (">", ">=")
     if below and "end of the course before it" in facts:
         return "exacerbation after stopping caplacizumab with ADAMTS13 undetectable"
     return "not known whether it came after stopping caplacizumab with ADAMTS13 undetectable"

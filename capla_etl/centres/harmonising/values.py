@@ -30,9 +30,6 @@ from capla_etl.sql import identifier, quote, texts
 
 #: Undeclared words: they stop the centre instead of going to the quarantine.
 STOPPING_RULE = "unknown_code"
-#: "<= 5" is kept as "< 5.000000001": it satisfies "< 10", but not "< 5" (PROTOCOL 2: a comparator never decides more
-#: than it says). ">= 20" is kept as "> 20", which decides the same: a threshold counts as reached from its value on.
-_JUST_ABOVE = Decimal("1e-9")
 
 
 @dataclass(frozen=True)
@@ -369,8 +366,6 @@ class RecordSql:
             expected["range"] = ", ".join(ranges)
         if declared.type == "integer":
             rules.append((f"{value} <> floor({value})", "not_a_whole_number"))
-        if declared.comparator:
-            value = f"case when {comparator} = '<=' then {value} + {_JUST_ABOVE:f} else {value} end"
         # a number too large for its type is refused as out of range, not a failed cast
         value = f"case when {is_number} then try_cast({value} as {declared.sql_type}) end"
         rule = f"case when {text} is not null then {first_rule(rules)} end"
@@ -381,8 +376,7 @@ class RecordSql:
             parsed = [replace(parsed[0], record_rule=record_rule)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
-            strict = f"left({comparator}, 1)"
-            parsed.append(replace(plain, name=name, value=strict, sql_type="VARCHAR", depends_on=plain.name))
+            parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
             rule = first_rule([(unknown, STOPPING_RULE)])

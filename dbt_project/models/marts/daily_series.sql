@@ -42,7 +42,7 @@ adamts13_ranked as (
             partition by patient_id, day
             order by
                 value nulls last,
-                case when comparator = '<' then 1 when comparator is null then 2 else 3 end,
+                case comparator when '<' then 1 when '<=' then 2 when '>=' then 4 when '>' then 5 else 3 end,
                 result_number
         ) as rank_of_day
     from {{ ref('lab_result') }}

@@ -20,7 +20,7 @@ with result_ranked as (
             order by
                 -- "the lowest platelet count, the highest LDH, the lowest ADAMTS13 activity is the day's"
                 case when analyte = 'ldh' then -value else value end nulls last,
-                case when comparator = '<' then 1 when comparator is null then 2 else 3 end,
+                case comparator when '<' then 1 when '<=' then 2 when '>=' then 4 when '>' then 5 else 3 end,
                 result_number
         ) as rank_of_day
     from {{ ref('lab_result') }} as result

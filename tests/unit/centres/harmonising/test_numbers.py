@@ -129,7 +129,7 @@ def test_a_percent_sign_belongs_to_the_unit_per_cent(centre, harmonised, unit, t
 
 
 #: "<= 5" is not below 5, but below every threshold above 5.
-AT_MOST_5 = (5 + 1e-9, "<")
+AT_MOST_5 = (5, "<=")
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ AT_MOST_5 = (5 + 1e-9, "<")
             {
                 "< 5": (5, "<"),
                 "> 5": (5, ">"),
-                ">=5": (5, ">"),  # decides what "> 5" decides: a threshold of 5 is reached
-                "≥ 5": (5, ">"),
-                ">=0": (0, ">"),
+                ">=5": (5, ">="),
+                "≥ 5": (5, ">="),
+                ">=0": (0, ">="),
                 "<=5": AT_MOST_5,
                 "≤5": AT_MOST_5,
                 "≦ 5": AT_MOST_5,
                 "=<5": AT_MOST_5,
-                "<=200": (200 + 1e-9, "<"),
+                "<=200": (200, "<="),
                 "<=201": "out_of_range",
                 "\uff1c5": "not_a_number",
                 "<5%<": "not_a_number",
@@ -170,7 +170,7 @@ def test_words_of_a_second_column_may_mean_any_comparator(centre, harmonised):
     codes = '{LE: "<=", GE: ">=", LT: "<", EQ: ""}'
     source = f'unit: "%", comparator: {{column: other, codes: {codes}}}'
     cells = [("5", "LE"), ("5", "GE"), ("5", "LT"), ("5", "EQ"), ("<=5", "LE"), ("<5", "LE")]
-    expected = [AT_MOST_5, (5, ">"), (5, "<"), 5, AT_MOST_5, "comparator_contradiction"]
+    expected = [AT_MOST_5, (5, ">="), (5, "<"), 5, AT_MOST_5, "comparator_contradiction"]
     assert read(centre, harmonised, cells, "adamts13_percent", source) == expected
 
 

@@ -127,8 +127,8 @@ def test_a_planted_wrong_reading_is_found(monkeypatch, read):
 
 
 def test_a_lost_comparator_is_found(monkeypatch):
-    column = a_column(comparators=["<", None, None])
-    assert answer_for(monkeypatch, column, rows(10.0, None, 30.0, signs=("<", None, None))) == READ
+    column = a_column(comparators=["<=", None, None])
+    assert answer_for(monkeypatch, column, rows(10.0, None, 30.0, signs=("<=", None, None))) == READ
     assert answer_for(monkeypatch, column, rows(10.0, None, 30.0)) == SILENT
 
 

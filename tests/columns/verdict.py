@@ -165,7 +165,7 @@ def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: di
         sign = column.comparators[row] if column.comparators else None
         found = records[0].get(column.compared) if records else None
         found_sign = records[0].get("comparator") if records and column.comparators else None
-        equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth, sign) and found_sign == sign
+        equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth) and found_sign == sign
         if records and records[0]["centre_patient_id"] != patient:
             equal, said = False, None
         objected += said is not None
@@ -182,10 +182,10 @@ def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: di
     return Verdict(column, of, seed, _answer(column, silent, refused, objected), example)
 
 
-def _equal(found, truth, sign: str | None) -> bool:
-    """To 1e-9 of the truth; a limit that is itself possible ("<= 5") may lie just beyond."""
+def _equal(found, truth) -> bool:
+    """To 1e-9 of the truth."""
     if isinstance(truth, float) and isinstance(found, int | float):
-        return abs(found - truth) <= (1e-6 if sign else 1e-9) * abs(truth)
+        return abs(found - truth) <= 1e-9 * abs(truth)
     return found == truth
 
 

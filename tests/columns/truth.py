@@ -50,10 +50,10 @@ class File:
 class Column:
     """One column of a file.
 
-    ``truth``: row -> value in the study's unit, None (missing) or UNREADABLE. ``comparators``: row -> '<', '<=', '>',
-    '>=' or None, for fields that have one. ``source``: the spec's entry; ``beside``: further columns that it needs; ``others``: other
-    fields of its record. ``what`` names its class in the report; ``style`` says how a column with a fault is
-    written.
+    ``truth``: row -> value in the study's unit, None (missing) or UNREADABLE. ``comparators``: row -> '<', '<=',
+    '>', '>=' or None, for fields that have one. ``source``: the spec's entry; ``beside``: further columns that it
+    needs; ``others``: other fields of its record. ``what`` names its class in the report; ``style`` says how a
+    column with a fault is written.
     """
 
     kind: str

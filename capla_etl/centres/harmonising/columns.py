@@ -22,8 +22,12 @@ from capla_etl.centres.spec.grammar import placeholder_columns
 _SMALLEST_SHARE_IN_ORDER = 0.9
 #: At least this many dates of each kind show that a spreadsheet converted some of a column and left the rest as text.
 _FEWEST_OF_EACH = 2
-#: A column is not that of the results' dates if at least this share of it lies long before the first exchange.
-_SHARE_LONG_BEFORE, _FEWEST_LONG_BEFORE = 0.9, 5
+#: A column holds other dates, or is read wrongly, if at least this share of it (and at least this many) lies more days
+#: than these before or after the patient's first exchange.
+_SHARE_ELSEWHERE, _FEWEST_ELSEWHERE = 0.9, 5
+_DAYS_BEFORE, _DAYS_AFTER = 30, 730
+#: Counts of ``tally`` that are no rules.
+NO_RULES = _DATED, _EARLY, _LATE = "dated", "early", "late"
 _SWAPPED = {"%d": "%m", "%m": "%d", "%-d": "%-m", "%-m": "%-d"}
 _ISO = {"date_cell", "iso", "iso8601"}
 _ISO_SHAPE = r"\d{4}-\d{2}-\d{2}.*"
@@ -48,18 +52,32 @@ class Reading:
     samples: list[tuple[str, str]] = field(default_factory=list)
 
 
-def tally(con: duckdb.DuckDBPyConnection, parsed: list[Parsed]) -> dict[str, dict[str, int]]:
-    """Field -> rule -> cells of table ``judged`` refused by it; under '' the filled cells."""
+def tally(con: duckdb.DuckDBPyConnection, built: RecordSql, parsed: list[Parsed]) -> dict[str, dict[str, int]]:
+    """Field -> rule -> cells of table ``judged`` refused by it; under '' the filled cells.
+
+    Dates of records of known patients also have how many are ``dated``, and how many of these lie far from the first
+    exchange (``early``, ``late``).
+    """
     found: dict[str, dict[str, int]] = {}
     counts = ", ".join(f"count(t_{p.name}), histogram(r_{p.name})" for p in parsed)
     values = con.execute(f"select {counts} from judged").fetchone()
     for p, filled, refused in zip(parsed, values[::2], values[1::2], strict=True):
         found[p.name] = {"": filled, **(refused or {})}
+    dates = [] if built.is_patient else [p.name for p in parsed if p.is_date and p.column]
+    if dates:
+        counts = ", ".join(
+            f"""count(*) filter (v_{name} is not null and day0 is not null),
+            count(*) filter (v_{name} < day0 - {_DAYS_BEFORE}), count(*) filter (v_{name} > day0 + {_DAYS_AFTER})"""
+            for name in dates
+        )
+        values = con.execute(f"select {counts} from judged").fetchone()
+        for i, name in enumerate(dates):
+            found[name] |= zip((_DATED, _EARLY, _LATE), values[3 * i : 3 * i + 3], strict=True)
     return found
 
 
 def doubts(
-    con: duckdb.DuckDBPyConnection, raw: RawTable, built: RecordSql, parsed: list[Parsed], refused: dict[str, dict]
+    con: duckdb.DuckDBPyConnection, raw: RawTable, built: RecordSql, parsed: list[Parsed], counted: dict[str, dict]
 ) -> Iterator[str]:
     """What the columns of a judged record show that no single cell does: a sentence each, with column and evidence.
 
@@ -68,7 +86,7 @@ def doubts(
         raw: the file as sent.
         built: the record.
         parsed: its fields.
-        refused: as ``tally`` returns it.
+        counted: as ``tally`` returns it.
     """
     for p in parsed:
         source = built.fields[p.name][1] if p.name in built.fields else None
@@ -79,14 +97,15 @@ def doubts(
             language = source.date_language or built.table.date_language
             if _ISO & set(formats):
                 yield from _turned_dates(con, p, formats, language)
-            if refused[p.name].get("not_a_date"):
+            if counted[p.name].get("not_a_date"):
                 yield from _dates_in_another_order(con, p, formats, language)
-        long_before, filled = (refused[p.name].get(rule, 0) for rule in ("long_before_first_exchange", ""))
-        if long_before >= max(_FEWEST_LONG_BEFORE, _SHARE_LONG_BEFORE * filled):
-            yield (
-                f"column {p.column!r}: {long_before} of {filled} dates lie long before the patient's first exchange. "
-                "Is it the date of the sample, or another one such as the date of birth?"
-            )
+        for where, said in ((_EARLY, f"{_DAYS_BEFORE} days before"), (_LATE, f"{_DAYS_AFTER} days after")):
+            elsewhere, dated = counted[p.name].get(where, 0), counted[p.name].get(_DATED, 0)
+            if elsewhere >= max(_FEWEST_ELSEWHERE, _SHARE_ELSEWHERE * dated):
+                yield (
+                    f"column {p.column!r}: {elsewhere} of {dated} dates lie more than {said} the patient's first "
+                    "exchange. Is it the right column (no date of birth), and are order, epoch and century right?"
+                )
         if percentages := percent_cells(raw, p.column):
             number = f"v_{p.name} is not null and not ends_with(t_{p.name}, '%')"
             plain = con.execute(f"select count(*) filter ({number}) from judged").fetchone()[0]

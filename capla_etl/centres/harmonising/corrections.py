@@ -145,15 +145,15 @@ def _found(raw: RawTable | None, correction: Correction) -> int:
         raise LookupError(
             f"the spec has no table {correction.table!r}. Name one of its tables, or remove the correction."
         )
-    missing = [c for c in [*correction.where, correction.column] if c not in raw.rows.column_names or c == "source_row"]
+    missing = [c for c in [*correction.where, correction.column] if raw.named(c) not in raw.rows.column_names]
     if missing:
         advice = "(identifying columns cannot be corrected). Remove the correction."
         raise LookupError(f"{raw.file} has no column {missing[0]!r} {advice}")
     mask = pa.array([True] * raw.rows.num_rows)
     for column, text in correction.where.items():
-        mask = pc.and_(mask, pc.equal(raw.rows[column], text))
+        mask = pc.and_(mask, pc.equal(raw.rows[raw.named(column)], text))
     same_row = pc.indices_nonzero(mask).to_pylist()
-    values = raw.rows[correction.column].take(pa.array(same_row, pa.int64())).to_pylist()
+    values = raw.rows[raw.named(correction.column)].take(pa.array(same_row, pa.int64())).to_pylist()
     where = f"{raw.file}, column {correction.column!r}"
     if not same_row:
         advice = "If the source was fixed or the row withdrawn, remove the correction."
@@ -224,7 +224,9 @@ def apply_corrections(raws: list[RawTable], declared: list[Correction], spec: Sp
     if problems:
         raise CentreRefused(spec.centre.id, problems)
     for (name, column), changed in cells.items():
-        by_name[name] = replace(by_name[name], rows=_with_cells(by_name[name].rows, column, changed))
+        by_name[name] = replace(
+            by_name[name], rows=_with_cells(by_name[name].rows, by_name[name].named(column), changed)
+        )
     return [by_name[raw.name] for raw in raws], pa.Table.from_pylist(applied, schema=CORRECTION)
 
 

@@ -18,11 +18,12 @@ import pyarrow as pa
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising import own_dates
-from capla_etl.centres.harmonising.columns import Reading, doubts, reading, tally
+from capla_etl.centres.harmonising.columns import NO_RULES, Reading, doubts, reading, tally
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
+from capla_etl.centres.reading.sent_files import sent_in
 from capla_etl.centres.spec.dates import use_zones
 from capla_etl.centres.spec.grammar import (
     RowKinds,
@@ -360,7 +361,7 @@ class Harmoniser:
     def _judge_columns(self, part: _Part) -> None:
         """Add problems for what whole columns show; count filled and refused cells."""
         raw, built = part.raw, part.built
-        counted = tally(self.con, part.parsed)
+        counted = tally(self.con, built, part.parsed)
         place = _said_place(raw)
         self.problems += [
             f"{self.spec.centre.id}/{self.submission}/{place}, {doubt}"
@@ -369,7 +370,9 @@ class Harmoniser:
         for p in part.parsed:
             if p.column:
                 name = built.fields[p.name][0] if p.name in built.fields else p.name
-                self.cells.setdefault((raw.file, raw.sheet, p.column, name), Counter()).update(counted[p.name])
+                self.cells.setdefault((raw.file, raw.sheet, p.column, name), Counter()).update(
+                    {rule: cells for rule, cells in counted[p.name].items() if rule not in NO_RULES}
+                )
 
     def _say_what_is_read(self, part: _Part) -> None:
         """Keep what was read of each field, for the people who check a spec."""
@@ -677,8 +680,8 @@ class Harmoniser:
         """Return what corrections changed (columns of ``quality.correction``), each text as it may be kept."""
         rows = applied.to_pylist()
         for row in rows:
-            column, place = row["column_name"], (row["file"].rsplit("/", 1)[-1], row["sheet"])
-            raw = next(r for r in self.raws if (r.file, r.sheet) == place and column in r.rows.column_names)
+            column, place = row["column_name"], (sent_in(row["file"])[1], row["sheet"])
+            raw = next(r for r in self.raws if (r.file, r.sheet) == place and r.named(column) in r.rows.column_names)
             for value in ("raw_value", "corrected_value"):
                 shown = self._shown(raw, column, quote(row[value]))
                 row[value] = self.con.execute(f"select {shown}").fetchone()[0]

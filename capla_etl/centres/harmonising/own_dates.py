@@ -56,7 +56,7 @@ class _Pair:
 
 _LATER = DATES[3:-1]
 _PAIRS = [
-    *(_Pair("birth", later) for later in DATES[1:]),
+    *(_Pair("birth", later) for later in DATES[1:] if later != "first_session"),
     *(_Pair(earlier, "death") for earlier in DATES[1:-1]),
     *(_Pair("first_tpe_date", later, only_a_vote=True) for later in ("first_session", *_LATER)),
 ]

@@ -227,7 +227,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                         problems.append(
                             f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."
                         )
-                found = json_files[file.name].read(declared, table.key, used_columns(table))
+                found = json_files[file.name].read(declared, table.key, used_columns(table), _decimals(table))
             else:
                 found = formats.read(
                     content, declared, _decimals(table), _known_sheets(spec, table), _declared_words(spec, table)

@@ -29,7 +29,9 @@ _TIME = r"([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d([.,]\d+)?)?)?|24(:00(:00([.,]0+)?)?)
 _OFFSET = r"[Zz]|[+-](0\d|1[0-4])(:?[0-5]\d)?"
 _ISO8601 = rf"\d{{4}}-\d{{2}}-\d{{2}}([Tt ]({_TIME})({_OFFSET})?)?"
 _SHAPES = {"excel_day_number": r"\d{5}([.,]\d+)?", "iso8601": _ISO8601, "date_cell": _ISO8601}
-#: The end of a text in universal time, which is a local day only in a known zone; any other offset is local time.
+#: The end of a text in universal time, which is a local day only in a known zone. With another offset it is local time,
+#: unless a zone is declared: then it is a moment of that zone.
+_WITH_OFFSET = r":?\d{2}([.,]\d+)?([Zz]|[+-]\d{2}(:?\d{2})?)$"
 _UNIVERSAL = r":?\d{2}([.,]\d+)?([Zz]|[+-]00(:?00)?)$"
 _TOKENS = {"%d": r"\d{2}", "%m": r"\d{2}", "%Y": r"\d{4}", "%y": r"\d{2}", "%-d": r"\d{1,2}", "%-m": r"\d{1,2}"}
 _TOKENS |= {"%H": r"(?:[01]\d|2[0-3])", "%-H": r"(?:1?\d|2[0-3])", "%M": r"[0-5]\d", "%S": r"[0-5]\d"}
@@ -106,8 +108,11 @@ def day_sql(
             day = f"date {quote(epoch)} + try_cast(substr({text}, 1, 5) as integer)"
         elif date_format in _SHAPES:
             written = _strptime(f"substr({text}, 1, 10)", NAMED_DATE_FORMATS["iso"], prefix)
-            local = f"local_day({text}, {quote(zone)})" if zone else "null"
-            day = f"""case when length({text}) = 10 then {written} when {_universal(text)} then {local}
+            moment, local = _universal(text), "null"
+            if zone:
+                moment = f"regexp_matches(substr({text}, 11), {quote(_WITH_OFFSET)})"
+                local = f"local_day({text}, {quote(zone)})"
+            day = f"""case when length({text}) = 10 then {written} when {moment} then {local}
                 else {written} + case when substr({text}, 12, 2) = '24' then 1 else 0 end end"""
         elif month := _month_token(date_format):
             has_shape = f"regexp_full_match(lower({text}), {shape})"
@@ -127,7 +132,7 @@ def zone_needed_sql(text: str, formats: list[str]) -> str:
 
 
 def use_zones(con: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the function ``local_day``: the day of a timestamp in universal time, in an IANA zone."""
+    """Give a connection the function ``local_day``: the day of a timestamp with an offset, in an IANA zone."""
     con.create_function("local_day", _local_day, ["VARCHAR", "VARCHAR"], "DATE", null_handling="special")
 
 
@@ -137,9 +142,14 @@ def _local_day(text: str | None, zone: str) -> date | None:
     if text is None:
         return None
     hour, minute = text[11:13], text[14:16] if text[13:14] == ":" else "0"
+    offset = re.search(r"([+-])(\d{2}):?(\d{2})?$", text[11:])
+    ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0)) if offset else timedelta()
     try:
         moment = datetime.combine(date.fromisoformat(text[:10]), datetime.min.time(), UTC)
-        return (moment + timedelta(hours=int(hour), minutes=int(minute))).astimezone(ZoneInfo(zone)).date()
+        moment += timedelta(hours=int(hour), minutes=int(minute)) - (
+            ahead if not offset or offset[1] == "+" else -ahead
+        )
+        return moment.astimezone(ZoneInfo(zone)).date()
     except (ValueError, OverflowError):
         return None
 

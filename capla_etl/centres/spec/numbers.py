@@ -44,7 +44,7 @@ class Notation:
         sign, power = rf"[{_BLANKS}]*[+{_MINUS}-]?[{_BLANKS}]*", rf"([eE][+{_MINUS}-]?[0-9]{{1,3}})?"
         comparator = "(" + "|".join(COMPARATORS) + ")?"
         after = f"([{_BLANKS}]*%)?" if percent else ""
-        return rf"{comparator}{sign}({whole}({mark}[0-9]*)?|{mark}[0-9]+){power}{after}"
+        return rf"{comparator}{sign}({whole}({mark}[0-9]+)?|{mark}[0-9]+){power}{after}"
 
     def plain_sql(self, text: str) -> str:
         """SQL of a text of that shape with a decimal point, and without its comparator, blanks and other marks."""

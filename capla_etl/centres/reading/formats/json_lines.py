@@ -8,8 +8,12 @@ import pyarrow as pa
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.delimited import decode
-from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable, table_of
+from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, table_of
 from capla_etl.centres.spec.grammar import JsonLines
+
+
+class _Number(str):
+    """A number as it is written, which a text in quotation marks is not."""
 
 
 class _RepeatedKey(Exception):
@@ -58,11 +62,14 @@ class JsonFile:
             return self.read(declared, key="", used=[])
         return _table(_columns(values for _, values in self._elements(declared.list)), self._elements(declared.list))
 
-    def read(self, declared: JsonLines, key: str, used: list[str]) -> FileTable:
-        """The objects' own values, or a list's elements with the owner's key; an empty list has ``used`` columns."""
+    def read(self, declared: JsonLines, key: str, used: list[str], decimals: Decimals | None = None) -> FileTable:
+        """The objects' own values, or a list's elements with the owner's key; an empty list has ``used`` columns.
+
+        Numbers are written with the decimal mark of their column, as those of other typed files.
+        """
         if not declared.list:
             rows = [(number, values) for number, values in self.objects.items() if values]
-            return _table(_columns(self.objects.values()), rows, set_aside=self.set_aside)
+            return _table(_columns(self.objects.values()), rows, decimals, set_aside=self.set_aside)
         elements = []
         for line, values in self._elements(declared.list):
             owner = self.objects[line].get(key, "")
@@ -72,7 +79,7 @@ class JsonFile:
                 )
             elements.append((line, {key: owner, **values}))
         names = _columns(values for _, values in elements) or list(dict.fromkeys([key, *used]))
-        return _table(names, [(row, values) for row, (_, values) in enumerate(elements, 1)])
+        return _table(names, [(row, values) for row, (_, values) in enumerate(elements, 1)], decimals)
 
     def _elements(self, path: str) -> list[tuple[int, dict[str, str]]]:
         if path not in self.lists:
@@ -85,8 +92,16 @@ def _columns(rows) -> list[str]:
     return list(dict.fromkeys(path for values in rows for path in values))
 
 
-def _table(names: list[str], rows: list[tuple[int, dict[str, str]]], **rest) -> FileTable:
-    columns = [pa.array([values.get(name, "") for _, values in rows], pa.string()) for name in names]
+def _table(
+    names: list[str], rows: list[tuple[int, dict[str, str]]], decimals: Decimals | None = None, **rest
+) -> FileTable:
+    marks = {name: decimals.of(name) if decimals else "." for name in names}
+
+    def text(values: dict[str, str], name: str) -> str:
+        found = values.get(name, "")
+        return found.replace(".", marks[name]) if isinstance(found, _Number) else found
+
+    columns = [pa.array([text(values, name) for _, values in rows], pa.string()) for name in names]
     return table_of(names, columns, [number for number, _ in rows], **rest)
 
 
@@ -100,7 +115,7 @@ def _parsed(line: str) -> dict:
     if "\\ud" in line.lower():
         json.dumps(json.loads(line), ensure_ascii=False).encode()
     found = json.loads(
-        line, parse_float=str, parse_int=str, parse_constant=_no_number, object_pairs_hook=_without_repetition
+        line, parse_float=_Number, parse_int=_Number, parse_constant=_no_number, object_pairs_hook=_without_repetition
     )
     if not isinstance(found, dict) or not found:
         raise ValueError("no object")

@@ -16,7 +16,7 @@ from capla_etl.centres.reading.formats.file_table import Unreadable
 _RECORD = 80
 _MEMBER = re.compile(rb"HEADER RECORD\*{7}(MEMBER {2}|MEMBV8 {2})HEADER RECORD!{7}")
 _VARIABLES = re.compile(rb"HEADER RECORD\*{7}(NAMESTR |NAMSTV8 )HEADER RECORD!{7}0{6}(\d{4})")
-_ROWS = re.compile(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}([ \d]*)")
+_ROWS = re.compile(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}([ \d]{0,32})")
 _CUT = "the file was cut off; ask the centre to send it again."
 
 

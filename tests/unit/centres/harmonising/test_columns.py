@@ -115,10 +115,34 @@ def test_a_percent_sign_that_somebody_typed_is_no_percent_cell(centre, loaded, v
 
 def test_a_column_of_dates_long_before_the_first_exchange_is_another_date(centre):
     labs(centre, ["01/02/1970"] * SPARED_VALUES, [str(i + 5) for i in range(SPARED_VALUES)])
-    with pytest.raises(
-        CentreRefused, match="5 of 5 dates lie long before the patient's first exchange. Is it the date"
-    ):
+    with pytest.raises(CentreRefused, match="5 of 5 dates lie more than 30 days before the patient's first exchange"):
         load_centre("XX01")
+
+
+SESSIONS = """
+sessions:
+  file: sessions.csv
+  format: {type: delimited, encoding: utf-8, delimiter: ";"}
+  key: id
+  date_format: excel_day_number
+  records: [{table: tpe_session, fields: {session_date: day}}]
+"""
+
+
+@pytest.mark.parametrize(("days", "stops"), [(-1462, True), (1462, True), (0, False)])
+def test_day_numbers_of_another_epoch_stop_the_centre(centre, loaded, days, stops):
+    """Of 1904 read as of 1900, and the reverse: 1,462 days."""
+    centre.spec(SESSIONS)
+    centre.write("patients.csv", "id;name;sex;born;tpe;dead;seen\nA;x;F;01/02/1970;10/01/2016;;01/06/2020")
+    # 42379 is 10 January 2016 in the system of 1900
+    centre.write("sessions.csv", "id;day\n" + "\n".join(f"A;{42379 + i + days}" for i in range(6)))
+    if stops:
+        where = "before" if days < 0 else "after"
+        with pytest.raises(CentreRefused, match=f"column 'day': 6 of 6 dates lie more than .* days {where} .*epoch"):
+            load_centre("XX01")
+    else:
+        load_centre("XX01")
+        assert len(loaded("harmonised.tpe_session")) == 6
 
 
 def test_a_result_long_before_the_first_exchange_counts_for_nothing_and_is_asked_about(centre, loaded):

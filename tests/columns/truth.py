@@ -868,7 +868,7 @@ def _date_wrong(
         stamps = [datetime.combine(d, t, zone).astimezone(UTC) for d, t in zip(days, moments, strict=True)]
         cells = [stamp.strftime("%Y-%m-%dT%H:%M:%SZ") for stamp in stamps]
         what = f"other zone, {'midnights' if midnights else 'times of day'}"
-        return column(what, _Dates("", cells, {"date_format": "iso8601"}, days), seen=midnights)
+        return column(what, _Dates("", cells, {"date_format": "iso8601"}, days), seen=False)
     changed = _spread_days(rng, days, early=False)
     converted = [
         day.replace(day=day.month, month=day.day) if day.day <= 12 else _rendered(day, "%d/%m/%Y") for day in changed

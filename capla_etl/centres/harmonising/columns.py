@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from capla_etl.centres.harmonising.rules import LONGEST_BEFORE_DAYS
 from capla_etl.centres.harmonising.values import Parsed, RecordSql
 from capla_etl.centres.reading.read import RawTable
 from capla_etl.centres.spec.dates import day_sql
@@ -25,7 +26,7 @@ _FEWEST_OF_EACH = 2
 #: A column holds other dates, or is read wrongly, if at least this share of it (and at least this many) lies more days
 #: than these before or after the patient's first exchange.
 _SHARE_ELSEWHERE, _FEWEST_ELSEWHERE = 0.9, 5
-_DAYS_BEFORE, _DAYS_AFTER = 30, 730
+_DAYS_BEFORE, _DAYS_AFTER = LONGEST_BEFORE_DAYS, 730
 #: Counts of ``tally`` that are no rules.
 NO_RULES = _DATED, _EARLY, _LATE = "dated", "early", "late"
 _SWAPPED = {"%d": "%m", "%m": "%d", "%-d": "%-m", "%-m": "%-d"}

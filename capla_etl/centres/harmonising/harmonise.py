@@ -20,6 +20,22 @@ from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising import own_dates
 from capla_etl.centres.harmonising.columns import NO_RULES, Reading, doubts, reading, tally
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
+from capla_etl.centres.harmonising.rules import (
+    AGAINST,
+    ALIKE,
+    CONTRADICTIONS,
+    FIRST_AND_LAST_DAY_OF_DEATH,
+    KEY_FORM,
+    LONGEST_BEFORE_DAYS,
+    LONGEST_RUN_DAYS,
+    OLDEST_YEARS,
+    ROUNDED,
+    accepted_sql,
+    known_sql,
+    message_sql,
+    second_value_sql,
+    time_rule_sql,
+)
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
@@ -37,96 +53,18 @@ from capla_etl.centres.spec.grammar import (
 )
 from capla_etl.sql import identifier, quote, texts
 
-#: A run of daily exchanges from-to has fewer days than this.
-_LONGEST_RUN_DAYS = 100
-#: A result may be dated at most this many days before the first exchange: earlier ones are of another episode, or their
-#: date is another one (of birth, say), and none counts.
-_LONGEST_BEFORE_DAYS = 30
 #: A message quotes at most this many unknown words of a column.
 _WORDS_QUOTED = 3
 #: A text of at most this length counts as a code; a longer one may be a name.
 _LENGTH_OF_A_CODE = 3
 
-#: Stands in a message for the dates that a date contradicts.
-_AGAINST = "(other dates)"
-_MESSAGES = {
-    "missing_key": "The row names no patient.",
-    "unknown_patient": "No row of the patient table has this patient number.",
-    "duplicate_patient": "An earlier row of the patient table has this patient number and other contents; it is kept.",
-    "number_alike": "An earlier row of the patient table has this patient number but for case, blanks or zeros.",
-    "record_in_doubt": "Two rows of the patient table have this patient number, or nearly; until that is answered, "
-    "results are kept out.",
-    "rounded_number": "A number that a spreadsheet has rounded (1.2E+15) names no patient.",
-    "nothing_but_key": "The row has a patient number and nothing else.",
-    "second_value": "Another row gives this field of this patient another value, which is kept.",
-    "not_a_number": "Not a valid number in the declared format ({number}).",
-    "not_a_whole_number": "Not a whole number.",
-    "not_a_date": "Not a valid date in the declared format ({dates}).",
-    "zone_missing": "A time in UTC (Z, +00:00), whose local day depends on the time zone. Declare `zone` for the "
-    "centre or the table in centre.yml, such as Europe/Vienna; `zone: UTC` takes the day as written.",
-    "not_what_fills": "Filled in, but not with {fills}, so the answer is unknown. Correct the cell, or declare the "
-    "word under `words` (it fills the cell) or `missing` (it does not).",
-    "unit_not_accepted": "The row's unit is not declared; expected one of: {units}.",
-    "limit_missing": "The upper limit of normal is missing, so no multiple of it can be computed.",
-    "limit_not_plausible": "The upper limit of normal is not plausible; expected {limit}.",
-    "comparator_not_allowed": 'This field does not accept censored results such as "< 5".',
-    "comparator_contradiction": "The comparator column and the value contradict each other.",
-    "out_of_range": "Outside the plausible range ({range}).",
-    "after_data_cutoff": "Dated after the submission's data cut-off.",
-    "after_death": "Dated after the patient's death.",
-    "before_birth": "Dated before the patient's birth.",
-    "no_study_day_zero": "There is no study day 0: day 1 is the day of the first exchange, day -1 the day before.",
-    "no_reference_day": "A study day cannot be dated: the patient's first exchange has no date.",
-    "run_without_end": "The run of exchanges lacks one of its two dates.",
-    "run_reversed": "The run ends before it starts.",
-    "run_too_long": "The run of daily exchanges is too long for a course.",
-    "run_overlaps": "The run overlaps days on which the patient already has an exchange.",
-    "before_first_exchange": "Died before the first exchange.",
-    "dates_contradict": f"Contradicts {_AGAINST}.",
-    "long_before_first_exchange": f"Dated more than {_LONGEST_BEFORE_DAYS} days before the first exchange.",
-    "end_before_start": "The course ends before it starts; its end is left unknown.",
-    "required_missing": "Empty, but required for the record.",
-}
-
-#: Every patient is at most this old at the cut-off, even if the birth date is unknown.
-_OLDEST_YEARS = fields.fields()["age_years_reported"].range[1]
-
-
-def _time_rule(value: str, cutoff: date, birth_date: str, birth_year: str, death: str) -> str:
-    """SQL of the rule that a dated value breaks, or null (PROTOCOL 2: after the cut-off, after death, before birth)."""
-    return f"""case when {value} > date '{cutoff}' then 'after_data_cutoff' when {value} > {death} then 'after_death'
-        when {value} < {birth_date} or year({value}) < {birth_year} or year({value}) < {cutoff.year - _OLDEST_YEARS}
-        then 'before_birth' end"""
-
-
 _QUARANTINE = """table_name varchar, file varchar, sheet varchar, row_number bigint, column_name varchar,
     raw_value varchar, rule varchar, message varchar, patient_id varchar"""
-#: Rules that refuse a date for the sake of another one: that the cell holds a date is not in doubt.
-_CONTRADICTIONS = ("before_first_exchange", own_dates.CONTRADICT, "second_value")
 _ADDED_FIELD = """centre_id varchar, patient_id varchar, field varchar, source_file varchar, source_sheet varchar,
     source_row bigint, source_record varchar, source_repetition integer"""
 #: What can become of a row, in the order of the ledger; and whether a record of a row was accepted.
 _RESULTS = ("loaded", "duplicate", "quarantined", "ignored")
 _LOADED = "select table_name, source_row, bool_or(loaded) as loaded from row_result group by 1, 2"
-
-
-class _NotSaid(dict):
-    """What a message expects of a field that has no words for it."""
-
-    def __missing__(self, key: str) -> str:
-        return "see the spec"
-
-
-def _accepted(name: str, depends_on: str | None = None) -> str:
-    """SQL of a parsed value, null where it was refused."""
-    return f"case when r_{depends_on or name} is null then v_{name} end"
-
-
-def _message(rule_sql: str, expected: dict[str, str]) -> str:
-    """SQL of the message of a rule."""
-    said = _NotSaid(expected)
-    whens = (f"when {quote(rule)} then {quote(words.format_map(said))}" for rule, words in _MESSAGES.items())
-    return f"case {rule_sql} {' '.join(whens)} end"
 
 
 #: Row number in the file; rows of earlier submissions are numbered from ``EARLIER_ROW`` on.
@@ -142,19 +80,6 @@ def _file_of(raw: RawTable) -> str:
     return f"case source_row // {EARLIER_ROW} {' '.join(sent_in)} else {this} end" if sent_in else this
 
 
-#: SQL of one form of a patient's number: composed letters, no signs without width, no double blanks.
-_KEY_FORM = r"""case when regexp_full_match(t, '[!-~]+( [!-~]+)*') then t
-    else nullif(trim(regexp_replace(regexp_replace(
-    nfc_normalize(t), '[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'), '\s+', ' ', 'g')), '') end"""
-#: SQL of what two numbers of one patient have in common where case, blanks or leading zeros were changed.
-_ALIKE = r"regexp_replace(replace(lower({0}), ' ', ''), '(^|[^0-9])0+([0-9])', '\1\2', 'g')"
-#: A whole number as a spreadsheet shows it in scientific notation.
-_ROUNDED = "[0-9]([.,][0-9]+)?[eE][+][0-9]{2}"
-#: SQL of the first and the last day that a death can have been on, where the day may not be known.
-_FIRST_AND_LAST_DAY_OF_DEATH = (
-    "coalesce(v_death_date, v_death_month)",
-    "coalesce(v_death_date, last_day(v_death_month))",
-)
 #: Three letters in a row, or nine digits: no number, date or missing code has them.
 _MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
 _WITHHELD = "(withheld: may identify)"
@@ -191,25 +116,12 @@ class _Part:
 
     def values(self) -> dict[str, str]:
         """SQL of the accepted value of each field."""
-        values = {p.name: _accepted(p.name, p.depends_on) for p in self.parsed}
+        values = {p.name: accepted_sql(p.name, p.depends_on) for p in self.parsed}
         for p in self.parsed:
             if p.unless_refused:
-                rule = f"coalesce(r_{p.unless_refused}, {quote(_CONTRADICTIONS[0])})"
-                values[p.name] = f"case when {rule} in {texts(_CONTRADICTIONS)} then {values[p.name]} end"
+                rule = f"coalesce(r_{p.unless_refused}, {quote(CONTRADICTIONS[0])})"
+                values[p.name] = f"case when {rule} in {texts(CONTRADICTIONS)} then {values[p.name]} end"
         return values
-
-
-def _known(value: str, sql_type: str) -> str:
-    """SQL of a value, null where the answer is that it is not known."""
-    return f"nullif({value}, 'unknown')" if sql_type == "VARCHAR" else value
-
-
-def _second_value(p: Parsed) -> str:
-    """SQL of the rule that a patient's field has one value: that of the first record and row that gives one."""
-    value, before = (_known(f"{letter}_{p.name}", p.sql_type) for letter in "vp")
-    here = f"first_value(case when r_{p.name} is null then {value} end ignore nulls)"
-    here += " over (partition by key_text order by source_row, k rows between unbounded preceding and 1 preceding)"
-    return f"case when {value} <> coalesce({before}, {here}) then 'second_value' end"
 
 
 class Harmoniser:
@@ -231,7 +143,7 @@ class Harmoniser:
         use_key(self.con, key)
         use_zones(self.con)
         self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
-        self.con.execute(f"create macro key_form(t) as {_KEY_FORM}")
+        self.con.execute(f"create macro key_form(t) as {KEY_FORM}")
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         self.con.execute("create table number_in_doubt (key_text varchar)")
@@ -429,7 +341,7 @@ class Harmoniser:
                 key = f"key_form({part.built.aliases[part.built.table.key]})"
                 dates.append(
                     f"""select {key}, cast({day.value} as date) from ({part.built.base()}) where {part.built.present()}
-                    and cast({day.value} as date) between date '{self.submission}' - interval {_OLDEST_YEARS} year
+                    and cast({day.value} as date) between date '{self.submission}' - interval {OLDEST_YEARS} year
                     and date '{self.submission}'"""
                 )
         firsts = ", ".join(f"arg_min({n}, (part, source_row)) filter ({n} is not null) as {n}" for n in names)
@@ -445,10 +357,10 @@ class Harmoniser:
 
     def _possible(self, name: str) -> str:
         """SQL of an own date, null where it was refused or no patient can have it."""
-        accepted = _accepted(name, "death_date" if name == "death_month" else None)
+        accepted = accepted_sql(name, "death_date" if name == "death_month" else None)
         if name == "birth_year":
             return accepted
-        earliest = "" if name == "birth_date" else f" and year({accepted}) >= {self.submission.year - _OLDEST_YEARS}"
+        earliest = "" if name == "birth_date" else f" and year({accepted}) >= {self.submission.year - OLDEST_YEARS}"
         return f"case when {accepted} <= date '{self.submission}'{earliest} then {accepted} end"
 
     def _judge(self, part: _Part) -> None:
@@ -466,7 +378,7 @@ class Harmoniser:
         for p in part.parsed:
             found = [f"r_{p.name}", *self._time_rules(p, built.is_patient, partial)]
             if built.is_patient and p.depends_on is None and p.name in built.target.fillable:
-                found.append(_second_value(p))
+                found.append(second_value_sql(p))
             if len(found) > 1:
                 rules.append(f"coalesce({', '.join(found)}) as r_{p.name}")
         replaced = f"replace ({', '.join(rules)})" if rules else ""
@@ -478,27 +390,27 @@ class Harmoniser:
         if not of_patient:
             if not p.is_date:
                 return []
-            early = f"case when {value} < day0 - {_LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
+            early = f"case when {value} < day0 - {LONGEST_BEFORE_DAYS} then 'long_before_first_exchange' end"
             long_before = [early] if p.name == "result_date" else []
-            return [_time_rule(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
-        old = f"when year({value}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
+            return [time_rule_sql(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
+        old = f"when year({value}) < {cutoff.year - OLDEST_YEARS} then 'before_birth'"
         if p.name not in own_dates.OWN:
             late = f"case when {value} > date '{cutoff}' then 'after_data_cutoff' {old} end"
             return [late] if p.is_date and p.depends_on is None else []
         date = own_dates.OWN[p.name]
         if p.name == "birth_year":
             return [f"case when {value} = birth_year then rule_birth end"]
-        first, last = (value, value) if p.name != "death_date" or not partial else _FIRST_AND_LAST_DAY_OF_DEATH
+        first, last = (value, value) if p.name != "death_date" or not partial else FIRST_AND_LAST_DAY_OF_DEATH
         late = f"when {first} > date '{cutoff}' then 'after_data_cutoff'"
-        old = f"when year({last}) < {cutoff.year - _OLDEST_YEARS} then 'before_birth'"
+        old = f"when year({last}) < {cutoff.year - OLDEST_YEARS} then 'before_birth'"
         if p.name == "birth_date":
-            old = f"when date_diff('year', {value}, first_tpe_date) > {_OLDEST_YEARS} then 'out_of_range'"
+            old = f"when date_diff('year', {value}, first_tpe_date) > {OLDEST_YEARS} then 'out_of_range'"
         return [f"case {late} {old} end", f"case when {last} = {date} then rule_{date} end"]
 
     def _say_oldest(self, parsed: list[Parsed]) -> None:
         for p in parsed:
             if p.name == "birth_date":
-                p.expected["range"] = f"age 0 to {_OLDEST_YEARS} years at the first exchange"
+                p.expected["range"] = f"age 0 to {OLDEST_YEARS} years at the first exchange"
 
     def _decide(self, part: _Part) -> None:
         """``decided``: rules of runs, courses and the key, and whether all that the record requires is there."""
@@ -511,7 +423,7 @@ class Harmoniser:
                 f"""case when r_{run} is not null then r_{run}
                 when (v_{run} is null) <> (v_run_end is null) then 'run_without_end'
                 when v_run_end < v_{run} then 'run_reversed'
-                when v_run_end - v_{run} + 1 >= {_LONGEST_RUN_DAYS} then 'run_too_long'
+                when v_run_end - v_{run} + 1 >= {LONGEST_RUN_DAYS} then 'run_too_long'
                 when v_{run} <= max(v_run_end) over (
                     partition by patient_id order by v_{run}, source_row rows between unbounded preceding and 1
                     preceding
@@ -537,12 +449,12 @@ class Harmoniser:
 
     def _key_rule(self, part: _Part) -> str:
         """SQL of the rule that a patient's number breaks, or null."""
-        rules = [("key_text is null", "missing_key"), (f"regexp_full_match(key_text, '{_ROUNDED}')", "rounded_number")]
+        rules = [("key_text is null", "missing_key"), (f"regexp_full_match(key_text, '{ROUNDED}')", "rounded_number")]
         if part.built.is_patient and part.names_patients:
             bare = f"source_row in (select source_row from data_{part.raw.name} where capla_nothing_but_key)"
             again = "row_number() over (partition by key_text order by source_row) > 1"
-            first = f"first_value(key_text) over (partition by {_ALIKE.format('key_text')} order by source_row)"
-            alike = f"{_ALIKE.format('centre_patient_id')} = {_ALIKE.format('key_text')}"
+            first = f"first_value(key_text) over (partition by {ALIKE.format('key_text')} order by source_row)"
+            alike = f"{ALIKE.format('centre_patient_id')} = {ALIKE.format('key_text')}"
             other = f"exists (select 1 from patient x where {alike} and x.centre_patient_id <> key_text)"
             rules += [(bare, "nothing_but_key"), (again, "duplicate_patient")]
             rules.append((f"{first} <> key_text or {other}", "number_alike"))
@@ -554,7 +466,7 @@ class Harmoniser:
 
     def _doubt_numbers(self) -> None:
         """Keep the numbers that two rows of the patient table have, or nearly have."""
-        alike = _ALIKE.format("key_text")
+        alike = ALIKE.format("key_text")
         doubted = "select {} from decided where key_rule in ('duplicate_patient', 'number_alike')"
         self.con.execute(
             f"""insert into number_in_doubt
@@ -568,7 +480,7 @@ class Harmoniser:
         raw, built, parsed = part.raw, part.built, part.parsed
         head = f"insert into quarantine select {quote(raw.name)}, {_file_of(raw)}, {quote(raw.sheet)}, source_row"
         self.con.execute(
-            f"""{head}, {quote(built.table.key)}, key_text, key_rule, {_message("key_rule", {})}, patient_id
+            f"""{head}, {quote(built.table.key)}, key_text, key_rule, {message_sql("key_rule", {})}, patient_id
             from decided where key_rule is not null"""
         )
         for p in parsed:
@@ -577,9 +489,9 @@ class Harmoniser:
             if p.name in built.target.required:
                 rule = f"coalesce({rule}, case when v_{p.name} is null then 'required_missing' end)"
             shown = self._shown(raw, p.column, f"t_{p.name}")
-            message = _message(rule, p.expected)
+            message = message_sql(rule, p.expected)
             if built.is_patient and p.name in own_dates.OWN:
-                message = f"replace({message}, '{_AGAINST}', against_{own_dates.OWN[p.name]})"
+                message = f"replace({message}, '{AGAINST}', against_{own_dates.OWN[p.name]})"
             self.con.execute(
                 f"""{head}, {column}, {shown}, {rule}, {message}, patient_id
                 from decided where key_rule is null and {rule} <> '{STOPPING_RULE}'"""
@@ -628,9 +540,9 @@ class Harmoniser:
         firsts, changes = [], []
         for name, sql in values.items():
             of = base[name]
-            there = f"{_known(values.get(of, sql), fields.sql_type(of))} is not null"
+            there = f"{known_sql(values.get(of, sql), fields.sql_type(of))} is not null"
             firsts.append(f"first({sql} order by source_row, k) filter ({there}) as {name}")
-            kept = _known(f"patient.{name}", fields.sql_type(name))
+            kept = known_sql(f"patient.{name}", fields.sql_type(name))
             changes.append(f"{name} = coalesce({kept}, u.{name}, patient.{name})")
         if changes:
             self.con.execute(

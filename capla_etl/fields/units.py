@@ -58,6 +58,11 @@ def needs_limit(field: fields.Field, common_unit: str | None) -> bool:
     return isinstance(field.units.get(common_unit), dict)
 
 
+def limit_range(field: fields.Field, common_unit: str) -> tuple:
+    """Plausible upper limits of normal in this common unit, which needs one."""
+    return fields.fields()[field.units[common_unit]["divide_by_uln"]].range
+
+
 def suggested(field: fields.Field, unit: str) -> str | None:
     """The unit that a refused text in capitals means, of the same scale by its letters; else None."""
     small = unit.lower()

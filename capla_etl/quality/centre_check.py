@@ -84,7 +84,7 @@ def check_centre(centre_id: str) -> Check:
         _coverage(con, harmonised.spec, centre_id),
         _refused(harmonised),
         pd.DataFrame([asdict(reading) for reading in harmonised.readings], columns=_READING),
-        pd.DataFrame(harmonised.notes, columns=["file", "sheet", "note"]),
+        pd.DataFrame([*harmonised.notes, *_day_0(con)], columns=["file", "sheet", "note"]),
         _courses(con),
         _gaps(con),
     )
@@ -177,6 +177,17 @@ def _refused(harmonised: HarmonisedCentre) -> pd.DataFrame:
     grouped = harmonised.tables["quality.quarantine"].to_pandas().groupby(by, dropna=False)["row_number"]
     table = grouped.agg(values_refused="size", rows=first_rows).reset_index()
     return table.sort_values("values_refused", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _day_0(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+    """Whether the stated first exchange is that of the exchanges sent as rows: day 0 depends on it."""
+    stated, other = con.execute(
+        """select count(*), count(*) filter (first_tpe_date <> first_session) from patient
+        join (select patient_id, min(session_date) as first_session from tpe_session group by 1) using (patient_id)
+        where first_tpe_date is not null"""
+    ).fetchone()
+    note = f"of {stated} patients, {other} have another day as stated first exchange than as first exchange sent."
+    return [("day 0", "", note)] if other else []
 
 
 def _chosen(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -20,7 +20,7 @@ from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import Answered, answers
 from capla_etl.centres.reading.read import RawTable, read_submission
 from capla_etl.centres.reading.sent_files import fits, sent_in
-from capla_etl.centres.spec.grammar import JsonLines, Spec, Workbook, withheld_columns
+from capla_etl.centres.spec.grammar import Spec, sheet_of, withheld_columns
 from capla_etl.centres.submissions.history import distinct_submissions
 from capla_etl.centres.submissions.status import GoodLoad
 from capla_etl.protocol.wording import worded
@@ -114,11 +114,7 @@ def field_columns(specs: list[Spec]) -> pd.DataFrame:
     rows = []
     for spec in specs:
         for name, table in spec.tables.items():
-            sheet = ""
-            if isinstance(table.format, Workbook):
-                sheet = table.format.sheet
-            elif isinstance(table.format, JsonLines):
-                sheet = table.format.list or ""
+            sheet = sheet_of(table)
             for record in table.records:
                 kind = record.table
                 if kind == "drug_course" and record.fields["drug"].constant in (None, "caplacizumab"):

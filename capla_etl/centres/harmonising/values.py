@@ -25,7 +25,7 @@ from capla_etl.centres.spec.grammar import (
     source_columns,
 )
 from capla_etl.centres.spec.numbers import COMPARATORS, Notation, comparator_sql
-from capla_etl.fields.units import DECIMAL_DIGITS, conversion, needs_limit
+from capla_etl.fields.units import DECIMAL_DIGITS, conversion, limit_range, needs_limit
 from capla_etl.sql import identifier, quote, texts
 
 #: Undeclared words: they stop the centre instead of going to the quarantine.
@@ -424,7 +424,7 @@ class RecordSql:
                 text = quote(source.uln.constant) if source.uln.constant else self.aliases[source.uln.column]
                 limit = f"try_cast({notation.plain_sql(text)} as double)"
                 is_limit = f"regexp_full_match({text}, {quote(notation.pattern())}) and {comparator_sql(text)} = ''"
-                low, high = (bound / factor for bound in map(Decimal, fields.fields()["ldh_uln_u_per_l"].range))
+                low, high = (bound / factor for bound in map(Decimal, limit_range(declared, common)))
                 plausible = f"coalesce({is_limit} and {limit} between {low:f} and {high:f}, false)"
                 rules.append((f"{here} and {text} is null", "limit_missing"))
                 rules.append((f"{here} and not {plausible}", "limit_not_plausible"))

@@ -94,12 +94,12 @@ def withhold(
     use_zones(con)
     con.execute("create table known (patient varchar, kind varchar, word_form varchar, digit_form varchar)")
     for name, rows in tables.items():
-        con.register(name, rows)
-        for source in _identities(name, spec.tables[name], naming(name), spec.zone):
+        con.register(f"sent_{name}", rows)  # a table of the spec may be called "table" or "order"
+        for source in _identities(f"sent_{name}", spec.tables[name], naming(name), spec.zone):
             con.execute(f"insert into known {source}")
     for name, rows in tables.items():
         for column in spec.tables[name].free_text:
-            notes, counted = _scan(con, name, spec.tables[name], column, naming(name))
+            notes, counted = _scan(con, f"sent_{name}", spec.tables[name], column, naming(name))
             own = naming(name)(column)
             scanned[name] = scanned[name].set_column(rows.column_names.index(own), own, notes)
             counts.setdefault(name, []).append(counted)

@@ -22,7 +22,7 @@ from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
-from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, used_columns
+from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, sheet_of, used_columns
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -206,19 +206,17 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     json_files: dict[str, JsonFile] = {}
     for name, table in spec.tables.items():
         label = f"{submission.name}/{table.file}"
-        declared, sheet = table.format, ""
+        declared, sheet = table.format, sheet_of(table)
         is_json = isinstance(declared, JsonLines)
         try:
             file = find_file(files, table.file)
             label = f"{submission.name}/{file.name}"
             if isinstance(declared, Workbook):
-                sheet = declared.sheet
                 label += f", sheet {sheet!r}"
             if file.name not in contents:
                 contents[file.name] = file.content()
             content = contents[file.name]
             if is_json:
-                sheet = declared.list or ""
                 if file.name not in json_files:
                     json_files[file.name] = JsonFile(content)
                     of_file = [t.format for t in spec.tables.values() if t.file == table.file]

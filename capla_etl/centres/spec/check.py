@@ -29,7 +29,7 @@ from capla_etl.centres.spec.grammar import (
     withheld_columns,
 )
 from capla_etl.centres.spec.numbers import COMPARATORS, Notation
-from capla_etl.fields.units import conversion, needs_limit, suggested
+from capla_etl.fields.units import conversion, limit_range, needs_limit, suggested
 from capla_etl.sql import quote
 
 
@@ -127,7 +127,7 @@ def _check_number(table: Table, source: Source, field: fields.Field, where: str)
         elif source.uln is None or (source.uln.column is None) == (source.uln.constant is None):
             yield f"{where}: unit {unit!r} needs `uln`, the laboratory's upper limit (a column or a constant)."
         elif source.uln.constant is not None:
-            limits = [bound / found[1] for bound in map(Decimal, fields.fields()["ldh_uln_u_per_l"].range)]
+            limits = [bound / found[1] for bound in map(Decimal, limit_range(field, found[0]))]
             yield from _check_constant(source.uln.constant, notation, limits, unit, f"{where}.uln")
             if source.constant is not None:
                 yield f"{where}.constant: not allowed in {unit}; write the multiple of the upper limit, in x ULN."

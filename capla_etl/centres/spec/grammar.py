@@ -235,6 +235,16 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
 
 
+def sheet_of(table: Table) -> str:
+    """What a table is inside its file: a sheet, a list in JSON objects, a data set of a transport file; else ''."""
+    declared = table.format
+    if isinstance(declared, Workbook):
+        return declared.sheet
+    if isinstance(declared, JsonLines):
+        return declared.list or ""
+    return getattr(declared, "member", None) or ""
+
+
 def naming_records(spec: Spec) -> list[tuple[str, int]]:
     """The records that name patients, as (table, number of the record there from 1).
 

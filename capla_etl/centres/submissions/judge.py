@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from capla_etl import fields, paths
-from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.errors import CentreRefused, listed
 from capla_etl.centres.harmonising import corrections, own_dates
 from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.harmonising.harmonise import Harmoniser
@@ -17,7 +17,7 @@ from capla_etl.centres.harmonising.values import STOPPING_RULE
 from capla_etl.centres.reading.free_text import SCAN
 from capla_etl.centres.reading.read import RawTable, content_hash
 from capla_etl.centres.spec.check import load_spec
-from capla_etl.centres.spec.grammar import Spec
+from capla_etl.centres.spec.grammar import Spec, naming_records
 from capla_etl.centres.submissions.history import (
     CHANGE,
     WITHDRAWN,
@@ -79,7 +79,7 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
     harmonised = Harmoniser(spec, raws, cutoff, key, keep_readings).run()
     corrected = harmonised.corrections(corrected)
     ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
-    _check_most_is_read(centre_id, ledger, quarantine, harmonised.cells)
+    _check_most_is_read(spec, ledger, quarantine, harmonised.cells)
     tables = {f"harmonised.{name}": harmonised.table(name) for name in fields.tables()}
     if tables["harmonised.patient"].num_rows == 0:
         where = f"{centre_id}/{submission.name}"
@@ -109,21 +109,24 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
 
 
 def _check_most_is_read(
-    centre_id: str, ledger: pa.Table, quarantine: pa.Table, cells: dict[tuple[str, str, str, str], Counter]
+    spec: Spec, ledger: pa.Table, quarantine: pa.Table, cells: dict[tuple[str, str, str, str], Counter]
 ) -> None:
     """Refuse a centre with a largely refused file or column: it does not fit its spec, and would count as missing."""
-    problems = []
+    centre_id, problems = spec.centre.id, []
     for row in ledger.to_pylist():
         refused, received = row["rows_quarantined"], row["rows_received"]
         if refused >= SPARED_ROWS and refused > LARGEST_REFUSED_SHARE * received:
             place = (row["file"], row["sheet"])
-            rules = Counter(q["rule"] for q in quarantine.to_pylist() if (q["file"], q["sheet"]) == place)
+            here = [q for q in quarantine.to_pylist() if (q["file"], q["sheet"]) == place and q["scope"] == "row"]
+            rules, columns = (Counter(q[what] for q in here) for what in ("rule", "column_name"))
             why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
+            where = listed(repr(column) for column, _ in columns.most_common(3))
             sheet = f", sheet {row['sheet']!r}" if row["sheet"] else ""
+            naming = listed(f"{name}.{number}" for name, number in naming_records(spec))
             problems.append(
                 f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused "
-                f"({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Does the file fit the spec, and does the "
-                "patient table name the same patients?"
+                f"({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Look at {where}: does the file fit the "
+                f"spec, and does the record that names the patients ({naming}) name the same ones?"
             )
     where = f"{centre_id}/{ledger['submission'][0]}"
     for (file, sheet, column, field), counts in cells.items():

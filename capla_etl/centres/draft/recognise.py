@@ -28,11 +28,16 @@ _BASELINE = {
 _LEAST_VOLUME = 300
 #: Dates of a patient, which are never the date of a result.
 _DATES_OF_PATIENTS = ("birth_date", "birth_year", "death_date", "last_contact_date", "discharge_date", "first_tpe_date")
+#: A day in figures, within a text; so many of the texts between two days are tried as what parts them.
+_DAY = re.compile(r"(?<!\d)(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日)(?!\d)")
+_SEPARATORS = 3
 _NOT_RECOGNISED = f"{TO_DECIDE}: not recognised"
 _WHICH_DAY = "days, not dates: sdtm (day 1 is the first exchange) or true (day 0 is)"
 _LAST_DAY = "GUESS: the last day of the course, inclusive; see the codebook"
 #: Texts of more letters on average are free text.
 _LONG = 25
+#: What is said of a table with dates of death alone, if all of its columns were recognised.
+NO_COLUMN = "no column says which patients live"
 _BY_HEADER = "certain: by its header"
 
 
@@ -45,16 +50,33 @@ def recognise(table: TableDraft) -> None:
     decimal_and_dates(table)
     for name, column in table.columns.items():
         if not (name in table.used or _apart(table, name)):
-            table.ignored[name] = _why_ignored(column)
+            table.ignored[name] = _why_ignored(table, column)
+    _say_who_lives(table)
 
 
-def _why_ignored(column: Column) -> str:
+def _say_who_lives(table: TableDraft) -> None:
+    """Say that a column that was not recognised may tell who lives."""
+    unread = [name for name, why in table.ignored.items() if why.startswith(TO_DECIDE)]
+    for record in table.records if unread else []:
+        if "died" in record.fields:
+            note = record.fields["died"].note
+            look = (
+                f"look first whether one of the {len(unread)} columns that were not recognised says who lives; if none"
+            )
+            record.fields["died"].note = note.replace(NO_COLUMN, look)
+
+
+def _why_ignored(table: TableDraft, column: Column) -> str:
     """Why a column is ignored: only what no study field can be is; a person decides about the rest."""
     named = [m.name for group in ("fields", "event_columns") if (m := words().match(group, column.name)) and m.whole]
     if re.fullmatch(r"\(column \d+\)|", column.name) and column.unique and column.is_whole_number:
         return "row numbers without a name in the header; no study field"
     if column.filled == 0 and not named:
         return "empty in every row"
+    if table.records and (known := words().match("ignored_beside", column.name)) and known.whole:
+        return known.name
+    if separator := _separator(column):
+        return f"{TO_DECIDE}: several dates in a cell (separator: {separator!r}); a study field, or why it is none"
     constant = column.filled == column.rows and len(column.texts) == 1
     kind = "empty in every row" if not column.filled else "the same in every row" if constant else None
     could_be = f"by its header {named[0]}, in no record that was recognised" if named else "not recognised"
@@ -124,7 +146,8 @@ def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) ->
     key = columns.get(table.key)
     one_each = bool(key) and len(key.texts) == key.filled
     is_patient = one_each and sum(_patient_field(c) is not None for c in free.values()) >= 3
-    before = len(table.records)
+    before, used = len(table.records), table.used
+    table.used = set() if kind else used  # rows of another kind may use the same column for something else
     if kind is None and not is_patient:
         _long_results(table, free)
         _procedures(table, free)
@@ -135,9 +158,10 @@ def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) ->
         _columns_of_drugs(table, free)
         _columns_of_events(table, free)
     _wide_results(table, free, is_patient)
-    _exchanges(table, free, is_patient, kind)
+    _exchanges(table, free, is_patient, kind, table.records[before:])
     for record in table.records[before:]:
         record.rows = record.rows or kind
+    table.used |= used
 
 
 def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
@@ -195,8 +219,11 @@ def _of_vocabulary(table: TableDraft, columns: dict[str, Column], name: str, lea
 
 
 def _dated(column: Column) -> Entry:
-    """The entry of a date: certain unless its format is ambiguous."""
-    return Entry({"column": column.name}, column.dates.why if column.dates.either else f"certain: {column.dates.why}")
+    """The entry of a date: what the column is by its header, and the order of day and month, certain or open."""
+    doubt = words().match("doubtful", column.name)
+    meaning = f"GUESS: {doubt.name}" if doubt and doubt.whole else "by its header"
+    order = column.dates.why if column.dates.either else f"the order of day and month is certain ({column.dates.why})"
+    return Entry({"column": column.name}, f"{meaning}; {order}")
 
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
@@ -253,7 +280,7 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
         source, note = number_source(declared, cells, table)
         if unit is not None:
             texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
-            codes = {text: words().unit(text, list(declared.units)) or TO_DECIDE for text in sorted(texts)}
+            codes = {text: words().unit(text, declared) or TO_DECIDE for text in sorted(texts)}
             source["unit"] = {"column": unit.name, "codes": codes}
             note = "certain: the unit is in the row"
             if TO_DECIDE in codes.values():
@@ -424,12 +451,11 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
         elif declared.type in ("number", "integer"):
             entries[name] = Entry(*number_source(declared, column, table))
         else:
-            vocabulary = {"answer": "answer"}.get(declared.type, declared.vocabulary)
-            entries[name] = coded(declared, column, vocabulary)
+            entries[name] = _marked(column, _answer(declared, column), "unknown")
     if "died" not in entries and "death_date" in entries:
         column = best["death_date"]
         source = {"column": column.name, "filled": "yes", "blank": TO_DECIDE}
-        note = 'no column says which patients live: does a blank date mean "no", or unknown?'
+        note = f'{NO_COLUMN}: does a blank date mean "no", or unknown?'
         if others := _words_beside(column):
             source["missing"] = [f"{TO_DECIDE}: {text}" for text in others]
             note += " And does each of these words mean that the patient lives, died, or neither is known?"
@@ -472,8 +498,10 @@ def _separator(column: Column) -> str | None:
     """The separator of several dates in one cell."""
     if column.dates or not column.values:
         return None
-    for separator in ("; ", ";", ", ", " "):
-        parts = Counter(part for text in column.values for part in text.split(separator) if part)
+    between = Counter(part for text in column.values for part in _DAY.split(text)[1:-1] if part)
+    for separator in dict.fromkeys([*(part for part, _ in between.most_common(_SEPARATORS)), "; ", ";", ", ", " "]):
+        parts = Counter(part.strip() for text in column.values for part in text.split(separator.strip() or " "))
+        parts.pop("", None)
         several = column_of(column.name, list(parts.elements()))
         if any(separator in text for text in column.values) and (
             several.dates or (several.is_whole_number and separator != " ") or _named_days(several)
@@ -484,7 +512,9 @@ def _separator(column: Column) -> str | None:
 
 def _named_days(column: Column) -> bool:
     """Whether a column holds whole numbers and its header calls them days ("Rituximab days")."""
-    return column.is_whole_number and any(words().unit(word, ["days"]) for word in normal(column.name).split())
+    return column.is_whole_number and any(
+        words().unit(word, fields.fields()["icu_days"]) == "days" for word in normal(column.name).split()
+    )
 
 
 def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -492,18 +522,37 @@ def _columns_of_events(table: TableDraft, columns: dict[str, Column]) -> None:
     for column in _unused(table, columns):
         match = words().match("event_columns", column.name)
         if match and match.whole and (column.is_vocabulary or len(column.values) <= 4):
-            answer = coded(fields.fields()["answer"], column, "assessment")
-            if column.filled < column.rows and column.values and _are_all_yes(answer):
-                source = {"column": column.name, "filled": "yes", "words": sorted(column.values), "blank": TO_DECIDE}
-                answer = Entry(source, f"{column.rows - column.filled} cells are blank: no, or not_assessed?")
+            answer = _marked(column, coded(fields.fields()["answer"], column, "assessment"), "not_assessed")
             entries = {"kind": Entry({"constant": match.name}, _BY_HEADER), "answer": answer}
             table.records.append(RecordDraft("adverse_event_assessment", entries))
             table.used.add(column.name)
 
 
+def _answer(declared: fields.Field, column: Column) -> Entry:
+    """Source of a patient's code or answer; some fields have words of their own for yes and no (alive, relapse)."""
+    names = ["answer"] if declared.type == "answer" else [declared.vocabulary]
+    if (own := f"{declared.name}_in_words") in words().vocabularies:
+        names.append(own)
+    entries = [coded(declared, column, name) for name in names]
+    return min(entries, key=lambda entry: TO_DECIDE in str(entry.source))
+
+
+def _marked(column: Column, answer: Entry, otherwise: str) -> Entry:
+    """An answer in a column that only ever says yes: what a blank cell means is to decide, as people mark only yes."""
+    if column.filled == column.rows or not column.values:
+        return answer
+    blank = f"{column.rows - column.filled} cells are blank: no, or {otherwise}?"
+    if _are_all_yes(answer):
+        source = {"column": column.name, "filled": "yes", "words": sorted(column.values), "blank": TO_DECIDE}
+        return Entry(source, blank)
+    if len(column.values) == 1 and TO_DECIDE in str(answer.source):
+        return Entry(answer.source, f"{answer.note}; {blank} (`filled` and `blank` say it)")
+    return answer
+
+
 def _are_all_yes(answer: Entry) -> bool:
     """Whether every word of a column means yes: a mark, which leaves open what a blank cell means."""
-    vocabulary = answer.source["vocabulary"]
+    vocabulary = answer.source.get("vocabulary")
     return isinstance(vocabulary, dict) and set(vocabulary.values()) == {"yes"}
 
 
@@ -548,13 +597,20 @@ def _pairs(day: str, column: str, days: list[str]) -> bool:
     return day in naming if naming else day == min(days, key=len)
 
 
-def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, kind: str | None) -> None:
+def _can_date_exchanges(column: Column) -> bool:
+    """Whether a column holds days, one or several in a cell, and not the day of the first exchange alone."""
+    return not _names_date_of_patient(column.name) and (column.dates is not None or _separator(column) is not None)
+
+
+def _exchanges(
+    table: TableDraft, columns: dict[str, Column], is_patient: bool, kind: str | None, own: list[RecordDraft]
+) -> None:
     """Add exchanges: a date of their own, a list in a cell, a run from-to, or a mark in a row of the day."""
-    of_kind = {r.table for r in table.records if r.rows == kind}
+    of_kind = {r.table for r in own}
     if "tpe_session" in of_kind:
         return
-    dated = _by_role(table, columns, "exchange_date", lambda c: c.dates is not None or _separator(c) is not None)
-    label = f"{kind or ''} {table.found.label}"
+    dated = _by_role(table, columns, "exchange_date", _can_date_exchanges)
+    label = kind or table.found.label
     if dated is None and not is_patient and not of_kind and (match := words().match("roles", label)):
         named = match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip())
         dated = _any_date(table, columns) if named else None
@@ -566,7 +622,7 @@ def _exchanges(table: TableDraft, columns: dict[str, Column], is_patient: bool, 
         table.records.append(RecordDraft("tpe_session", entries, kind))
         return
     mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)
-    day = next((r.fields["result_date"] for r in table.records if "result_date" in r.fields), None)
+    day = next((r.fields["result_date"] for r in own if "result_date" in r.fields), None)
     if day is None or is_patient:
         return
     if mark is None:

@@ -11,6 +11,10 @@ from capla_etl.centres.draft.parts import Entry, TableDraft
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
 from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
+from capla_etl.fields.units import unit_factor
+
+#: Words of a header, also where one of another script follows without a blank ("ICU日数").
+_SCRIPTS = re.compile(r"[a-z]+|[^\W\d_a-z]+")
 
 
 def number_source(declared: fields.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
@@ -19,8 +23,8 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
     notes = []
     if units := list(declared.units):
         written = without_unit(column.name.replace("_{k}", ""))[1]
-        unit = words().unit(written, units) if written else None
-        names_unit = (w for w in normal(column.name).split() if words().unit(w, units))
+        unit = words().unit(written, declared) if written else None
+        names_unit = (w for w in _SCRIPTS.findall(normal(column.name)) if words().unit(w, declared) == units[0])
         in_words = next(names_unit, None) if set(units) <= {"days", "years"} else None
         if not unit and column.percentages and "%" in units:
             written, unit = "%", "%"
@@ -61,14 +65,16 @@ def _percentages(declared: fields.Field, column: Column) -> str | None:
 
 def _units_that_fit(declared: fields.Field, column: Column) -> str:
     """Units in which nearly all numbers are plausible, in words."""
+    units = words().units_in_use(declared)
     if not declared.range or any(isinstance(f, dict) for f in declared.units.values()):
-        return f"one of {', '.join(declared.units)}"
+        return f"one of {', '.join(units)}"
     numbers = column.numbers(column.decimal()[0] or ".")
     low, high = declared.range
     least = max(1, 0.95 * len(numbers))
-    fits = [u for u, factor in declared.units.items() if sum(low <= n * factor <= high for n in numbers) >= least]
+    factors = {unit: float(unit_factor(declared, unit)) for unit in units}
+    fits = [u for u, factor in factors.items() if sum(low <= n * factor <= high for n in numbers) >= least]
     between = f"the numbers go from {min(numbers):g} to {max(numbers):g}" if numbers else "no numbers"
-    return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(declared.units)}"
+    return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(units)}"
 
 
 def coded(declared: fields.Field, column: Column, vocabulary: str | None) -> Entry:

@@ -54,7 +54,9 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
     for name, meaning in _LISTS.items():
         there = name in kinds or (name == "adverse_event" and "adverse_event_assessment" in kinds)
         question = f"a patient without {meaning} in the files: none, or unknown?"
-        lines.append(_line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " No such file was found.")))
+        lines.append(
+            _line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " None was recognised in the files."))
+        )
     read = {table.found.file for table in tables}
     unread = [file for file in files if not any(name == file or name.startswith(f"{file}/") for name in read)]
     sheets = {sheet: why for table in tables for sheet, why in table.found.other_sheets.items()}

@@ -27,9 +27,13 @@ class RecordDraft:
 
 @dataclass
 class TableDraft:
-    """One file, sheet or list of the draft; ``key_identifies``: the only key is an identifying number."""
+    """One file, sheet or list of the draft.
+
+    ``file``: its name, or a pattern of it. ``key_identifies``: the only key is an identifying number.
+    """
 
     name: str
+    file: str
     found: Found
     columns: dict[str, Column]
     key: str = TO_DECIDE

@@ -38,24 +38,7 @@ _CONTENT = {"patient": "patients", "lab_result": "labs", "tpe_session": "exchang
 _CONTENT |= {"adverse_event": "adverse_events", "adverse_event_assessment": "adverse_events"}
 #: Words of SQL that a file could be called by.
 _SQL = frozenset(
-    [
-        "table",
-        "select",
-        "order",
-        "group",
-        "index",
-        "view",
-        "all",
-        "case",
-        "column",
-        "values",
-        "where",
-        "from",
-        "join",
-        "limit",
-        "union",
-        "user",
-    ]
+    ["table", "select", "order", "group", "index", "view", "all", "case", "column", "values", "where", "from", "join"]
 )
 _NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d{0,3})(\D*)$")
 #: The least number of repetitions of a repeated group.

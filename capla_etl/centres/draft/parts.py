@@ -23,6 +23,7 @@ class RecordDraft:
     fields: dict[str, Entry]
     rows: str | None = None
     present: dict | None = None
+    present_note: str = "GUESS: the marks that say that there was one"
 
 
 @dataclass

@@ -9,12 +9,12 @@ from collections import Counter
 from capla_etl import fields
 from capla_etl.centres.draft.identifying import identifies, identifying_by_content
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
-from capla_etl.centres.draft.profile import TIMES_EACH, Column, column_of
+from capla_etl.centres.draft.profile import MOST_WORDS, TIMES_EACH, Column, column_of
 from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
 from capla_etl.centres.draft.words import normal, words
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
-_END = re.compile(r"(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
+_END = re.compile(r"(終了|中止|最終)(投与)?日?$|(fim|fine?|ende?|stop|vege)\d?$|\s(bis|al|b|to|until)\d?$")
 #: The field that holds a result of each analyte.
 _ANALYTES = {"platelets": "platelets_10e9_per_l", "ldh": "ldh_x_uln", "adamts13": "adamts13_percent"}
 #: Patients' fields that laboratories send with one row a test: field -> name of the kind of row.
@@ -126,7 +126,8 @@ def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
     names: dict[str, list[str]] = {}
     found = []
     for kind in dict.fromkeys(kinds):
-        name = re.sub(r"[^a-z0-9]+", "_", normal(kind)).strip("_") or "base"
+        name = re.sub(r"[^a-z0-9]+", "_", normal(kind)).strip("_") or (f"kind_{len(names) + 1}" if kind else "base")
+        name = name if name[0].isalpha() and name not in names else f"kind_{len(names) + 1}"
         names[name] = [kind]
         own = [i for i, k in enumerate(kinds) if k == kind]
         columns = {}
@@ -145,23 +146,71 @@ def _section(table: TableDraft, kind: str | None, columns: dict[str, Column]) ->
     free = {n: c for n, c in everything.items() if c.filled}  # an empty column can only be a field of the patient
     key = columns.get(table.key)
     one_each = bool(key) and len(key.texts) == key.filled
-    is_patient = one_each and sum(_patient_field(c) is not None for c in free.values()) >= 3
+    events = {} if one_each else _events(table, kind)
+    is_patient = (one_each or bool(events)) and sum(_patient_field(c) is not None for c in free.values()) >= 3
     before, used = len(table.records), table.used
     table.used = set() if kind else used  # rows of another kind may use the same column for something else
     if kind is None and not is_patient:
         _long_results(table, free)
         _procedures(table, free)
+        _answers_in_rows(table, free)
+        _dispositions(table, free)
     _drug_rows(table, free)
     _event_rows(table, free)
     if is_patient:
-        _patient(table, everything)
+        _patients_of_events(table, everything, events) if events else _patient(table, everything)
         _columns_of_drugs(table, free)
         _columns_of_events(table, free)
-    _wide_results(table, free, is_patient)
+    _wide_results(table, free, is_patient and not events)
     _exchanges(table, free, is_patient, kind, table.records[before:])
     for record in table.records[before:]:
         record.rows = record.rows or kind
     table.used |= used
+
+
+def _events(table: TableDraft, kind: str | None) -> dict[str, list[int]]:
+    """The rows of each event (REDCap's longitudinal projects), where a patient has one row in each of several."""
+    column = next((c.name for c in table.columns.values() if _has_role(c, "event_of_patient")), None)
+    cells = table.found.cells()
+    if column is None or table.key not in cells:
+        return {}
+    rows = range(len(cells[column]))
+    if kind and table.kinds:
+        rows = [i for i in rows if cells[table.kinds[0]][i].strip() in table.kinds[1][kind]]
+    places = [(cells[table.key][i].strip(), cells[column][i].strip()) for i in rows]
+    if len(set(places)) < len(places):
+        return {}
+    found: dict[str, list[int]] = {}
+    for i in rows:
+        found.setdefault(cells[column][i].strip(), []).append(i)
+    return found if len(found) > 1 else {}
+
+
+def _has_role(column: Column, role: str) -> bool:
+    match = words().match("roles", column.name)
+    return bool(match and match.whole and match.name == role)
+
+
+def _patients_of_events(table: TableDraft, columns: dict[str, Column], events: dict[str, list[int]]) -> None:
+    """Add a record of patients for each event that has fields of its own, read in the rows of that event alone."""
+    event = next(name for name, c in table.columns.items() if _has_role(c, "event_of_patient"))
+    cells = table.found.cells()
+    everywhere = {
+        name for name in columns if all(any(cells[name][i].strip() for i in rows) for rows in events.values())
+    }
+    for text, rows in events.items():
+        own = {n: column_of(n, [cells[n][i] for i in rows]) for n in columns if n in cells and n != event}
+        own = {n: c for n, c in own.items() if c.filled}
+        if not any(_patient_field(c) for c in _unused(table, own)):
+            continue
+        _patient(table, own)
+        record = table.records[-1]
+        record.present = {"column": event, "yes": [text], "no": [other for other in events if other != text]}
+        record.present_note = "GUESS: the event in whose rows these fields are filled in"
+        for entry in record.fields.values():
+            if entry.source.get("column") in everywhere:
+                entry.note += "; GUESS: filled in at several events, of which this is the first"
+    table.used.add(event)
 
 
 def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
@@ -170,8 +219,12 @@ def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
 
 def _by_role(table: TableDraft, columns: dict[str, Column], role: str, fits=lambda column: True) -> Column | None:
     """The column whose header names a role most clearly, among those whose cells fit."""
-    matches = [(words().match("roles", c.name), c) for c in _unused(table, columns)]
-    named = [(m.whole, m.letters, c) for m, c in matches if m and m.name == role and fits(c)]
+    named = []
+    for column in _unused(table, columns):
+        matches = words().matches("roles", column.name)
+        best = [m for m in matches if (m.whole, m.letters) == (matches[0].whole, matches[0].letters)]
+        if any(m.name == role for m in best) and fits(column):
+            named.append((best[0].whole, best[0].letters, column))
     return max(named, key=lambda x: x[:2])[2] if named else None
 
 
@@ -261,8 +314,10 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     comparator = _by_role(table, columns, "comparator", lambda c: set(c.texts) <= {"<", ">", "=", "≤", "≥"})
     kinds: dict[str, list[str]] = {analyte: []} if kind is None else {}
     ignored = {}
+    named = _names_of_tests(table, kind) if kind else {}
+    baseline = _by_role(table, columns, "baseline")
     for word in kind.texts if kind else []:
-        if code := _test(word):
+        if code := _test(word) or _test(named.get(word, "")):
             kinds.setdefault(code, []).append(word)
         else:
             ignored[word] = f"{_NOT_RECOGNISED}; a study field, or why it is none"
@@ -271,7 +326,10 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
     for code in list(kinds):
         own = _rows_of(table, kind, kinds[code]) if kind else None
         name = _ANALYTES.get(code) or next(field for field, kind_name in _BASELINE.items() if kind_name == code)
+        present = None
         if code not in _ANALYTES and _has_twice(own[table.key] if own and table.key in own else []):
+            present = _at_baseline(table.key, baseline, own)
+        if present is None and code not in _ANALYTES and _has_twice(own[table.key] if own and table.key in own else []):
             reason = f"{TO_DECIDE}: by its name {name}, of which a patient has one, but patients have several rows"
             ignored |= dict.fromkeys(kinds.pop(code), reason)
             continue
@@ -280,11 +338,7 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
         source, note = number_source(declared, cells, table)
         if unit is not None:
             texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
-            codes = {text: words().unit(text, declared) or TO_DECIDE for text in sorted(texts)}
-            source["unit"] = {"column": unit.name, "codes": codes}
-            note = "certain: the unit is in the row"
-            if TO_DECIDE in codes.values():
-                note = f"the unit is in the row; which of {', '.join(declared.units)} does each word mean?"
+            source["unit"], note = _unit_of_row(declared, unit.name, texts)
         if uln is not None and code == "ldh":
             source["uln"] = {"column": uln.name}
         if comparator is not None and code == "adamts13":
@@ -297,7 +351,10 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
                 RecordDraft("lab_result", {"result_date": day[0], name: entry}, code if kind else None)
             )
         else:
-            table.records.append(RecordDraft("patient", {name: entry}, code))
+            record = RecordDraft("patient", {name: entry}, code, present)
+            record.present_note = "several rows a patient: are the marked ones those at presentation, one a patient?"
+            table.records.append(record)
+            table.used |= {baseline.name} if present else set()
     table.used |= {c.name for c in (kind, result, day[1], unit, uln, comparator) if c is not None}
 
 
@@ -311,6 +368,39 @@ def _test(word: str) -> str | None:
     """The kind of row of a test: an analyte of the daily results, or a value of the patient."""
     field = words().match("fields", word)
     return words().code("analyte", word) or (_BASELINE.get(field.name) if field and field.whole else None)
+
+
+def _names_of_tests(table: TableDraft, kind: Column) -> dict[str, str]:
+    """The name of each test whose code has one, in another column of tests (LBTEST beside LBTESTCD)."""
+    cells = table.found.cells()
+    found: dict[str, set[str]] = {}
+    for column in table.columns.values():
+        if column.name != kind.name and _has_role(column, "kind_of_test"):
+            for code, name in zip(cells[kind.name], cells[column.name], strict=True):
+                found.setdefault(code.strip(), set()).add(name.strip())
+    return {code: next(iter(names)) for code, names in found.items() if len(names) == 1}
+
+
+def _at_baseline(key: str, baseline: Column | None, own: dict[str, list[str]]) -> dict | None:
+    """Which rows are those at baseline, if a column marks at most one row of each patient; else None."""
+    if baseline is None:
+        return None
+    marks = {mark.strip() for mark in own[baseline.name]} - {""}
+    yes = [mark for mark in marks if words().code("answer", mark) == "yes"]
+    patients = [k for k, mark in zip(own[key], own[baseline.name], strict=True) if mark.strip() in yes]
+    if not yes or _has_twice(patients):
+        return None
+    no = ["", *sorted(marks - set(yes)), f"{TO_DECIDE}: only the marked rows?"]
+    return {"column": baseline.name, "yes": yes, "no": no}
+
+
+def _unit_of_row(declared: fields.Field, column: str, texts: Counter) -> tuple[dict, str]:
+    """The source of a unit that a column says row by row, and what is to be decided about it."""
+    codes = {text: words().unit(text, declared) or TO_DECIDE for text in sorted(texts)}
+    note = "certain: the unit is in the row"
+    if TO_DECIDE in codes.values():
+        note = f"the unit is in the row; which of {', '.join(declared.units)} does each word mean?"
+    return {"column": column, "codes": codes}, note
 
 
 def _has_twice(keys: list[str]) -> bool:
@@ -359,7 +449,62 @@ def _volume(table: TableDraft, columns: dict[str, Column]) -> dict[str, Entry]:
     if volume is None:
         return {}
     table.used.add(volume.name)
-    return {"volume_ml": Entry(*number_source(fields.fields()["volume_ml"], volume, table))}
+    declared = fields.fields()["volume_ml"]
+    entry = Entry(*number_source(declared, volume, table))
+    unit = _by_role(table, columns, "unit")
+    if entry.source["unit"] == TO_DECIDE and unit is not None:
+        entry.source["unit"], entry.note = _unit_of_row(declared, unit.name, unit.texts)
+        table.used.add(unit.name)
+        table.ignored.pop(unit.name, None)
+    return {"volume_ml": entry}
+
+
+def _answers_in_rows(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row a question, with its answer (SDTM MH): answers of the patient."""
+    answer = _by_role(table, columns, "answer", lambda c: all(words().code("answer", t) for t in c.values))
+    if answer is None or table.kinds:
+        return
+    asked = next((c for c in _unused(table, columns) if c.is_vocabulary and any(map(_question, c.values))), None)
+    if asked is None:
+        return
+    kinds: dict[str, list[str]] = {}
+    for text in asked.texts:
+        if name := _question(text):
+            kinds.setdefault(name, []).append(text)
+    others = {t: f"{_NOT_RECOGNISED}; a study field, or why it is none" for t in asked.texts if not _question(t)}
+    table.kinds = (asked.name, kinds, others)
+    for name in kinds:
+        own = column_of(answer.name, _rows_of(table, asked, kinds[name])[answer.name])
+        table.records.append(RecordDraft("patient", {name: coded(fields.fields()[name], own, "answer")}, name))
+    table.used |= {asked.name, answer.name}
+
+
+def _question(text: str) -> str | None:
+    """The patient's field that a question asks for; questions for earlier episodes ask for the contrary of one."""
+    known = {name for name in fields.tables()["patient"].columns if fields.fields()[name].type == "answer"}
+    return next((m.name for m in words().matches("fields", text) if m.whole and m.name in known), None)
+
+
+def _dispositions(table: TableDraft, columns: dict[str, Column]) -> None:
+    """One row an end of the study (SDTM DS): deaths; the other rows are to decide."""
+    kind = _by_role(table, columns, "disposition", lambda c: c.is_vocabulary)
+    day = _by_role(table, columns, "disposition_date", _is_date)
+    deaths = [t for t in kind.texts if words().code("died_in_words", t) == "yes"] if kind else []
+    if not deaths or day is None:
+        return
+    ask = f"{TO_DECIDE}: is the date of these rows the last contact (last_contact_date)? If not, why they are none"
+    table.kinds = (kind.name, {"death": deaths}, {t: ask for t in kind.texts if t not in deaths})
+    entries = {"death_date": _dated(day)}
+    entries["death_date"].note = f"GUESS: the day of death; {entries['death_date'].note}"
+    term = _by_role(table, columns, "disposition_term")
+    if term is not None:
+        own = column_of(term.name, _rows_of(table, kind, deaths)[term.name])
+        if not set(own.values) <= set(deaths):
+            entries["death_cause"] = coded(fields.fields()["death_cause"], own, "death_cause")
+            entries["death_cause"].note = f"GUESS: the cause; {entries['death_cause'].note}"
+        table.used.add(term.name)
+    table.records.append(RecordDraft("patient", entries, "death"))
+    table.used |= {kind.name, day.name}
 
 
 def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -381,15 +526,19 @@ def _drug_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     table.used |= {c.name for c in (drug, start, end) if c is not None}
 
 
+def _known_events(column: Column) -> int:
+    """How many cells are known kinds of event, or could be their numbers; a few events make no vocabulary yet."""
+    if column.is_whole_number:
+        return column.filled if len(column.values) <= MOST_WORDS else 0
+    return sum(n for t, n in column.values.items() if words().code("adverse_event_kind", t))
+
+
 def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row an adverse event."""
 
-    def is_kind(c: Column) -> bool:
-        known = c.is_whole_number or any(words().code("adverse_event_kind", t) for t in c.values)
-        return known and c.is_vocabulary and words().match("roles", c.name).whole
-
-    kind = _of_vocabulary(table, columns, "adverse_event_kind", least=2)
-    kind = kind or _by_role(table, columns, "event_kind", is_kind)
+    named = [c for c in _unused(table, columns) if _has_role(c, "event_kind") and _known_events(c)]
+    kind = max(named, key=_known_events, default=None)
+    kind = kind or _of_vocabulary(table, columns, "adverse_event_kind", least=2)
     if kind is None:
         return
     entries = {"kind": coded(fields.fields()["kind"], kind, "adverse_event_kind")}
@@ -450,6 +599,10 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
                 entries[name].source["partial_date_format"] = column.dates.partial
         elif declared.type in ("number", "integer"):
             entries[name] = Entry(*number_source(declared, column, table))
+            unit = _by_role(table, columns, "age_unit") if name == "age_years_reported" else None
+            if unit is not None and entries[name].source["unit"] == TO_DECIDE:
+                entries[name].source["unit"], entries[name].note = _unit_of_row(declared, unit.name, unit.texts)
+                table.used.add(unit.name)
         else:
             entries[name] = _marked(column, _answer(declared, column), "unknown")
     if "died" not in entries and "death_date" in entries:
@@ -639,7 +792,8 @@ def _exchanges(
         yes = [t for t in mark.texts if words().code("answer", t) == "yes"]
         no = [t for t in mark.texts if words().code("answer", t) == "no"]
         unknown = [t for t in mark.texts if t not in (*yes, *no)]
-        present = {"column": mark.name, "yes": yes, "no": [*no, *(f"{TO_DECIDE}: {t}" for t in unknown)]}
+        blank = [""] if mark.filled < mark.rows else []
+        present = {"column": mark.name, "yes": yes, "no": [*no, *blank, *(f"{TO_DECIDE}: {t}" for t in unknown)]}
         table.records.append(RecordDraft("tpe_session", {"session_date": day} | _volume(table, columns), kind, present))
 
 

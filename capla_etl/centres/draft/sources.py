@@ -13,6 +13,8 @@ from capla_etl.centres.draft.words import normal, without_unit, words
 from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
 from capla_etl.fields.units import unit_factor
 
+#: So few different words may be shown, however rare.
+_FEW_WORDS = 5
 #: Words of a header, also where one of another script follows without a blank ("ICU日数").
 _SCRIPTS = re.compile(r"[a-z]+|[^\W\d_a-z]+")
 
@@ -85,16 +87,23 @@ def coded(declared: fields.Field, column: Column, vocabulary: str | None) -> Ent
     if vocabulary is None and not column.is_vocabulary:
         source = {"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}}
         return Entry(source, f"{len(texts)} different words: map each onto one of {codes}")
-    mapped = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
+    known = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
     if vocabulary is None:
-        mapped |= {text: text for text in texts if text in declared.codes}
+        known |= {text: text for text in texts if text in declared.codes}
     bare = [t for t in texts if re.fullmatch(r"-?\d+", t)]
+    # words that occur once or twice, and are not known, may be what people wrote freely
+    may_be_shown = column.is_vocabulary or len(texts) <= _FEW_WORDS
+    mapped = {t: code for t, code in known.items() if may_be_shown or code != TO_DECIDE or t in bare}
+    if hidden := len(known) - len(mapped):
+        mapped[TO_DECIDE] = TO_DECIDE
     mapped |= dict.fromkeys(bare, TO_DECIDE)
     source: dict = {"column": column.name, "vocabulary": mapped}
     if column.missing:
         source["missing"] = sorted(column.missing)
     if bare:
         return Entry(source, f"numbers mean what the codebook says: one of {codes}")
+    if hidden:
+        return Entry(source, f"{hidden} other words: map each onto one of {codes}")
     unknown = TO_DECIDE in mapped.values()
     return Entry(
         source, f"unknown words: map them onto one of {codes}" if unknown else "certain: words of the language"

@@ -97,9 +97,7 @@ def _table_text(table: TableDraft) -> list[str]:
         lines.append(_line(6, f"- table: {record.table}"))
         lines += [_line(8, f"rows: {record.rows}")] if record.rows else []
         if record.present:
-            lines.append(
-                _line(8, f"present: {_inline(record.present)}", "GUESS: the marks that say that there was one")
-            )
+            lines.append(_line(8, f"present: {_inline(record.present)}", record.present_note))
         lines.append(_line(8, "fields:"))
         lines += [_line(10, f"{name}: {_inline(entry.source)}", entry.note) for name, entry in record.fields.items()]
     return lines

@@ -110,6 +110,9 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
         there, unread = detect(file)
         found += there
         problems += unread
+    problems += [
+        (inner, "a folder; put its files beside the others and draft again.") for inner in _folders(folder, path)
+    ]
     one_encoding(found)
     names = [*(f.file for f in found), *(name for name, _ in problems)]
     tables = [_table(f, _pattern(f.file, names)) for f in found]
@@ -139,6 +142,12 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
     if not files:
         raise FileNotFoundError(f"{folder}: no files in it.")
     return folder, files
+
+
+def _folders(folder: Path, path: Path) -> list[str]:
+    """Names of the folders within the folder of a submission, which are not read."""
+    inner = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    return [] if path.is_file() else sorted(p.name for p in inner if not _DATED.fullmatch(p.name))
 
 
 def _pattern(name: str, names: list[str]) -> str:

@@ -10,7 +10,7 @@ from capla_etl import fields
 from capla_etl.centres.draft.identifying import identifies, identifying_by_content
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
 from capla_etl.centres.draft.profile import MOST_WORDS, TIMES_EACH, Column, column_of
-from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source
+from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source, order_note
 from capla_etl.centres.draft.words import normal, words
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
@@ -218,14 +218,14 @@ def _unused(table: TableDraft, columns: dict[str, Column]) -> list[Column]:
 
 
 def _by_role(table: TableDraft, columns: dict[str, Column], role: str, fits=lambda column: True) -> Column | None:
-    """The column whose header names a role most clearly, among those whose cells fit."""
+    """The column whose header names a role most clearly, among those whose cells fit; rather a filled one."""
     named = []
     for column in _unused(table, columns):
         matches = words().matches("roles", column.name)
         best = [m for m in matches if (m.whole, m.letters) == (matches[0].whole, matches[0].letters)]
         if any(m.name == role for m in best) and fits(column):
-            named.append((best[0].whole, best[0].letters, column))
-    return max(named, key=lambda x: x[:2])[2] if named else None
+            named.append((best[0].whole, column.filled > column.rows / 2, best[0].letters, column.filled, column))
+    return max(named, key=lambda x: x[:-1])[-1] if named else None
 
 
 def _is_date(column: Column) -> bool:
@@ -272,11 +272,10 @@ def _of_vocabulary(table: TableDraft, columns: dict[str, Column], name: str, lea
 
 
 def _dated(column: Column) -> Entry:
-    """The entry of a date: what the column is by its header, and the order of day and month, certain or open."""
+    """The entry of a date that its header names: how its days are written, and doubts about what it is the date of."""
     doubt = words().match("doubtful", column.name)
-    meaning = f"GUESS: {doubt.name}" if doubt and doubt.whole else "by its header"
-    order = column.dates.why if column.dates.either else f"the order of day and month is certain ({column.dates.why})"
-    return Entry({"column": column.name}, f"{meaning}; {order}")
+    meaning = f"GUESS: {doubt.name} " if doubt and doubt.whole else ""
+    return Entry({"column": column.name}, meaning + order_note(column.dates))
 
 
 def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] | None:
@@ -296,7 +295,7 @@ def _day(table: TableDraft, columns: dict[str, Column]) -> tuple[Entry, Column] 
 
 def _only_date(column: Column) -> Entry:
     """The entry of a date whose header does not say what it is the date of."""
-    return Entry({"column": column.name}, f"GUESS: no other date is in the rows; {column.dates.why}")
+    return Entry({"column": column.name}, f"GUESS: the date that is filled in these rows; {order_note(column.dates)}")
 
 
 def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
@@ -537,7 +536,7 @@ def _event_rows(table: TableDraft, columns: dict[str, Column]) -> None:
     """One row an adverse event."""
 
     named = [c for c in _unused(table, columns) if _has_role(c, "event_kind") and _known_events(c)]
-    kind = max(named, key=_known_events, default=None)
+    kind = max(named, key=lambda c: (_known_events(c), "decod" in c.name.casefold()), default=None)
     kind = kind or _of_vocabulary(table, columns, "adverse_event_kind", least=2)
     if kind is None:
         return
@@ -604,7 +603,8 @@ def _patient(table: TableDraft, columns: dict[str, Column]) -> None:
                 entries[name].source["unit"], entries[name].note = _unit_of_row(declared, unit.name, unit.texts)
                 table.used.add(unit.name)
         else:
-            entries[name] = _marked(column, _answer(declared, column), "unknown")
+            answer = _answer(declared, column)
+            entries[name] = _marked(column, answer, "unknown") if declared.type == "answer" else answer
     if "died" not in entries and "death_date" in entries:
         column = best["death_date"]
         source = {"column": column.name, "filled": "yes", "blank": TO_DECIDE}
@@ -762,16 +762,17 @@ def _exchanges(
     of_kind = {r.table for r in own}
     if "tpe_session" in of_kind:
         return
-    dated = _by_role(table, columns, "exchange_date", _can_date_exchanges)
+    dated, guessed = _by_role(table, columns, "exchange_date", _can_date_exchanges), False
     label = kind or table.found.label
     if dated is None and not is_patient and not of_kind and (match := words().match("roles", label)):
         named = match.name in ("exchange_date", "exchange_given") or words().code("exchange", label.strip())
         dated = _any_date(table, columns) if named else None
+        guessed = dated is not None
     if dated is not None:
         separator = _separator(dated)
         source = {"column": dated.name} | ({"separator": separator} if separator else {})
         table.used.add(dated.name)
-        entries = {"session_date": Entry(source, "")} | _volume(table, columns)
+        entries = {"session_date": _only_date(dated) if guessed else Entry(source, "")} | _volume(table, columns)
         table.records.append(RecordDraft("tpe_session", entries, kind))
         return
     mark = _by_role(table, columns, "exchange_given", lambda c: c.is_vocabulary and not c.dates and not c.is_number)

@@ -145,6 +145,11 @@ def decimal_and_dates(table: TableDraft) -> None:
             _date_source(table, name, entry, order, commonest)
 
 
+def order_note(order: DateOrder) -> str:
+    """How sure the order of day, month and year is, which says nothing about what the dates are."""
+    return order.why if order.either or not order.formats else f"certain: the order of day and month ({order.why})"
+
+
 def _is_proven(order: DateOrder) -> bool:
     return bool(order.formats) and not order.either and not order.mixture
 
@@ -152,6 +157,9 @@ def _is_proven(order: DateOrder) -> bool:
 def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, of_table: list[str]) -> None:
     """Write what one date needs beside the table's formats; people decide on its order unless its cells prove it."""
     column = table.columns[entry.source["column"]]
+    if not entry.note:
+        several = "GUESS: each day in a cell is one of its own; " if "separator" in entry.source else ""
+        entry.note = several + order_note(order)
     written = entry.source.get("date_format")
     if not _is_proven(order):
         entry.source["date_format"] = TO_DECIDE

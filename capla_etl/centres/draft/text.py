@@ -47,6 +47,7 @@ def spec_text(
     lines = [
         "# DRAFT from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
         f"# {TO_DECIDE}: the files do not show it; the spec is refused until the centre's codebook answers each.",
+        "# Which column is which field is by its header: check each. A comment says how its cells are read.",
         f"# Files: {', '.join(files)}",
         *(f"# NOT READ: {' '.join(problem.split())}" for problem in unreadable),
         *(f"# NOT FOUND: {name}" for name in lacking),

@@ -163,7 +163,12 @@ class Words:
 
 
 def _parts(header: str) -> list[str]:
-    """A header, and the last part of a dotted path ("outcome.lastContact"), ignoring a final "value"."""
+    """A header, and the last part of a dotted path ("outcome.lastContact"), ignoring a final "value".
+
+    A box to check in a label export of REDCap ("Symptoms (choice=Coma)") is its choice alone.
+    """
+    if choice := re.search(r"\(choice=(.+)\)$", header):
+        return [choice[1]]
     parts = header.removesuffix(".value").split(".")
     dotted = len(parts) > 1 and all(re.fullmatch(r"[A-Za-z_]\w*", part) for part in parts)
     return [header, parts[-1]] if dotted else [header.removesuffix(".value")]

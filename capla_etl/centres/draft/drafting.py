@@ -22,9 +22,8 @@ from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 #: Full-width digits and letters; signs only beside nothing but digits and signs, as Japanese text has them by right.
-_WIDE = re.compile(
-    r"[\uff10-\uff19\uff21-\uff5a]|^[\d\s.,:/<>=%+-]*[\uff05\uff0b-\uff0f\uff1a\uff1c-\uff1e][\d\s.,:/<>=%+-]*$"
-)
+_WIDE_SIGN = r"\uff05\uff0b-\uff0f\uff1a\uff1c-\uff1e"
+_WIDE = re.compile(rf"[\uff10-\uff19\uff21-\uff5a]|^(?=.*[{_WIDE_SIGN}])[-\d\s.,:/<>=%+{_WIDE_SIGN}]+$")
 #: The day, and the time, of an export in the name of its file.
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _STAMP = re.compile(

@@ -9,7 +9,7 @@ from collections import Counter
 from capla_etl import fields
 from capla_etl.centres.draft.identifying import identifies, identifying_by_content
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
-from capla_etl.centres.draft.profile import MOST_WORDS, TIMES_EACH, Column, column_of
+from capla_etl.centres.draft.profile import MOST_WORDS, MOSTLY, TIMES_EACH, Column, column_of
 from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source, order_note
 from capla_etl.centres.draft.words import normal, words
 from capla_etl.centres.spec.grammar import TO_DECIDE
@@ -77,6 +77,10 @@ def _why_ignored(table: TableDraft, column: Column) -> str:
         return known.name
     if separator := _separator(column):
         return f"{TO_DECIDE}: several dates in a cell (separator: {separator!r}); a study field, or why it is none"
+    if not column.dates and _between_days(column):
+        return (
+            f"{TO_DECIDE}: several dates in a cell, and nothing parts them that is not in a date too; ask for it anew"
+        )
     constant = column.filled == column.rows and len(column.texts) == 1
     kind = "empty in every row" if not column.filled else "the same in every row" if constant else None
     could_be = f"by its header {named[0]}, in no record that was recognised" if named else "not recognised"
@@ -102,7 +106,7 @@ def _set_apart(table: TableDraft) -> None:
                 table.ignored[column.name] = known.name
         elif _is_text(column) and _length(column) > _LONG:
             table.free_text[column.name] = "long texts; GUESS: people write freely here"
-        elif looks := identifying_by_content(column):
+        elif not _between_days(column) and (looks := identifying_by_content(column)):
             table.forbidden[column.name] = f"GUESS by content: {looks}"
 
 
@@ -111,7 +115,8 @@ def _length(column: Column) -> float:
 
 
 def _is_text(column: Column) -> bool:
-    return bool(column.texts) and not (column.is_vocabulary or column.is_number or column.dates or _separator(column))
+    is_other = column.is_vocabulary or column.is_number or column.dates or _separator(column) or _between_days(column)
+    return bool(column.texts) and not is_other
 
 
 def _sections(table: TableDraft) -> list[tuple[str | None, dict[str, Column]]]:
@@ -651,16 +656,25 @@ def _separator(column: Column) -> str | None:
     """The separator of several dates in one cell."""
     if column.dates or not column.values:
         return None
-    between = Counter(part for text in column.values for part in _DAY.split(text)[1:-1] if part)
-    for separator in dict.fromkeys([*(part for part, _ in between.most_common(_SEPARATORS)), "; ", ";", ", ", " "]):
-        parts = Counter(part.strip() for text in column.values for part in text.split(separator.strip() or " "))
+    between = _between_days(column)
+    for separator in [part for part, _ in between.most_common(_SEPARATORS)] or ["; ", ";", ", ", " "]:
+        parts = Counter(part.strip() for text in column.values for part in text.split(separator.strip() or separator))
         parts.pop("", None)
         several = column_of(column.name, list(parts.elements()))
         if any(separator in text for text in column.values) and (
-            several.dates or (several.is_whole_number and separator != " ") or _named_days(several)
+            several.dates or (not between and (several.is_whole_number and separator != " ")) or _named_days(several)
         ):
             return separator
     return None
+
+
+def _between_days(column: Column) -> Counter:
+    """What stands between several days in the cells of a column; empty unless nearly all cells hold days alone."""
+    parts = [_DAY.split(text) for text in column.values]
+    of_days = [part for part in parts if len(part) > 1 and not part[0].strip() and not part[-1].strip()]
+    if len(of_days) < MOSTLY * len(parts):
+        return Counter()
+    return Counter(between for part in of_days for between in part[1:-1] if between)
 
 
 def _named_days(column: Column) -> bool:

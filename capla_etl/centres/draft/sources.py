@@ -179,7 +179,7 @@ def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, o
 def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
     column = table.columns[source["column"]]
     if "separator" in source:
-        separator = source["separator"].strip() or " "
+        separator = source["separator"].strip() or source["separator"]
         parts = [part.strip() for text in column.values.elements() for part in text.split(separator)]
         return column_of(column.name, [part for part in parts if part]).dates
     return column.dates

@@ -18,9 +18,10 @@ from capla_etl.centres.reading.formats import Unreadable
 MOST_UNPACKED_BYTES = 500_000_000
 #: The bit of a member of an archive that says that its name is in UTF-8.
 _MARK_OF_UTF_8 = 0x800
-#: Chinese and Japanese letters and signs, never one alone between Latin letters: "K人n" is "Köln" read wrongly.
+#: Chinese and Japanese letters and signs, never one alone beside a Latin letter: "K人n" is "Köln" read wrongly.
 _EAST = r"[\u3001-\u30ff\u4e00-\u9fff\uff01-\uff5e]"
-_EASTERN = re.compile(rf"(?!.*[a-zA-Z]{_EAST}[a-zA-Z])(?!.*(?<!{_EAST}){_EAST}[a-zA-Z])(?:[ -~]|{_EAST})*", re.DOTALL)
+_ALONE = rf"[a-zA-Z]{_EAST}(?!{_EAST})|(?<!{_EAST}){_EAST}[a-zA-Z]"
+_EASTERN = re.compile(rf"(?!.*(?:{_ALONE}))(?:[ -~]|{_EAST})*")
 _WESTERN = re.compile(r"[ -~\xa0\xc0-\u024f]*")
 #: Encodings of names that do not say theirs, and the names that are plausible in each.
 _NAME_ENCODINGS = [

@@ -255,6 +255,14 @@ def test_japanese_words_are_known(tmp_path):
     )
 
 
+@pytest.mark.parametrize("header", ["alive", "生存", "生存の有無", "survival"])
+def test_a_question_whether_a_patient_lives_is_not_taken_for_one_whether_she_died(tmp_path, header):
+    rows = [[f"P{i}", "FM"[i % 2], f"1970-03-{10 + i}", ["yes", "no"][i % 2]] for i in range(12)]
+    (tmp_path / "a.csv").write_text(_csv([["patient_id", "sex", "dob", header], *rows]), encoding="utf-8")
+    draft = draft_centre(tmp_path)
+    assert _records(draft, "died") == [] and draft.tables[0].ignored[header].startswith(TO_DECIDE)
+
+
 @pytest.mark.parametrize("separator", ["、", "，", "; ", " + ", " und ", "\n", "|", "・", " "])
 def test_several_dates_in_a_cell_are_never_free_text(tmp_path, separator):
     (tmp_path / "a.csv").write_text(_csv(_japanese(separator)), encoding="utf-8")

@@ -93,7 +93,7 @@ def read_statistical(
         }
         is_text = meta.readstat_variable_types[column] == "string"
         variable = _Variable(declared.type, is_text, labels, meta.original_variable_types[column] or "")
-        columns.append(cell_texts(variable.read(values), name, decimals.of(name)))
+        columns.append(cell_texts(variable.read(values), name, decimals))
         if missing is not None and name in missing:
             ranges = [
                 [decode(limit) if isinstance(limit, str) else limit for limit in (of["lo"], of["hi"])]

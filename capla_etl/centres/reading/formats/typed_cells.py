@@ -3,28 +3,52 @@
 What does not belong here: what a text means (harmonising/values.py).
 """
 
+import unicodedata
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
 
-from capla_etl.centres.reading.formats.file_table import Unreadable
+from capla_etl.centres.reading.formats.file_table import Decimals, Unreadable
 
 
 class Percentage(Decimal):
     """A number that its file shows as a percentage: 5.4 for a stored 0.054, as text "5.4%"."""
 
 
-def cell_texts(values: list, column: str, decimal: str) -> pa.Array:
-    """Typed cells of one column as text, numbers with the column's decimal mark."""
+class Scaled(Decimal):
+    """A number that its file shows in thousands or millions: 150 for a stored 150000, as text "150"."""
+
+
+@dataclass(frozen=True)
+class Worded:
+    """A number that its file shows with fixed text around it, as text "<5" or "11 µmol/L"."""
+
+    before: str
+    number: Decimal
+    after: str
+
+
+def cell_texts(values: list, column: str, decimals: Decimals) -> pa.Array:
+    """Typed cells of one column as text, numbers with the column's decimal mark and without its own declared unit."""
+    mark, unit = decimals.of(column), decimals.units.get(column)
 
     def text(value) -> str:
+        if isinstance(value, Worded):
+            is_unit = unit is not None and _one_form(value.after) == _one_form(unit)
+            return f"{value.before}{text(value.number)}{'' if is_unit else value.after}"
         plain = cell_text(value, column)
-        return plain.replace(".", decimal) if type(value) in (float, Decimal, Percentage) else plain
+        return plain.replace(".", mark) if isinstance(value, float | Decimal) else plain
 
     if not all(type(v) is str for v in values):
         values = [text(v) for v in values]
     return pa.array(values, pa.string())
+
+
+def _one_form(unit: str) -> str:
+    """A unit without blanks, and with one of the two signs for micro."""
+    return unicodedata.normalize("NFKC", "".join(unit.split()))
 
 
 def cell_text(value, column: str) -> str:
@@ -53,6 +77,8 @@ def cell_text(value, column: str) -> str:
         return _duration(value)
     if isinstance(value, Percentage):
         return f"{value.normalize():f}%"
+    if isinstance(value, Worded):
+        return f"{value.before}{cell_text(value.number, column)}{value.after}"
     if isinstance(value, Decimal):
         return format(value, "f")
     kind = type(value).__name__

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
-from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
+from capla_etl.centres.reading.formats.typed_cells import Percentage, Scaled, Worded, cell_text, cell_texts
 from capla_etl.centres.reading.formats.workbook_cells import SheetNotes, ods_notes, xlsx_notes
 from capla_etl.centres.spec.grammar import Workbook
 
@@ -97,9 +97,18 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
-    thousands = Counter(c for (row, c), v in notes.shown.items() if row > header_row and type(v) is Decimal)
-    said += [f"column {header[c - 1]!r}: {n} cell(s) show thousands; they are read so." for c, n in thousands.items()]
     return said
+
+
+def numbers_shown(values: list) -> Counter:
+    """How many numbers of a column are shown as "percent", in "thousands", and "plain"; zero is alike in each."""
+    kinds = {Percentage: "percent", Scaled: "thousands"}
+    numbers = [value.number if isinstance(value, Worded) else value for value in values]
+    return Counter(
+        kinds.get(type(n), "plain")
+        for n in numbers
+        if type(n) in (float, int, Decimal, *kinds) and (n or type(n) in kinds)
+    )
 
 
 def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_sheets: list[str] | None) -> FileTable:
@@ -128,9 +137,14 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     if outside:
         cell = _cell_name(*min(outside))
         raise Unreadable(f"cell {cell} is filled, to the right of the last column of the header; expected none there.")
-    arrays = [cell_texts(list(v), name, decimals.of(name)) for name, v in zip(header, columns, strict=False)]
+    arrays = [cell_texts(list(v), name, decimals) for name, v in zip(header, columns, strict=False)]
     numbers = list(range(header_row + 1, header_row + 1 + len(body)))
     said += _said(notes, header, header_row)
-    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
-    percentages = {header[c - 1]: n for c, n in percent.items() if c <= len(header)}
-    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, percentages=percentages)
+    counted = {name: numbers_shown(values) for name, values in zip(header, columns, strict=False)}
+    shown = {name: dict(of) for name, of in counted.items() if {*of} - {"plain"}}
+    said += [
+        f"column {name!r}: {of['thousands']} cell(s) show thousands; they are read so."
+        for name, of in shown.items()
+        if "thousands" in of
+    ]
+    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, numbers=shown)

@@ -12,7 +12,7 @@ import pytest
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats
-from capla_etl.centres.reading.formats import FileTable
+from capla_etl.centres.reading.formats import Decimals, FileTable
 from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
 from capla_etl.centres.spec.grammar import Parquet, SasTransport, Spss, Stata
 from capla_etl.centres.submissions.load import load_centre
@@ -54,7 +54,7 @@ def test_one_cell_as_text(value, text):
 
 def test_numbers_and_percentages_take_the_decimal_mark_of_their_column_and_times_do_not():
     values = [1.5, Decimal("0.10"), Percentage("5.4"), time(8, 30, 0, 500_000), "1.5"]
-    assert cell_texts(values, "X", ",").to_pylist() == ["1,5", "0,10", "5,4%", "08:30:00.5", "1.5"]
+    assert cell_texts(values, "X", Decimals(",")).to_pylist() == ["1,5", "0,10", "5,4%", "08:30:00.5", "1.5"]
 
 
 def texts(table: FileTable) -> dict[str, list[str]]:

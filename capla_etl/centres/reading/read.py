@@ -219,9 +219,9 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             content = contents[file.name]
             if is_json:
                 if file.name not in json_files:
-                    json_files[file.name] = JsonFile(content)
                     of_file = [t.format for t in spec.tables.values() if t.file == table.file]
-                    lists = {f.list for f in of_file if isinstance(f, JsonLines)}
+                    lists = {f.list for f in of_file if isinstance(f, JsonLines) and f.list}
+                    json_files[file.name] = JsonFile(content, lists)
                     if undeclared := [x for x in json_files[file.name].lists if x not in lists]:
                         problems.append(
                             f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."

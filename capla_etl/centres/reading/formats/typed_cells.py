@@ -4,6 +4,7 @@ What does not belong here: what a text means (harmonising/values.py).
 """
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,6 +12,9 @@ from decimal import Decimal
 import pyarrow as pa
 
 from capla_etl.centres.reading.formats.file_table import Decimals, Unreadable
+
+#: Whole numbers from here on are written as powers of ten.
+_MOST_IN_DIGITS = 1e21
 
 
 class Percentage(Decimal):
@@ -46,6 +50,17 @@ def cell_texts(values: list, column: str, decimals: Decimals) -> pa.Array:
     return pa.array(values, pa.string())
 
 
+def numbers_shown(values: list) -> Counter:
+    """How many numbers of a column are shown as "percent", in "thousands", and "plain"; zero is alike in each."""
+    kinds = {Percentage: "percent", Scaled: "thousands"}
+    numbers = [value.number if isinstance(value, Worded) else value for value in values]
+    return Counter(
+        kinds.get(type(n), "plain")
+        for n in numbers
+        if type(n) in (float, int, Decimal, *kinds) and (n or type(n) in kinds)
+    )
+
+
 def _one_form(unit: str) -> str:
     """A unit without blanks, and with one of the two signs for micro."""
     return unicodedata.normalize("NFKC", "".join(unit.split()))
@@ -64,7 +79,8 @@ def cell_text(value, column: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        is_whole = value.is_integer() and abs(value) < _MOST_IN_DIGITS
+        return f"{Decimal(repr(value)).normalize():f}" if is_whole else repr(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):

@@ -6,16 +6,19 @@ import io
 import unicodedata
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
-from capla_etl.centres.reading.formats.typed_cells import Percentage, Scaled, Worded, cell_text, cell_texts
+from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, numbers_shown
 from capla_etl.centres.reading.formats.workbook_cells import SheetNotes, ods_notes, xlsx_notes
 from capla_etl.centres.spec.grammar import Workbook
+
+#: How an old Excel workbook begins, and one with a password.
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: A spreadsheet keeps 15 digits of a number that is typed in.
+_MOST_DIGITS = 10**15
 
 
 @contextlib.contextmanager
@@ -25,6 +28,11 @@ def _whole(content: bytes, kind: str) -> Iterator:
 
     if not content:
         raise Unreadable("the file is empty.")
+    if content.startswith(_OLE):
+        raise Unreadable(
+            f"the file is an old Excel workbook (.xls) or has a password; expected {kind}. Ask the centre to save it "
+            "so, without a password."
+        )
     try:
         yield CalamineWorkbook.from_filelike(io.BytesIO(content))
     except (
@@ -100,17 +108,6 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
     return said
 
 
-def numbers_shown(values: list) -> Counter:
-    """How many numbers of a column are shown as "percent", in "thousands", and "plain"; zero is alike in each."""
-    kinds = {Percentage: "percent", Scaled: "thousands"}
-    numbers = [value.number if isinstance(value, Worded) else value for value in values]
-    return Counter(
-        kinds.get(type(n), "plain")
-        for n in numbers
-        if type(n) in (float, int, Decimal, *kinds) and (n or type(n) in kinds)
-    )
-
-
 def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_sheets: list[str] | None) -> FileTable:
     """Read one sheet; a cell is what it shows: a percentage, a number with leading zeros, an error.
 
@@ -147,4 +144,7 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
         for name, of in shown.items()
         if "thousands" in of
     ]
+    for name, values in zip(header, columns, strict=False):
+        if rounded := sum(type(v) in (int, float) and abs(v) >= _MOST_DIGITS for v in values):
+            said.append(f"column {name!r}: {rounded} number(s) have more than 15 digits; a spreadsheet rounds them.")
     return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, numbers=shown)

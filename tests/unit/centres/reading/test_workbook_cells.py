@@ -223,6 +223,19 @@ def test_month_formats_of_east_asian_workbooks_have_a_number_and_no_code(number)
     assert column(read(xlsx(cells, styles)))[0] == "2020-03"
 
 
+def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_read_and_said():
+    table = read(cells_with((1234567890123456, "0"), (123456789012345, "0")))
+    assert column(table) == ["1234567890123456", "123456789012345"]
+    assert table.notes == ["column 'X': 1 number(s) have more than 15 digits; a spreadsheet rounds them."]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_an_old_workbook_and_one_with_a_password_are_named(kind):
+    content = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000)
+    with pytest.raises(Unreadable, match=rf"old Excel workbook \(\.xls\) or has a password; expected {kind.upper()}"):
+        read(content, kind)
+
+
 def test_a_padded_number_is_the_text_that_is_shown():
     assert column(read(cells_with((7, "00000"), (7, "0"), ("007", "@")))) == ["00007", "7", "007"]
 

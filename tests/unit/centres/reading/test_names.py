@@ -129,6 +129,29 @@ def test_an_element_that_names_its_owner_too_is_read_and_another_owner_refused()
         JsonFile(lines.replace('[{"id": "A"', '[{"id": "B"').encode()).read(declared, "id", [])
 
 
+def test_a_list_or_an_element_that_is_null_is_an_empty_one():
+    lines = [
+        '{"id": "A", "hb": 8, "r": null, "labs": [{"plt": 1}, null, {"plt": null}]}',
+        '{"id": "B", "hb": 9, "r": {"x": 1}, "labs": null}',
+    ]
+    file = JsonFile("\n".join(lines).encode())
+    own = file.read(JsonLines(type="json_lines"), "id", [])
+    assert (own.header, own.rows["r.x"].to_pylist()) == (["id", "hb", "r.x"], ["", "1"])
+    labs = file.read(JsonLines(type="json_lines", list="labs"), "id", [])
+    assert (labs.header, labs.rows["plt"].to_pylist()) == (["id", "plt"], ["1", ""])
+    null = JsonFile(b'{"id": "A", "labs": null}\n', ["labs"])
+    assert null.read(JsonLines(type="json_lines"), "id", []).header == ["id"]
+    assert null.read(JsonLines(type="json_lines", list="labs"), "id", ["plt"]).rows.num_rows == 0
+
+
+def test_a_blank_in_a_list_of_texts_stays_an_element_and_a_text_beside_lists_a_column():
+    days = JsonFile(b'{"id": "A", "days": ["2020-01-11", null]}\n')
+    rows = days.read(JsonLines(type="json_lines", list="days"), "id", []).rows
+    assert rows["value"].to_pylist() == ["2020-01-11", ""]
+    mixed = JsonFile(b'{"id": "A", "labs": [{"plt": 1}]}\n{"id": "B", "labs": "none"}\n')
+    assert mixed.read(JsonLines(type="json_lines"), "id", []).header == ["id", "labs"]
+
+
 # ------------------------------------------------------------------------------------------- Unicode
 
 

@@ -421,6 +421,11 @@ class RecordSql:
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
             parsed.append(replace(plain, name=name, value=in_value, sql_type="VARCHAR", depends_on=plain.name))
+        if isinstance(source.unit, CodedColumn):
+            cell = self.aliases[source.unit.column]
+            parsed.append(
+                Parsed(f"{plain.name}_unit", source.unit.column, cell, cell, "VARCHAR", depends_on=plain.name)
+            )
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
             rule = first_rule([(unknown, STOPPING_RULE)])

@@ -98,6 +98,8 @@ def _check_source(spec: Spec, table: Table, record: Record, name: str, where: st
                 yield _not_one_of(f"{where}.vocabulary[{word!r}]", code, field.codes)
     elif codes is not None:
         yield f"{where}.vocabulary: not allowed for fields of type {field.type}; remove it."
+    elif source.filled is not None or source.blank is not None:
+        yield f"{where}: `filled` and `blank` are not allowed for fields of type {field.type}; remove them."
     if source.words and source.filled is None:
         yield f"{where}.words: found without `filled`; they are the words that count as filled in. Remove them."
     yield from _check_days(record, source, name, where)
@@ -155,8 +157,8 @@ def _check_number(table: Table, source: Source, field: fields.Field, where: str)
             factor = found[1] * Decimal(str(field.units[found[0]]))
             if field.type == "integer" and factor % 1:
                 yield (
-                    f"{where}.unit: found {unit!r}, which gives no whole numbers of {field.unit}; expected "
-                    f"{field.unit}. Ask the centre for {field.unit}."
+                    f"{where}.unit: found {unit!r}, which gives no whole numbers of {field.unit}; ask the centre for "
+                    f"{field.unit}."
                 )
         elif source.uln is None or (source.uln.column is None) == (source.uln.constant is None):
             yield f"{where}: unit {unit!r} needs `uln`, the laboratory's upper limit (a column or a constant)."

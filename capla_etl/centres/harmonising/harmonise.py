@@ -92,9 +92,15 @@ def _said_place(raw: RawTable) -> str:
 
 
 def _measured_columns(table: Table) -> set[str]:
-    """Columns that are read as numbers or dates."""
+    """Columns that are read as numbers or dates, or for whether a date or mark fills them."""
     measured = fields_that_measure()
-    return {c for r in table.records for name, s in r.fields.items() if name in measured for c in source_columns(s)}
+    every = [(name, s) for r in table.records for name, s in r.fields.items()]
+    return {c for name, s in every if name in measured or s.filled for c in source_columns(s)}
+
+
+def _declared_words(table: Table, column: str) -> list[str]:
+    """The words that fill a column: the spec has them, so they identify nobody."""
+    return [w for r in table.records for s in r.fields.values() if s.column == column for w in s.words]
 
 
 def _described(word: str, known: list[str]) -> str:
@@ -496,6 +502,9 @@ class Harmoniser:
             if p.name in built.target.required:
                 rule = f"coalesce({rule}, case when v_{p.name} is null then 'required_missing' end)"
             shown = self._shown(raw, p.column, f"t_{p.name}")
+            if any(other.name == f"{p.name}_unit" for other in parsed):
+                unit = self._shown(raw, built.fields[p.name][1].unit.column, f"t_{p.name}_unit")
+                shown = f"case when {rule} = 'unit_not_accepted' then concat_ws(' ', {shown}, {unit}) else {shown} end"
             message = message_sql(rule, p.expected)
             if built.is_patient and p.name in own_dates.OWN:
                 message = f"replace({message}, '{AGAINST}', against_{own_dates.OWN[p.name]})"
@@ -610,7 +619,10 @@ class Harmoniser:
         if field := withheld_columns(table).get(column):
             return f"case when clean({text}) is not null then {quote(withheld_note(field))} else {text} end"
         if table.forbidden and column in _measured_columns(table):
-            return f"case when regexp_matches({text}, {quote(_MAY_IDENTIFY)}) then {quote(_WITHHELD)} else {text} end"
+            declared = _declared_words(table, column)
+            unless = f" and clean({text}) not in {texts(declared)}" if declared else ""
+            may = f"regexp_matches({text}, {quote(_MAY_IDENTIFY)}){unless}"
+            return f"case when {may} then {quote(_WITHHELD)} else {text} end"
         return text
 
     def corrections(self, applied: pa.Table) -> pa.Table:

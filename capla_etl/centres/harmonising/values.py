@@ -24,7 +24,7 @@ from capla_etl.centres.spec.grammar import (
     placeholder_columns,
     source_columns,
 )
-from capla_etl.centres.spec.numbers import COMPARATORS, Notation, comparator_sql
+from capla_etl.centres.spec.numbers import COMPARATORS, Notation, comparator, comparator_sql
 from capla_etl.fields.units import DECIMAL_DIGITS, conversion, limit_range, needs_limit
 from capla_etl.sql import identifier, quote, texts
 
@@ -113,9 +113,13 @@ class RecordSql:
             source = self.fields[self.list_field][1]
             cell = self.aliases[source.column]
             others = ", ".join(a for a in self.aliases.values() if a != cell)
-            items = f"unnest(string_split({cell}, {quote(source.separator.strip() or source.separator)}))"
+            mark = quote(source.separator.strip() or source.separator)
+            # a list without an item is one blank cell: the record may have other content
+            none = f"clean(replace({cell}, {mark}, '')) is null"
+            items = f"unnest(string_split(case when {none} then '' else {cell} end, {mark}))"
             sql = f"""select source_row, k, {others}, clean(item) as {cell}
-                from (select *, {items} as item from ({sql})) where clean(item) is not null"""
+                from (select *, {items} as item, {none} as no_item from ({sql}))
+                where clean(item) is not null or no_item"""
         for level in self._once:
             if level:
                 sql = f"select *, {', '.join(f'{text} as {name}' for text, name in level.items())} from ({sql})"
@@ -146,11 +150,25 @@ class RecordSql:
             if present.yes:
                 return f"{cell} in {texts(present.yes)}"
             return f"{cell} not in {texts(['', *self.spec.missing])}"
-        if not self.target.present:
+        shown = [n for n in self.fields if n in self.target.present and self.fields[n][1].column]
+        shown = [n for n in shown if not self._shared(n)] or shown
+        if not shown or any(self.fields[n][1].filled and self.fields[n][1].blank for n in shown):
             return "true"
-        cells = [self._text(n) for n in self.fields if n in self.target.present]
-        cells += [self.aliases[s.run_to] for _, s in self.fields.values() if s.run_to]
-        return "(" + " or ".join(f"({cell}) is not null" for cell in cells) + ")"
+        there = [f"({self._text(n)}) is not null" for n in shown]
+        there += [f"{self.aliases[s.column]} is null" for n in shown if (s := self.fields[n][1]).blank]
+        there += [f"({self._run_end(s)}) is not null" for _, s in self.fields.values() if s.run_to]
+        return "(" + " or ".join(there) + ")"
+
+    def _shared(self, name: str) -> bool:
+        """Whether a column says nothing of this record alone: others like it, or its repetitions, read the same one.
+
+        Dates are a record's own. A volume beside two runs, or a drug beside two courses, may be of the other one.
+        """
+        declared_name, source = self.fields[name]
+        alike = [r for r in self.table.records if r.table == self.record.table and r.rows == self.record.rows]
+        readers = sum(any(s.column == source.column for s in r.fields.values()) for r in alike)
+        repeats = any("{k}" in c for c in self.columns) and "{k}" not in source.column
+        return fields.fields()[declared_name].type != "date" and (readers > 1 or repeats)
 
     def unknown_presence(self) -> str | None:
         """Rows (``word``, ``source_row``) whose presence column holds an undeclared word."""
@@ -188,16 +206,38 @@ class RecordSql:
             missing += [w for _, s in self.fields.values() if s.column == source.column for w in s.words]
         declared = fields.fields().get(declared_name)
         is_number = declared is not None and declared.type in ("number", "integer")
-        return self._not_missing(self.aliases[source.column], missing, self._notation(source) if is_number else None)
+        return self._not_missing(self.aliases[source.column], missing, source if is_number else None)
 
-    def _not_missing(self, cell: str, missing: list[str], notation: Notation | None = None) -> str:
-        """SQL of a cell, null where it is one of the missing codes: as a word, or as the number that it is."""
+    def _not_missing(self, cell: str, missing: list[str], number: Source | None = None) -> str:
+        """SQL of a cell, null where it is a missing code: as a word or, given the source of a number, as a number."""
         if not missing:
             return cell
-        same = f"{cell} in {texts(missing)}"
-        if notation and (numbers := [n for w in missing if (n := _number(w, notation)) is not None]):
-            same += f" or {_is_number(cell, numbers, notation)}"
+        same = self._is_word(cell, missing, number) if number else f"{cell} in {texts(missing)}"
         return self._computed_once(f"case when {same} then null else {cell} end")
+
+    def _is_word(self, cell: str, words: list[str], source: Source) -> str:
+        """SQL of whether a cell of numbers is one of the spec's words: as a text, or as the number that a word is.
+
+        A number is the same however it is written (0, 0.0, 0,0; in per cent also 0 %), and ``<5`` is no 5.
+        """
+        notation, percent = self._notation(source), self._percent(source)
+        shape = f"regexp_full_match({cell}, {quote(notation.pattern())})"
+        if percent:
+            shape = f"({shape} or {percent} and regexp_full_match({cell}, {quote(notation.pattern(True))}))"
+        numbers: dict[str, list[Decimal]] = {}
+        for word in words:
+            forms = (form.number(word, percent is not None) for form in (notation, Notation(".")))
+            if (number := next((n for n in forms if n is not None), None)) is not None:
+                numbers.setdefault(comparator(word), []).append(number)
+        same = [f"{cell} in {texts(words)}"]
+        for sign, those in numbers.items():
+            value = f"try_cast({notation.plain_sql(cell)} as double) in ({', '.join(f'{n:f}' for n in those)})"
+            same.append(f"{shape} and {comparator_sql(cell)} = {quote(sign)} and {value}")
+        return f"({' or '.join(same)})"
+
+    def _run_end(self, source: Source) -> str:
+        """SQL of the cell with the last day of a run; null where it holds a missing code."""
+        return self._not_missing(self.aliases[source.run_to], [*self.spec.missing, *source.missing])
 
     def _notation(self, source: Source) -> Notation:
         return Notation(source.decimal or self.table.decimal, source.thousands)
@@ -228,7 +268,9 @@ class RecordSql:
     def _reference(self, source: Source, plain: Parsed) -> list[Parsed]:
         """Another centre's patient: its word for the centre, a separator, the patient number there."""
         centre = _case(f"split_part({plain.text}, {quote(source.separator)}, 1)", source.centres)
-        number = f"nullif(trim(split_part({plain.text}, {quote(source.separator)}, 2)), '')"
+        # the number may hold the separator too
+        rest = f"substr({plain.text}, strpos({plain.text}, {quote(source.separator)}) + {len(source.separator)})"
+        number = f"case when contains({plain.text}, {quote(source.separator)}) then key_form({rest}) end"
         rule = first_rule([(f"{plain.text} is not null and ({centre} is null or {number} is null)", STOPPING_RULE)])
         first = replace(plain, name="transferred_from_centre_id", value=centre, rule=rule)
         there = replace(plain, name="transferred_from_centre_patient_id", value=number, depends_on=first.name)
@@ -244,9 +286,10 @@ class RecordSql:
     def _code(self, declared: fields.Field, source: Source, plain: Parsed) -> Parsed:
         missing = "'unknown'" if declared.type == "answer" else "null"
         mapped = _case(plain.text, self._vocabulary(source, declared))
+        blank = f"when {self.aliases[source.column]} is null then {quote(source.blank)}" if source.blank else ""
         return replace(
             plain,
-            value=f"case when {plain.text} is null then {missing} else {mapped} end",
+            value=f"case {blank} when {plain.text} is null then {missing} else {mapped} end",
             rule=first_rule([(f"{plain.text} is not null and {mapped} is null", STOPPING_RULE)]),
         )
 
@@ -306,7 +349,7 @@ class RecordSql:
         if partial:
             parsed.append(replace(plain, name=declared.partial, value=month, depends_on=plain.name))
         if source.run_to:
-            end = self.aliases[source.run_to]
+            end = self._run_end(source)
             last = day_sql(end, formats, language, **how)
             rule = self._date_rule(end, f"{last} is null", formats)
             run_end = Parsed("run_end", source.run_to, end, last, plain.sql_type, rule, is_date=True, expected=expected)
@@ -333,20 +376,21 @@ class RecordSql:
             codes = {word: COMPARATORS.get(code, code) for word, code in source.comparator.codes.items()}
             sign = _case(f"coalesce({self.aliases[source.comparator.column]}, '')", codes)
         if source.stands_for:
-            marked = f"and {sign} in ('<', '<=')" if sign else ""
-            meanings = self._meanings(text, source.stands_for, marked, notation)
+            # a word of the comparator column that means "exact" says that the code is a number here
+            exact = f"and not ({sign} = '' and {self.aliases[source.comparator.column]} is not null)" if sign else ""
+            meanings = " ".join(
+                f"when {self._is_word(text, [word], source)} {exact} then {quote(means)}"
+                for word, means in source.stands_for.items()
+            )
             text = self._computed_once(f"case {meanings} else {text} end", level=1)
-        in_text, comparator = comparator_sql(text), f"nullif({comparator_sql(text)}, '')"
+        in_text, in_value = comparator_sql(text), f"nullif({comparator_sql(text)}, '')"
         percent = self._percent(source)
         is_number = f"regexp_full_match({text}, {quote(notation.pattern(percent is not None))})"
         number = f"try_cast({notation.plain_sql(text)} as double)"
         rules = []
         if sign:
             rules.append((f"{in_text} <> '' and {sign} <> '' and {in_text} <> {sign}", "comparator_contradiction"))
-            if source.stands_for:
-                rules.append((f"{sign} <> '' and {in_text} = ''", "comparator_contradiction"))
-            else:
-                comparator = f"coalesce({comparator}, nullif({sign}, ''))"
+            in_value = f"coalesce({in_value}, nullif({sign}, ''))"
         rules.append((f"not {is_number} or {number} is null", "not_a_number"))
         if percent:
             rules.append((f"right({text}, 1) = '%' and not {percent}", "not_a_number"))
@@ -376,24 +420,17 @@ class RecordSql:
             parsed = [replace(parsed[0], record_rule=record_rule)]
         if declared.comparator:
             name = "comparator" if plain.name == "value" else "adamts13_comparator"
-            parsed.append(replace(plain, name=name, value=comparator, sql_type="VARCHAR", depends_on=plain.name))
+            parsed.append(replace(plain, name=name, value=in_value, sql_type="VARCHAR", depends_on=plain.name))
+        if isinstance(source.unit, CodedColumn):
+            cell = self.aliases[source.unit.column]
+            parsed.append(
+                Parsed(f"{plain.name}_unit", source.unit.column, cell, cell, "VARCHAR", depends_on=plain.name)
+            )
         if sign:
             column, unknown = source.comparator.column, f"{plain.text} is not null and {sign} is null"
             rule = first_rule([(unknown, STOPPING_RULE)])
             parsed.append(Parsed(f"{plain.name}_sign", column, self.aliases[column], sign, "VARCHAR", rule))
         return parsed
-
-    @staticmethod
-    def _meanings(text: str, stands_for: dict[str, str], marked: str, notation: Notation) -> str:
-        """SQL branches from codes to what they stand for; a code is compared as the number that it is."""
-        branches = []
-        for word, means in stands_for.items():
-            number = _number(word, notation)
-            same = f"({text} = {quote(word)}" + (
-                f" or {_is_number(text, [number], notation)})" if number is not None else ")"
-            )
-            branches.append(f"when {same} {marked} then {quote(means)}")
-        return " ".join(branches)
 
     def _units(self, source: Source) -> tuple[str, list[str]]:
         """SQL of the unit of a row, and the units that it may be."""
@@ -451,14 +488,3 @@ def _multiplied(number: str, exact: str, factor: Decimal) -> str:
         return in_binary
     in_decimal = f"cast({exact} * cast({factor:f} as decimal({width}, {scale})) as double)"
     return f"case when cast({exact} as double) = {number} then {in_decimal} else {in_binary} end"
-
-
-def _number(word: str, notation: Notation) -> Decimal | None:
-    """The number that a word of the spec is, in the column's notation or with a decimal point."""
-    return next((n for form in (notation, Notation(".")) if (n := form.number(word)) is not None), None)
-
-
-def _is_number(cell: str, numbers: list[Decimal], notation: Notation) -> str:
-    """SQL of whether a cell is one of some numbers, however it is written: 0, 0.0, 0,0."""
-    same = f"try_cast({notation.plain_sql(cell)} as double) in ({', '.join(f'{n:f}' for n in numbers)})"
-    return f"(regexp_full_match({cell}, {quote(notation.pattern())}) and {comparator_sql(cell)} = '' and {same})"

@@ -51,6 +51,11 @@ class _TextLoader(yaml.BaseLoader):
 _EARLIEST_YEAR, _LATEST_YEAR = 1850, 2000
 
 
+_DATES = {name for name, field in fields.fields().items() if field.type == "date"}
+#: Dates that make a record each. A list of any other would give several days one result, or one patient two dates.
+_LISTED_DATES = ("session_date", "start_date", "event_date")
+
+
 def _not_one_of(where: str, found: Any, allowed: Iterable[str]) -> str:
     return f"{where}: found {found!r}; expected one of: {listed(allowed)}{closest(str(found), allowed)}."
 
@@ -82,13 +87,22 @@ def _check_source(spec: Spec, table: Table, record: Record, name: str, where: st
             yield from _check_filled(table, record, name, where)
         if source.column and codes is None:
             yield f"{where}: vocabulary missing; expected the centre's words, each with one of: {listed(field.codes)}."
+        if source.vocabulary is not None and source.filled is not None:
+            yield f"{where}.filled: found with a vocabulary, which says what fills the cell; remove one of them."
+        elif source.vocabulary is not None and source.blank is not None and source.blank not in field.codes:
+            yield _not_one_of(f"{where}.blank", source.blank, field.codes)
         for word, code in codes.items() if isinstance(codes, dict) else ():
+            if not word.strip():
+                yield f"{where}.vocabulary: found an empty word; write `blank: {code}`, the meaning of a blank cell."
             if code not in field.codes:
                 yield _not_one_of(f"{where}.vocabulary[{word!r}]", code, field.codes)
     elif codes is not None:
         yield f"{where}.vocabulary: not allowed for fields of type {field.type}; remove it."
+    elif source.filled is not None or source.blank is not None:
+        yield f"{where}: `filled` and `blank` are not allowed for fields of type {field.type}; remove them."
     if source.words and source.filled is None:
         yield f"{where}.words: found without `filled`; they are the words that count as filled in. Remove them."
+    yield from _check_days(record, source, name, where)
     if field.type == "date" and not source.study_day:
         yield from _check_dates(table, source, where)
     if source.two_digit_years_from is not None or name == "birth_date":
@@ -99,6 +113,23 @@ def _check_source(spec: Spec, table: Table, record: Record, name: str, where: st
         yield f"{where}: comparator not allowed; {name} does not accept censored results. Remove it."
     if source.partial_date_format and not field.partial:
         yield f"{where}.partial_date_format: not allowed for {name}; only the date of death may lack its day."
+
+
+def _check_days(record: Record, source: Source, name: str, where: str) -> Iterator[str]:
+    """Problems of study days, and of cells that stand for several days: only some fields may have them."""
+    if source.study_day and (record.table == "patient" or name not in _DATES):
+        whose = "a patient's own dates, which study days count from" if name in _DATES else name
+        yield f"{where}.study_day: not allowed for {whose}; expected calendar dates."
+    elif source.study_day and source.run_to:
+        yield f"{where}.run_to: not allowed with study_day; expected calendar dates, or a list with `separator`."
+    if source.run_to and name != "session_date":
+        yield f"{where}.run_to: not allowed for {name}; only exchanges go on day by day, one session a day."
+    elif source.run_to and source.separator:
+        yield f"{where}.separator: not allowed with run_to; expected a list of dates or a run."
+    if source.separator and name in _DATES and name not in _LISTED_DATES:
+        yield f"{where}.separator: not allowed for {name}; only {listed(_LISTED_DATES)} may be lists of dates."
+    elif source.separator and name == "start_date" and "end_date" in record.fields:
+        yield f"{where}.separator: a list of days beside end_date would give each the same end; expected one of them."
 
 
 def _check_number(table: Table, source: Source, field: fields.Field, where: str) -> Iterator[str]:
@@ -124,6 +155,11 @@ def _check_number(table: Table, source: Source, field: fields.Field, where: str)
             yield _no_unit(field, unit, where)
         elif not needs_limit(field, found[0]):
             factor = found[1] * Decimal(str(field.units[found[0]]))
+            if field.type == "integer" and factor % 1:
+                yield (
+                    f"{where}.unit: found {unit!r}, which gives no whole numbers of {field.unit}; ask the centre for "
+                    f"{field.unit}."
+                )
         elif source.uln is None or (source.uln.column is None) == (source.uln.constant is None):
             yield f"{where}: unit {unit!r} needs `uln`, the laboratory's upper limit (a column or a constant)."
         elif source.uln.constant is not None:

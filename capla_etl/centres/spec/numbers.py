@@ -40,7 +40,8 @@ class Notation:
     def pattern(self, percent: bool = False) -> str:
         """Regular expression that a number matches in full; with a comparator before it, and a percent sign if so."""
         mark = re.escape(self.decimal)
-        whole = rf"([0-9]{{1,3}}([{self._marks}][0-9]{{3}})+|[0-9]+)" if self._marks else "[0-9]+"
+        # no number of thousands begins with 0: "0.120" is a decimal number in another notation
+        whole = rf"([1-9][0-9]{{0,2}}([{self._marks}][0-9]{{3}})+|[0-9]+)" if self._marks else "[0-9]+"
         sign, power = rf"[{_BLANKS}]*[+{_MINUS}-]?[{_BLANKS}]*", rf"([eE][+{_MINUS}-]?[0-9]{{1,3}})?"
         comparator = "(" + "|".join(COMPARATORS) + ")?"
         after = f"([{_BLANKS}]*%)?" if percent else ""
@@ -51,12 +52,17 @@ class Notation:
         dropped = "".join(dict.fromkeys("".join(COMPARATORS) + "%" + _BLANKS + self._marks))
         return f"translate({text}, {quote(self.decimal + _MINUS + dropped)}, '.-')"
 
-    def number(self, text: str) -> Decimal | None:
+    def number(self, text: str, percent: bool = False) -> Decimal | None:
         """The number that a text of a spec is, its comparator left out; None for any other text."""
-        if not re.fullmatch(self.pattern(), text):
+        if not re.fullmatch(self.pattern(percent), text):
             return None
-        plain = text.translate({ord(c): None for c in "".join(COMPARATORS) + _BLANKS + self._marks})
+        plain = text.translate({ord(c): None for c in "".join(COMPARATORS) + "%" + _BLANKS + self._marks})
         return Decimal(plain.replace(_MINUS, "-").replace(self.decimal, "."))
+
+
+def comparator(text: str) -> str:
+    """The comparator that a text of a spec begins with, in one form; '' without one."""
+    return COMPARATORS.get(text[:2], COMPARATORS.get(text[:1], ""))
 
 
 def comparator_sql(text: str) -> str:

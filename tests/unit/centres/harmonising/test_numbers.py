@@ -89,6 +89,9 @@ def test_a_number_is_read_as_it_is_written(centre, harmonised, decimal, texts):
                 "1.150.000": 1150,
                 "150000": 150,
                 "15.00": "not_a_number",
+                "0.120": "not_a_number",  # 0.12 in another notation, not 120
+                "015.000": "not_a_number",
+                "<0.120": "not_a_number",
                 "1.50.000": "not_a_number",
                 "150'000": "not_a_number",
                 "150 000": "not_a_number",
@@ -258,3 +261,61 @@ def test_a_constant_is_a_number_in_the_plausible_range(centre, harmonised, field
     with pytest.raises(CentreRefused) as refusal:
         load_spec(centre.folder / "centre.yml")
     assert expected in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "texts"),
+    [
+        ('missing: ["<5"]', {"<5": None, "< 5.0": None, "<5 %": None, "5": 5, "<6": (6, "<"), "<=5": (5, "<=")}),
+        ('stands_for: {">100": ">=100"}', {">100": (100, ">="), "> 100.0": (100, ">="), "100": 100, ">99": (99, ">")}),
+        ('stands_for: {"0": "<5"}', {"0%": (5, "<"), "0.0 %": (5, "<"), "0": (5, "<"), "0.1 %": 0.1}),
+        ('stands_for: {"0 %": "<5"}', {"0%": (5, "<"), "0": (5, "<")}),
+        ('missing: ["0"]', {"0 %": None, "0%": None, "0": None, "<0%": (0, "<")}),
+    ],
+)
+def test_a_code_is_a_number_with_its_comparator_and_without_its_percent_sign(centre, harmonised, more, texts):
+    found = read(centre, harmonised, texts, "adamts13_percent", f'unit: "%", {more}')
+    assert dict(zip(texts, found, strict=True)) == texts
+
+
+def test_a_percent_sign_is_no_code_of_another_unit(centre, harmonised):
+    found = read(centre, harmonised, ["0%", "0"], "adamts13_percent", 'unit: IU/dL, missing: ["0"]')
+    assert found == ["not_a_number", None]
+
+
+def test_a_code_beside_a_column_of_comparators_means_what_it_stands_for(centre, harmonised):
+    codes = '{LT: "<", GT: ">", EQ: "", "": ""}'
+    source = f'unit: "%", stands_for: {{"0": "<5"}}, comparator: {{column: other, codes: {codes}}}'
+    centre.spec(LABS.format(field="adamts13_percent", source=source, decimal=".", width="as_sent"))
+    cells = {
+        ("0", ""): (5, "<"),
+        ("0", "LT"): (5, "<"),
+        ("0", "EQ"): (0, None),  # the centre says that this 0 was measured
+        ("0", "GT"): "comparator_contradiction",
+        ("5", "LT"): (5, "<"),
+        ("7", ""): (7, None),
+        (">7", "LT"): "comparator_contradiction",
+    }
+    rows = [f"A;{11 + i}/01/2020;{text};{sign}" for i, (text, sign) in enumerate(cells)]
+    centre.write("labs.csv", "\n".join(["id;date;value;other", *rows]))
+    found = {row: (value, sign) for row, value, sign in harmonised("lab_result", "source_row", "value", "comparator")}
+    found |= dict(harmonised("quarantine", "row_number", "rule"))
+    assert [found[row] for row in range(2, len(cells) + 2)] == list(cells.values())
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "unit", "shown"),
+    [
+        ("", "mmol/L", "8 mmol/L"),
+        ("", "", "8"),
+        ("forbidden: {name: name}", "ml", "8 ml"),
+        ("forbidden: {name: name}", "Maria Huber", "8 (withheld: may identify)"),
+    ],
+)
+def test_a_unit_that_is_not_accepted_is_shown_beside_its_number(centre, harmonised, forbidden, unit, shown):
+    source = "unit: {column: other, codes: {G/L: 10^9/L}}"
+    spec = LABS.format(field="platelets_10e9_per_l", source=source, decimal=".", width="as_sent")
+    centre.spec(spec.replace("  key: id\n", f"  key: id\n  {forbidden}\n"))
+    name = ";name" if forbidden else ""
+    centre.write("labs.csv", f"id;date;value;other{name}\nA;12/01/2020;8;{unit}{name}\nA;13/01/2020;x;G/L{name}")
+    assert harmonised("quarantine", "raw_value", "rule") == [(shown, "unit_not_accepted"), ("x", "not_a_number")]

@@ -6,6 +6,7 @@ from datetime import date
 
 import duckdb
 import pytest
+from tiny_centre import PATIENTS
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
@@ -249,6 +250,24 @@ def test_a_name_that_slipped_into_another_column_is_kept_nowhere(centre, loaded)
         ("seen", "(withheld: may identify)")
     ]
     assert [row["seen"] for row in loaded("raw.xx01__patients")] == ["(withheld: may identify)"]
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "shown"),
+    [
+        ('{column: dead, filled: "yes", blank: "no", date_format: "%d/%m/%Y"}', "Secret Person", False),
+        ('{column: dead, filled: "yes", blank: "no", words: [dead]}', "Secret Person", False),
+        ('{column: dead, filled: "yes", blank: "no", words: [dead]}', "dead", True),
+    ],
+)
+def test_a_name_where_a_date_or_mark_belongs_is_kept_nowhere(centre, harmonised, loaded, source, text, shown):
+    own = PATIENTS[PATIENTS.index("died:") : PATIENTS.index("last_contact_date")]
+    centre.spec(patients=PATIENTS.replace(own, f"died: {source}, "))
+    centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\nA;;F;01/02/1970;10/01/2020;{text};")
+    load_centre("XX01")
+    kept = text if shown else "(withheld: may identify)"
+    assert [row["dead"] for row in loaded("raw.xx01__patients")] == [kept]
+    assert {q["raw_value"] for q in loaded("quality.quarantine")} == (set() if shown else {kept})
 
 
 @pytest.mark.parametrize(

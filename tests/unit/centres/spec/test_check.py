@@ -106,3 +106,58 @@ def test_words_are_compared_with_composed_letters(centre, harmonised):
         f"id;name;sex;born;tpe;dead;seen\nA;x;{feminin};01/02/1970;10/01/2020;;\nB;x;décédée;01/02/1970;10/01/2020;;",
     )
     assert harmonised("patient", "sex") == ["female", "male"]
+
+
+LIST = """
+list:
+  file: list.csv
+  format: {{type: delimited, encoding: utf-8, delimiter: ";"}}
+  key: id
+  date_format: "%d/%m/%Y"
+  records: [{{table: {table}, fields: {{{fields}}}}}]
+"""
+PLATELETS = "platelets_10e9_per_l: {column: plt, unit: 10^9/L}"
+
+
+@pytest.mark.parametrize(
+    ("table", "fields", "said"),
+    [
+        ("patient", "last_contact_date: {column: d, study_day: true}", "not allowed for a patient's own dates"),
+        ("patient", "death_date: {column: d, study_day: sdtm}", "not allowed for a patient's own dates"),
+        ("patient", "icu_days: {column: d, unit: days, study_day: true}", "study_day: not allowed for icu_days"),
+        ("patient", "discharge_date: {column: d, separator: ','}", "separator: not allowed for discharge_date"),
+        ("tpe_session", "session_date: {column: d, study_day: true, run_to: e}", "run_to: not allowed with study_day"),
+        ("tpe_session", "session_date: {column: d, separator: ',', run_to: e}", "separator: not allowed with run_to"),
+        ("lab_result", f"result_date: {{column: d, run_to: e}}, {PLATELETS}", "run_to: not allowed for result_date"),
+        ("lab_result", f"result_date: {{column: d, separator: ','}}, {PLATELETS}", "separator: not allowed for result"),
+        (
+            "drug_course",
+            "drug: {constant: rituximab}, start_date: {column: d, separator: ','}, end_date: e",
+            "beside end_date would give each the same end",
+        ),
+        ("patient", "age_years_reported: {column: v, unit: months}", "no whole numbers of years; ask the centre for y"),
+        ("patient", "icu_days: {column: v, unit: {column: u, codes: {h: hours}}}", "no whole numbers of days"),
+        ("patient", 'coma: {column: c, vocabulary: {x: "yes", "": "no"}}', "an empty word; write `blank: no`"),
+        ("patient", 'coma: {column: c, vocabulary: {x: "yes"}, blank: never}', "blank: found 'never'; expected one of"),
+        ("patient", 'coma: {column: c, vocabulary: {x: "yes"}, filled: "yes"}', "filled: found with a vocabulary"),
+        ("patient", 'icu_days: {column: c, unit: days, blank: "0"}', "not allowed for fields of type integer"),
+    ],
+)
+def test_a_key_that_would_be_read_wrongly_is_refused(centre, table, fields, said):
+    assert said in problems(centre, tables=LIST.format(table=table, fields=fields))
+
+
+@pytest.mark.parametrize(
+    ("table", "fields"),
+    [
+        ("lab_result", f"result_date: {{column: d, study_day: true}}, {PLATELETS}"),
+        ("tpe_session", "session_date: {column: d, run_to: e}"),
+        ("tpe_session", "session_date: {column: d, study_day: true, separator: ','}"),
+        ("adverse_event", "kind: {constant: other}, event_date: {column: d, separator: ','}"),
+        ("patient", "icu_days: {column: v, unit: weeks}"),
+        ("patient", 'coma: {column: c, vocabulary: {x: "yes"}, blank: "no"}'),
+    ],
+)
+def test_the_same_keys_are_accepted_where_they_have_a_meaning(centre, table, fields):
+    centre.spec(LIST.format(table=table, fields=fields))
+    load_spec(centre.folder / "centre.yml")

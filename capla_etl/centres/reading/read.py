@@ -22,7 +22,16 @@ from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
-from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, sheet_of, used_columns
+from capla_etl.centres.spec.grammar import (
+    JsonLines,
+    Spec,
+    Table,
+    Workbook,
+    placeholder_columns,
+    sheet_of,
+    source_columns,
+    used_columns,
+)
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -98,7 +107,7 @@ def content_hash(submission: Path, spec_path: Path) -> str:
 def _decimals(table: Table) -> Decimals:
     """The decimal marks and units of a table's columns."""
     sources = [s for record in table.records for s in record.fields.values() if s.column]
-    marks = {s.column: s.decimal for s in sources if s.decimal}
+    marks = {column: s.decimal for s in sources if s.decimal for column in source_columns(s)}
     return Decimals(table.decimal, marks, {s.column: s.unit for s in sources if isinstance(s.unit, str)})
 
 
@@ -108,7 +117,8 @@ def _declared_words(spec: Spec, table: Table) -> dict[str, list[str]]:
     for source in (s for record in table.records for s in record.fields.values() if s.column):
         codes = source.vocabulary
         codes = spec.vocabularies.get(codes, {}) if isinstance(codes, str) else codes or {}
-        words.setdefault(source.column, []).extend([*spec.missing, *source.missing, *codes])
+        for column in source_columns(source):
+            words.setdefault(column, []).extend([*spec.missing, *source.missing, *codes])
     return words
 
 

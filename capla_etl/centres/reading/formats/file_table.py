@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl.centres.spec.grammar import declared_for
+
 #: Names that the pipeline gives to columns of its own.
 _OURS = ("source_row", "source_file", "source_sheet", "row_status")
 _OURS += ("capla_kind", "capla_status", "capla_copy", "capla_ignored")
@@ -49,7 +51,7 @@ class Decimals:
 
     def of(self, column: str) -> str:
         """The mark of a column."""
-        return self.columns.get(column, self.table)
+        return declared_for(self.columns, column) or self.table
 
 
 def in_one_form(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -16,7 +16,7 @@ from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats import sas_transport
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
 from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_texts, numbers_shown
-from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata
+from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata, declared_for
 
 #: Format -> suffix of the copy that the reader needs, function of pyreadstat, and its options.
 _READERS = {
@@ -125,14 +125,14 @@ def read_statistical(
         columns.append(cell_texts(read, name, decimals))
         if variable.what == "percent":
             numbers[name] = dict(numbers_shown(read))
-        if missing is not None and name in missing:
+        if missing is not None and (declared_words := declared_for(missing, name)) is not None:
             ranges = [
                 [decode(limit) if isinstance(limit, str) else limit for limit in (of["lo"], of["hi"])]
                 for of in (meta.missing_ranges or {}).get(column, [])
             ]
             codes = [v for v in {*values} if any(_between(v, *limits) for limits in ranges)]
             words = cell_texts(variable.read(codes), name, decimals).to_pylist()
-            if new := sorted({unicodedata.normalize("NFC", word).strip() for word in words} - {*missing[name]}):
+            if new := sorted({unicodedata.normalize("NFC", word).strip() for word in words} - {*declared_words}):
                 undeclared.append(f"column {name!r}: {listed(new)}")
     if undeclared:
         where = "; ".join(undeclared)

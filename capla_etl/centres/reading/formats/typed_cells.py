@@ -12,6 +12,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from capla_etl.centres.reading.formats.file_table import Decimals, Unreadable
+from capla_etl.centres.spec.grammar import declared_for
 
 #: Whole numbers from here on are written as powers of ten.
 _MOST_IN_DIGITS = 1e21
@@ -36,7 +37,7 @@ class Worded:
 
 def cell_texts(values: list, column: str, decimals: Decimals) -> pa.Array:
     """Typed cells of one column as text, numbers with the column's decimal mark and without its own declared unit."""
-    mark, unit = decimals.of(column), decimals.units.get(column)
+    mark, unit = decimals.of(column), declared_for(decimals.units, column)
 
     def text(value) -> str:
         if isinstance(value, Worded):

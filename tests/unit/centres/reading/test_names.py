@@ -4,6 +4,7 @@ import io
 import textwrap
 import unicodedata
 import zipfile
+from datetime import date
 
 import openpyxl
 import pandas as pd
@@ -17,6 +18,7 @@ from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.read import RawTable, read_submission
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import Delimited, JsonLines, Stata, Workbook
+from capla_etl.centres.submissions.load import load_centre
 
 
 def decomposed(text: str) -> str:
@@ -302,3 +304,30 @@ def test_a_file_that_tables_name_has_its_folder_only_if_it_is_of_an_earlier_subm
     assert sent_files.sent_in("labs.csv") == ("", "labs.csv")
     assert sent_files.sent_in("export.zip/labs.csv") == ("", "export.zip/labs.csv")
     assert sent_files.sent_in("2020-06-30/export.zip/labs.csv") == ("2020-06-30", "export.zip/labs.csv")
+
+
+WIDE = """
+labs:
+  file: labs.xlsx
+  format: {type: xlsx, sheet: Sheet1}
+  key: id
+  decimal: "."
+  date_format: date_cell
+  records:
+    - table: lab_result
+      fields:
+        result_date: "day_{k}"
+        platelets_10e9_per_l: {column: "plt_{k}", unit: 10^9/L, decimal: ",", thousands: "."}
+"""
+
+
+def test_repeated_columns_have_the_decimal_mark_of_their_declaration(centre, loaded):
+    """1.234 in a number cell is 1.234, also where points stand between thousands in texts."""
+    frame = pd.DataFrame({"id": ["A"], "day_1": [date(2020, 1, 11)], "plt_1": [1.234], "day_2": [date(2020, 1, 12)]})
+    frame["plt_2"] = [12.5]
+    buffer = io.BytesIO()
+    frame.to_excel(buffer, index=False, engine="openpyxl")
+    centre.spec(WIDE)
+    centre.write("labs.xlsx", buffer.getvalue())
+    load_centre("XX01")
+    assert [r["value"] for r in loaded("harmonised.lab_result")] == [1.234, 12.5]

@@ -164,7 +164,7 @@ def _verdict(column: Column, of: FileOf, number: int, read: dict, objections: di
         said = next((objections[of.name, place, name] for name in names if (of.name, place, name) in objections), None)
         sign = column.comparators[row] if column.comparators else None
         found = records[0].get(column.compared) if records else None
-        found_sign = records[0].get("comparator") if records and column.comparators else None
+        found_sign = records[0].get("comparator") if records else None
         equal = len(records) <= 1 and truth is not UNREADABLE and _equal(found, truth) and found_sign == sign
         if records and records[0]["centre_patient_id"] != patient:
             equal, said = False, None
@@ -198,6 +198,6 @@ def _answer(column: Column, silent: int, refused: int, objected: int) -> str:
         return SILENT if column.seen else UNSEEN
     if silent:
         return SILENT
-    if column.mode == "right":
-        return REFUSED if refused else READ
-    return OBJECTED if objected else READ
+    if refused:
+        return REFUSED
+    return OBJECTED if objected and column.mode != "right" else READ

@@ -24,6 +24,7 @@ from capla_etl.centres.draft.words import words
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
 from capla_etl.centres.reading.formats.json_lines import JsonFile
+from capla_etl.centres.reading.sent_files import member_name
 from capla_etl.centres.spec.grammar import (
     TO_DECIDE,
     Delimited,
@@ -58,6 +59,12 @@ _TITLE_ROWS, _SAMPLED_ROWS = 12, 200
 _MOST_ROWS = 0.5
 #: The most bytes that the files of one archive may hold.
 _MOST_BYTES = 4 * 2**30
+#: Names of columns that a REDCap data dictionary has.
+_DICTIONARY = {"variable field name", "form name", "field type"}
+DICTIONARY = (
+    "a REDCap data dictionary: what the fields mean, their units and codes, and no patient's data; read it to answer "
+    "what this draft asks."
+)
 _NO_HEADER = (
     "no row is clearly a header (names of columns above values unlike them), so no column is drafted: a patient's row "
     "must not become names. Ask the centre for the table with one header row and one row for each record, or write "
@@ -87,8 +94,8 @@ class Found:
         return {name: columns[i].to_pylist() for i, name in enumerate(self.table.header)}
 
 
-def detect(path: Path) -> tuple[list[Found], list[str]]:
-    """Return all tables of one file, or of an archive of files, and why something cannot be read.
+def detect(path: Path) -> tuple[list[Found], list[tuple[str, str]]]:
+    """Return all tables of one file, or of an archive of files, and what (file, reason) cannot be read.
 
     Raises:
         OSError: the file cannot be opened.
@@ -96,41 +103,43 @@ def detect(path: Path) -> tuple[list[Found], list[str]]:
     content = path.read_bytes()
     if content.startswith(b"PK\x03\x04") and (members := _members(content)):
         found, problems = [], []
-        for member in members:
-            there, problem = _detect_one(f"{path.name}/{member}", _member(content, member))
+        for name, member in members.items():
+            there, problem = _detect_one(f"{path.name}/{name}", _member(content, member))
             found += there
             problems += problem
         return found, problems
     return _detect_one(path.name, content)
 
 
-def _detect_one(name: str, content: bytes | Unreadable) -> tuple[list[Found], list[str]]:
+def _detect_one(name: str, content: bytes | Unreadable) -> tuple[list[Found], list[tuple[str, str]]]:
     """The tables of one file; what cannot be read is said without what stands in it."""
     problems: list[str] = []
     try:
         if isinstance(content, Unreadable):
             raise content
-        return _detect(name, content, problems), [f"{name}: {problem}" for problem in problems]
+        return _detect(name, content, problems), [(name, problem) for problem in problems]
     except Unreadable as unreadable:
-        return [], [f"{name}: {unreadable}"]
+        return [], [(name, str(unreadable))]
     except Exception as error:  # whatever is wrong with one file, the others are drafted
         problem = f"unexpected error ({type(error).__name__}); write this part of the spec by hand."
-        return [], [f"{name}: {problem}"]
+        return [], [(name, problem)]
 
 
-def _members(content: bytes) -> list[str]:
-    """The files of an archive; none for an office document, which is an archive too, and for a damaged one."""
+def _members(content: bytes) -> dict[str, zipfile.ZipInfo]:
+    """The files of an archive by their names; none for an office document (an archive too) and for a damaged one."""
     try:
-        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        members = {member_name(member): member for member in zipfile.ZipFile(io.BytesIO(content)).infolist()}
     except zipfile.BadZipFile:
-        return []
-    if {"[Content_Types].xml", "content.xml", "Index/Document.iwa"} & set(names):
-        return []
+        return {}
+    if {"[Content_Types].xml", "content.xml", "Index/Document.iwa"} & set(members):
+        return {}
     hidden = ("__MACOSX/", ".")
-    return [n for n in names if not n.endswith("/") and not n.startswith(hidden) and "/." not in n]
+    return {
+        n: member for n, member in members.items() if not n.endswith("/") and not n.startswith(hidden) and "/." not in n
+    }
 
 
-def _member(content: bytes, member: str) -> bytes | Unreadable:
+def _member(content: bytes, member: zipfile.ZipInfo) -> bytes | Unreadable:
     """One file of an archive, or why it cannot be read."""
     archive = zipfile.ZipFile(io.BytesIO(content))
     if sum(info.file_size for info in archive.infolist()) > _MOST_BYTES:
@@ -153,8 +162,8 @@ def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:
         proof = [f"{declared.type} by its first bytes"]
         if isinstance(declared, SasTransport) and len(data_sets := _data_sets(content)) > 1:
             each = [declared.model_copy(update={"member": data_set}) for data_set in data_sets]
-            return [Found(name, d.member, d, formats.read(content, d), proof) for d in each]
-        return [Found(name, Path(name).stem, declared, formats.read(content, declared), proof)]
+            return [_typed(name, d.member, d, content, proof) for d in each]
+        return [_typed(name, Path(name).stem, declared, content, proof)]
     if content.startswith(b"PK\x03\x04"):
         return _workbook(name, content, problems)
     text, compression = content, None
@@ -170,6 +179,41 @@ def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:
             raise Unreadable("JSON lines in a gzip file; unpack it beside the other files.")
         return _json(name, content)
     return _delimited(name, content, text, compression)
+
+
+def _typed(name: str, label: str, declared: Format, content: bytes, proof: list[str]) -> Found:
+    """A file whose format says its types, with the encoding of its letters where the file does not say the right one.
+
+    Raises:
+        Unreadable: the file cannot be read in any encoding.
+    """
+    try:
+        table, problem = formats.read(content, declared), None
+        says_its_own = isinstance(declared, Parquet | Sas | Spss) or all(map(str.isascii, _texts(table)))
+    except Unreadable as unreadable:
+        if "encoding" not in str(unreadable):
+            raise
+        table, problem, says_its_own = None, unreadable, False
+    if says_its_own:
+        return Found(name, label, declared, table, proof)
+    try:
+        texts = _texts(formats.read(content, declared.model_copy(update={"encoding": "iso8859-1"})))
+        encoding, certain, guesses = _encoding("\t".join(texts).encode("latin-1"))
+    except Unreadable:  # every text is valid UTF-8
+        encoding, certain, guesses = "utf-8", ["every text is valid UTF-8"], []
+    if encoding == "utf-8" and table is not None:
+        return Found(name, label, declared, table, proof)
+    declared = declared.model_copy(update={"encoding": encoding})
+    try:
+        return Found(name, label, declared, formats.read(content, declared), [*proof, *certain], guesses)
+    except Unreadable as unreadable:
+        raise problem or unreadable from unreadable
+
+
+def _texts(table: FileTable) -> list[str]:
+    """The names of the columns, and every different cell."""
+    cells = dict.fromkeys(text for column in table.rows.columns for text in column.to_pylist() if isinstance(text, str))
+    return [*table.header, *cells]
 
 
 def _data_sets(content: bytes) -> list[str]:
@@ -207,6 +251,9 @@ def _workbook(name: str, content: bytes, problems: list[str]) -> list[Found]:
             rows.pop()
         if not rows:
             others[sheet] = "empty"
+            continue
+        if _is_dictionary(rows):
+            others[sheet] = DICTIONARY
             continue
         header = find_header(rows[:_SAMPLED_ROWS])
         try:
@@ -283,6 +330,8 @@ def _delimited(name: str, content: bytes, text: bytes, compression: str | None) 
     encoding, certain, guesses = _encoding(text)
     decoded = text.decode(encoding).removeprefix("\ufeff")
     delimiter, share, rows = _delimiter(decoded)
+    if _is_dictionary(rows):
+        raise Unreadable(DICTIONARY)
     header = find_header(rows)
     if header is None:
         raise Unreadable(_NO_HEADER)
@@ -300,6 +349,11 @@ def _delimited(name: str, content: bytes, text: bytes, compression: str | None) 
     found = Found(name, Path(name.removesuffix(".gz")).stem, declared, table, certain, guesses, content)
     _say(found, header)
     return [found]
+
+
+def _is_dictionary(rows: list[list[str]]) -> bool:
+    """Whether a table is a REDCap data dictionary, by the first row."""
+    return bool(rows) and {re.sub(r"[^a-z]+", " ", cell.casefold()).strip() for cell in rows[0]} >= _DICTIONARY
 
 
 def _most_rows_fit(table: FileTable) -> None:

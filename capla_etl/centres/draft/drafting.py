@@ -17,10 +17,28 @@ from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
 from capla_etl.centres.draft.text import spec_text
 from capla_etl.centres.draft.words import normal, words
+from capla_etl.centres.reading.sent_files import fits
 from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
-_WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff5a]")
+#: Full-width digits and letters; signs only beside nothing but digits and signs, as Japanese text has them by right.
+_WIDE_SIGN = r"\uff05\uff0b-\uff0f\uff1a\uff1c-\uff1e"
+_WIDE = re.compile(rf"[\uff10-\uff19\uff21-\uff5a]|^(?=.*[{_WIDE_SIGN}])[-\d\s.,:/<>=%+{_WIDE_SIGN}]+$")
+#: The day, and the time, of an export in the name of its file.
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+_STAMP = re.compile(
+    rf"(?<!\d)(?:{_YEAR}([-_. ]?){_MONTH}\1{_DAY}|{_DAY}([-_.]){_MONTH}\2{_YEAR}|{_YEAR}年\d{{1,2}}月\d{{1,2}}日)"
+    r"(?:[-_ T]*[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:]?[0-5]\d)?)?(?!\d)"
+)
+#: Fields of a patient that stand in the list of the patients.
+_SUBJECT = {"sex", "birth_date", "birth_year", "age_years_reported", "first_tpe_date"}
+#: Names of tables by what they hold, for files that are named in another script.
+_CONTENT = {"patient": "patients", "lab_result": "labs", "tpe_session": "exchanges", "drug_course": "drugs"}
+_CONTENT |= {"adverse_event": "adverse_events", "adverse_event_assessment": "adverse_events"}
+#: Words of SQL that a file could be called by.
+_SQL = frozenset(
+    ["table", "select", "order", "group", "index", "view", "all", "case", "column", "values", "where", "from", "join"]
+)
 _NUMBERED = re.compile(r"^(.*?\D|)([1-9]\d{0,3})(\D*)$")
 #: The least number of repetitions of a repeated group.
 _REPEATED = 3
@@ -86,20 +104,27 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
         FileNotFoundError: the path does not exist or holds no file.
     """
     folder, files = _files(path)
-    found, unreadable = [], []
+    found, problems = [], []
     for file in files:
-        there, problems = detect(file)
+        there, unread = detect(file)
         found += there
-        unreadable += problems
+        problems += unread
+    problems += [
+        (inner, "a folder; put its files beside the others and draft again.") for inner in _folders(folder, path)
+    ]
     one_encoding(found)
-    tables = [_table(f) for f in found]
-    _name(tables)
+    names = [*(f.file for f in found), *(name for name, _ in problems)]
+    tables = [_table(f, _pattern(f.file, names)) for f in found]
     _share_keys(tables)
     for table in tables:
         recognise(table)
+    tables.sort(key=_order)
+    _name(tables)
     codes = (p.name for p in (folder, folder.parent) if re.fullmatch(r"[A-Z]{2}\d{2}", p.name))
     code = centre_id or next(codes, TO_DECIDE)
-    text = spec_text(code, tables, unreadable, [f.name for f in files])
+    read, unreadable = {f.file for f in found}, [f"{name}: {problem}" for name, problem in problems]
+    left = {_pattern(name, names): problem for name, problem in problems if name not in read}
+    text = spec_text(code, tables, unreadable, [f.name for f in files], left)
     draft = Draft(text, [], tables, unreadable)
     return Draft(text, _summary(draft), tables, unreadable)
 
@@ -112,13 +137,38 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
     dated = sorted(p for p in path.iterdir() if p.is_dir() and _DATED.fullmatch(p.name))
     folder = dated[-1] if dated else path
     there = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "~$")))
-    files = sorted(p for p in there if p.suffix not in (".yml", ".md"))
+    files = sorted(p for p in there if dated or p.suffix not in (".yml", ".md"))
     if not files:
         raise FileNotFoundError(f"{folder}: no files in it.")
     return folder, files
 
 
-def _table(found: Found) -> TableDraft:
+def _folders(folder: Path, path: Path) -> list[str]:
+    """Names of the folders within the folder of a submission, which are not read."""
+    inner = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    return [] if path.is_file() else sorted(p.name for p in inner if not _DATED.fullmatch(p.name))
+
+
+def _pattern(name: str, names: list[str]) -> str:
+    """The name of a file as a pattern: ``*`` in place of the day and time of the export, if it still fits no other."""
+    exact = "/".join(re.sub(r"([\[?*])", r"[\1]", part) for part in name.split("/"))
+    stamped = _STAMP.sub("*", exact)
+    others = {other for other in names if other != name}
+    plain = stamped.replace("*", "").replace("/", "").rpartition(".")[0]
+    return stamped if plain.strip("_-. ") and not any(fits(other, stamped) for other in others) else exact
+
+
+def _order(table: TableDraft) -> int:
+    """The place of a table: the first record of patients names them, so the one with one row a patient comes first."""
+    of_patients = [r for r in table.records if r.table == "patient"]
+    if any(r.rows is None and r.fields.keys() & _SUBJECT for r in of_patients):
+        return 0
+    if any(r.fields.keys() & _SUBJECT for r in of_patients):
+        return 1
+    return 2 if any(r.rows is None for r in of_patients) else 3
+
+
+def _table(found: Found, pattern: str) -> TableDraft:
     """Profile the columns, with repeated columns as one each."""
     cells = found.cells()
     footers = set(getattr(found.format, "footer_starts_with", []))
@@ -144,9 +194,9 @@ def _table(found: Found) -> TableDraft:
             columns[name] = column_of(name, [values[i] for i in keep])
         elif template not in columns:
             columns[template] = column_of(template, [cells[n][i] for n in grouped[template] for i in keep])
-    table = TableDraft("", found, columns)
-    if any(_WIDE.search(text) for c in columns.values() for text in list(c.texts)[:200]):
-        table.options["width"] = ("narrow", "the cells hold full-width digits or letters")
+    table = TableDraft("", pattern, found, columns)
+    if any(_WIDE.search(text) for c in columns.values() for text in c.texts):
+        table.options["width"] = ("narrow", "the cells hold full-width digits, letters or signs")
         for n, c in columns.items():
             texts = [_narrow(t) for t in c.texts.elements()]
             table.columns[n] = column_of(n, texts + [""] * (c.rows - c.filled))
@@ -167,8 +217,13 @@ def _name(tables: list[TableDraft]) -> None:
     """Name each table by its file, sheet or list, in a form that the spec accepts."""
     taken: set[str] = set()
     for table in tables:
-        base = re.sub(r"[^a-z0-9]+", "_", normal(table.found.label).encode("ascii", "ignore").decode()).strip("_")
-        base = base if base and base[0].isalpha() else f"table_{base}".rstrip("_")
+        label = _STAMP.sub(" ", table.found.label)
+        base = re.sub(r"[^a-z0-9]+", "_", normal(label).encode("ascii", "ignore").decode()).strip("_")
+        kinds = (_CONTENT[record.table] for record in table.records if record.table in _CONTENT)
+        if not label.isascii() and not re.search("[a-z]{3}", base) or not base:
+            base = next(kinds, "other")
+        if not base[0].isalpha() or base in _SQL:
+            base = f"file_{base}"
         name, number = base, 2
         while name in taken:
             name, number = f"{base}_{number}", number + 1

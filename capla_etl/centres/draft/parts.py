@@ -23,13 +23,18 @@ class RecordDraft:
     fields: dict[str, Entry]
     rows: str | None = None
     present: dict | None = None
+    present_note: str = "GUESS: the marks that say that there was one"
 
 
 @dataclass
 class TableDraft:
-    """One file, sheet or list of the draft; ``key_identifies``: the only key is an identifying number."""
+    """One file, sheet or list of the draft.
+
+    ``file``: its name, or a pattern of it. ``key_identifies``: the only key is an identifying number.
+    """
 
     name: str
+    file: str
     found: Found
     columns: dict[str, Column]
     key: str = TO_DECIDE

@@ -11,6 +11,12 @@ from capla_etl.centres.draft.parts import Entry, TableDraft
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
 from capla_etl.centres.spec.grammar import TO_DECIDE, Delimited, JsonLines
+from capla_etl.fields.units import unit_factor
+
+#: So few different words may be shown, however rare.
+_FEW_WORDS = 5
+#: Words of a header, also where one of another script follows without a blank ("ICU日数").
+_SCRIPTS = re.compile(r"[a-z]+|[^\W\d_a-z]+")
 
 
 def number_source(declared: fields.Field, column: Column, table: TableDraft) -> tuple[dict, str]:
@@ -19,8 +25,8 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
     notes = []
     if units := list(declared.units):
         written = without_unit(column.name.replace("_{k}", ""))[1]
-        unit = words().unit(written, units) if written else None
-        names_unit = (w for w in normal(column.name).split() if words().unit(w, units))
+        unit = words().unit(written, declared) if written else None
+        names_unit = (w for w in _SCRIPTS.findall(normal(column.name)) if words().unit(w, declared) == units[0])
         in_words = next(names_unit, None) if set(units) <= {"days", "years"} else None
         if not unit and column.percentages and "%" in units:
             written, unit = "%", "%"
@@ -61,14 +67,16 @@ def _percentages(declared: fields.Field, column: Column) -> str | None:
 
 def _units_that_fit(declared: fields.Field, column: Column) -> str:
     """Units in which nearly all numbers are plausible, in words."""
+    units = words().units_in_use(declared)
     if not declared.range or any(isinstance(f, dict) for f in declared.units.values()):
-        return f"one of {', '.join(declared.units)}"
+        return f"one of {', '.join(units)}"
     numbers = column.numbers(column.decimal()[0] or ".")
     low, high = declared.range
     least = max(1, 0.95 * len(numbers))
-    fits = [u for u, factor in declared.units.items() if sum(low <= n * factor <= high for n in numbers) >= least]
+    factors = {unit: float(unit_factor(declared, unit)) for unit in units}
+    fits = [u for u, factor in factors.items() if sum(low <= n * factor <= high for n in numbers) >= least]
     between = f"the numbers go from {min(numbers):g} to {max(numbers):g}" if numbers else "no numbers"
-    return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(declared.units)}"
+    return f"{between}, plausible in {', '.join(fits) or 'none of ' + ', '.join(units)}"
 
 
 def coded(declared: fields.Field, column: Column, vocabulary: str | None) -> Entry:
@@ -79,16 +87,23 @@ def coded(declared: fields.Field, column: Column, vocabulary: str | None) -> Ent
     if vocabulary is None and not column.is_vocabulary:
         source = {"column": column.name, "vocabulary": {TO_DECIDE: TO_DECIDE}}
         return Entry(source, f"{len(texts)} different words: map each onto one of {codes}")
-    mapped = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
+    known = {text: (words().code(vocabulary, text) if vocabulary else None) or TO_DECIDE for text in texts}
     if vocabulary is None:
-        mapped |= {text: text for text in texts if text in declared.codes}
+        known |= {text: text for text in texts if text in declared.codes}
     bare = [t for t in texts if re.fullmatch(r"-?\d+", t)]
+    # words that occur once or twice, and are not known, may be what people wrote freely
+    may_be_shown = column.is_vocabulary or len(texts) <= _FEW_WORDS
+    mapped = {t: code for t, code in known.items() if may_be_shown or code != TO_DECIDE or t in bare}
+    if hidden := len(known) - len(mapped):
+        mapped[TO_DECIDE] = TO_DECIDE
     mapped |= dict.fromkeys(bare, TO_DECIDE)
     source: dict = {"column": column.name, "vocabulary": mapped}
     if column.missing:
         source["missing"] = sorted(column.missing)
     if bare:
         return Entry(source, f"numbers mean what the codebook says: one of {codes}")
+    if hidden:
+        return Entry(source, f"{hidden} other words: map each onto one of {codes}")
     unknown = TO_DECIDE in mapped.values()
     return Entry(
         source, f"unknown words: map them onto one of {codes}" if unknown else "certain: words of the language"
@@ -130,6 +145,11 @@ def decimal_and_dates(table: TableDraft) -> None:
             _date_source(table, name, entry, order, commonest)
 
 
+def order_note(order: DateOrder) -> str:
+    """How sure the order of day, month and year is, which says nothing about what the dates are."""
+    return order.why if order.either or not order.formats else f"certain: the order of day and month ({order.why})"
+
+
 def _is_proven(order: DateOrder) -> bool:
     return bool(order.formats) and not order.either and not order.mixture
 
@@ -137,6 +157,9 @@ def _is_proven(order: DateOrder) -> bool:
 def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, of_table: list[str]) -> None:
     """Write what one date needs beside the table's formats; people decide on its order unless its cells prove it."""
     column = table.columns[entry.source["column"]]
+    if not entry.note:
+        several = "GUESS: each day in a cell is one of its own; " if "separator" in entry.source else ""
+        entry.note = several + order_note(order)
     written = entry.source.get("date_format")
     if not _is_proven(order):
         entry.source["date_format"] = TO_DECIDE
@@ -156,7 +179,7 @@ def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, o
 def _order_of(table: TableDraft, source: dict) -> DateOrder | None:
     column = table.columns[source["column"]]
     if "separator" in source:
-        separator = source["separator"].strip() or " "
+        separator = source["separator"].strip() or source["separator"]
         parts = [part.strip() for text in column.values.elements() for part in text.split(separator)]
         return column_of(column.name, [part for part in parts if part]).dates
     return column.dates

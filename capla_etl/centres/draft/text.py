@@ -4,6 +4,7 @@ import json
 import re
 
 from capla_etl import fields
+from capla_etl.centres.draft.detect import DICTIONARY
 from capla_etl.centres.draft.parts import TableDraft
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
@@ -35,8 +36,10 @@ def _line(indent: int, text: str, note: str = "") -> str:
     return " " * indent + text + (f"   # {' '.join(note.split())}" if note else "")
 
 
-def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files: list[str]) -> str:
-    """The draft as YAML with comments."""
+def spec_text(
+    code: str, tables: list[TableDraft], unreadable: list[str], files: list[str], left: dict[str, str]
+) -> str:
+    """The draft as YAML with comments; ``left``: each file of which no table was read, and why."""
     found = {name for t in tables for r in t.records for name in r.fields}
     if found & {"birth_year", "age_years_reported"}:
         found.add("birth_date")
@@ -44,6 +47,7 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
     lines = [
         "# DRAFT from the files alone. `certain`: the files prove it. `GUESS`: likely; confirm it with the centre.",
         f"# {TO_DECIDE}: the files do not show it; the spec is refused until the centre's codebook answers each.",
+        "# Which column is which field is by its header: check each. A comment says how its cells are read.",
         f"# Files: {', '.join(files)}",
         *(f"# NOT READ: {' '.join(problem.split())}" for problem in unreadable),
         *(f"# NOT FOUND: {name}" for name in lacking),
@@ -54,12 +58,13 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
     for name, meaning in _LISTS.items():
         there = name in kinds or (name == "adverse_event" and "adverse_event_assessment" in kinds)
         question = f"a patient without {meaning} in the files: none, or unknown?"
-        lines.append(_line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " No such file was found.")))
-    read = {table.found.file for table in tables}
-    unread = [file for file in files if not any(name == file or name.startswith(f"{file}/") for name in read)]
+        lines.append(
+            _line(2, f"{name}: {TO_DECIDE}", question + ("" if there else " None was recognised in the files."))
+        )
     sheets = {sheet: why for table in tables for sheet, why in table.found.other_sheets.items()}
-    left = dict.fromkeys(unread, f"{TO_DECIDE}: no table was read from it; ask for it anew, or say why it is none")
-    for name, reasons in (("ignored_files", left), ("ignored_sheets", sheets)):
+    unread = f"{TO_DECIDE}: no table was read from it; ask for it anew, or say why it is none"
+    ignored = {file: why if why == DICTIONARY else unread for file, why in left.items()}
+    for name, reasons in (("ignored_files", ignored), ("ignored_sheets", sheets)):
         lines += [_line(0, f"{name}:")] if reasons else []
         lines += [_line(2, f"{_scalar(one)}: {_scalar(reason)}") for one, reason in reasons.items()]
     lines.append("tables:")
@@ -70,7 +75,7 @@ def spec_text(code: str, tables: list[TableDraft], unreadable: list[str], files:
 
 def _table_text(table: TableDraft) -> list[str]:
     found = table.found
-    lines = [_line(2, f"{table.name}:"), _line(4, f"file: {_scalar(found.file)}")]
+    lines = [_line(2, f"{table.name}:"), _line(4, f"file: {_scalar(table.file)}")]
     declared = found.format.model_dump(exclude_defaults=True)
     notes = [*(f"certain: {c}" for c in found.certain), *(f"GUESS: {g}" for g in found.guesses), *found.table.notes]
     lines.append(_line(4, f"format: {_inline(declared)}", "; ".join(notes)))
@@ -93,9 +98,7 @@ def _table_text(table: TableDraft) -> list[str]:
         lines.append(_line(6, f"- table: {record.table}"))
         lines += [_line(8, f"rows: {record.rows}")] if record.rows else []
         if record.present:
-            lines.append(
-                _line(8, f"present: {_inline(record.present)}", "GUESS: the marks that say that there was one")
-            )
+            lines.append(_line(8, f"present: {_inline(record.present)}", record.present_note))
         lines.append(_line(8, "fields:"))
         lines += [_line(10, f"{name}: {_inline(entry.source)}", entry.note) for name, entry in record.fields.items()]
     return lines

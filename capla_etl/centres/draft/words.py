@@ -8,11 +8,32 @@ from pathlib import Path
 
 import yaml
 
+from capla_etl import fields
+from capla_etl.fields.units import conversion, unit_factor
+
 _FILE = Path(__file__).with_name("words.yml")
 #: Latin letters that are no plain letter with an accent.
 _STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe"})
+#: Brackets in a header, which may hold others.
+_BRACKETS = re.compile(r"[(（]((?:[^()（）]|[(（][^()（）]*[)）])*)[)）]|[\[【〔［]([^\[\]【】〔〕［］]*)[\]】〕］]")
+#: A multiple of the upper limit at the end of a header.
+_MULTIPLE = re.compile(r"(.+?)[_.\s]x_?(?:uln|lsn|n)", re.IGNORECASE)
+#: Where a unit may begin in a header: after a blank, a sign, or a letter of a script that writes no blanks.
+_GAPS = re.compile(r"[\s_.,:;：、・]+|(?<=[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?=.)")
+#: What a unit that stands in no bracket has; a word alone ("h", "a") is none but percent and volumes.
+_UNIT_SIGN = re.compile(r"/|[%％]|\sper\s|[^\W_]_[^\W_]|^[\s_.]+(pct|percent|m?l|[munµμ]mol)$", re.IGNORECASE)
 #: Columns whose words stand in ``words.yml``, by what is known of them.
-_GROUPS = ("roles", "identifying", "identifying_within", "ignored", "fields", "drug_columns", "event_columns")
+_GROUPS = (
+    "roles",
+    "identifying",
+    "identifying_within",
+    "ignored",
+    "ignored_beside",
+    "doubtful",
+    "fields",
+    "drug_columns",
+    "event_columns",
+)
 
 
 def normal(text: str) -> str:
@@ -58,7 +79,9 @@ class Words:
             ]
             for vocabulary, codes in ((v, c if isinstance(c, dict) else {v: c}) for v, c in declared["codes"].items())
         }
-        self._units = {unit: {_unit_form(text) for text in [unit, *texts]} for unit, texts in declared["units"].items()}
+        self._multiples = {_unit_form(text) for text in declared["multiples_of_the_limit"]}
+        self._also_in_use = declared["units_also_in_use"]
+        self.vocabularies = frozenset(self._codes)
         self._missing = {text.casefold() for text in declared["missing"]}
         self._owners = {normal(text) for text in declared["owners"]}
         self._footers = {normal(text) for text in declared["footers"]}
@@ -105,10 +128,30 @@ class Words:
         text = normal_code(word)
         return next((code for code, pattern in self._codes[vocabulary] if pattern.fullmatch(text)), None)
 
-    def unit(self, text: str, accepted: list[str]) -> str | None:
-        """The accepted unit that a text means."""
-        form = _unit_form(text)
-        return next((unit for unit in accepted if form in self._units.get(unit, {_unit_form(unit)})), None)
+    def unit(self, text: str, declared: fields.Field) -> str | None:
+        """The unit that a text means for a field, as its spec is to write it: a common unit, or the text itself.
+
+        Headers are often written in small letters or capitals alone, so the text is tried in these forms too; "ML" in
+        capitals is no megalitre.
+        """
+        if "x ULN" in declared.units and _unit_form(text) in self._multiples:
+            return "x ULN"
+        own_first = (str.lower, str) if text == text.upper() else (str, str.lower)
+        for form in dict.fromkeys(f(text.strip()) for f in (*own_first, str.upper, str.capitalize)):
+            if form and (found := conversion(declared, form)):
+                own = unit_factor(declared, form)  # "l" is the common unit L of a field in mL
+                alike = (u for u in declared.units if own is not None and unit_factor(declared, u) == own)
+                common = [found[0]] if found[1] == 1 else list(alike)
+                return next(iter(common), form)
+        return None
+
+    def is_unit(self, text: str) -> bool:
+        """Whether a text is a unit of any field."""
+        return any(self.unit(text, declared) for declared in fields.fields().values() if declared.units)
+
+    def units_in_use(self, declared: fields.Field) -> list[str]:
+        """The common units of a field, and other ones that laboratories use."""
+        return [*declared.units, *self._also_in_use.get(declared.name, [])]
 
     def is_missing(self, text: str) -> bool:
         """Whether a text is one that people write for a missing value."""
@@ -120,7 +163,12 @@ class Words:
 
 
 def _parts(header: str) -> list[str]:
-    """A header, and the last part of a dotted path ("outcome.lastContact"), ignoring a final "value"."""
+    """A header, and the last part of a dotted path ("outcome.lastContact"), ignoring a final "value".
+
+    A box to check in a label export of REDCap ("Symptoms (choice=Coma)") is its choice alone.
+    """
+    if choice := re.search(r"\(choice=(.+)\)$", header):
+        return [choice[1]]
     parts = header.removesuffix(".value").split(".")
     dotted = len(parts) > 1 and all(re.fullmatch(r"[A-Za-z_]\w*", part) for part in parts)
     return [header, parts[-1]] if dotted else [header.removesuffix(".value")]
@@ -132,20 +180,33 @@ def normal_code(text: str) -> str:
 
 
 def _unit_form(text: str) -> str:
-    return re.sub(r"\s+|_", "", text.casefold().replace("μ", "µ"))
+    return re.sub(r"[\s_×*]+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
+@cache
 def without_unit(header: str) -> tuple[str, str]:
-    """A header and the unit in it: "PLT (G/L)", "LDH [U/L]", "HGB_G_DL", "hemoglobin_g_per_L"."""
-    if bracket := re.fullmatch(r"(.+?)\s*[(\[（]([^()\[\]（）]+)[)\]）]\s*", header):
-        return bracket[1], bracket[2]
-    if tail := re.fullmatch(
-        r"(.+?)[_.\s]((?:[munµ]?(?:g|mol|l|u|ui|iu|k)|pct|percent)(?:(?:_per_|_|/)(?:d?l|ml|ul))?|x_?(?:uln|lsn|n))",
-        header,
-        re.IGNORECASE,
-    ):
-        unit = tail[2].replace("_per_", "/").replace("_", "/")
-        return tail[1], "x ULN" if unit.casefold().startswith("x") else unit
+    """A header and the unit in it: "PLT (G/L)", "LDH [U/L]", "PLT 10^9/l", "血小板(万/μL)", "HGB_G_DL"."""
+    brackets = [(m.start(), m.end(), m[1] or m[2]) for m in _BRACKETS.finditer(header)]
+    units = [found for found in brackets if words().is_unit(found[2])]
+    last = [found for found in brackets[-1:] if not header[found[1] :].strip()]
+    for start, end, text in units[-1:] or last:
+        if header[:start].strip():
+            return f"{header[:start].strip()} {header[end:].strip()}".strip(), text.strip()
+    if limit := _MULTIPLE.fullmatch(header):
+        return limit[1], "x ULN"
+    return _bare_unit(header)
+
+
+def _bare_unit(header: str) -> tuple[str, str]:
+    """A header and the unit at its end that stands in no bracket; the longest such end."""
+    for gap in _GAPS.finditer(header):
+        name, tail = header[: gap.start()], header[gap.end() :]
+        if not name or not _UNIT_SIGN.search(gap[0] + tail):
+            continue
+        written = re.sub(r"\s*/\s*|(?<=[^\W_])_(?:per_)?(?=[^\W_])", "/", tail)
+        if next((f for f in (tail, written) if words().is_unit(f)), None) is not None:
+            unit = tail if words().is_unit(tail) else written
+            return re.sub(r"\s+(in|en)$", "", name), unit
     return header, ""
 
 

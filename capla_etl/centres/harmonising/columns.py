@@ -107,7 +107,14 @@ def doubts(
                     f"column {p.column!r}: {elsewhere} of {dated} dates lie more than {said} the patient's first "
                     "exchange. Is it the right column (no date of birth), and are order, epoch and century right?"
                 )
-        if percentages := percent_cells(raw, p.column):
+        if (in_thousands := number_cells(raw, p.column, "thousands")) and (
+            plain := number_cells(raw, p.column, "plain")
+        ):
+            yield (
+                f"column {p.column!r}: {in_thousands} cells are numbers shown in thousands and {plain} are plain "
+                "numbers; expected one kind. Are 150 and 85,000 in one unit? Ask the centre to send all alike."
+            )
+        if percentages := number_cells(raw, p.column, "percent"):
             number = f"v_{p.name} is not null and not ends_with(t_{p.name}, '%')"
             plain = con.execute(f"select count(*) filter ({number}) from judged").fetchone()[0]
             if plain:
@@ -117,10 +124,10 @@ def doubts(
                 )
 
 
-def percent_cells(raw: RawTable, column: str) -> int:
-    """How many cells of a column, or of repeated columns, are numbers in a percent format."""
+def number_cells(raw: RawTable, column: str, kind: str) -> int:
+    """How many cells of a column, or of repeated columns, are numbers of a kind (as in ``FileTable.numbers``)."""
     columns = placeholder_columns(column, raw.rows.column_names).values() if "{k}" in column else [column]
-    return sum(raw.percentages.get(c, 0) for c in columns)
+    return sum(raw.numbers.get(c, {}).get(kind, 0) for c in columns)
 
 
 def _numeric(date_format: str) -> bool:
@@ -231,6 +238,6 @@ def _how(raw: RawTable, built: RecordSql, p: Parsed, zone: str) -> str:
         said.append("words declared")
     elif source.filled:
         said.append(f"filled: {source.filled}, blank: {source.blank}")
-    if percentages := percent_cells(raw, p.column):
+    if percentages := number_cells(raw, p.column, "percent"):
         said.append(f"{percentages} percent cells")
     return ", ".join(said)

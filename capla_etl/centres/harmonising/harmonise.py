@@ -25,19 +25,20 @@ from capla_etl.centres.harmonising.rules import (
     ALIKE,
     CONTRADICTIONS,
     FIRST_AND_LAST_DAY_OF_DEATH,
-    KEY_FORM,
+    FIRST_YEAR,
     LONGEST_BEFORE_DAYS,
     LONGEST_RUN_DAYS,
+    NO_NUMBER,
     OLDEST_YEARS,
     ROUNDED,
     accepted_sql,
-    known_sql,
+    given_sql,
     message_sql,
     second_value_sql,
     time_rule_sql,
 )
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
-from capla_etl.centres.reading.cell_text import TRIMMED, cleaned
+from capla_etl.centres.reading.cell_text import cleaned, patient_number, use_cell_forms
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
 from capla_etl.centres.reading.sent_files import sent_in
 from capla_etl.centres.spec.dates import use_zones
@@ -148,8 +149,7 @@ class Harmoniser:
         self.con = duckdb.connect(config={"threads": 1})
         use_key(self.con, key)
         use_zones(self.con)
-        self.con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
-        self.con.execute(f"create macro key_form(t) as {KEY_FORM}")
+        use_cell_forms(self.con)
         self.con.execute(f"create table quarantine ({_QUARANTINE})")
         self.con.execute("create table row_result (table_name varchar, source_row bigint, loaded boolean)")
         self.con.execute("create table number_in_doubt (key_text varchar)")
@@ -179,6 +179,7 @@ class Harmoniser:
         self._judge_own_dates(patients, [part for part in records if part.built.record.table == "tpe_session"])
         for part in [*patients, *(part for part in records if not part.built.is_patient)]:
             self._record(part)
+        self._refuse_unknown_rows()
         self._ages()
         if self.problems:
             raise CentreRefused(self.spec.centre.id, self.problems)
@@ -366,7 +367,7 @@ class Harmoniser:
         accepted = accepted_sql(name, "death_date" if name == "death_month" else None)
         if name == "birth_year":
             return accepted
-        earliest = "" if name == "birth_date" else f" and year({accepted}) >= {self.submission.year - OLDEST_YEARS}"
+        earliest = "" if name == "birth_date" else f" and year({accepted}) >= {FIRST_YEAR}"
         return f"case when {accepted} <= date '{self.submission}'{earliest} then {accepted} end"
 
     def _judge(self, part: _Part) -> None:
@@ -384,7 +385,7 @@ class Harmoniser:
         for p in part.parsed:
             found = [f"r_{p.name}", *self._time_rules(p, built.is_patient, partial)]
             if built.is_patient and p.depends_on is None and p.name in built.target.fillable:
-                found.append(second_value_sql(p))
+                found.append(second_value_sql(p, part.parsed))
             if len(found) > 1:
                 rules.append(f"coalesce({', '.join(found)}) as r_{p.name}")
         replaced = f"replace ({', '.join(rules)})" if rules else ""
@@ -400,15 +401,19 @@ class Harmoniser:
             long_before = [early] if p.name == "result_date" else []
             return [time_rule_sql(value, cutoff, "birth_date", "birth_year", "last_possible_day"), *long_before]
         old = f"when year({value}) < {cutoff.year - OLDEST_YEARS} then 'before_birth'"
+        if p.name == "age_years_reported":
+            years = "date_diff('year', birth_date, first_tpe_date)"
+            return [f"case when abs({value} - {years}) > 1 then 'birth_contradicts' end"]
         if p.name not in own_dates.OWN:
             late = f"case when {value} > date '{cutoff}' then 'after_data_cutoff' {old} end"
             return [late] if p.is_date and p.depends_on is None else []
         date = own_dates.OWN[p.name]
         if p.name == "birth_year":
-            return [f"case when {value} = birth_year then rule_birth end"]
+            differs = f"case when {value} <> year(birth_date) then 'birth_contradicts' end"
+            return [differs, f"case when {value} = birth_year then rule_birth end"]
         first, last = (value, value) if p.name != "death_date" or not partial else FIRST_AND_LAST_DAY_OF_DEATH
         late = f"when {first} > date '{cutoff}' then 'after_data_cutoff'"
-        old = f"when year({last}) < {cutoff.year - OLDEST_YEARS} then 'before_birth'"
+        old = f"when year({last}) < {FIRST_YEAR} then 'long_ago'"
         if p.name == "birth_date":
             old = f"when date_diff('year', {value}, first_tpe_date) > {OLDEST_YEARS} then 'out_of_range'"
         return [f"case {late} {old} end", f"case when {last} = {date} then rule_{date} end"]
@@ -430,7 +435,8 @@ class Harmoniser:
                 when (v_{run} is null) <> (v_run_end is null) then 'run_without_end'
                 when v_run_end < v_{run} then 'run_reversed'
                 when v_run_end - v_{run} + 1 >= {LONGEST_RUN_DAYS} then 'run_too_long'
-                when v_{run} <= max(v_run_end) over (
+                when v_{run} <= max(case when r_{run} is null and r_run_end is null and v_run_end >= v_{run}
+                    and v_run_end - v_{run} + 1 < {LONGEST_RUN_DAYS} then v_run_end end) over (
                     partition by patient_id order by v_{run}, source_row rows between unbounded preceding and 1
                     preceding
                 ) or exists (
@@ -456,6 +462,7 @@ class Harmoniser:
     def _key_rule(self, part: _Part) -> str:
         """SQL of the rule that a patient's number breaks, or null."""
         rules = [("key_text is null", "missing_key"), (f"regexp_full_match(key_text, '{ROUNDED}')", "rounded_number")]
+        rules.append((f"regexp_full_match(key_text, {quote(NO_NUMBER)})", "no_number"))
         if part.built.is_patient and part.names_patients:
             bare = f"source_row in (select source_row from data_{part.raw.name} where capla_nothing_but_key)"
             again = "row_number() over (partition by key_text order by source_row) > 1"
@@ -540,6 +547,22 @@ class Harmoniser:
             refused = "select source_row from decided where not accepted"
             self.con.execute(f"update data_{raw.name} set capla_status = 'refused' where source_row in ({refused})")
 
+    def _refuse_unknown_rows(self) -> None:
+        """Ask about rows that hold no record and whose number is nobody's: a title, or the header of another table."""
+        naming = {name for name, _ in naming_records(self.spec)}
+        for raw in (raw for raw in self.raws if raw.name not in naming):
+            table = self.spec.tables[raw.name]
+            key = patient_number(table, identifier(raw.named(table.key)))
+            missing = f" and {key} not in {texts(self.spec.missing)}" if self.spec.missing else ""
+            rows = f"""from data_{raw.name} d where capla_status = 'data' and {key} is not null{missing}
+                and {key} not in (select centre_patient_id from patient)
+                and source_row not in (select source_row from row_result where table_name = {quote(raw.name)})"""
+            self.con.execute(
+                f"""insert into quarantine select {quote(raw.name)}, {_file_of(raw)}, {quote(raw.sheet)}, source_row,
+                    {quote(table.key)}, {key}, 'unknown_patient', {message_sql("'unknown_patient'", {})}, null {rows}"""
+            )
+            self.con.execute(f"insert into row_result select {quote(raw.name)}, source_row, false {rows}")
+
     def _add_to_patients(self, part: _Part) -> None:
         """Fill fields of patients whom an earlier record has named; what they have stays."""
         values = {n: sql for n, sql in part.values().items() if n in part.built.target.fillable}
@@ -548,11 +571,12 @@ class Harmoniser:
         base = {p.name: p.depends_on or p.name for p in part.parsed} | {"birth_date_linkage": "birth_date"}
         firsts, changes = [], []
         for name, sql in values.items():
-            of = base[name]
-            there = f"{known_sql(values.get(of, sql), fields.sql_type(of))} is not null"
+            of = base[name] if base[name] in values else name
+            there, kept = (
+                f"{given_sql(of, cell, values)} is not null" for cell in (values.__getitem__, "patient.{}".format)
+            )
             firsts.append(f"first({sql} order by source_row, k) filter ({there}) as {name}")
-            kept = known_sql(f"patient.{name}", fields.sql_type(name))
-            changes.append(f"{name} = coalesce({kept}, u.{name}, patient.{name})")
+            changes.append(f"{name} = case when {kept} then patient.{name} else coalesce(u.{name}, patient.{name}) end")
         if changes:
             self.con.execute(
                 f"""update patient set {", ".join(changes)}
@@ -562,7 +586,8 @@ class Harmoniser:
         file, record = _file_of(part.raw), quote(f"{part.raw.name}.{part.number}")
         for p in part.parsed:
             if p.depends_on is None and p.name in part.built.target.columns:
-                there = f"v_{p.name} is not null and r_{p.name} is null and t_{p.name} is not null"
+                given = given_sql(p.name, "v_{}".format, {other.name for other in part.parsed})
+                there = f"{given} is not null and r_{p.name} is null and t_{p.name} is not null"
                 self.con.execute(
                     f"""insert into added_field
                     select {quote(self.spec.centre.id)}, patient_id, {quote(p.name)}, {file}, {quote(part.raw.sheet)},

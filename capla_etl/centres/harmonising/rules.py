@@ -4,6 +4,7 @@ What does not belong here: rules of one text alone (values.py), of a patient's o
 columns (columns.py).
 """
 
+from collections.abc import Callable, Collection
 from datetime import date
 
 from capla_etl import fields
@@ -16,15 +17,15 @@ LONGEST_RUN_DAYS = 100
 #: A result may be dated at most this many days before the first exchange: earlier ones are of another episode, or their
 #: date is another one (of birth, say), and none counts.
 LONGEST_BEFORE_DAYS = 30
+#: No exchange, contact or death of the study lies before this year: its patients were treated from 2013 on.
+FIRST_YEAR = 2000
 
-#: SQL of one form of a patient's number: composed letters, no signs without width, no double blanks.
-KEY_FORM = r"""case when regexp_full_match(t, '[!-~]+( [!-~]+)*') then t
-    else nullif(trim(regexp_replace(regexp_replace(
-    nfc_normalize(t), '[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'), '\s+', ' ', 'g')), '') end"""
 #: SQL of what two numbers of one patient have in common where case, blanks or leading zeros were changed.
 ALIKE = r"regexp_replace(replace(lower({0}), ' ', ''), '(^|[^0-9])0+([0-9])', '\1\2', 'g')"
 #: A whole number as a spreadsheet shows it in scientific notation.
 ROUNDED = "[0-9]([.,][0-9]+)?[eE][+][0-9]{2}"
+#: What spreadsheets and programs write for an error or for nothing.
+NO_NUMBER = r"#[A-Z/]+[!?]?|#.*[!?]|\(formula without value\)|(?i:nan|null|none|n/a|<na>|nat)"
 #: SQL of the first and the last day that a death can have been on, where the day may not be known.
 FIRST_AND_LAST_DAY_OF_DEATH = (
     "coalesce(v_death_date, v_death_month)",
@@ -42,6 +43,7 @@ _MESSAGES = {
     "number_alike": "An earlier row of the patient table has this patient number but for case, blanks or zeros.",
     "record_in_doubt": "Two rows of the patient table have this patient number, or nearly; until that is answered, "
     "results are kept out.",
+    "no_number": "What stands there is an error or a word for nothing, and names no patient.",
     "rounded_number": "A number that a spreadsheet has rounded (1.2E+15) names no patient.",
     "nothing_but_key": "The row has a patient number and nothing else.",
     "second_value": "Another row gives this field of this patient another value, which is kept.",
@@ -68,6 +70,8 @@ _MESSAGES = {
     "run_too_long": "The run of daily exchanges is too long for a course.",
     "run_overlaps": "The run overlaps days on which the patient already has an exchange.",
     "before_first_exchange": "Died before the first exchange.",
+    "birth_contradicts": "Contradicts the patient's date of birth, which is kept.",
+    "long_ago": f"Dated before {FIRST_YEAR}, long before the study's patients were treated; perhaps a placeholder.",
     "dates_contradict": f"Contradicts {AGAINST}.",
     "long_before_first_exchange": f"Dated more than {LONGEST_BEFORE_DAYS} days before the first exchange.",
     "end_before_start": "The course ends before it starts; its end is left unknown.",
@@ -109,9 +113,31 @@ def known_sql(value: str, sql_type: str) -> str:
     return f"nullif({value}, 'unknown')" if sql_type == "VARCHAR" else value
 
 
-def second_value_sql(p: Parsed) -> str:
-    """SQL of the rule that a patient's field has one value: that of the first record and row that gives one."""
-    value, before = (known_sql(f"{letter}_{p.name}", p.sql_type) for letter in "vp")
-    here = f"first_value(case when r_{p.name} is null then {value} end ignore nulls)"
+def given_sql(name: str, cell: Callable[[str], str], names: Collection[str]) -> str:
+    """SQL of a field's value for comparison, null where none is given; a date of death may have a month alone.
+
+    Args:
+        name: the field.
+        cell: the column that holds a field.
+        names: the fields that are there.
+    """
+    partial = fields.fields()[name].partial
+    known = known_sql(cell(name), fields.sql_type(name))
+    return f"coalesce({known}, {cell(partial)})" if partial in names else known
+
+
+def second_value_sql(p: Parsed, parsed: list[Parsed]) -> str:
+    """SQL of the rule that a patient's field has one value: that of the first record and row that gives one.
+
+    What is read together (a result and its comparator, a day of death or its month) is one value.
+    """
+    together = [p.name, *(other.name for other in parsed if other.depends_on == p.name)]
+
+    def value(letter: str) -> str:
+        given = given_sql(p.name, lambda name: f"{letter}_{name}", together)
+        parts = ", ".join(f"coalesce(cast({letter}_{name} as varchar), '')" for name in together)
+        return f"case when {given} is not null then concat_ws('|', {parts}) end"
+
+    here = f"first_value(case when r_{p.name} is null then {value('v')} end ignore nulls)"
     here += " over (partition by key_text order by source_row, k rows between unbounded preceding and 1 preceding)"
-    return f"case when {value} <> coalesce({before}, {here}) then 'second_value' end"
+    return f"case when {value('v')} <> coalesce({value('p')}, {here}) then 'second_value' end"

@@ -1,7 +1,12 @@
-"""The text of one cell: full-width signs narrowed, spaces trimmed."""
+"""The text of one cell as it is read: signs narrowed if declared, letters composed, trimmed; and a patient's number."""
+
+from collections.abc import Callable
+
+import duckdb
+import pyarrow as pa
 
 from capla_etl.centres.spec.grammar import Table
-from capla_etl.sql import quote
+from capla_etl.sql import identifier, quote
 
 #: Full-width digits, letters and signs, the ideographic blank and the minus sign, and their plain forms.
 _WIDE = "".join(chr(c) for c in range(0xFF01, 0xFF5F)) + "\u3000\u2212"
@@ -20,3 +25,30 @@ def cleaned(table: Table, text: str) -> str:
 
 #: Trimmed from both ends of a cell: blanks, tabs, line ends and no-break spaces.
 TRIMMED = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
+#: SQL of one form of a patient's number: composed letters, no signs without width, no double blanks.
+KEY_FORM = r"""case when regexp_full_match(t, '[!-~]+( [!-~]+)*') then t
+    else nullif(trim(regexp_replace(regexp_replace(
+    nfc_normalize(t), '[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]', '', 'g'), '\s+', ' ', 'g')), '') end"""
+
+
+def use_cell_forms(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the macros ``clean`` (a cell; null if nothing is left) and ``key_form`` (patients' numbers)."""
+    con.execute(f"create macro clean(t) as nullif(trim(t, {TRIMMED}), '')")
+    con.execute(f"create macro key_form(t) as {KEY_FORM}")
+
+
+def patient_number(table: Table, column: str) -> str:
+    """SQL of the number of a row's patient; ``column``: the key column as SQL. Needs ``use_cell_forms``."""
+    return f"key_form({cleaned(table, column)})"
+
+
+def filled_down(con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table, named: Callable[[str], str]) -> pa.Table:
+    """The rows of one file with the blank cells below a merged one filled in, as ``fill_down`` declares."""
+    if not table.fill_down:
+        return rows
+    con.register("to_fill", rows)
+    filled = ", ".join(
+        f"last_value(clean({c}) ignore nulls) over (order by source_row) as {c}"
+        for c in (identifier(named(column)) for column in table.fill_down)
+    )
+    return con.execute(f"select * replace ({filled}) from to_fill order by source_row").to_arrow_table()

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from capla_etl import fields
-from capla_etl.centres.reading.cell_text import narrowed
+from capla_etl.centres.reading.cell_text import filled_down, narrowed, patient_number, use_cell_forms
 from capla_etl.centres.spec.dates import day_sql, full_year_sql, use_zones
 from capla_etl.centres.spec.grammar import Spec, Table, withheld_columns
 from capla_etl.sql import identifier, quote
@@ -92,9 +92,15 @@ def withhold(
         return scanned, counts
     con = duckdb.connect(config={"threads": 1})
     use_zones(con)
+    use_cell_forms(con)
     con.execute("create table known (patient varchar, kind varchar, word_form varchar, digit_form varchar)")
     for name, rows in tables.items():
-        con.register(f"sent_{name}", rows)  # a table of the spec may be called "table" or "order"
+        # a table of the spec may be called "table" or "order"; a row without a patient stands alone
+        table = spec.tables[name]
+        con.register("arrived", filled_down(con, table, rows, naming(name)))
+        patient = patient_number(table, identifier(naming(name)(table.key)))
+        alone = f"{quote(name)} || ' ' || source_row"
+        con.execute(f"create table sent_{name} as select *, coalesce({patient}, {alone}) as capla_patient from arrived")
         for source in _identities(f"sent_{name}", spec.tables[name], naming(name), spec.zone):
             con.execute(f"insert into known {source}")
     for name, rows in tables.items():
@@ -116,14 +122,9 @@ def identifiers_in(texts: list[str]) -> set[str]:
     return {kind for kind, condition in _PATTERNS.items() if con.execute(count.format(condition)).fetchone()[0]}
 
 
-def _patient(name: str, key: str) -> str:
-    """SQL of the patient of a row; a row without a patient stands alone."""
-    return f"coalesce(nullif(trim({identifier(key)}), ''), {quote(name)} || ' ' || source_row)"
-
-
 def _identities(name: str, table: Table, named: Callable[[str], str], zone: str | None) -> list[str]:
     """SELECTs of what identifies a patient, in the forms that a text is compared with."""
-    found, patient = [], _patient(name, named(table.key))
+    found, patient = [], "capla_patient"
     for column in table.forbidden:
         value = identifier(named(column))
         forms = f"{_WORDS.format(value)} as whole, {_DIGITS.format(value)} as digits"
@@ -174,7 +175,7 @@ def _scan(
                ' ' || {_WORDS.format("sent")} || ' ' as words, {_DIGITS.format("sent")} as digits,
                {_NUMBERS.format("sent")} as numbers
         from (
-            select source_row, {_patient(name, named(table.key))} as patient, {sent} as sent,
+            select source_row, capla_patient as patient, {sent} as sent,
                    strip_accents(lower({sent})) as plain
             from {name} where trim({sent}) <> ''
         )"""

@@ -117,9 +117,10 @@ def _is_header(
     named = sum(cell in names for cell in filled)
     if len(filled) < _FEWEST_WORDS or len(set(filled)) < len(filled):
         return False
-    if key.casefold() in names and named >= _FEWEST_WORDS:
+    if key.casefold() in names and (named >= _FEWEST_WORDS or not any(re.search(r"\d", cell) for cell in filled)):
         return True
     texts = [cells[i] for i in measured if cells[i]]
     if any(re.search(r"\d", cell) for cell in filled) or set(texts) & words:
         return False
-    return len(texts) >= max(_FEWEST_WORDS, len(measured) // 2 + 1) and (named > 0 or key not in patients)
+    least = min(len(measured), max(_FEWEST_WORDS, len(measured) // 2 + 1))
+    return len(texts) >= max(least, 1) and (named > 0 or key not in patients)

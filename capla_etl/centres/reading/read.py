@@ -22,7 +22,16 @@ from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
-from capla_etl.centres.spec.grammar import JsonLines, Spec, Table, Workbook, placeholder_columns, sheet_of, used_columns
+from capla_etl.centres.spec.grammar import (
+    JsonLines,
+    Spec,
+    Table,
+    Workbook,
+    placeholder_columns,
+    sheet_of,
+    source_columns,
+    used_columns,
+)
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -36,8 +45,8 @@ class RawTable:
 
     ``rows`` and ``set_aside``: as in ``FileTable``. ``earlier_submissions`` names the submissions, latest first, whose
     rows are included, numbered from ``EARLIER_ROW`` on. ``free_text`` counts what the scan of each free text column
-    found. ``epoch``, ``notes`` and ``percentages``: as in ``FileTable``. ``header``: the exact column names, forbidden
-    ones included.
+    found. ``epoch``, ``notes`` and ``numbers``: as in ``FileTable``. ``header``: the exact column names, forbidden ones
+    included.
     """
 
     name: str
@@ -49,7 +58,7 @@ class RawTable:
     free_text: list[dict] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
-    percentages: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
     header: list[str] = field(default_factory=list)
 
     def named(self, column: str) -> str:
@@ -96,9 +105,10 @@ def content_hash(submission: Path, spec_path: Path) -> str:
 
 
 def _decimals(table: Table) -> Decimals:
-    """The decimal marks of a table's columns."""
-    sources = (s for record in table.records for s in record.fields.values())
-    return Decimals(table.decimal, {s.column: s.decimal for s in sources if s.column and s.decimal})
+    """The decimal marks and units of a table's columns."""
+    sources = [s for record in table.records for s in record.fields.values() if s.column]
+    marks = {column: s.decimal for s in sources if s.decimal for column in source_columns(s)}
+    return Decimals(table.decimal, marks, {s.column: s.unit for s in sources if isinstance(s.unit, str)})
 
 
 def _declared_words(spec: Spec, table: Table) -> dict[str, list[str]]:
@@ -107,7 +117,8 @@ def _declared_words(spec: Spec, table: Table) -> dict[str, list[str]]:
     for source in (s for record in table.records for s in record.fields.values() if s.column):
         codes = source.vocabulary
         codes = spec.vocabularies.get(codes, {}) if isinstance(codes, str) else codes or {}
-        words.setdefault(source.column, []).extend([*spec.missing, *source.missing, *codes])
+        for column in source_columns(source):
+            words.setdefault(column, []).extend([*spec.missing, *source.missing, *codes])
     return words
 
 
@@ -218,9 +229,9 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             content = contents[file.name]
             if is_json:
                 if file.name not in json_files:
-                    json_files[file.name] = JsonFile(content)
                     of_file = [t.format for t in spec.tables.values() if t.file == table.file]
-                    lists = {f.list for f in of_file if isinstance(f, JsonLines)}
+                    lists = {f.list for f in of_file if isinstance(f, JsonLines) and f.list}
+                    json_files[file.name] = JsonFile(content, lists)
                     if undeclared := [x for x in json_files[file.name].lists if x not in lists]:
                         problems.append(
                             f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."
@@ -239,7 +250,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             problems += [f"{label}: {p}" for p in column_problems]
             continue
         raw = RawTable(name=name, file=file.name, sheet=sheet, rows=found.rows, set_aside=list(found.set_aside))
-        raw.epoch, raw.notes, raw.percentages = found.epoch, list(found.notes), found.percentages
+        raw.epoch, raw.notes, raw.numbers = found.epoch, list(found.notes), found.numbers
         raw.header = found.header
         if found.rows.num_rows == 0 and not is_json:
             problems.append(f"{label}: the file has a header but no rows.")

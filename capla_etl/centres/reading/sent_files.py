@@ -16,6 +16,21 @@ from capla_etl.centres.reading.formats import Unreadable
 
 #: A member of an archive that says that it is larger is not unpacked.
 MOST_UNPACKED_BYTES = 500_000_000
+#: The bit of a member of an archive that says that its name is in UTF-8.
+_MARK_OF_UTF_8 = 0x800
+#: Chinese and Japanese letters and signs, never one alone beside a Latin letter: "K人n" is "Köln" read wrongly.
+_EAST = r"[\u3001-\u30ff\u4e00-\u9fff\uff01-\uff5e]"
+_ALONE = rf"[a-zA-Z]{_EAST}(?!{_EAST})|(?<!{_EAST}){_EAST}[a-zA-Z]"
+_EASTERN = re.compile(rf"(?!.*(?:{_ALONE}))(?:[ -~]|{_EAST})*")
+_WESTERN = re.compile(r"[ -~\xa0\xc0-\u024f]*")
+#: Encodings of names that do not say theirs, and the names that are plausible in each.
+_NAME_ENCODINGS = [
+    ("utf-8", re.compile(r".*", re.DOTALL)),
+    ("cp932", _EASTERN),
+    ("gb18030", _EASTERN),
+    ("cp437", _WESTERN),
+    ("cp1252", _WESTERN),
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,7 @@ def sent_files(path: Path) -> list[SentFile]:
         raise Unreadable("not a complete zip archive; ask the centre to send it again.") from error
     found = {}
     for member in members:
-        inside = unicodedata.normalize("NFC", member.filename.replace("\\", "/"))
+        inside = member_name(member)
         if inside.startswith("__MACOSX/") or inside.rsplit("/", 1)[-1].startswith((".", "~$")):
             continue
         if inside in found:
@@ -79,6 +94,28 @@ def sent_files(path: Path) -> list[SentFile]:
     if not found:
         raise Unreadable("the archive holds no file; ask the centre to send it again.")
     return list(found.values())
+
+
+def member_name(member: zipfile.ZipInfo) -> str:
+    """The name of a file in an archive, in Unicode NFC.
+
+    A name without the mark of UTF-8 is in the encoding of the computer that wrote it, which the archive does not say;
+    it is the first one that gives a plausible name.
+    """
+    name = member.orig_filename
+    if not member.flag_bits & _MARK_OF_UTF_8 and not name.isascii():
+        written = name.encode("cp437")
+        decoded = (_decoded(written, encoding, plausible) for encoding, plausible in _NAME_ENCODINGS)
+        name = next(filter(None, decoded), name)
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def _decoded(written: bytes, encoding: str, plausible: re.Pattern) -> str | None:
+    try:
+        name = written.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return name if plausible.fullmatch(name) else None
 
 
 def fits(name: str, pattern: str) -> bool:

@@ -8,6 +8,7 @@ What does not belong here: reading files (read.py) or turning them into study fi
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -233,6 +234,13 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
     """Repeated columns: number -> column, for the columns of a header that match a template such as ``plt_{k}``."""
     pattern = re.compile(re.escape(template).replace(re.escape("{k}"), r"([1-9]\d*)"))
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
+
+
+def declared_for(declared: Mapping[str, Any], column: str) -> Any:
+    """What is declared for a column of a file, by its name or with ``{k}`` for repeated columns; None if nothing is."""
+    if column in declared:
+        return declared[column]
+    return next((d for name, d in declared.items() if "{k}" in name and placeholder_columns(name, [column])), None)
 
 
 def sheet_of(table: Table) -> str:

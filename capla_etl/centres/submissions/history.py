@@ -7,14 +7,15 @@ What does not belong here: what moved in outcomes and study numbers because of i
 """
 
 import hashlib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from capla_etl import fields
+from capla_etl.centres.reading.cell_text import cleaned, filled_down, patient_number, use_cell_forms
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
 from capla_etl.centres.spec.grammar import Spec, Table, naming_records, source_columns, withheld_columns
 from capla_etl.sql import identifier, quote, texts
@@ -32,14 +33,19 @@ def file_hashes(submission: Path) -> dict[str, str]:
 
 
 def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
-    """Submissions up to a date, oldest first, without those with the same files as the one before."""
+    """Submissions up to a date, oldest first, without those with the same files as the one before.
+
+    A file may be sent again under another name (exports name the day). Two files that have exchanged their names are
+    other files.
+    """
     kept: list[Path] = []
-    last: list[str] | None = None
+    last: dict[str, str] = {}
     for submission in submissions(centre_folder, as_of):
-        content = sorted(file_hashes(submission).values())
-        if content != last:
+        files = file_hashes(submission)
+        renamed = files.keys() != last.keys() and sorted(files.values()) == sorted(last.values())
+        if files != last and not renamed:
             kept.append(submission)
-        last = content
+        last = files
     return kept
 
 
@@ -83,29 +89,48 @@ def read_current(spec: Spec, centre_folder: Path, as_of: date | None = None) -> 
     for back, submission in enumerate(reversed(distinct[:-1]), start=1):
         earlier = {raw.name: raw for raw in read_submission(spec, submission)}
         for raw in incremental:
-            _add_earlier_rows(raw, earlier[raw.name], spec.tables[raw.name].row_key, back)
+            _add_earlier_rows(raw, earlier[raw.name], spec.tables[raw.name], back)
             raw.earlier_submissions.append(submission.name)
     patients = _patients(spec, raws)
     for raw in incremental:
-        _leave_out_others(raw, spec.tables[raw.name].key, patients)
+        _leave_out_others(raw, spec.tables[raw.name], patients)
     return raws
 
 
-def _leave_out_others(raw: RawTable, key: str, patients: set[str]) -> None:
+def _leave_out_others(raw: RawTable, table: Table, patients: set[str]) -> None:
     """Leave out the earlier rows of patients who are no longer in the study."""
-    theirs = pc.is_in(pc.utf8_trim_whitespace(raw.rows[raw.named(key)]), pa.array(sorted(patients), pa.string()))
-    raw.rows = raw.rows.filter(pc.or_(pc.less(raw.rows["source_row"], EARLIER_ROW), theirs))
+    con = _connection()
+    con.register("arrived", raw.rows)
+    theirs = f"{patient_number(table, identifier(raw.named(table.key)))} in {texts(patients)}" if patients else "false"
+    query = f"from arrived where source_row < {EARLIER_ROW} or {theirs} order by source_row"
+    raw.rows = con.execute(query).to_arrow_table()
 
 
-def _add_earlier_rows(raw: RawTable, earlier: RawTable, row_key: list[str], back: int) -> None:
-    """Add the rows of an earlier submission whose key was not sent again, numbered apart from later rows."""
+def _connection() -> duckdb.DuckDBPyConnection:
+    """A connection that compares cells and patient numbers in the form in which they are read."""
     con = duckdb.connect(config={"threads": 1})
+    use_cell_forms(con)
+    return con
+
+
+def _row_key_cells(raw: RawTable, table: Table) -> Iterator[str]:
+    """SQL of the cells that say which earlier row a row replaces, in the form in which they are read."""
+    for column in table.row_key:
+        cell = identifier(raw.named(column))
+        yield f"coalesce({patient_number(table, cell) if column == table.key else cleaned(table, cell)}, '')"
+
+
+def _add_earlier_rows(raw: RawTable, earlier: RawTable, table: Table, back: int) -> None:
+    """Add the rows of an earlier submission whose key was not sent again, numbered apart from later rows."""
+    con = _connection()
+    if back == 1:
+        raw.rows = filled_down(con, table, raw.rows, raw.named)
     con.register("later", raw.rows)
-    con.register("earlier", earlier.rows)
+    con.register("earlier", filled_down(con, table, earlier.rows, earlier.named))
     names = {c: raw.named(c) for c in raw.header}
     kept = [c for c, name in names.items() if name in raw.rows.column_names]
     later, before = (", ".join(identifier(r.named(c)) for c in kept) for r in (raw, earlier))
-    key, key_before = (", ".join(f"trim({identifier(r.named(c))})" for c in row_key) for r in (raw, earlier))
+    key, key_before = (", ".join(_row_key_cells(r, table)) for r in (raw, earlier))
     raw.rows = con.execute(
         f"""select {later}, source_row from later
         union all
@@ -171,8 +196,7 @@ def compare(
 def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
     """The patients of a submission: keys of the rows that name one."""
     found: set[str] = set()
-    con = duckdb.connect(config={"threads": 1})
-    con.execute("create macro clean(t) as coalesce(trim(t), '')")
+    con = _connection()
     for raw in raws:
         table = spec.tables[raw.name]
         kinds = [table.records[number - 1].rows for name, number in naming_records(spec) if name == raw.name]
@@ -182,8 +206,8 @@ def _patients(spec: Spec, raws: list[RawTable]) -> set[str]:
         where = ""
         if table.row_kinds and table.row_kinds.otherwise not in kinds:
             words = [w for kind, words in table.row_kinds.kinds.items() if kind in kinds for w in words]
-            where = f"where clean({identifier(raw.named(table.row_kinds.column))}) in {texts(words)}"
-        query = f"select distinct clean({identifier(raw.named(table.key))}) from arrived {where}"
+            where = f"where coalesce(clean({identifier(raw.named(table.row_kinds.column))}), '') in {texts(words)}"
+        query = f"select distinct {patient_number(table, identifier(raw.named(table.key)))} from arrived {where}"
         found |= {p for (p,) in con.execute(query).fetchall() if p}
         con.unregister("arrived")
     return found

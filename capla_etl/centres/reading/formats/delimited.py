@@ -5,6 +5,7 @@ import csv as python_csv
 import gzip
 import io
 import itertools
+import re
 import zlib
 
 import pyarrow as pa
@@ -12,6 +13,14 @@ import pyarrow.compute as pc
 
 from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable, check_unique, named, numbered, table_of
 from capla_etl.centres.spec.grammar import Delimited
+
+#: Ctrl-Z, with which programs of DOS end a file.
+_END_OF_FILE = re.compile(r"\x1a[\x1a\r\n]*\Z")
+#: Cells of the row that is put behind the last one: a file does not hold it.
+_LAST = "\ufdd0"
+_LINE_END = re.compile(r"\r\n|\r|\n")
+#: The share of a column's cells with a digit that makes it one of numbers or dates.
+_MOSTLY = 0.9
 
 
 def decode(content: bytes, encoding: str) -> str:
@@ -30,6 +39,7 @@ def decode(content: bytes, encoding: str) -> str:
             ) from error
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
+        text = _END_OF_FILE.sub("", text)
     except UnicodeDecodeError as error:
         problem = (
             f"byte {error.start} cannot be read as {encoding}; the file is in another encoding than the spec says."
@@ -142,7 +152,7 @@ def _rows(
 
     def keep_going(row) -> str:
         number = row.number + declared.header_row
-        if "\n" in row.text.strip():
+        if _LINE_END.search(row.text.strip()):
             unclosed.append(number)
         aside = ("ignored", "blank_row", "Blank row.")
         if row.text.strip():
@@ -156,7 +166,8 @@ def _rows(
 
     if not body:
         return [pa.chunked_array([], pa.string()) for _ in header], [], []
-    content = body.encode()
+    # a row of our own at the end is not there if a quotation mark before it is not closed
+    content = (body + ("" if body[-1] in "\r\n" else "\n") + declared.delimiter.join(_LAST for _ in header)).encode()
     one_block = min(len(content) + 1, 2**31 - 1)  # a cell may not lie in several
     try:
         table = csv.read_csv(
@@ -177,24 +188,60 @@ def _rows(
     except pa.ArrowInvalid as error:
         problem = "not readable as delimited text; is the delimiter right, and is every quotation mark closed?"
         raise Unreadable(problem) from error
+    last = declared.header_row + table.num_rows + len(set_aside)
+    if not table.num_rows or any(texts[-1].as_py() != _LAST for texts in table.columns):
+        raise Unreadable(
+            f"a quotation mark opened in row {min([last, *unclosed])} is not closed, or the file was cut off there. "
+            "Ask the centre to send it again."
+        )
+    table, last = table.slice(0, table.num_rows - 1), last - 1
     aside = {number for number, *_ in set_aside}
-    last = declared.header_row + table.num_rows + len(aside)
     if last in short and body[-1] not in "\r\n":
         raise Unreadable(
             "the last line has no end and fewer cells than the header; the file was cut off. Ask the centre to send it "
             "again."
         )
     numbers = [n for n in range(first, last + 1) if n not in aside]
-    for texts in table.columns:
-        several_lines = pc.match_substring(texts, "\n")
-        for row, text in zip(
-            pc.filter(pa.array(numbers, pa.int64()), several_lines).to_pylist(),
-            pc.filter(texts, several_lines).to_pylist(),
-            strict=True,
-        ):
-            if any(line.count(declared.delimiter) >= max(1, len(header) - 1) for line in text.split("\n")[1:]):
-                unclosed.append(row)
+    unclosed += _with_rows_inside(table, numbers, declared.delimiter)
     if unclosed:
         advice = "is not closed: whole rows follow inside one cell."
         raise Unreadable(f"a quotation mark opened in row {min(unclosed)} {advice}")
     return table.columns, numbers, set_aside
+
+
+def _with_rows_inside(table: pa.Table, numbers: list[int], delimiter: str) -> list[int]:
+    """Rows with a cell of several lines of which one is like a row: of the file's width, and formed as its rows are."""
+    several = {i: pc.match_substring_regex(texts, "[\r\n]") for i, texts in enumerate(table.columns)}
+    several = {i: lines for i, lines in several.items() if pc.any(lines).as_py()}
+    if not several:
+        return []
+    forms = [_forms(texts) for texts in table.columns]
+    found = []
+    for i, lines in several.items():
+        rows = pc.filter(pa.array(numbers, pa.int64()), lines).to_pylist()
+        for row, text in zip(rows, pc.filter(table.column(i), lines).to_pylist(), strict=True):
+            others = _LINE_END.split(text)[1:]
+            if any(_is_row(line.split(delimiter), forms) for line in others):
+                found.append(row)
+    return found
+
+
+def _form(text: str) -> str:
+    """The form of a text: 9 for a number, a for a word, other signs themselves."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text.strip(' "')))
+
+
+def _forms(texts: pa.ChunkedArray) -> set[str] | None:
+    """The forms of a column whose cells of one line nearly all hold a digit; None for another column."""
+    filled = [text for text in pc.unique(texts).to_pylist() if text.strip() and not _LINE_END.search(text)]
+    with_digit = [_form(text) for text in filled if re.search(r"\d", text)]
+    return {*with_digit} if with_digit and len(with_digit) >= _MOSTLY * len(filled) else None
+
+
+def _is_row(cells: list[str], forms: list[set[str] | None]) -> bool:
+    """Whether a line has the width of a row, and in columns of numbers and dates at least as many cells of the column's
+    form as of another; a line that leaves them blank, or a file without such columns, is judged by width alone."""
+    if len(cells) < max(2, len(forms)):
+        return False
+    judged = [_form(cell) in form for cell, form in zip(cells, forms, strict=False) if form and cell.strip(' "')]
+    return 2 * sum(judged) >= len(judged)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl.centres.spec.grammar import declared_for
+
 #: Names that the pipeline gives to columns of its own.
 _OURS = ("source_row", "source_file", "source_sheet", "row_status")
 _OURS += ("capla_kind", "capla_status", "capla_copy", "capla_ignored")
@@ -23,7 +25,8 @@ class FileTable:
     plus ``source_row`` (int64). ``set_aside`` lists rows that are not data or not readable: (row number, status
     'ignored' or 'quarantined', rule, message). ``epoch`` is the day from which the file counts day numbers. ``notes``
     says what a reader of the file should know: hidden rows, struck out cells; counts and places, never a value.
-    ``percentages``: column -> cells that are numbers in a percent format.
+    ``numbers``: column with numbers that are shown otherwise than stored -> how many are shown as "percent", in
+    "thousands" (or millions), and "plain".
     """
 
     header: list[str]
@@ -31,19 +34,24 @@ class FileTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     epoch: str = "1899-12-30"
     notes: list[str] = field(default_factory=list)
-    percentages: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Decimals:
-    """Decimal marks with which numbers of typed cells become text: of the table, and of single columns."""
+    """How numbers of typed cells become text.
+
+    Decimal marks: of the table, and of single columns. ``units``: column -> its declared unit, which a number format
+    may repeat.
+    """
 
     table: str = "."
     columns: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
 
     def of(self, column: str) -> str:
         """The mark of a column."""
-        return self.columns.get(column, self.table)
+        return declared_for(self.columns, column) or self.table
 
 
 def in_one_form(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -27,7 +27,8 @@ class JsonFile:
     its elements.
     """
 
-    def __init__(self, content: bytes):
+    def __init__(self, content: bytes, lists: Iterable[str] = ()):
+        """Read a file; ``lists``: paths that the spec declares as lists, which may be null in every object."""
         text = decode(content, "utf-8")
         if not text.strip():
             raise Unreadable("the file is empty.")
@@ -54,7 +55,15 @@ class JsonFile:
                 elements.setdefault(path, []).extend((number, values) for values in of_line)
         if broken:
             _explain(text, lines, broken)
-        self.lists = {path: elements[path] for path in sorted(elements)}
+        null = _always_blank(self.objects.values())
+        for path in null.intersection(lists):
+            elements.setdefault(path, [])
+        self.lists = {path: _without_null(elements[path]) for path in sorted(elements)}
+        paths = {*elements, *(path for values in self.objects.values() for path in values)}
+        inner = {path for path in null if path in elements or any(other.startswith(f"{path}.") for other in paths)}
+        for values in self.objects.values():
+            for path in inner & values.keys():
+                del values[path]
 
     def read_alone(self, declared: JsonLines) -> FileTable:
         """The objects' own values, or the elements of one list without the owner's key."""
@@ -85,6 +94,22 @@ class JsonFile:
         if path not in self.lists:
             raise Unreadable(f"no list {path!r}; the objects have: {listed(self.lists)}.")
         return [(line, values) for line, values in self.lists[path] if values]
+
+
+def _always_blank(objects: Iterable[dict[str, str]]) -> set[str]:
+    """Paths that are null or blank wherever they are."""
+    filled: dict[str, bool] = {}
+    for values in objects:
+        for path, text in values.items():
+            filled[path] = filled.get(path, False) or text != ""
+    return {path for path, is_filled in filled.items() if not is_filled}
+
+
+def _without_null(elements: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[str, str]]]:
+    """The elements of a list of objects without those that are null."""
+    null = {"value": ""}
+    of_objects = any(values.keys() - null.keys() for _, values in elements)
+    return [(line, values) for line, values in elements if not of_objects or values != null]
 
 
 def _columns(rows) -> list[str]:

@@ -22,7 +22,7 @@ def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
         raise Unreadable("the Parquet file is damaged; ask the centre to send it again.") from error
     header = named(table.column_names)
     columns = zip(header, table.columns, strict=True)
-    arrays = [cell_texts(_values(column, name), name, decimals.of(name)) for name, column in columns]
+    arrays = [cell_texts(_values(column, name), name, decimals) for name, column in columns]
     return table_of(header, arrays, list(range(1, table.num_rows + 1)))
 
 

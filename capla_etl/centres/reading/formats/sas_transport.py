@@ -16,7 +16,8 @@ from capla_etl.centres.reading.formats.file_table import Unreadable
 _RECORD = 80
 _MEMBER = re.compile(rb"HEADER RECORD\*{7}(MEMBER {2}|MEMBV8 {2})HEADER RECORD!{7}")
 _VARIABLES = re.compile(rb"HEADER RECORD\*{7}(NAMESTR |NAMSTV8 )HEADER RECORD!{7}0{6}(\d{4})")
-_ROWS = re.compile(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}([ \d]{0,32})")
+_ROWS = re.compile(rb"HEADER RECORD\*{7}(OBS {5}|OBSV8 {3})HEADER RECORD!{7}(.{32})", re.DOTALL)
+_DAMAGED = "the SAS transport file is damaged; ask the centre to send it again."
 _CUT = "the file was cut off; ask the centre to send it again."
 
 
@@ -51,11 +52,15 @@ def _layout(content: bytes) -> tuple[list[tuple[int, int, int]], bytes, int | No
         return None
     start = names.start() + _RECORD
     variables = [content[start + 140 * i : start + 140 * (i + 1)] for i in range(int(names[2]))]
+    count = rows[2].strip() if rows[1].startswith(b"OBSV8") else b""
+    if any(len(v) < 140 for v in variables) or (count and not count.isdigit()):
+        raise Unreadable(_DAMAGED)
     fields = [
         (*struct.unpack(">h", v[0:2]), *struct.unpack(">h", v[4:6]), *struct.unpack(">i", v[84:88])) for v in variables
     ]
-    declared = int(rows[2]) if rows[1].startswith(b"OBSV8") and rows[2].strip() else None
-    return fields, content[rows.start() + _RECORD :], declared
+    if any(size <= 0 or position < 0 for _, size, position in fields):
+        raise Unreadable(_DAMAGED)
+    return fields, content[rows.start() + _RECORD :], int(count) if count else None
 
 
 def _check_complete(content: bytes) -> None:

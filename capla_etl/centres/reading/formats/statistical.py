@@ -9,13 +9,14 @@ import re
 import struct
 import tempfile
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats import sas_transport
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
-from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts
-from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata
+from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_texts, numbers_shown
+from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata, declared_for
 
 #: Format -> suffix of the copy that the reader needs, function of pyreadstat, and its options.
 _READERS = {
@@ -29,26 +30,53 @@ _BROKEN = (ValueError, TypeError, OverflowError, IndexError, MemoryError)
 _NAMES = {"stata": "a Stata", "spss": "an SPSS", "sas": "a SAS", "sas_transport": "a SAS transport"}
 
 _SAS = (
-    (r"(DATE|WEEKDAT[EX]|(DDMMYY|MMDDYY|YYMMDD)[BCDNPS]?|[BE]8601DA|IS8601DA)[\d.]*", "day", "days"),
-    (r"(DATETIME|DATEAMPM|MDYAMPM|DTDATE|[BE]8601D[NTX]|IS8601DT)[\d.]*", "timestamp", "seconds"),
+    (r"(MONYY|YYMON|(MMYY|YYMM)[CDNPS]?|MONNAME|MONTH|EURDFMY|NLDATEYM[A-Z]*)[\d.]*", "month", "days"),
+    (r"(YYQR?[CDNPS]?|QTRR?|NLDATEYQ[A-Z]*)[\d.]*", "quarter", "days"),
+    (r"(YEAR|NLDATEYR)[\d.]*", "year", "days"),
+    (r"(DATE|WEEKDAT[EX]|WORDDAT[EX]|(DDMMYY|MMDDYY|YYMMDD)[BCDNPS]?|[BE]8601DA|IS8601DA)[\d.]*", "day", "days"),
+    (r"(JULIAN|JULDAY|PDJUL[GI]|DAY|WEEKDAY|DOWNAME|MINGUO|NENGO|HDATE|HEBDATE)[\d.]*", "day", "days"),
+    (r"(EURDF(DD|DE|DN|DWN|WDX|WKX)|NLDATE[LMSW]?)[\d.]*", "day", "days"),
+    (r"(DATETIME|DATEAMPM|MDYAMPM|DTDATE|EURDFDT|NLDATM[A-Z]*|[BE]8601D[NTX]|IS8601DT)[\d.]*", "timestamp", "seconds"),
+    (r"(DTMONYY|DTYEAR|DTYYQC|DTWKDATX)[\d.]*", "timestamp", "seconds"),
     (r"([BE]8601DZ|IS8601DZ)[\d.]*", "in UTC", "seconds"),
     (r"(TIME|TIMEAMPM|TOD|HHMM|MMSS|[BE]8601TM|IS8601TM)[\d.]*", "time", "seconds"),
+    (r"(PERCENTN?|NLPCT[INP]?)[\d.]*", "percent", "hundredths"),
 )
-#: Format -> what the variable formats of days, timestamps and times look like, and in which unit they count.
+#: Letters of a Stata format that show a day: of the month, of the year, or of the week; a sign after "!" is fixed.
+_STATA_DAY = r"(?:!.|[^DdJjWw!])"
+#: Format -> what the variable formats of days, timestamps, times and percentages look like, and the unit they count in.
+#: A format of SPSS shows the stored number with a percent sign, one of SAS its hundredfold.
 _TIMES = {
     "sas": _SAS,
     "sas_transport": _SAS,
     "spss": (
         (r"[AEJS]?DATE[\d.]*", "day", "seconds"),
+        (r"MOYR[\d.]*", "month", "seconds"),
+        (r"QYR[\d.]*", "quarter", "seconds"),
+        (r"WKYR[\d.]*", "week", "seconds"),
         (r"(DATETIME|YMDHMS)[\d.]*", "timestamp", "seconds"),
         (r"[DM]?TIME[\d.]*", "time", "seconds"),
+        (r"PCT[\d.]*", "percent", "units"),
     ),
     "stata": (
+        (rf"%-?\d*t?d(?=.*[NnMmLl]){_STATA_DAY}+", "month", "days"),
+        (rf"%-?\d*t?d(?=.*[qh]){_STATA_DAY}+", "quarter", "days"),
+        (rf"%-?\d*t?d{_STATA_DAY}+", "year", "days"),
         (r"%-?\d*t?d.*", "day", "days"),
         (r"%-?\d*t[cC]HH:MM(:SS)?", "time", "milliseconds"),
-        (r"%-?\d*t[cC].*", "timestamp", "milliseconds"),
+        (r"%-?\d*tc.*", "timestamp", "milliseconds"),
+        (r"%-?\d*tC.*", "with leap seconds", "milliseconds"),
     ),
 }
+#: Days before which a leap second was added, which Stata's %tC counts. Source: IERS Bulletin C.
+_LEAP_DAYS = sorted(
+    datetime(year, month, 1)
+    for month, years in (
+        (1, (*range(1973, 1981), 1988, 1990, 1991, 1996, 1999, 2006, 2009, 2017)),
+        (7, (1972, 1981, 1982, 1983, 1985, 1992, 1993, 1994, 1997, 2012, 2015)),
+    )
+    for year in years
+)
 _COUNTED_FROM = {"spss": datetime(1582, 10, 14)}
 _SAS_AND_STATA_START = datetime(1960, 1, 1)
 
@@ -81,7 +109,7 @@ def read_statistical(
         content = sas_transport.member(content, declared.member)
     data, meta, decode = _data(content, declared)
     notes = list(_check_stata(content, meta)) if declared.type == "stata" else []
-    header, columns, undeclared = named([decode(name) for name in data]), [], []
+    header, columns, undeclared, numbers = named([decode(name) for name in data]), [], [], {}
     special = sas_transport.special_missing(content) if declared.type == "sas_transport" else []
     for i, (name, column) in enumerate(zip(header, data, strict=True)):
         values = list(data[column])
@@ -93,23 +121,26 @@ def read_statistical(
         }
         is_text = meta.readstat_variable_types[column] == "string"
         variable = _Variable(declared.type, is_text, labels, meta.original_variable_types[column] or "")
-        columns.append(cell_texts(variable.read(values), name, decimals.of(name)))
-        if missing is not None and name in missing:
+        read = variable.read(values)
+        columns.append(cell_texts(read, name, decimals))
+        if variable.what == "percent":
+            numbers[name] = dict(numbers_shown(read))
+        if missing is not None and (declared_words := declared_for(missing, name)) is not None:
             ranges = [
                 [decode(limit) if isinstance(limit, str) else limit for limit in (of["lo"], of["hi"])]
                 for of in (meta.missing_ranges or {}).get(column, [])
             ]
-            codes = {v for v in {*values} if any(_between(v, *limits) for limits in ranges)}
-            pairs = [(cell_text(code, name), cell_text(labels.get(code, code), name)) for code in codes]
-            words = {tuple(unicodedata.normalize("NFC", word) for word in pair) for pair in pairs}
-            if new := sorted(word for code, word in words if not {code, word} & {*missing[name]}):
+            codes = [v for v in {*values} if any(_between(v, *limits) for limits in ranges)]
+            words = cell_texts(variable.read(codes), name, decimals).to_pylist()
+            if new := sorted({unicodedata.normalize("NFC", word).strip() for word in words} - {*declared_words}):
                 undeclared.append(f"column {name!r}: {listed(new)}")
     if undeclared:
         where = "; ".join(undeclared)
         raise Unreadable(
             f"the file itself calls values missing ({where}); expected the same under `missing` in the spec."
         )
-    return table_of(header, columns, list(range(1, len(columns[0]) + 1 if columns else 1)), notes=notes)
+    rows = list(range(1, len(columns[0]) + 1 if columns else 1))
+    return table_of(header, columns, rows, notes=notes, numbers=numbers)
 
 
 def _between(value, low, high) -> bool:
@@ -137,18 +168,43 @@ class _Variable:
         if isinstance(value, str):
             is_letter = not self.is_text and not value.startswith(".")
             return f".{value.upper() if self.upper else value}" if is_letter else value
-        return self._time(value) if self.what and value is not None and math.isfinite(value) else value
+        return self._shown(value) if self.what and value is not None and math.isfinite(value) else value
 
-    def _time(self, value: float):
-        """A count as a day, timestamp or time; a number too great for one stays a number."""
+    def _shown(self, value: float):
+        """A number as a percentage, or a count as a day, timestamp or time, or as the month, week, quarter or year that
+        the format shows if it is that one's first day; a number too great for one stays a number."""
+        if self.what == "percent":
+            return Percentage(Decimal(repr(value)) * (100 if self.unit == "hundredths" else 1))
         try:
             span = timedelta(**{self.unit: value})
             if self.what == "time":
                 return span
+            if self.what == "with leap seconds":
+                span -= timedelta(seconds=_leap_seconds(span))
             moment = self.start + span
         except OverflowError:
             return value
-        return moment.date() if self.what == "day" else moment
+        return moment if self.what in ("timestamp", "in UTC", "with leap seconds") else _first(moment.date(), self.what)
+
+
+def _first(day: date, what: str) -> date | str:
+    """The month, week, quarter or year of its first day, as text; any other day itself."""
+    place = day.timetuple().tm_yday - 1
+    quarter = (day.month + 2) // 3
+    shown = {
+        "month": (day.day == 1, f"{day:%Y-%m}"),
+        "week": (place % 7 == 0, f"{day.year}-W{place // 7 + 1:02d}"),
+        "quarter": (day.day == 1 and day.month % 3 == 1, f"{day.year}-Q{quarter}"),
+        "year": (place == 0, f"{day.year}"),
+    }
+    is_first, text = shown.get(what, (False, ""))
+    return text if is_first else day
+
+
+def _leap_seconds(span: timedelta) -> int:
+    """How many leap seconds a time since 1960 counts."""
+    starts = (day - _SAS_AND_STATA_START for day in _LEAP_DAYS)
+    return sum(span >= start + timedelta(seconds=before) for before, start in enumerate(starts))
 
 
 def _data(content: bytes, declared: Stata | Spss | Sas | SasTransport) -> tuple:

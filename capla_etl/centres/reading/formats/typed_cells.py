@@ -3,28 +3,68 @@
 What does not belong here: what a text means (harmonising/values.py).
 """
 
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
 
-from capla_etl.centres.reading.formats.file_table import Unreadable
+from capla_etl.centres.reading.formats.file_table import Decimals, Unreadable
+from capla_etl.centres.spec.grammar import declared_for
+
+#: Whole numbers from here on are written as powers of ten.
+_MOST_IN_DIGITS = 1e21
 
 
 class Percentage(Decimal):
     """A number that its file shows as a percentage: 5.4 for a stored 0.054, as text "5.4%"."""
 
 
-def cell_texts(values: list, column: str, decimal: str) -> pa.Array:
-    """Typed cells of one column as text, numbers with the column's decimal mark."""
+class Scaled(Decimal):
+    """A number that its file shows in thousands or millions: 150 for a stored 150000, as text "150"."""
+
+
+@dataclass(frozen=True)
+class Worded:
+    """A number that its file shows with fixed text around it, as text "<5" or "11 µmol/L"."""
+
+    before: str
+    number: Decimal
+    after: str
+
+
+def cell_texts(values: list, column: str, decimals: Decimals) -> pa.Array:
+    """Typed cells of one column as text, numbers with the column's decimal mark and without its own declared unit."""
+    mark, unit = decimals.of(column), declared_for(decimals.units, column)
 
     def text(value) -> str:
+        if isinstance(value, Worded):
+            is_unit = unit is not None and _one_form(value.after) == _one_form(unit)
+            return f"{value.before}{text(value.number)}{'' if is_unit else value.after}"
         plain = cell_text(value, column)
-        return plain.replace(".", decimal) if type(value) in (float, Decimal, Percentage) else plain
+        return plain.replace(".", mark) if isinstance(value, float | Decimal) else plain
 
     if not all(type(v) is str for v in values):
         values = [text(v) for v in values]
     return pa.array(values, pa.string())
+
+
+def numbers_shown(values: list) -> Counter:
+    """How many numbers of a column are shown as "percent", in "thousands", and "plain"; zero is alike in each."""
+    kinds = {Percentage: "percent", Scaled: "thousands"}
+    numbers = [value.number if isinstance(value, Worded) else value for value in values]
+    return Counter(
+        kinds.get(type(n), "plain")
+        for n in numbers
+        if type(n) in (float, int, Decimal, *kinds) and (n or type(n) in kinds)
+    )
+
+
+def _one_form(unit: str) -> str:
+    """A unit without blanks, and with one of the two signs for micro."""
+    return unicodedata.normalize("NFKC", "".join(unit.split()))
 
 
 def cell_text(value, column: str) -> str:
@@ -40,7 +80,8 @@ def cell_text(value, column: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        is_whole = value.is_integer() and abs(value) < _MOST_IN_DIGITS
+        return f"{Decimal(repr(value)).normalize():f}" if is_whole else repr(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):
@@ -53,6 +94,8 @@ def cell_text(value, column: str) -> str:
         return _duration(value)
     if isinstance(value, Percentage):
         return f"{value.normalize():f}%"
+    if isinstance(value, Worded):
+        return f"{value.before}{cell_text(value.number, column)}{value.after}"
     if isinstance(value, Decimal):
         return format(value, "f")
     kind = type(value).__name__

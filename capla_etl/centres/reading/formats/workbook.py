@@ -6,16 +6,19 @@ import io
 import unicodedata
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
-from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
+from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, numbers_shown
 from capla_etl.centres.reading.formats.workbook_cells import SheetNotes, ods_notes, xlsx_notes
 from capla_etl.centres.spec.grammar import Workbook
+
+#: How an old Excel workbook begins, and one with a password.
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: A spreadsheet keeps 15 digits of a number that is typed in.
+_MOST_DIGITS = 10**15
 
 
 @contextlib.contextmanager
@@ -25,6 +28,11 @@ def _whole(content: bytes, kind: str) -> Iterator:
 
     if not content:
         raise Unreadable("the file is empty.")
+    if content.startswith(_OLE):
+        raise Unreadable(
+            f"the file is an old Excel workbook (.xls) or has a password; expected {kind}. Ask the centre to save it "
+            "so, without a password."
+        )
     try:
         yield CalamineWorkbook.from_filelike(io.BytesIO(content))
     except (
@@ -97,8 +105,6 @@ def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
         said.append(f"column(s) {listed(hidden)} are hidden; they are read.")
     if struck := sum(row > header_row for row in notes.struck):
         said.append(f"{struck} cell(s) are struck out; they are read.")
-    thousands = Counter(c for (row, c), v in notes.shown.items() if row > header_row and type(v) is Decimal)
-    said += [f"column {header[c - 1]!r}: {n} cell(s) show thousands; they are read so." for c, n in thousands.items()]
     return said
 
 
@@ -128,9 +134,17 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     if outside:
         cell = _cell_name(*min(outside))
         raise Unreadable(f"cell {cell} is filled, to the right of the last column of the header; expected none there.")
-    arrays = [cell_texts(list(v), name, decimals.of(name)) for name, v in zip(header, columns, strict=False)]
+    arrays = [cell_texts(list(v), name, decimals) for name, v in zip(header, columns, strict=False)]
     numbers = list(range(header_row + 1, header_row + 1 + len(body)))
     said += _said(notes, header, header_row)
-    percent = Counter(c for (row, c), v in notes.shown.items() if row > header_row and isinstance(v, Percentage))
-    percentages = {header[c - 1]: n for c, n in percent.items() if c <= len(header)}
-    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, percentages=percentages)
+    counted = {name: numbers_shown(values) for name, values in zip(header, columns, strict=False)}
+    shown = {name: dict(of) for name, of in counted.items() if {*of} - {"plain"}}
+    said += [
+        f"column {name!r}: {of['thousands']} cell(s) show thousands; they are read so."
+        for name, of in shown.items()
+        if "thousands" in of
+    ]
+    for name, values in zip(header, columns, strict=False):
+        if rounded := sum(type(v) in (int, float) and abs(v) >= _MOST_DIGITS for v in values):
+            said.append(f"column {name!r}: {rounded} number(s) have more than 15 digits; a spreadsheet rounds them.")
+    return table_of(header, arrays, numbers, epoch=notes.epoch, notes=said, numbers=shown)

@@ -6,6 +6,7 @@ The fast reader gives values only. One pass over the sheet's XML adds the rest, 
 What does not belong here: values, headers and rows (workbook.py), and what a text means (harmonising/).
 """
 
+import contextlib
 import io
 import itertools
 import posixpath
@@ -18,17 +19,26 @@ from decimal import Decimal
 from functools import lru_cache
 from xml.etree import ElementTree
 
-from capla_etl.centres.reading.formats.typed_cells import Percentage
+from capla_etl.centres.reading.formats.typed_cells import Percentage, Scaled, Worded
 
 #: Stands in a cell whose formula has no stored result.
 WITHOUT_VALUE = "(formula without value)"
-#: The number formats of XLSX without a code in the file that show something else than the value.
-_BUILT_IN = {9: "0%", 10: "0.00%", 17: "mmm-yy"}
+#: The number formats of XLSX without a code in the file that show something else than the value. From 27 on they are
+#: those of East Asian workbooks, which show a month in one language and a day or time in another.
+_BUILT_IN = {9: "0%", 10: "0.00%", 17: "mmm-yy"} | dict.fromkeys((27, 34, 36, 50, 52, 55, 57), "yyyy-mm")
+#: Stands in a cell whose number format shows nothing of its number.
+HIDDEN = "(hidden by its number format)"
+#: Stands in a cell whose number format puts fixed signs between the digits, which is no number to read.
+_UNREAD = "(number in a format with fixed signs inside)"
 _MOST_COLUMNS = 16_384
-#: A format of years, with or without months, and without days.
-_MONTH = re.compile(r"[mM ./,年月-]*[yY]+[mM ./,年月-]*")
-#: What a format holds that shows something else than the value.
-_SHOWS_MORE = re.compile(r"%|00|[0#?],+(?![0#?,])|^[^dDhHsS]*[yY][^dDhHsS]*$")
+#: Fixed text that changes nothing of a number: blanks, brackets and signs, and dashes for zero.
+_IDLE = " \u00a0\u2009\u202f()+-\u2212\u2013\u2014"
+#: Fixed letters for thousands and millions, which the scale of the format says already.
+_SCALE = re.compile(r"[kKMT]|Tsd\.?|Mio\.?")
+#: The places of digits in a format, from the first to the last.
+_PLACES = re.compile(r"General|@|[0#?](.*[0#?])?[.,]*([eE][+-][0#?]+)?")
+#: A format of days or times has one of these letters, which no format of numbers has.
+_DAY_OR_TIME = re.compile("[dhsymgbea]", re.IGNORECASE)
 #: What the XML of a sheet holds if it says anything beyond values; a writer that uses single quotes may say it too.
 _XLSX_MARKS = (b't="e"', b"<f", b":f>", b":f ", b'hidden="1"', b'hidden="true"', b" s='", b" t='", b"hidden='")
 
@@ -41,7 +51,7 @@ class SheetNotes:
     ``hidden_rows``: those with data. ``hidden_columns``: with data or without. ``struck``: a row per struck-out cell.
     """
 
-    shown: dict[tuple[int, int], str | Decimal] = field(default_factory=dict)
+    shown: dict[tuple[int, int], str | Decimal | Worded] = field(default_factory=dict)
     epoch: str = "1899-12-30"
     hidden_rows: list[int] = field(default_factory=list)
     hidden_columns: set[int] = field(default_factory=set)
@@ -53,30 +63,102 @@ def _percentage(value: str) -> Percentage:
     return Percentage(Decimal(repr(float(value))) * 100)
 
 
-def shown_number(code: str, value: str, epoch: str = "1899-12-30") -> str | Decimal | None:
+def shown_number(code: str, value: str, epoch: str = "1899-12-30") -> str | Decimal | Worded | None:
     """What a number format shows of a number, if that is not the number itself.
 
     Args:
-        code: the format, such as ``0.0%``, ``00000``, ``[<1]0%;0``, ``0,`` (thousands) or ``mmm-yy``.
+        code: the format, such as ``0.0%``, ``00000``, ``[<1]0%;0``, ``0,`` (thousands), ``"<"0`` or ``mmm-yy``.
         value: the stored number.
         epoch: the day from which day numbers count.
 
     Returns:
-        A percentage, the number with leading zeros, the number of thousands, or the month of a first day of a month:
-        spreadsheets make a day of a month that is typed without one.
+        A percentage, the number with leading zeros, the number of thousands, a number with fixed text around it, fixed
+        text alone, or the month of a first day of a month: spreadsheets make a day of a month that is typed without
+        one. Numbers are exact, whatever the decimals of the format.
     """
     number, sections = float(value), _sections(code)
-    section = _section(sections, number)
-    percent = ["%" in re.sub(r"\\.", "", text) for _, text in sections]
-    if percent[section] or (number == 0 and any(percent)):
-        return _percentage(value)
-    text = sections[section][1]
-    if thousands := re.search(r"[0#?](,+)(?![0#?,])", re.sub(r"\\.", "", text)):
-        return (Decimal(repr(number)) / 1000 ** len(thousands[1])).normalize()
-    if month := _MONTH.fullmatch(re.sub(r"\\.", "", text)):
-        day = date.fromisoformat(epoch) + timedelta(days=int(number))
-        return _without_day(day.isoformat(), "m" in month[0].lower())
-    return _padded(text, number)
+    place = _section(sections, number)
+    text = sections[place][1]
+    plain = _without_fixed(text)
+    if shows_month := _month(plain):
+        with contextlib.suppress(OverflowError):  # a number too great for a day stays a number
+            day = date.fromisoformat(epoch) + timedelta(days=int(number))
+            return _without_day(day.isoformat(), shows_month == "month")
+        return None
+    if _is_of_days(plain):
+        return None
+    shown: Decimal = Decimal(repr(number)).normalize()
+    percent = "%" in plain
+    said = _said(text)
+    is_dash = number == 0 and text.strip() and said is None
+    if percent or (is_dash and any("%" in _without_fixed(other) for _, other in sections)):
+        shown = _percentage(value)
+    elif padded := _padded(text, number):
+        return padded
+    elif thousands := re.search(r"[0#?](,+)(?![0#?,])", plain):
+        shown = Scaled((shown / 1000 ** len(thousands[1])).normalize())
+    if said is None:
+        return shown if isinstance(shown, Percentage | Scaled) else HIDDEN if not text.strip() else None
+    before, inside, after = said
+    if inside:
+        return _UNREAD
+    if inside is None:
+        return before
+    if isinstance(shown, Scaled) and not before.strip(_IDLE) and _SCALE.fullmatch(after.strip(_IDLE)):
+        return shown
+    if number < 0 and ("-" in before or _negative_alone(sections, place)):
+        shown = type(shown)(-shown)
+    return Worded(before.lstrip(), shown, after.rstrip())
+
+
+def _without_fixed(text: str) -> str:
+    return re.sub(r"\\.", "", text)
+
+
+def _is_of_days(plain: str) -> bool:
+    """Whether a section without its fixed signs shows a day or time."""
+    return _DAY_OR_TIME.search(re.sub(r"General|[eE][+-]", "", plain)) is not None
+
+
+def _month(plain: str) -> str | None:
+    """The least part that a format of a month or year without days shows; None for another format."""
+    letters = {*plain.lower()}
+    is_of_days = letters & {*"yeb"} or "mmm" in plain.lower()
+    if "general" in plain.lower() or letters & {*"0#?dhs"} or not is_of_days:
+        return None
+    return "month" if "m" in letters else "year"
+
+
+@lru_cache(maxsize=1000)
+def _said(text: str) -> tuple[str, str, str] | tuple[str, None, None] | None:
+    """The fixed text of a section before, between and after its digits; of one without digits, the text alone.
+
+    None if it changes nothing of a number.
+    """
+    masked = re.sub(r"\\.", "__", text)
+    places = _PLACES.search(masked)
+    if places is None:
+        fixed = _fixed(text)
+        return (fixed, None, None) if fixed.strip(_IDLE) else None
+    first, last = places.span()
+    before, inside, after = _fixed(text[:first]), _fixed(text[first:last], inside=True), _fixed(text[last:])
+    if not any(part.strip(_IDLE) for part in (before, inside, after)):
+        return None
+    return before, inside.strip(_IDLE), after
+
+
+def _fixed(text: str, inside: bool = False) -> str:
+    """The fixed signs of a part of a section: escaped ones, and between no digits those that stand for themselves."""
+    signs = re.findall(r"\\(.)|(.)", text)
+    return "".join(escaped or ("" if inside or sign in "%*_,.?#0@" else sign) for escaped, sign in signs)
+
+
+def _negative_alone(sections: list[tuple[str | None, str]], place: int) -> bool:
+    """Whether a section shows negative numbers alone, and so without a sign of their own."""
+    conditions = [condition for condition, _ in sections]
+    if not any(conditions):
+        return place == 1
+    return any(condition in (">=0", ">0") for condition in conditions[:place])
 
 
 def _without_day(day: str, shows_month: bool) -> str | None:
@@ -86,11 +168,25 @@ def _without_day(day: str, shows_month: bool) -> str | None:
     return day[:7] if day[8:10] == "01" and shows_month else None
 
 
+def _shows_more(code: str) -> bool:
+    """Whether a number format shows something else than the number for some number."""
+    for _, text in _sections(code):
+        plain = _without_fixed(text)
+        if _month(plain):
+            return True
+        if not _is_of_days(plain) and (re.search(r"%|[0#?],+(?![0#?,])", plain) or _said(text) or not text.strip()):
+            return True
+        if plain.count("0") > 1 and not _is_of_days(plain):
+            return True
+    return False
+
+
 @lru_cache(maxsize=1000)
 def _sections(code: str) -> list[tuple[str | None, str]]:
     """The sections of a number format: the condition in brackets, and the rest with each fixed sign escaped."""
     escaped = re.sub(r'"([^"]*)"', lambda quoted: "".join(f"\\{sign}" for sign in quoted[1]), code)
     sections = []
+    escaped = re.sub(r"\[\$([^\]-]*)(-[^\]]*)?\]", lambda sign: "".join(f"\\{letter}" for letter in sign[1]), escaped)
     for text in re.split(r"(?<!\\);", escaped)[:3]:
         conditions = re.findall(r"\[([<>=]+-?[\d.]+)\]", text)
         # _ leaves a gap as wide as the next sign, * repeats it, brackets hold colours and languages
@@ -191,8 +287,8 @@ def xlsx_notes(content: bytes, sheet: str) -> SheetNotes:
 
 
 def _xlsx_styles(xml: bytes | None) -> tuple[dict[int, str], set[int]]:
-    """Cell styles that change what a number means: style -> its format, if it shows percentages or leading zeros; and
-    the styles that strike cells out."""
+    """Cell styles that change what a number means: style -> its format, if it shows more than the number; and the
+    styles that strike cells out."""
     if not xml:
         return {}, set()
     root = ElementTree.fromstring(xml)
@@ -205,7 +301,7 @@ def _xlsx_styles(xml: bytes | None) -> tuple[dict[int, str], set[int]]:
     found, struck = {}, set()
     for style, cell_format in enumerate(next(_named(root, "cellXfs"), [])):
         code = codes.get(int(cell_format.get("numFmtId", 0)), "")
-        if _SHOWS_MORE.search(code):
+        if code and _shows_more(code):
             found[style] = code
         font = int(cell_format.get("fontId", 0))
         if font < len(fonts) and fonts[font]:
@@ -232,7 +328,7 @@ def _read_xlsx_cells(xml: bytes, codes: dict[int, str], struck: set[int], notes:
         elif name == "c":
             row, column = _position(element.get("r")) if element.get("r") else (row, column + 1)
             style = int(element.get("s", 0))
-            if shown := _xlsx_shown(element, codes.get(style), notes.epoch):
+            if (shown := _xlsx_shown(element, codes.get(style), notes.epoch)) is not None:
                 notes.shown[row, column] = shown
             if style in struck and len(element):
                 notes.struck.append(row)
@@ -245,7 +341,7 @@ def _read_xlsx_cells(xml: bytes, codes: dict[int, str], struck: set[int], notes:
             notes.hidden_columns.update(range(int(element.get("min")), last + 1))
 
 
-def _xlsx_shown(cell: ElementTree.Element, code: str | None, epoch: str) -> str | Decimal | None:
+def _xlsx_shown(cell: ElementTree.Element, code: str | None, epoch: str) -> str | Decimal | Worded | None:
     """What stands for a cell's value; None where the value stands for itself."""
     parts = {part.tag.rpartition("}")[2]: part for part in cell}
     kind, value = cell.get("t", "n"), parts["v"].text if "v" in parts else None
@@ -277,7 +373,8 @@ _ODS_MARKS = (
     b"min-integer-digits",
     b":null-date",
 )
-_ODS_MARKS += (b"line-through", b"='", b"display-factor", b"date-style")
+_ODS_MARKS += (b"line-through", b"='", b"display-factor", b"date-style", b"number:text", b"currency-symbol")
+_ODS_MARKS += (b"number-style",)
 _HIDDEN = ("collapse", "filter")
 _TIME = re.compile(r"(-?)PT(\d+)H(\d+)M(\d+(?:\.\d+)?)S")
 
@@ -310,7 +407,7 @@ def ods_notes(content: bytes, sheet: str) -> SheetNotes:
             if cell.get(f"{_ODS['office']}value-type"):
                 filled = True
                 notes.struck += [*range(row, row + rows)] * columns if style in struck else []
-            if shown := _ods_shown(cell, codes.get(style)):
+            if (shown := _ods_shown(cell, codes.get(style))) is not None:
                 places = itertools.product(range(row, row + rows), range(column, column + columns))
                 notes.shown |= dict.fromkeys(places, shown)
             column += columns
@@ -320,38 +417,58 @@ def ods_notes(content: bytes, sheet: str) -> SheetNotes:
     return notes
 
 
-def _ods_shown(cell: ElementTree.Element, code: str | None) -> str | Decimal | None:
+def _ods_shown(cell: ElementTree.Element, code: str | None) -> str | Decimal | Worded | None:
     """What stands for a cell's value; None where the value stands for itself."""
     kind = cell.get(f"{_ODS['office']}value-type")
     value = cell.get(f"{_ODS['office']}value")
     if cell.get(f"{_ODS['table']}formula") and (cell.get(_CALC_TYPE) == "error" or not kind):
         return "".join("".join(text.itertext()) for text in cell.iterfind(f"{_ODS['text']}p")) or WITHOUT_VALUE
     if kind == "percentage":
-        return _percentage(value)
+        shown = shown_number(code, value) if code else None
+        return _percentage(value) if shown is None else shown
     if kind == "time" and (parts := _TIME.fullmatch(cell.get(f"{_ODS['office']}time-value", ""))):
         sign, hours, minutes, seconds = parts.groups()
         fraction = seconds.rstrip("0") if "." in seconds else seconds
         return f"{sign}{int(hours):02d}:{minutes}:{fraction.rstrip('.')}"
     if kind == "date" and code:
         return _without_day(cell.get(f"{_ODS['office']}date-value"), "m" in code)
-    return shown_number(code, value) if kind == "float" and code else None
+    return shown_number(code, value) if kind in ("float", "currency") and code else None
+
+
+def _ods_section(style: ElementTree.Element) -> str:
+    """One number format as XLSX writes it."""
+    code = ""
+    for part in style:
+        name = part.tag.rpartition("}")[2]
+        if name in ("text", "currency-symbol"):
+            is_percent = style.tag.endswith("percentage-style") and part.text == "%"
+            code += "%" if is_percent else "".join(f"\\{sign}" for sign in part.text or "")
+        elif name == "number":
+            least = int(part.get(f"{_ODS['number']}min-integer-digits", 0))
+            decimals = int(part.get(f"{_ODS['number']}decimal-places", 0))
+            code += "0" * (least if decimals == 0 and least > 1 else 1)
+            code += "," * (len(part.get(f"{_ODS['number']}display-factor", "1")) // 3)
+        elif name in ("scientific-number", "fraction", "text-content"):
+            code += "General"
+    return code
 
 
 def _ods_styles(root: ElementTree.Element) -> tuple[dict[str, str], set[str]]:
     """Cell style -> its format as XLSX writes it, if it shows more than the value; and the styles that strike out."""
     style_name, formats = f"{_ODS['style']}name", {}
-    for style in root.iter(f"{_ODS['number']}number-style"):
-        number = style.find(f"{_ODS['number']}number")
-        if number is None:
-            continue
-        least = int(number.get(f"{_ODS['number']}min-integer-digits", 0))
-        if factor := len(number.get(f"{_ODS['number']}display-factor", "1")) // 3:
-            formats[style.get(style_name)] = "0" + "," * factor
-        elif least > 1 and int(number.get(f"{_ODS['number']}decimal-places", 0)) == 0:
-            fixed = ("".join(f"\\{sign}" for sign in part.text or "") for part in style)
-            formats[style.get(style_name)] = "".join(
-                "0" * least if part is number else text for part, text in zip(style, fixed, strict=True)
-            )
+    sections = {
+        style.get(style_name): (style, _ods_section(style))
+        for kind in ("number", "percentage", "currency")
+        for style in root.iter(f"{_ODS['number']}{kind}-style")
+    }
+    for name, (style, own) in sections.items():
+        code = own
+        for mapped in reversed(style.findall(f"{_ODS['style']}map")):
+            condition = mapped.get(f"{_ODS['style']}condition", "").replace("value()", "").replace("!=", "<>")
+            _, other = sections.get(mapped.get(f"{_ODS['style']}apply-style-name"), (None, None))
+            code = f"[{condition}]{other};{code}" if other is not None else code
+        if _shows_more(code):
+            formats[name] = code
     for style in root.iter(f"{_ODS['number']}date-style"):
         parts = {part.tag.rpartition("}")[2] for part in style}
         if "year" in parts and not parts & {"day", "hours", "week-of-year", "quarter"}:

@@ -12,7 +12,6 @@ import yaml
 
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.draft.profile import column_of
-from capla_etl.centres.draft.words import words
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
@@ -213,19 +212,6 @@ def test_codes_for_missing_are_those_that_are_no_value(cells, missing):
 )
 def test_a_decimal_mark_is_proven_by_other_than_three_digits_after_it(cells, mark):
     assert column_of("x", cells).decimal()[0] == mark
-
-
-@pytest.mark.parametrize(
-    ("text", "accepted", "unit"),
-    [
-        ("G/L", ["10^9/L", "/mm3"], "10^9/L"),
-        ("g/l", ["g/dL", "g/L"], "g/L"),
-        ("G/L", ["U/L"], None),
-        ("％", ["%"], "%"),
-    ],
-)
-def test_a_unit_is_read_among_those_that_the_field_accepts(text, accepted, unit):
-    assert words().unit(text, accepted) == unit
 
 
 def test_sdtm_domains_are_known_by_their_standard_names(tmp_path):

@@ -52,7 +52,7 @@ def test_a_date_of_death_makes_the_answer_yes_and_any_other_text_is_asked_about_
     assert refused(harmonised, expected) == {
         "01/01/2021": ["after_data_cutoff"],
         "31/12/9999": ["after_data_cutoff"],
-        "01/01/1900": ["before_birth"],
+        "01/01/1900": ["long_ago"],
         "alive": ["not_a_date"],
         "-": ["not_a_date"],
         "0": ["not_a_date"],

@@ -67,6 +67,18 @@ def test_a_number_that_a_spreadsheet_rounded_is_none(centre, loaded, rounded):
     assert refused == [("labs.csv", "rounded_number"), ("patients.csv", "rounded_number")]
 
 
+@pytest.mark.parametrize("word", ["#N/A", "#REF!", "#NAME?", "(formula without value)", "nan", "NULL"])
+def test_an_error_or_a_word_for_nothing_names_no_patient(centre, loaded, word):
+    patients, results, refused = load(centre, loaded, f"{word}|B", f"{word}|B")
+    assert (patients, results) == (["B"], ["B"])
+    assert refused == [("labs.csv", "no_number"), ("patients.csv", "no_number")]
+
+
+@pytest.mark.parametrize("number", ["#12", "NA-1", "N1"])
+def test_a_number_that_only_looks_like_an_error_is_one(centre, loaded, number):
+    assert load(centre, loaded, number, number)[1] == [number]
+
+
 @pytest.mark.parametrize("number", ["12E5", "1E-05", "E+12", "3.5"])
 def test_a_number_with_an_e_is_one(centre, loaded, number):
     assert load(centre, loaded, number, number)[0] == [number]
@@ -149,6 +161,72 @@ def test_two_tables_that_give_one_record_are_one_patient(centre, loaded):
     assert [(q["file"], q["column_name"], q["rule"]) for q in loaded("quality.quarantine")] == [
         ("more.csv", "seen", "second_value")
     ]
+
+
+MORE = """
+more:
+  file: more.csv
+  format: {type: delimited, encoding: utf-8, delimiter: ";"}
+  key: id
+  date_format: "%d/%m/%Y"
+  records:
+    - table: patient
+      fields:
+        adamts13_percent: {column: act, unit: "%"}
+        death_date: {column: died, partial_date_format: "%m/%Y"}
+again:
+  file: again.csv
+  format: {type: delimited, encoding: utf-8, delimiter: ";"}
+  key: id
+  records: [{table: patient, fields: {adamts13_percent: {column: act, unit: "%"}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept", "asked"),
+    [("10", "<10", (10, None), True), ("<10", "10", (10, "<"), True), ("<10", "< 10", (10, "<"), False)],
+)
+def test_a_result_and_its_comparator_are_one_value(centre, loaded, first, second, kept, asked):
+    centre.spec(MORE)
+    centre.write("more.csv", f"id;act;died\nA;{first};")
+    centre.write("again.csv", f"id;act\nA;{second}")
+    load_centre("XX01")
+    patient = loaded("harmonised.patient")[0]
+    assert (patient["adamts13_percent"], patient["adamts13_comparator"]) == kept
+    assert [q["rule"] for q in loaded("quality.quarantine")] == (["second_value"] if asked else [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept", "asked"),
+    [("20/03/2020", "2020-03-20", False), ("03/2020", "2020-03-20", True), ("21/03/2020", "2020-03-20", True)],
+)
+def test_a_day_of_death_and_a_month_are_compared(centre, loaded, sent, kept, asked):
+    """B died on 20/03/2020 by the list of patients."""
+    centre.spec(MORE)
+    centre.write("more.csv", f"id;act;died\nB;;{sent}")
+    centre.write("again.csv", "id;act\nA;5")
+    load_centre("XX01")
+    patient = loaded("harmonised.patient")[1]
+    assert (str(patient["death_date"]), patient["death_month"]) == (kept, None)
+    assert [q["rule"] for q in loaded("quality.quarantine")] == (["second_value"] if asked else [])
+
+
+def test_a_month_of_death_from_a_second_file_is_kept(centre, loaded):
+    centre.spec(MORE)
+    centre.write("more.csv", "id;act;died\nA;;07/2020")
+    centre.write("again.csv", "id;act\nA;5")
+    load_centre("XX01")
+    assert str(loaded("harmonised.patient")[0]["death_month"]) == "2020-07-01"
+    (added,) = (r for r in loaded("quality.added_field") if r["field"] == "death_date")
+    assert (added["source_file"], added["source_row"]) == ("more.csv", 2)
+
+
+def test_a_row_of_nobody_without_values_is_asked_about(centre, loaded):
+    """The title of a second table, say."""
+    centre.spec(LABS)
+    centre.write("labs.csv", "id;day;plt\nA;12/01/2020;20\nRituximab;;\nB;;")
+    load_centre("XX01")
+    assert [(q["row_number"], q["rule"]) for q in loaded("quality.quarantine")] == [(3, "unknown_patient")]
 
 
 def test_numbers_below_a_merged_cell_are_filled_down(centre, loaded):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 import pytest
+from openpyxl import Workbook
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.load import load_centre
@@ -235,6 +236,47 @@ def test_an_ods_workbook(centre, loaded):
     centre.spec(lab("labs.ods", "{type: ods, sheet: S}", ", date_format: date_cell"))
     load_centre("XX01")
     assert results(loaded) == EXPECTED
+
+
+def counts(centre, *cells: tuple) -> None:
+    """A workbook with platelet counts, each with its number format."""
+    book = Workbook()
+    book.active.title = "S"
+    book.active.append(["ID", "DAY", "PLT"])
+    for number, (value, code) in enumerate(cells, 2):
+        book.active.append(["A", f"2020-01-{number + 9}", value])
+        book.active.cell(number, 3).number_format = code
+    book.save(centre.submission / "labs.xlsx")
+    centre.spec(lab("labs.xlsx", "{type: xlsx, sheet: S}"))
+
+
+def test_fixed_text_of_a_number_format_is_read_and_another_unit_refused(centre, loaded):
+    counts(centre, (20, "0"), (21, '0" 10^9/L"'), (5, '"<"0'), (20_000, '0" /\u00b5L"'), (10, '"n.d."'))
+    load_centre("XX01")
+    assert [value for *_, value in results(loaded)] == [20.0, 21.0]
+    rules = [(4, "comparator_not_allowed"), (5, "not_a_number"), (6, "not_a_number")]
+    assert refused(loaded) == [(row, "PLT", rule) for row, rule in rules]
+
+
+def test_numbers_in_thousands_among_plain_ones_stop_the_centre(centre, loaded):
+    counts(centre, (150_000, '[>999]0,"K";0'), (500, '[>999]0,"K";0'))
+    with pytest.raises(CentreRefused, match="'PLT': 1 cells are numbers shown in thousands and 1 are plain numbers"):
+        load_centre("XX01")
+    counts(centre, (150_000, '0,"K"'), (85_000, '0,"K"'))
+    load_centre("XX01")
+    assert [value for *_, value in results(loaded)] == [150.0, 85.0]
+
+
+def test_a_typed_number_has_no_marks_between_thousands(centre, loaded):
+    """99.999 is a number below 100 as JSON writes it; the text "120.000" of the same column is 120,000."""
+    numbers = ['"120.000"', "120000.25", "1e5", "99.999"]
+    texts = (f'{{"ID": "A", "DAY": "2020-01-{11 + i}", "PLT": {number}}}' for i, number in enumerate(numbers))
+    centre.write("labs.jsonl", "\n".join(texts))
+    spec = lab("labs.jsonl", "{type: json_lines}", options='decimal: ","')
+    centre.spec(spec.replace("unit: 10^9/L", 'unit: /mm3, thousands: "."'))
+    load_centre("XX01")
+    assert [value for *_, value in results(loaded)] == [120.0, 120.00025, 100.0]
+    assert refused(loaded) == [(4, "PLT", "out_of_range")]
 
 
 def test_an_error_in_an_ods_cell_is_no_blank(centre, loaded):

@@ -4,6 +4,7 @@ import io
 import textwrap
 import unicodedata
 import zipfile
+from datetime import date
 
 import openpyxl
 import pandas as pd
@@ -17,6 +18,7 @@ from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.read import RawTable, read_submission
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import Delimited, JsonLines, Stata, Workbook
+from capla_etl.centres.submissions.load import load_centre
 
 
 def decomposed(text: str) -> str:
@@ -127,6 +129,29 @@ def test_an_element_that_names_its_owner_too_is_read_and_another_owner_refused()
     assert JsonFile(lines.encode()).read(declared, "id", []).rows["id"].to_pylist() == ["A", "A"]
     with pytest.raises(formats.Unreadable, match="names another 'id' than the object that holds it"):
         JsonFile(lines.replace('[{"id": "A"', '[{"id": "B"').encode()).read(declared, "id", [])
+
+
+def test_a_list_or_an_element_that_is_null_is_an_empty_one():
+    lines = [
+        '{"id": "A", "hb": 8, "r": null, "labs": [{"plt": 1}, null, {"plt": null}]}',
+        '{"id": "B", "hb": 9, "r": {"x": 1}, "labs": null}',
+    ]
+    file = JsonFile("\n".join(lines).encode())
+    own = file.read(JsonLines(type="json_lines"), "id", [])
+    assert (own.header, own.rows["r.x"].to_pylist()) == (["id", "hb", "r.x"], ["", "1"])
+    labs = file.read(JsonLines(type="json_lines", list="labs"), "id", [])
+    assert (labs.header, labs.rows["plt"].to_pylist()) == (["id", "plt"], ["1", ""])
+    null = JsonFile(b'{"id": "A", "labs": null}\n', ["labs"])
+    assert null.read(JsonLines(type="json_lines"), "id", []).header == ["id"]
+    assert null.read(JsonLines(type="json_lines", list="labs"), "id", ["plt"]).rows.num_rows == 0
+
+
+def test_a_blank_in_a_list_of_texts_stays_an_element_and_a_text_beside_lists_a_column():
+    days = JsonFile(b'{"id": "A", "days": ["2020-01-11", null]}\n')
+    rows = days.read(JsonLines(type="json_lines", list="days"), "id", []).rows
+    assert rows["value"].to_pylist() == ["2020-01-11", ""]
+    mixed = JsonFile(b'{"id": "A", "labs": [{"plt": 1}]}\n{"id": "B", "labs": "none"}\n')
+    assert mixed.read(JsonLines(type="json_lines"), "id", []).header == ["id", "labs"]
 
 
 # ------------------------------------------------------------------------------------------- Unicode
@@ -279,3 +304,30 @@ def test_a_file_that_tables_name_has_its_folder_only_if_it_is_of_an_earlier_subm
     assert sent_files.sent_in("labs.csv") == ("", "labs.csv")
     assert sent_files.sent_in("export.zip/labs.csv") == ("", "export.zip/labs.csv")
     assert sent_files.sent_in("2020-06-30/export.zip/labs.csv") == ("2020-06-30", "export.zip/labs.csv")
+
+
+WIDE = """
+labs:
+  file: labs.xlsx
+  format: {type: xlsx, sheet: Sheet1}
+  key: id
+  decimal: "."
+  date_format: date_cell
+  records:
+    - table: lab_result
+      fields:
+        result_date: "day_{k}"
+        platelets_10e9_per_l: {column: "plt_{k}", unit: 10^9/L, decimal: ",", thousands: "."}
+"""
+
+
+def test_repeated_columns_have_the_decimal_mark_of_their_declaration(centre, loaded):
+    """1.234 in a number cell is 1.234, also where points stand between thousands in texts."""
+    frame = pd.DataFrame({"id": ["A"], "day_1": [date(2020, 1, 11)], "plt_1": [1.234], "day_2": [date(2020, 1, 12)]})
+    frame["plt_2"] = [12.5]
+    buffer = io.BytesIO()
+    frame.to_excel(buffer, index=False, engine="openpyxl")
+    centre.spec(WIDE)
+    centre.write("labs.xlsx", buffer.getvalue())
+    load_centre("XX01")
+    assert [r["value"] for r in loaded("harmonised.lab_result")] == [1.234, 12.5]

@@ -18,9 +18,9 @@ PATIENT = "x;F;01/02/1970;10/01/2020;;01/06/2020"
 
 @pytest.fixture
 def lines(centre, loaded):
-    """Load rows of the laboratory; return whose results were kept, and (row, rule) of rows that are no records."""
+    """Load rows of the laboratory; return whose results were kept, and how many rows are ignored."""
 
-    def load(*rows: str, patients: str = "A|B") -> tuple[list, list]:
+    def load(*rows: str, patients: str = "A|B") -> tuple[list, int]:
         known = "\n".join(f"{key};{PATIENT}" for key in patients.split("|"))
         centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\n{known}")
         centre.spec(LABS)

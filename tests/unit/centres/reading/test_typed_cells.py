@@ -12,7 +12,7 @@ import pytest
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats
-from capla_etl.centres.reading.formats import FileTable
+from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
 from capla_etl.centres.spec.grammar import Parquet, SasTransport, Spss, Stata
 from capla_etl.centres.submissions.load import load_centre
@@ -29,7 +29,11 @@ from capla_etl.centres.submissions.load import load_centre
         (7, "7"),
         (7.0, "7"),
         (7.25, "7.25"),
-        (1e15, "1000000000000000.0"),
+        (1e15, "1000000000000000"),
+        (1234567890123456.0, "1234567890123456"),
+        (-1e20, "-100000000000000000000"),
+        (1e21, "1e+21"),
+        (7e-5, "7e-05"),
         (Decimal("0.10"), "0.10"),
         (Percentage("5.40"), "5.4%"),
         (Percentage("6200"), "6200%"),
@@ -54,7 +58,7 @@ def test_one_cell_as_text(value, text):
 
 def test_numbers_and_percentages_take_the_decimal_mark_of_their_column_and_times_do_not():
     values = [1.5, Decimal("0.10"), Percentage("5.4"), time(8, 30, 0, 500_000), "1.5"]
-    assert cell_texts(values, "X", ",").to_pylist() == ["1,5", "0,10", "5,4%", "08:30:00.5", "1.5"]
+    assert cell_texts(values, "X", Decimals(",")).to_pylist() == ["1,5", "0,10", "5,4%", "08:30:00.5", "1.5"]
 
 
 def texts(table: FileTable) -> dict[str, list[str]]:
@@ -111,10 +115,74 @@ def test_spss_days_timestamps_and_times(tmp_path):
         variable_format={"day": "DATE11", "stamp": "DATETIME23.2", "time": "TIME8"},
     )
     assert texts(table) == {
-        "day": ["2021-03-05", "1000000000000000.0"],
+        "day": ["2021-03-05", "1000000000000000"],
         "stamp": ["2021-03-05 08:30:00.25", "2021-03-05"],
         "time": ["08:30:00", "26:30:00"],
     }
+
+
+JANUARY_2020 = (date(2020, 1, 1) - date(1582, 10, 14)).days * 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("format_", "value", "text"),
+    [
+        ("MOYR8", JANUARY_2020, "2020-01"),
+        ("MOYR8", SPSS_DAY, "2021-03-05"),
+        ("QYR8", JANUARY_2020, "2020-Q1"),
+        ("QYR8", SPSS_DAY, "2021-03-05"),
+        ("WKYR10", JANUARY_2020, "2020-W01"),
+        ("WKYR10", SPSS_DAY, "2021-W10"),
+        ("WKYR10", SPSS_DAY + 86_400, "2021-03-06"),
+        ("PCT8.1", 5.4, "5.4%"),
+    ],
+)
+def test_spss_formats_that_show_less_than_a_day_and_percentages(tmp_path, format_, value, text):
+    """5 March 2021 is the first day of week 10, as SPSS counts weeks from 1 January. PCT adds a sign alone."""
+    frame = pd.DataFrame({"x": [value]})
+    table = read_written(tmp_path, pyreadstat.write_sav, Spss(type="spss"), frame, variable_format={"x": format_})
+    assert texts(table)["x"] == [text]
+
+
+FIRST_OF_MARCH = 21_975.0
+
+
+@pytest.mark.parametrize(
+    ("format_", "value", "text"),
+    [
+        ("%tdMon_CCYY", FIRST_OF_MARCH, "2020-03"),
+        ("%tdnn/CCYY", FIRST_OF_MARCH, "2020-03"),
+        ("%tdCCYY-NN", FIRST_OF_MARCH, "2020-03"),
+        ("%-12tdMonth_CCYY", FIRST_OF_MARCH, "2020-03"),
+        ("%tdCCYY-NN", FIRST_OF_MARCH + 1, "2020-03-02"),
+        ("%tdDD_Mon_CCYY", FIRST_OF_MARCH, "2020-03-01"),
+        ("%dD_m_CY", FIRST_OF_MARCH, "2020-03-01"),
+        ("%tdCCYY", FIRST_OF_MARCH, "2020-03-01"),
+        ("%tdCCYY", FIRST_OF_MARCH - 60, "2020"),
+        ("%td", FIRST_OF_MARCH, "2020-03-01"),
+    ],
+)
+def test_a_stata_format_without_days_shows_a_month(tmp_path, format_, value, text):
+    frame = pd.DataFrame({"x": [value]})
+    table = read_written(tmp_path, pyreadstat.write_dta, Stata(type="stata"), frame, variable_format={"x": format_})
+    assert texts(table)["x"] == [text]
+
+
+@pytest.mark.parametrize(
+    ("moment", "leap_seconds", "text"),
+    [
+        (datetime(2020, 1, 11, 23, 59, 40), 27, "2020-01-11 23:59:40"),
+        (datetime(2017, 1, 1), 27, "2017-01-01"),
+        (datetime(2016, 12, 31, 23, 59, 59), 26, "2016-12-31 23:59:59"),
+        (datetime(1972, 6, 30, 23, 59, 59), 0, "1972-06-30 23:59:59"),
+        (datetime(1972, 7, 1), 1, "1972-07-01"),
+    ],
+)
+def test_a_stata_time_that_counts_leap_seconds(tmp_path, moment, leap_seconds, text):
+    count = ((moment - datetime(1960, 1, 1)).total_seconds() + leap_seconds) * 1000
+    frame = pd.DataFrame({"x": [count]})
+    table = read_written(tmp_path, pyreadstat.write_dta, Stata(type="stata"), frame, variable_format={"x": "%tC"})
+    assert texts(table)["x"] == [text]
 
 
 @pytest.mark.parametrize("format_", ["%td", "%tdDD/NN/CCYY", "%d", "%-td", "%9.0g"])
@@ -147,6 +215,17 @@ def test_stata_timestamps_and_times(tmp_path):
         ("E8601DZ.", SAS_DAY, "2021-03-05T00:00:00Z"),
         ("TIME8.", HALF_PAST_EIGHT, "08:30:00"),
         ("BEST12.", 22_344.0, "22344"),
+        ("WORDDATE18.", SAS_DAY / 86_400, "2021-03-05"),
+        ("NLDATE10.", SAS_DAY / 86_400, "2021-03-05"),
+        ("JULIAN7.", SAS_DAY / 86_400, "2021-03-05"),
+        ("MONYY7.", SAS_DAY / 86_400, "2021-03-05"),
+        ("MONYY7.", FIRST_OF_MARCH, "2020-03"),
+        ("YYMON7.", FIRST_OF_MARCH, "2020-03"),
+        ("YYQ6.", FIRST_OF_MARCH - 60, "2020-Q1"),
+        ("YEAR4.", FIRST_OF_MARCH - 60, "2020"),
+        ("PERCENT8.1", 0.054, "5.4%"),
+        ("PERCENTN8.1", 0.6, "60%"),
+        ("NLPCT8.1", 0.0, "0%"),
         ("DATE9.", 9e9, "9000000000"),
     ],
 )
@@ -159,6 +238,12 @@ def test_sas_formats(tmp_path, format_, value, text):
         variable_format={"x": format_},
     )
     assert texts(table)["x"] == [text]
+
+
+def test_percentages_of_a_variable_are_counted(tmp_path):
+    frame, declared = pd.DataFrame({"x": [0.05, None, 0.6]}), SasTransport(type="sas_transport")
+    table = read_written(tmp_path, pyreadstat.write_xport, declared, frame, variable_format={"x": "PERCENT8.1"})
+    assert (texts(table)["x"], table.numbers) == (["5%", "", "60%"], {"x": {"percent": 2}})
 
 
 def test_special_missing_values_of_stata_are_words_and_a_labelled_one_is_its_label(tmp_path):
@@ -227,3 +312,21 @@ def test_a_value_that_spss_calls_missing_must_be_declared_by_its_number_or_label
     load_centre("XX01")
     assert [r["value"] for r in loaded("harmonised.lab_result")] == [20.0]
     assert loaded("quality.quarantine") == []
+
+
+def test_a_day_that_spss_calls_missing_is_asked_for_and_declared_as_the_cell_shows_it(tmp_path):
+    write = {"variable_format": {"x": "DATE11"}, "missing_ranges": {"x": [JANUARY_2020]}}
+    pyreadstat.write_sav(pd.DataFrame({"x": [JANUARY_2020, SPSS_DAY]}), tmp_path / "x", **write)
+    content = (tmp_path / "x").read_bytes()
+    with pytest.raises(Unreadable, match=r"calls values missing \(column 'x': 2020-01-01\)"):
+        formats.read(content, Spss(type="spss"), missing={"x": ["13797216000"]})
+    table = formats.read(content, Spss(type="spss"), missing={"x": ["2020-01-01"]})
+    assert texts(table)["x"] == ["2020-01-01", "2021-03-05"]
+
+
+def test_a_labelled_value_that_spss_calls_missing_is_declared_by_its_label_alone(centre):
+    """The cell is its label; its number declared as missing would leave the label there, which is no number."""
+    spss_labs(centre, {999: "not done"})
+    content = (centre.submission / "labs.sav").read_bytes()
+    with pytest.raises(Unreadable, match="'PLT': not done"):
+        formats.read(content, Spss(type="spss"), missing={"PLT": ["999"]})

@@ -119,6 +119,20 @@ def test_utf_8_in_a_stata_file_that_knows_none_is_refused_until_declared(tmp_pat
     assert cells(formats.read(content, Stata(type="stata", encoding="utf-8"))) == [["café"]]
 
 
+@pytest.mark.parametrize(
+    ("place", "other"),
+    [(b"OBSV8   HEADER RECORD!!!!!!!  ", b"12"), (b"OBSV8   HEADER RECORD!!!!!!!", b"x"), (b"!!!!!!!000000", b"9")],
+)
+def test_a_transport_file_with_a_damaged_count_is_refused(tmp_path, place, other):
+    """The count of rows as "12  2" or with a letter, and one of more variables than the file has."""
+    pyreadstat.write_xport(FRAME.head(2), tmp_path / "x", file_format_version=8)
+    content = bytearray((tmp_path / "x").read_bytes())
+    at = content.rindex(place) + len(place)
+    content[at : at + len(other)] = other
+    with pytest.raises(Unreadable, match="damaged|cut off"):
+        formats.read(bytes(content), SasTransport(type="sas_transport"))
+
+
 # ------------------------------------------------------------------------------------------- delimited
 
 
@@ -133,6 +147,48 @@ def test_a_last_line_without_end_is_said_and_one_that_is_too_short_is_refused():
         csv("ID,X\nA,1\nB")
     table = csv("ID,X\nA,1\nTotal: 1", footer_starts_with=["Total"])
     assert [status for _, status, _, _ in table.set_aside] == ["quarantined"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ID,X\n"A","1"\n"B","2',
+        'ID,X\nA,1\nB,"2\n',
+        'ID,X\nA,"1\nB,2\nC,3\n',
+        'ID,X\nA,"',
+        'ID,X\n"A","1"""\n"B","2""',
+        'ID,X\rA,1\rB,"2',
+    ],
+)
+def test_a_file_that_ends_inside_a_quotation_mark_is_refused(text):
+    with pytest.raises(Unreadable, match="a quotation mark opened in row [23] is not closed, or the file was cut off"):
+        csv(text)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_rows_inside_a_quotation_mark_are_seen_whatever_ends_a_line(end):
+    """The mark that opens in row 2 is closed by the one of row 4, so that row 3 would be lost."""
+    lines = ["ID,DAY,NOTE", 'A,2020-01-11,"x', "B,2020-01-12,y", 'C,2020-01-13,"z', "D,2020-01-14,"]
+    with pytest.raises(Unreadable, match="a quotation mark opened in row 2 is not closed: whole rows follow"):
+        csv(end.join(lines) + end)
+    mixed = "\n".join(lines).replace("x\n", "x\r").replace("y\n", "y\r") + "\n"
+    with pytest.raises(Unreadable, match="a quotation mark opened in row 2 is not closed: whole rows follow"):
+        csv(mixed)
+    whole = end.join([lines[0], 'A,2020-01-11,"x"', *lines[4:]]) + end
+    assert cells(csv(whole)) == [["A", "2020-01-11", "x"], ["D", "2020-01-14", ""]]
+
+
+@pytest.mark.parametrize("remark", ["fever, rash,\nthen cough, pain, rest", "a,b,c\r\nd,e,f", "x\n1,2,3"])
+def test_a_remark_of_several_lines_with_delimiters_is_no_row(remark):
+    """No line of it has a date where the rows have theirs."""
+    table = csv(f'ID,DAY,NOTE\nA,2020-01-11,"{remark}"\nB,2020-01-12,\n')
+    assert cells(table) == [["A", "2020-01-11", remark], ["B", "2020-01-12", ""]]
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\x1a\r\n", "\n\x1a\x1a"])
+def test_the_end_of_file_sign_of_dos_is_no_row(end):
+    table = csv(f"ID,X\nA,1\nB,2{end}")
+    assert (cells(table), table.set_aside) == ([["A", "1"], ["B", "2"]], [])
 
 
 @pytest.mark.parametrize("columns", [1001, 1002, 3000])

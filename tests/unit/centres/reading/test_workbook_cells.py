@@ -104,8 +104,43 @@ def cells_with(*values_and_formats: tuple) -> bytes:
         ("[<1]0%;0", "20", None),
         ("0;0%", "0.5", None),
         ("0;0%", "-0.5", "-50%"),
-        ('0" %"', "5", None),
-        (r"0\%", "5", None),
+        ('0%;-0%;"-"', "0.0", "0%"),
+        ("0%", "0", "0%"),
+        ("0,", "0", "0"),
+        ('0" %"', "5", "5 %"),
+        (r"0\%", "5", "5%"),
+        ('"<"0', "5", "<5"),
+        (r"\<0", "5", "<5"),
+        ("<0.0", "4.75", "<4.75"),
+        ('">"0', "100", ">100"),
+        ('[<5]"<5";0', "3", "<5"),
+        ('[<5]"<5";0', "5", None),
+        ('0;-0;"<1"', "0", "<1"),
+        ('0;-0;"<1"', "7", None),
+        ('0%;-0%;"<1%"', "0", "<1%"),
+        ('"<"0%', "0.05", "<5%"),
+        ('0;"<"0', "-5", "<5"),
+        ('[>=0]0;"<"0', "-5", "<5"),
+        ('0" mg";-0" mg"', "-5", "-5 mg"),
+        ('0" mg"', "-5", "-5 mg"),
+        ('"n.d."', "10", "n.d."),
+        (";;;", "5", "(hidden by its number format)"),
+        ("0;-0;;@", "0", "(hidden by its number format)"),
+        ("0;-0;;@", "7", None),
+        ('0.0" \u00b5mol/L"', "11", "11 \u00b5mol/L"),
+        ("[$mg/dL] 0", "5", "mg/dL 5"),
+        ("[$-407]0.0", "5", None),
+        ('General" mg/dL"', "5", "5 mg/dL"),
+        ('"P-"0', "7", "P-7"),
+        ('0"."0,', "150000", "(number in a format with fixed signs inside)"),
+        (r"#\ ##0", "1500", None),
+        ("0;(0)", "-7", None),
+        ("0;[Red]0", "-7", None),
+        ('_-* #,##0_-;-* #,##0_-;_-* "-"_-;_-@_-', "0", None),
+        ('_-* #,##0_-;-* #,##0_-;_-* "-"_-;_-@_-', "7", None),
+        ("@", "7", None),
+        ("# ?/?", "0.5", None),
+        ("0.00E+00", "12", None),
         ("0_%", "5", None),
         ("General", "5", None),
         ("00000", "7", "00007"),
@@ -123,11 +158,18 @@ def cells_with(*values_and_formats: tuple) -> bytes:
         ("0,", "150000", "150"),
         ('#,##0.0,"k"', "12500", "12.5"),
         ("0.00,,", "1500000", "1.5"),
+        ('[>999]0,"K";0', "500", None),
         ("0,0", "150000", None),
         ("mmm-yy", "43891", "2020-03"),
         ("mmm-yy", "43892", None),
         ('yyyy"年"m"月"', "43891", "2020-03"),
         ("[$-409]mmmm yyyy", "43891", "2020-03"),
+        ("mmm'yy", "43891", "2020-03"),
+        ('[$-411]ge"年"m"月"', "43891", "2020-03"),
+        ('"ca. "mmm yyyy', "43891", "2020-03"),
+        ("mmmm", "43891", "2020-03"),
+        ("mm:ss", "43891", None),
+        ("yyyy", "1e12", None),
         ("yyyy", "43831", "2020"),
         ("yyyy", "43891", None),
         ("dd/mm/yyyy", "43891", None),
@@ -147,7 +189,7 @@ def test_percentages_are_read_as_shown_with_the_decimal_mark_of_the_column_and_c
     content = cells_with((0.05, "0%"), (0.054, "0.0%"), (62, "General"), (None, "0%"), ("n.a.", "0%"), (1, "0%"))
     assert column(read(content)) == ["5%", "5.4%", "62", "", "n.a.", "100%"]
     assert column(read(content, decimal=",")) == ["5%", "5,4%", "62", "", "n.a.", "100%"]
-    assert read(content).percentages == {"X": 3}
+    assert read(content).numbers == {"X": {"percent": 3, "plain": 1}}
 
 
 def test_thousands_are_read_as_shown_and_said_and_a_month_has_no_day():
@@ -158,6 +200,40 @@ def test_thousands_are_read_as_shown_and_said_and_a_month_has_no_day():
     styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="17"/></cellXfs>'
     table = read(xlsx(f'<row r="1">{text("A1", "X")}</row>{mac}', styles, properties='<workbookPr date1904="true"/>'))
     assert column(table) == ["2020-03"]
+
+
+def test_the_unit_that_the_spec_declares_may_stand_in_the_number_format_and_no_other():
+    content = cells_with((1.2, '0.0" mg/dL"'), (11, '0" \u00b5mol/L"'), (0.9, "0.0"))
+    table = formats.read(content, Workbook(type="xlsx", sheet="S"), Decimals(",", units={"X": "mg/dL"}))
+    assert column(table) == ["1,2", "11 \u00b5mol/L", "0,9"]
+    micro = formats.read(content, Workbook(type="xlsx", sheet="S"), Decimals(units={"X": "\u03bcmol/L"}))
+    assert column(micro) == ["1.2 mg/dL", "11", "0.9"]
+
+
+def test_numbers_shown_in_thousands_are_counted_beside_plain_ones_and_zero_is_alike_in_both():
+    content = cells_with((150_000, '[>999]0,"K";0'), (500, '[>999]0,"K";0'), (0, "0"), (150_000, '#,##0.0,"k"'))
+    assert column(read(content)) == ["150", "500", "0", "150"]
+    assert read(content).numbers == {"X": {"thousands": 2, "plain": 1}}
+
+
+@pytest.mark.parametrize("number", [27, 34, 36, 50, 52, 55, 57])
+def test_month_formats_of_east_asian_workbooks_have_a_number_and_no_code(number):
+    styles = f'<cellXfs><xf numFmtId="0"/><xf numFmtId="{number}"/></cellXfs>'
+    cells = below_header('<c r="B2" s="1"><v>43891</v></c>', '<c r="B3" s="1"><v>43892</v></c>')
+    assert column(read(xlsx(cells, styles)))[0] == "2020-03"
+
+
+def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_read_and_said():
+    table = read(cells_with((1234567890123456, "0"), (123456789012345, "0")))
+    assert column(table) == ["1234567890123456", "123456789012345"]
+    assert table.notes == ["column 'X': 1 number(s) have more than 15 digits; a spreadsheet rounds them."]
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_an_old_workbook_and_one_with_a_password_are_named(kind):
+    content = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000)
+    with pytest.raises(Unreadable, match=rf"old Excel workbook \(\.xls\) or has a password; expected {kind.upper()}"):
+        read(content, kind)
 
 
 def test_a_padded_number_is_the_text_that_is_shown():
@@ -276,6 +352,20 @@ def test_merged_cells_are_said():
 
 
 ODS_STYLES = """
+<number:number-style style:name="N4"><number:text>&lt;</number:text><number:number number:min-integer-digits="1"/>
+</number:number-style>
+<number:number-style style:name="N5P0"><number:number number:min-integer-digits="1"/></number:number-style>
+<number:number-style style:name="N5"><number:text>-</number:text><number:number number:min-integer-digits="1"/>
+<style:map style:condition="value()&gt;=0" style:apply-style-name="N5P0"/></number:number-style>
+<number:number-style style:name="N6P0"><number:text>&lt;5</number:text></number:number-style>
+<number:number-style style:name="N6"><number:number number:min-integer-digits="1"/>
+<style:map style:condition="value()&lt;5" style:apply-style-name="N6P0"/></number:number-style>
+<number:percentage-style style:name="N7"><number:text>&gt;</number:text><number:number
+number:min-integer-digits="1"/><number:text>%</number:text></number:percentage-style>
+<style:style style:name="below" style:family="table-cell" style:data-style-name="N4"/>
+<style:style style:name="signed" style:family="table-cell" style:data-style-name="N5"/>
+<style:style style:name="below five" style:family="table-cell" style:data-style-name="N6"/>
+<style:style style:name="above" style:family="table-cell" style:data-style-name="N7"/>
 <number:number-style style:name="N1"><number:number number:decimal-places="0" number:min-integer-digits="5"/>
 </number:number-style>
 <number:number-style style:name="N2"><number:number number:min-integer-digits="1" number:display-factor="1000"/>
@@ -335,6 +425,12 @@ def test_ods_cells_are_read_as_shown():
         ods_cell("percentage", "0.054"): "5,4%",
         ods_cell("float", "7", 'table:style-name="padded"'): "00007",
         ods_cell("float", "7.5"): "7,5",
+        ods_cell("percentage", "0"): "0%",
+        ods_cell("float", "5", 'table:style-name="below"'): "<5",
+        ods_cell("float", "-7", 'table:style-name="signed"'): "-7",
+        ods_cell("float", "3", 'table:style-name="below five"'): "<5",
+        ods_cell("float", "6", 'table:style-name="below five"'): "6",
+        ods_cell("percentage", "0.6", 'table:style-name="above"'): ">60%",
         ods_cell("float", "1500", 'table:style-name="thousands"'): "1,5",
         ods_cell("date", "2020-03-01", 'table:style-name="month"'): "2020-03",
         ods_cell("date", "2020-03-02", 'table:style-name="month"'): "2020-03-02",
@@ -354,7 +450,7 @@ def test_repeated_ods_rows_and_cells_are_each_a_percentage():
     empty = '<table:table-cell table:number-columns-repeated="1000"/>'
     rows += ods_row(empty, attributes='table:number-rows-repeated="1000000"')
     table = read(ods(rows), "ods")
-    assert (column(table)[:3], table.percentages) == (["50%"] * 3, {"X": 3})
+    assert (column(table)[:3], table.numbers) == (["50%"] * 3, {"X": {"percent": 3}})
 
 
 def test_notes_of_an_ods_sheet():

@@ -123,3 +123,31 @@ def test_changes_are_listed_by_key_and_column_and_values_only_of_study_fields(ce
         ("removed", "A · 12/01/2020", "", None, None),
     ]
     assert [(w["centre_patient_id"], w["rows_removed"]) for w in loaded("quality.withdrawn_patient")] == [("B", 2)]
+
+
+def test_rows_of_earlier_submissions_are_matched_in_the_form_in_which_they_are_read(centre, loaded):
+    """Cells below a merged one belong to the patient above, and a number with a sign of no width is the same number."""
+    filled = LABS.format(incremental="incremental: true").replace("row_key:", "fill_down: [id]\n  row_key:")
+    centre.spec(filled)
+    centre.write(
+        "labs.csv", "id;date;plt;room\nA\u200b;12/01/2020;12;1\n;13/01/2020;30;1\nB;02/03/2020;20;1\n;03/03/2020;21;1"
+    )
+    _again(centre, "2021-01-31", "id;date;plt;room\nA;13/01/2020;31;2\n;14/01/2020;60;1")
+    load_centre("XX01")
+    assert [(day, value) for day, value, *_ in _counts(loaded)] == [(12, 12), (13, 31), (14, 60), (2, 20), (3, 21)]
+    assert loaded("quality.withdrawn_patient") == [] and loaded("quality.quarantine") == []
+
+
+def test_two_files_that_have_exchanged_their_names_are_another_submission(centre, loaded):
+    two = LABS.format(incremental="incremental: false").replace("labs*.csv", "labs.csv")
+    centre.spec(two + two.replace("labs:", "others:").replace("labs.csv", "others.csv"))
+    centre.write("labs.csv", "id;date;plt;room\nA;12/01/2020;12;1")
+    centre.write("others.csv", "id;date;plt;room\nA;13/01/2020;30;1")
+    _again(centre, "2021-01-31", "id;date;plt;room\nA;13/01/2020;30;1")
+    (centre.folder / "2021-01-31" / "others.csv").write_text("id;date;plt;room\nA;12/01/2020;12;1\n", encoding="utf-8")
+    load_centre("XX01")
+    assert str(loaded("harmonised.submission")[0]["submission"]) == "2021-01-31"
+    assert {(r["source_file"], r["value"]) for r in loaded("harmonised.lab_result")} == {
+        ("labs.csv", 30),
+        ("others.csv", 12),
+    }

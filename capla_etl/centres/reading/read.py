@@ -105,10 +105,14 @@ def content_hash(submission: Path, spec_path: Path) -> str:
 
 
 def _decimals(table: Table) -> Decimals:
-    """The decimal marks and units of a table's columns."""
+    """The decimal marks of a table's columns, and the units of those that have one unit."""
     sources = [s for record in table.records for s in record.fields.values() if s.column]
     marks = {column: s.decimal for s in sources if s.decimal for column in source_columns(s)}
-    return Decimals(table.decimal, marks, {s.column: s.unit for s in sources if isinstance(s.unit, str)})
+    units: dict[str, set] = {}
+    for source in (s for s in sources if s.unit is not None):
+        units.setdefault(source.column, set()).add(source.unit if isinstance(source.unit, str) else None)
+    only = {column: unit for column, of in units.items() if len(of) == 1 and (unit := next(iter(of)))}
+    return Decimals(table.decimal, marks, only)
 
 
 def _declared_words(spec: Spec, table: Table) -> dict[str, list[str]]:

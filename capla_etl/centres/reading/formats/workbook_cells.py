@@ -1,5 +1,5 @@
-"""What a workbook says of its cells beyond their values: percentages, padded numbers, months without a day, errors,
-formulas without a stored value, hidden rows and columns, struck-out cells, the day from which day numbers count.
+"""What a workbook says of its cells beyond their values: percentages, padded numbers, fixed text, months without a day,
+errors, formulas without a stored value, hidden rows and columns, struck-out cells, and the first day of its calendar.
 
 The fast reader gives values only. One pass over the sheet's XML adds the rest, only where the sheet has any of it.
 

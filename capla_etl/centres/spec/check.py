@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from capla_etl.centres.spec.grammar import (
 from capla_etl.centres.spec.numbers import COMPARATORS, Notation
 from capla_etl.fields.units import conversion, limit_range, needs_limit, suggested
 from capla_etl.sql import quote
+
+#: An example to compare formats by: its day can be a month, and its hour is the same by both clocks.
+_EXAMPLE = datetime(2020, 3, 4, 8, 30)
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -176,7 +180,7 @@ def _check_constant(
     constant: str, notation: Notation, bounds: list[Decimal], unit: str | None, where: str
 ) -> Iterator[str]:
     number, (low, high) = notation.number(constant), bounds
-    if number is None or constant[:1] in COMPARATORS or not low <= number <= high:
+    if number is None or constant.startswith(tuple(COMPARATORS)) or not low <= number <= high:
         mark = f", with {notation.decimal!r} as decimal mark"
         allowed = f"a number from {float(low):g} to {float(high):g} {unit or ''}".strip()
         yield f"{where}.constant: found {constant!r}; expected {allowed}{mark}."
@@ -217,23 +221,36 @@ def _check_dates(table: Table, source: Source, where: str) -> Iterator[str]:
     formats = source.date_format or table.date_format
     if not formats and source.column:
         yield f"{where}: date_format missing; expected one here or for the table."
-    shapes: dict[str, str] = {}
+    valid: list[str] = []
     language = source.date_language or table.date_language
     for date_format in [*formats, *filter(None, [source.partial_date_format])]:
         try:
-            shape = date_pattern(date_format, language).replace("{1,2}", "{2}")
+            date_pattern(date_format, language)
         except ValueError as error:
             yield f"{where}.date_format: {error}."
             continue
-        one, other = (NAMED_DATE_FORMATS.get(f, f) for f in (shapes.get(shape, date_format), date_format))
-        if one != other:
+        if other := next((known for known in valid if _differ(known, date_format)), None):
             yield (
-                f"{where}.date_format: {shapes[shape]!r} and {date_format!r} read the same text differently; "
-                "expected one of them."
+                f"{where}.date_format: {other!r} and {date_format!r} read the same text differently; expected one of "
+                "them."
             )
-        shapes[shape] = date_format
+        valid.append(date_format)
     if source.constant is not None and not _is_date(source.constant, [*formats, "iso"], language):
         yield f"{where}.constant: found {source.constant!r}; expected {' or '.join([*formats, 'an ISO date'])}."
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two formats, written for one day, are read as two days by each other."""
+    examples = ((_written(one), other), (_written(other), one))
+    read = [duckdb.sql(f"select {day_sql(quote(text), [f])}").fetchone()[0] for text, f in examples if text]
+    return any(day not in (None, _EXAMPLE.date()) for day in read)
+
+
+def _written(date_format: str) -> str | None:
+    """An example in a format; None where it has names of months, which no other format can mistake."""
+    named = {"iso8601": "%Y-%m-%dT%H:%M", "excel_day_number": str((_EXAMPLE - datetime(1899, 12, 30)).days)}
+    text = named.get(date_format) or NAMED_DATE_FORMATS.get(date_format) or date_format
+    return None if "%B" in text or "%b" in text else _EXAMPLE.strftime(text)
 
 
 def _is_date(text: str, formats: list[str], language: str | None) -> bool:
@@ -283,6 +300,14 @@ def _check_unused(table: Table, where: str) -> Iterator[str]:
     for column, reason in table.ignored.items():
         if reason.strip().lower() == "free text":
             yield f"{where}.ignored: {column!r} is free text; move it to free_text, which is scanned for identifiers."
+
+
+def _check_kinds(table: Table, where: str) -> Iterator[str]:
+    """Problems of the kinds of rows: a word with two meanings."""
+    kinds = table.row_kinds
+    said = [*(word for words in kinds.kinds.values() for word in words), *kinds.ignored]
+    for word in dict.fromkeys(word for word in said if said.count(word) > 1):
+        yield f"{where}.row_kinds: the word {word!r} stands more than once; expected one kind, or `ignored`, for it."
 
 
 def _check_record(spec: Spec, table: Table, record: Record, where: str) -> Iterator[str]:
@@ -335,6 +360,8 @@ def _check(spec: Spec, centre_id: str) -> Iterator[str]:
         if table.incremental and not table.row_key:
             yield f"{where}.incremental: row_key missing; expected the columns that say which row replaces which."
         yield from _check_unused(table, where)
+        if table.row_kinds:
+            yield from _check_kinds(table, where)
         for i, record in enumerate(table.records):
             yield from _check_record(spec, table, record, f"{where}.records[{i}]")
     if not any(r.table == "patient" for t in spec.tables.values() for r in t.records):

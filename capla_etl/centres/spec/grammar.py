@@ -301,7 +301,7 @@ def withheld_note(field: str) -> str:
 
 def used_columns(table: Table) -> list[str]:
     """Every column (or repeated column) that a table's spec mentions, except forbidden ones."""
-    used = [table.key, *table.row_key, *table.ignored, *table.free_text]
+    used = [table.key, *table.row_key, *table.fill_down, *table.ignored, *table.free_text]
     if table.row_kinds:
         used.append(table.row_kinds.column)
     for record in table.records:

@@ -161,3 +161,60 @@ def test_a_key_that_would_be_read_wrongly_is_refused(centre, table, fields, said
 def test_the_same_keys_are_accepted_where_they_have_a_meaning(centre, table, fields):
     centre.spec(LIST.format(table=table, fields=fields))
     load_spec(centre.folder / "centre.yml")
+
+
+def said_of(centre, **spec: str) -> str:
+    """What is said of a spec; nothing if it is accepted."""
+    centre.spec(**spec)
+    try:
+        load_spec(centre.folder / "centre.yml")
+    except CentreRefused as refused:
+        return str(refused)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("formats", "differ"),
+    [
+        ('["%d/%m/%Y", "%m/%d/%Y"]', True),
+        ('["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M"]', True),
+        ('[iso8601, "%Y-%d-%m"]', True),
+        ('["%d/%m/%y", "%y/%m/%d"]', True),
+        ('["%d/%m/%Y", "%-d/%-m/%Y"]', False),
+        ('[iso, iso8601, date_cell, excel_day_number, "%d.%m.%Y"]', False),
+        ('["%d.%m.%Y", "%d/%m/%Y", "%Y%m%d"]', False),
+    ],
+)
+def test_formats_that_read_one_text_as_two_days_are_refused(centre, formats, differ):
+    said = said_of(centre, patients=PATIENTS.replace('date_format: "%d/%m/%Y"', f"date_format: {formats}"))
+    assert ("read the same text differently" in said) == differ, said
+
+
+KINDS = """
+labs:
+  file: labs.csv
+  format: {{type: delimited, encoding: utf-8, delimiter: ";"}}
+  key: id
+  date_format: iso
+  row_kinds: {kinds}
+  records:
+    - table: lab_result
+      rows: plt
+      fields: {{result_date: day, platelets_10e9_per_l: {{column: v, unit: 10^9/L}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ("{column: test, kinds: {plt: [PLT]}, ignored: {CRP: not a study field}}", ""),
+        ("{column: test, kinds: {plt: [PLT], other: [PLT]}}", "the word 'PLT' stands more than once"),
+        (
+            "{column: test, kinds: {plt: [PLT]}, ignored: {PLT: not a study field}}",
+            "the word 'PLT' stands more than once",
+        ),
+    ],
+)
+def test_a_word_is_of_one_kind(centre, kinds, said):
+    found = said_of(centre, tables=KINDS.format(kinds=kinds))
+    assert (said in found) if said else not found

@@ -30,6 +30,8 @@ _DAYS_BEFORE, _DAYS_AFTER = LONGEST_BEFORE_DAYS, 730
 #: Counts of ``tally`` that are no rules.
 NO_RULES = _DATED, _EARLY, _LATE = "dated", "early", "late"
 _SWAPPED = {"%d": "%m", "%m": "%d", "%-d": "%-m", "%-m": "%-d"}
+#: Own dates of a patient that need not follow the first exchange, or are it; a death is judged with the others.
+_NOT_AFTER_DAY_0 = ("birth_date", "first_tpe_date", "death_date", "death_month")
 _ISO = {"date_cell", "iso", "iso8601"}
 _ISO_SHAPE = r"\d{4}-\d{2}-\d{2}.*"
 
@@ -56,19 +58,21 @@ class Reading:
 def tally(con: duckdb.DuckDBPyConnection, built: RecordSql, parsed: list[Parsed]) -> dict[str, dict[str, int]]:
     """Field -> rule -> cells of table ``judged`` refused by it; under '' the filled cells.
 
-    Dates of records of known patients also have how many are ``dated``, and how many of these lie far from the first
-    exchange (``early``, ``late``).
+    Dates also have how many are ``dated`` (of patients with a first exchange), and how many of these lie far from it:
+    ``early``, and in lists ``late`` (a patient may be seen years later).
     """
     found: dict[str, dict[str, int]] = {}
     counts = ", ".join(f"count(t_{p.name}), histogram(r_{p.name})" for p in parsed)
     values = con.execute(f"select {counts} from judged").fetchone()
     for p, filled, refused in zip(parsed, values[::2], values[1::2], strict=True):
         found[p.name] = {"": filled, **(refused or {})}
-    dates = [] if built.is_patient else [p.name for p in parsed if p.is_date and p.column]
+    day0, late = ("day0", "true") if not built.is_patient else ("coalesce(first_tpe_date, first_session)", "false")
+    dates = [p.name for p in parsed if p.is_date and p.column and p.name not in _NOT_AFTER_DAY_0]
     if dates:
         counts = ", ".join(
-            f"""count(*) filter (v_{name} is not null and day0 is not null),
-            count(*) filter (v_{name} < day0 - {_DAYS_BEFORE}), count(*) filter (v_{name} > day0 + {_DAYS_AFTER})"""
+            f"""count(*) filter (v_{name} is not null and {day0} is not null),
+            count(*) filter (v_{name} < {day0} - {_DAYS_BEFORE}),
+            count(*) filter ({late} and v_{name} > {day0} + {_DAYS_AFTER})"""
             for name in dates
         )
         values = con.execute(f"select {counts} from judged").fetchone()

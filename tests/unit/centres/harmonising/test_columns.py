@@ -2,6 +2,7 @@
 
 import pytest
 from openpyxl import Workbook
+from tiny_centre import PATIENTS
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.judge import SPARED_VALUES, judged
@@ -143,6 +144,16 @@ def test_day_numbers_of_another_epoch_stop_the_centre(centre, loaded, days, stop
     else:
         load_centre("XX01")
         assert len(loaded("harmonised.tpe_session")) == 6
+
+
+def test_a_column_of_a_patients_own_dates_years_before_the_first_exchange_is_read_wrongly(centre):
+    """Last contacts as day numbers of 1904 in a file of 1900: 42369 is 31 December 2015."""
+    rows = "".join(f"P{i};x;F;01/02/1970;10/01/2019;;{42369 + i}\n" for i in range(6))
+    centre.write("patients.csv", f"id;name;sex;born;tpe;dead;seen\n{rows}")
+    numbers = "last_contact_date: {column: seen, date_format: excel_day_number}"
+    centre.spec(patients=PATIENTS.replace("last_contact_date: seen", numbers))
+    with pytest.raises(CentreRefused, match="column 'seen': 6 of 6 dates lie more than 30 days before"):
+        load_centre("XX01")
 
 
 def test_a_result_long_before_the_first_exchange_counts_for_nothing_and_is_asked_about(centre, loaded):

@@ -131,7 +131,8 @@ def second_value_sql(p: Parsed, parsed: list[Parsed]) -> str:
 
     What is read together (a result and its comparator, a day of death or its month) is one value.
     """
-    together = [p.name, *(other.name for other in parsed if other.depends_on == p.name)]
+    kept = fields.tables()["patient"].fillable
+    together = [p.name, *(other.name for other in parsed if other.depends_on == p.name and other.name in kept)]
 
     def value(letter: str) -> str:
         given = given_sql(p.name, lambda name: f"{letter}_{name}", together)

@@ -461,19 +461,26 @@ class Harmoniser:
 
     def _key_rule(self, part: _Part) -> str:
         """SQL of the rule that a patient's number breaks, or null."""
-        rules = [("key_text is null", "missing_key"), (f"regexp_full_match(key_text, '{ROUNDED}')", "rounded_number")]
-        rules.append((f"regexp_full_match(key_text, {quote(NO_NUMBER)})", "no_number"))
+        no_number = [
+            (f"regexp_full_match(key_text, '{ROUNDED}')", "rounded_number"),
+            (f"regexp_full_match(key_text, {quote(NO_NUMBER)})", "no_number"),
+        ]
+        rules = [("key_text is null", "missing_key")]
         if part.built.is_patient and part.names_patients:
             bare = f"source_row in (select source_row from data_{part.raw.name} where capla_nothing_but_key)"
             again = "row_number() over (partition by key_text order by source_row) > 1"
             first = f"first_value(key_text) over (partition by {ALIKE.format('key_text')} order by source_row)"
             alike = f"{ALIKE.format('centre_patient_id')} = {ALIKE.format('key_text')}"
             other = f"exists (select 1 from patient x where {alike} and x.centre_patient_id <> key_text)"
-            rules += [(bare, "nothing_but_key"), (again, "duplicate_patient")]
+            rules += [*no_number, (bare, "nothing_but_key"), (again, "duplicate_patient")]
             rules.append((f"{first} <> key_text or {other}", "number_alike"))
         else:
-            known = "key_text in (select centre_patient_id from patient)"
-            rules.append((f"not {known}", "unknown_patient"))
+            unknown = "patient_id is null"
+            if part.built.is_patient:
+                unknown = "key_text not in (select centre_patient_id from patient)"
+            # no known patient has such a number: it was refused there
+            rules += [(f"{unknown} and {condition}", rule) for condition, rule in no_number]
+            rules.append((unknown, "unknown_patient"))
             rules.append(("key_text in (select key_text from number_in_doubt)", "record_in_doubt"))
         return first_rule(rules)
 
@@ -531,7 +538,8 @@ class Harmoniser:
         values |= {"source_record": quote(f"{raw.name}.{part.number}"), "source_repetition": "nullif(k, 0)"}
         rows = "select * from decided where accepted"
         if built.is_patient:
-            self._add_to_patients(part)
+            if self.con.execute("select count(*) from patient").fetchone()[0]:
+                self._add_to_patients(part)
             rows += " and key_text not in (select centre_patient_id from patient)"
         if built.run_field:
             run = f"v_{built.run_field}"
@@ -553,15 +561,21 @@ class Harmoniser:
         for raw in (raw for raw in self.raws if raw.name not in naming):
             table = self.spec.tables[raw.name]
             key = patient_number(table, identifier(raw.named(table.key)))
-            missing = f" and {key} not in {texts(self.spec.missing)}" if self.spec.missing else ""
-            rows = f"""from data_{raw.name} d where capla_status = 'data' and {key} is not null{missing}
-                and {key} not in (select centre_patient_id from patient)
-                and source_row not in (select source_row from row_result where table_name = {quote(raw.name)})"""
+            missing = f" and key_text not in {texts(self.spec.missing)}" if self.spec.missing else ""
+            self.con.execute(
+                f"""create or replace temp table of_nobody as
+                select source_row, key_text from (
+                    select source_row, {key} as key_text
+                    from (from data_{raw.name} where capla_status = 'data')
+                    anti join (from row_result where table_name = {quote(raw.name)}) using (source_row)
+                ) where key_text is not null{missing} and key_text not in (select centre_patient_id from patient)"""
+            )
             self.con.execute(
                 f"""insert into quarantine select {quote(raw.name)}, {_file_of(raw)}, {quote(raw.sheet)}, source_row,
-                    {quote(table.key)}, {key}, 'unknown_patient', {message_sql("'unknown_patient'", {})}, null {rows}"""
+                    {quote(table.key)}, key_text, 'unknown_patient', {message_sql("'unknown_patient'", {})}, null
+                from of_nobody"""
             )
-            self.con.execute(f"insert into row_result select {quote(raw.name)}, source_row, false {rows}")
+            self.con.execute(f"insert into row_result select {quote(raw.name)}, source_row, false from of_nobody")
 
     def _add_to_patients(self, part: _Part) -> None:
         """Fill fields of patients whom an earlier record has named; what they have stays."""

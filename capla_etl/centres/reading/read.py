@@ -11,6 +11,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,6 +40,12 @@ EARLIER_ROW = 100_000_000
 _SUBMISSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+@lru_cache(maxsize=64)
+def _arrow_names(header: tuple[str, ...]) -> dict[str, str]:
+    """Exact name of a column -> its name in ``rows``."""
+    return dict(zip(header, arrow_names(list(header)), strict=True))
+
+
 @dataclass
 class RawTable:
     """One file, sheet or nested list as sent.
@@ -63,7 +70,7 @@ class RawTable:
 
     def named(self, column: str) -> str:
         """The column of ``rows`` with an exact name; another one only where two names differ in case alone."""
-        return dict(zip(self.header, arrow_names(self.header), strict=True)).get(column, column)
+        return _arrow_names(tuple(self.header)).get(column, column)
 
 
 def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:

@@ -134,7 +134,7 @@ def arrivals(workbench):
     (broken / "2023-09-15").rename(workbench.data_raw / "HU01" / "2023-09-15")
     for code in COPIED_FROM:
         (elsewhere / code).rename(workbench.data_raw / code)
-    run = _new_run(workbench, before, 240)
+    run = _new_run(workbench, before, 600)
     return SimpleNamespace(run=run, launched=len(_runs(workbench)) - len(before))
 
 

@@ -24,6 +24,11 @@ def listed(words: Iterable) -> str:
     return ", ".join(text if text and "," not in text else repr(text) for text in texts) or "none"
 
 
+def said_place(file: str, sheet: str) -> str:
+    """A file, and the sheet or list in it if there is one, for a message."""
+    return f"{file}, sheet {sheet!r}" if sheet else file
+
+
 def closest(word: str, known: Iterable[str], question: str = "did you mean") -> str:
     """A question that names the known word most like another; empty without one."""
     by_letters = {name.casefold(): name for name in known}

@@ -978,9 +978,6 @@ def codes(rng: random.Random, file: File, patients: list[Patient], name: str, wa
             cells, what = [_padded(rng, word, file) for word in cells], f"{what}, padded"
         elif file.narrow and choice < 0.7:
             cells, what = [_wide(word) for word in cells], f"{what}, full-width"
-    if all(isinstance(cell, str) for cell in cells) and file.narrow:
-        # a narrow table reads full-width signs as plain ones, so the spec's words are plain
-        vocabulary = vocabulary if isinstance(vocabulary, str) else dict(vocabulary)
     column = Column(
         "code",
         table,

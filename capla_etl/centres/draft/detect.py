@@ -24,7 +24,7 @@ from capla_etl.centres.draft.words import words
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
 from capla_etl.centres.reading.formats.json_lines import JsonFile
-from capla_etl.centres.reading.sent_files import member_name
+from capla_etl.centres.reading.sent_files import SentFile, archive_members
 from capla_etl.centres.spec.grammar import (
     TO_DECIDE,
     Delimited,
@@ -57,8 +57,6 @@ _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff
 _TITLE_ROWS, _SAMPLED_ROWS = 12, 200
 #: The least share of rows with the same number of cells.
 _MOST_ROWS = 0.5
-#: The most bytes that the files of one archive may hold.
-_MOST_BYTES = 4 * 2**30
 #: Names of columns that a REDCap data dictionary has.
 _DICTIONARY = {"variable field name", "form name", "field type"}
 DICTIONARY = (
@@ -101,22 +99,25 @@ def detect(path: Path) -> tuple[list[Found], list[tuple[str, str]]]:
         OSError: the file cannot be opened.
     """
     content = path.read_bytes()
-    if content.startswith(b"PK\x03\x04") and (members := _members(content)):
-        found, problems = [], []
-        for name, member in members.items():
-            there, problem = _detect_one(f"{path.name}/{name}", _member(content, member))
-            found += there
-            problems += problem
-        return found, problems
-    return _detect_one(path.name, content)
+    if not content.startswith(b"PK\x03\x04") or _is_office(content):
+        return _detect_one(path.name, content)
+    found, problems = [], []
+    try:
+        members = archive_members(path)
+    except Unreadable as unreadable:
+        return [], [(path.name, str(unreadable))]
+    for member in members:
+        there, problem = _detect_one(member.name, member)
+        found += there
+        problems += problem
+    return found, problems
 
 
-def _detect_one(name: str, content: bytes | Unreadable) -> tuple[list[Found], list[tuple[str, str]]]:
+def _detect_one(name: str, content: bytes | SentFile) -> tuple[list[Found], list[tuple[str, str]]]:
     """The tables of one file; what cannot be read is said without what stands in it."""
     problems: list[str] = []
     try:
-        if isinstance(content, Unreadable):
-            raise content
+        content = content.content() if isinstance(content, SentFile) else content
         return _detect(name, content, problems), [(name, problem) for problem in problems]
     except Unreadable as unreadable:
         return [], [(name, str(unreadable))]
@@ -125,31 +126,13 @@ def _detect_one(name: str, content: bytes | Unreadable) -> tuple[list[Found], li
         return [], [(name, problem)]
 
 
-def _members(content: bytes) -> dict[str, zipfile.ZipInfo]:
-    """The files of an archive by their names; none for an office document (an archive too) and for a damaged one."""
+def _is_office(content: bytes) -> bool:
+    """Whether an archive is a document or workbook, or too damaged to say."""
     try:
-        members = {member_name(member): member for member in zipfile.ZipFile(io.BytesIO(content)).infolist()}
+        names = set(zipfile.ZipFile(io.BytesIO(content)).namelist())
     except zipfile.BadZipFile:
-        return {}
-    if {"[Content_Types].xml", "content.xml", "Index/Document.iwa"} & set(members):
-        return {}
-    hidden = ("__MACOSX/", ".")
-    return {
-        n: member for n, member in members.items() if not n.endswith("/") and not n.startswith(hidden) and "/." not in n
-    }
-
-
-def _member(content: bytes, member: zipfile.ZipInfo) -> bytes | Unreadable:
-    """One file of an archive, or why it cannot be read."""
-    archive = zipfile.ZipFile(io.BytesIO(content))
-    if sum(info.file_size for info in archive.infolist()) > _MOST_BYTES:
-        return Unreadable("the archive unpacks to more than 4 GB; unpack it beside the other files.")
-    try:
-        return archive.read(member)
-    except RuntimeError:
-        return Unreadable("the archive is protected by a password; ask for it without the password.")
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError):
-        return Unreadable("the archive is damaged; ask the centre to send it again.")
+        return True
+    return bool(names & {"[Content_Types].xml", "content.xml", "Index/Document.iwa"})
 
 
 def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:

@@ -17,7 +17,7 @@ from capla_etl.centres.harmonising.rules import LONGEST_BEFORE_DAYS
 from capla_etl.centres.harmonising.values import Parsed, RecordSql
 from capla_etl.centres.reading.read import RawTable
 from capla_etl.centres.spec.dates import day_sql
-from capla_etl.centres.spec.grammar import placeholder_columns
+from capla_etl.centres.spec.grammar import CodedColumn, columns_named
 
 #: At least this share of the dates that show an order must show the declared one.
 _SMALLEST_SHARE_IN_ORDER = 0.9
@@ -130,8 +130,7 @@ def doubts(
 
 def number_cells(raw: RawTable, column: str, kind: str) -> int:
     """How many cells of a column, or of repeated columns, are numbers of a kind (as in ``FileTable.numbers``)."""
-    columns = placeholder_columns(column, raw.rows.column_names).values() if "{k}" in column else [column]
-    return sum(raw.numbers.get(c, {}).get(kind, 0) for c in columns)
+    return sum(raw.numbers[c].get(kind, 0) for c in columns_named(column, list(raw.numbers)))
 
 
 def _numeric(date_format: str) -> bool:
@@ -232,11 +231,11 @@ def _how(raw: RawTable, built: RecordSql, p: Parsed, zone: str) -> str:
                 said.append(f"two-digit years from {source.two_digit_years_from}")
     elif p.sql_type in ("DOUBLE", "INTEGER"):
         unit = source.unit
-        by_row = unit is not None and not isinstance(unit, str)
+        by_row = isinstance(unit, CodedColumn)
         said.append(f"unit by row (column {unit.column!r})" if by_row else unit or "no unit")
         if source.uln:
             said.append(f"limit {source.uln.constant or 'column ' + repr(source.uln.column)}")
-        said.append(f"decimal {source.decimal or built.table.decimal!r}".replace("'", ""))
+        said.append(f"decimal {source.decimal or built.table.decimal}")
         said += [f"thousands {source.thousands}"] if source.thousands else []
     elif source.vocabulary:
         said.append("words declared")

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from capla_etl import fields
-from capla_etl.centres.errors import CentreRefused, listed
+from capla_etl.centres.errors import CentreRefused, listed, said_place
 from capla_etl.centres.harmonising import own_dates
 from capla_etl.centres.harmonising.columns import NO_RULES, Reading, doubts, reading, tally
 from capla_etl.centres.harmonising.pseudonym import birth_date_linkage_sql, patient_id_sql, use_key
@@ -38,7 +38,7 @@ from capla_etl.centres.harmonising.rules import (
     time_rule_sql,
 )
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
-from capla_etl.centres.reading.cell_text import cleaned, patient_number, use_cell_forms
+from capla_etl.centres.reading.cell_text import cleaned, filled_down_sql, patient_number, use_cell_forms
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
 from capla_etl.centres.reading.sent_files import sent_in
 from capla_etl.centres.spec.dates import use_zones
@@ -46,7 +46,7 @@ from capla_etl.centres.spec.grammar import (
     RowKinds,
     Spec,
     Table,
-    fields_that_measure,
+    measured_columns,
     naming_records,
     source_columns,
     withheld_columns,
@@ -86,16 +86,10 @@ _MAY_IDENTIFY = "[[:alpha:]]{3}|([0-9][^0-9]*){9}"
 _WITHHELD = "(withheld: may identify)"
 
 
-def _said_place(raw: RawTable) -> str:
-    """File and sheet for a message."""
-    return f"{raw.file}, sheet {raw.sheet!r}" if raw.sheet else raw.file
-
-
 def _measured_columns(table: Table) -> set[str]:
     """Columns that are read as numbers or dates, or for whether a date or mark fills them."""
-    measured = fields_that_measure()
-    every = [(name, s) for r in table.records for name, s in r.fields.items()]
-    return {c for name, s in every if name in measured or s.filled for c in source_columns(s)}
+    filled = (s for r in table.records for s in r.fields.values() if s.filled)
+    return {*measured_columns(table), *(c for s in filled for c in source_columns(s))}
 
 
 def _declared_words(table: Table, column: str) -> list[str]:
@@ -200,12 +194,10 @@ class Harmoniser:
         sent = [c for c in raw.rows.column_names if c != "source_row"]
         same = ", ".join(f"coalesce({'key_form' if c == key else 'clean'}({identifier(c)}), '')" for c in sent)
         content = [f"clean({identifier(c)})" for c in sent if c != key]
-        filled = ", ".join(
-            f"last_value(clean({identifier(c)}) ignore nulls) over (order by source_row) as {identifier(c)}"
-            for c in downwards
-        )
         as_sent = ", ".join(f"{identifier(c)} as capla_sent_{i}" for i, c in enumerate(downwards))
-        arrived = f"(select * replace ({filled}), {as_sent} from arrived)" if filled else "arrived"
+        arrived = (
+            f"(select * replace ({filled_down_sql(downwards)}), {as_sent} from arrived)" if downwards else "arrived"
+        )
         row_kinds = table.row_kinds
         kind, ignored = self._kind(row_kinds, table, raw) if row_kinds else ("cast(null as varchar)", "false")
         self.con.execute(
@@ -249,8 +241,9 @@ class Harmoniser:
         if len(words) <= _WORDS_QUOTED:
             may_hold_names = bool(self.spec.tables[raw.name].forbidden)
             found = ", ".join(_described(word, known) if may_hold_names else repr(word) for word, _, _ in words)
+        place = said_place(raw.file, raw.sheet)
         self.problems.append(
-            f"{self.spec.centre.id}/{self.submission}/{_said_place(raw)}, column {column!r}: found {found} in "
+            f"{self.spec.centre.id}/{self.submission}/{place}, column {column!r}: found {found} in "
             f"{sum(w[1] for w in words)} row(s), first in row {min(w[2] for w in words)}; "
             f"expected one of: {listed(known)}. Ask the centre what it means, then add it to the vocabulary in "
             "centre.yml."
@@ -281,7 +274,7 @@ class Harmoniser:
         """Add problems for what whole columns show; count filled and refused cells."""
         raw, built = part.raw, part.built
         counted = tally(self.con, built, part.parsed)
-        place = _said_place(raw)
+        place = said_place(raw.file, raw.sheet)
         self.problems += [
             f"{self.spec.centre.id}/{self.submission}/{place}, {doubt}"
             for doubt in doubts(self.con, raw, built, part.parsed, counted)
@@ -306,24 +299,24 @@ class Harmoniser:
         """Make table ``name``: text t_, value v_ and rule r_ of every field, with what is known of the patient."""
         built = part.built
         part.parsed, part.table = built.parse_all(), name
-        key = f"key_form(b.{built.aliases[built.table.key]})"
+        key = f"key_form({built.aliases[built.table.key]})"
         columns = ", ".join(
             f"{p.text} as t_{p.name}, cast({p.value} as {p.sql_type}) as v_{p.name}, "
             f"cast({p.rule} as varchar) as r_{p.name}"
             for p in part.parsed
         )
         if built.is_patient:
-            patient, join = f"{patient_id_sql(quote(self.spec.centre.id), key)} as patient_id", ""
+            patient, join = f"{patient_id_sql(quote(self.spec.centre.id), 'b.key_text')} as patient_id", ""
         else:
             patient = """p.patient_id, p.birth_date, p.birth_year,
                 coalesce(p.first_tpe_date, own.first_session) as day0,
                 case when not own.death_in_doubt then coalesce(p.death_date, last_day(p.death_month)) end
                 as last_possible_day"""
-            join = f"left join patient p on p.centre_patient_id = {key} left join own on own.key_text = {key}"
+            join = "left join patient p on p.centre_patient_id = b.key_text left join own on own.key_text = b.key_text"
         self.con.execute(
             f"""create or replace temp table {name} as
-            select b.source_row, b.k, {key} as key_text, {patient}, {columns}
-            from ({built.base()}) b {join} where {built.present()}"""
+            select b.source_row, b.k, b.key_text, {patient}, {columns}
+            from (select *, {key} as key_text from ({built.base()})) b {join} where {built.present()}"""
         )
 
     def _judge_own_dates(self, patients: list[_Part], sessions: list[_Part]) -> None:
@@ -352,14 +345,16 @@ class Harmoniser:
                     and date '{self.submission}'"""
                 )
         firsts = ", ".join(f"arg_min({n}, (part, source_row)) filter ({n} is not null) as {n}" for n in names)
-        own = f"""(
+        self.con.execute(
+            f"""create temp table own_sent as
             select *, birth_date as birth, coalesce(death_date, last_day(death_month)) as death
             from (select key_text, {firsts} from ({" union all ".join(parts)}) where key_text is not null group by 1)
             left join (select key_text, min(day) as first_session from ({" union all ".join(dates)}) group by 1)
-            using (key_text))"""
+            using (key_text)"""
+        )
         self.con.execute(
             f"""create table own as select verdict.*, o.* exclude (key_text)
-            from ({own_dates.judged_sql(own, columns)}) verdict join {own} o using (key_text)"""
+            from ({own_dates.judged_sql("own_sent", columns)}) verdict join own_sent o using (key_text)"""
         )
 
     def _possible(self, name: str) -> str:

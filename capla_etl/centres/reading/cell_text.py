@@ -1,6 +1,6 @@
 """The text of one cell as it is read: signs narrowed if declared, letters composed, trimmed; and a patient's number."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import duckdb
 import pyarrow as pa
@@ -23,8 +23,9 @@ def cleaned(table: Table, text: str) -> str:
     return f"clean(nfc_normalize({narrowed(table, text)}))"
 
 
-#: Trimmed from both ends of a cell: blanks, tabs, line ends and no-break spaces.
-TRIMMED = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
+#: Trimmed from both ends of a cell: blanks, tabs, line ends and no-break spaces; and the same in SQL.
+BLANKS = " \t\n\r\xa0"
+TRIMMED = quote(BLANKS)
 #: SQL of one form of a patient's number: composed letters, no signs without width, no double blanks.
 KEY_FORM = r"""case when regexp_full_match(t, '[!-~]+( [!-~]+)*') then t
     else nullif(trim(regexp_replace(regexp_replace(
@@ -47,8 +48,12 @@ def filled_down(con: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table, na
     if not table.fill_down:
         return rows
     con.register("to_fill", rows)
-    filled = ", ".join(
-        f"last_value(clean({c}) ignore nulls) over (order by source_row) as {c}"
-        for c in (identifier(named(column)) for column in table.fill_down)
-    )
+    filled = filled_down_sql(named(column) for column in table.fill_down)
     return con.execute(f"select * replace ({filled}) from to_fill order by source_row").to_arrow_table()
+
+
+def filled_down_sql(columns: Iterable[str]) -> str:
+    """SQL of columns in which a blank cell has the text above it; needs ``use_cell_forms``."""
+    return ", ".join(
+        f"last_value(clean({c}) ignore nulls) over (order by source_row) as {c}" for c in map(identifier, columns)
+    )

@@ -10,31 +10,21 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl import fields
+from capla_etl.centres.reading.cell_text import BLANKS
 from capla_etl.centres.reading.formats.file_table import Unreadable, arrow_names
-from capla_etl.centres.spec.grammar import Spec, Table, placeholder_columns, source_columns
+from capla_etl.centres.spec.grammar import Spec, Table, columns_named, measured_columns
 
-#: Signs trimmed from both ends of a cell, as where values are read.
-_BLANKS = " \t\n\r\xa0"
 #: A row with at least this many words where numbers and dates are read may be a header.
 _FEWEST_WORDS = 2
 
 
 def _measured(table: Table, header: list[str]) -> list[str]:
-    """Columns that are read as numbers or dates."""
-    kinds = {name: declared.type for name, declared in fields.fields().items()}
-    columns = [
-        column
-        for record in table.records
-        for name, source in record.fields.items()
-        if kinds.get(name) in ("number", "integer", "date") and source.column
-        for column in source_columns(source)
-    ]
-    return [h for c in columns for h in (placeholder_columns(c, header).values() if "{k}" in c else [c]) if h in header]
+    """Columns of a file that are read as numbers or dates."""
+    return [column for name in measured_columns(table) for column in columns_named(name, header)]
 
 
 def _trimmed(rows: pa.Table, column: str) -> pa.ChunkedArray:
-    return pc.fill_null(pc.utf8_trim(rows[column], _BLANKS), "")
+    return pc.fill_null(pc.utf8_trim(rows[column], BLANKS), "")
 
 
 def known_numbers(table: Table, rows: pa.Table, named: Callable[[str], str]) -> set[str]:

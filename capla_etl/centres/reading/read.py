@@ -17,18 +17,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.errors import CentreRefused, closest, listed
+from capla_etl.centres.errors import CentreRefused, closest, listed, said_place
 from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
+from capla_etl.centres.spec.dates import EPOCH
 from capla_etl.centres.spec.grammar import (
     JsonLines,
     Spec,
     Table,
     Workbook,
-    placeholder_columns,
+    columns_named,
     sheet_of,
     source_columns,
     used_columns,
@@ -63,7 +64,7 @@ class RawTable:
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
     earlier_submissions: list[str] = field(default_factory=list)
     free_text: list[dict] = field(default_factory=list)
-    epoch: str = "1899-12-30"
+    epoch: str = EPOCH
     notes: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, int]] = field(default_factory=dict)
     header: list[str] = field(default_factory=list)
@@ -156,7 +157,7 @@ def _columns_accounted(header: list[str], table: Table) -> list[str]:
     quoted.
     """
     declared = [*used_columns(table), *table.forbidden]
-    found = {c: placeholder_columns(c, header).values() if "{k}" in c else {c} & set(header) for c in declared}
+    found = {c: columns_named(c, header) for c in declared}
     missing = [column for column in declared if not found[column]]
     if len(missing) > len(declared) / 2:
         return [
@@ -185,8 +186,7 @@ def _set_aside_no_records(spec: Spec, submission: Path, raws: list[RawTable]) ->
             raw.rows, aside = no_records.set_aside(spec, spec.tables[raw.name], raw.rows, raw.header, patients)
             raw.set_aside += aside
         except Unreadable as error:
-            sheet = f", sheet {raw.sheet!r}" if raw.sheet else ""
-            problems.append(f"{submission.name}/{raw.file}{sheet}: {error}")
+            problems.append(f"{submission.name}/{said_place(raw.file, raw.sheet)}: {error}")
     return problems
 
 

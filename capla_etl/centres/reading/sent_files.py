@@ -55,7 +55,9 @@ class SentFile:
                 "an archive inside an archive; expected the files themselves. Ask the centre to unpack it."
             )
         if self.member.flag_bits & 1:
-            raise Unreadable("the file is encrypted; ask the centre to send it without a password, by a safe way.")
+            raise Unreadable(
+                "the file is encrypted (protected by a password); ask the centre to send it without one, by a safe way."
+            )
         if self.member.file_size > MOST_UNPACKED_BYTES:
             size = f"{self.member.file_size:,} bytes; expected at most {MOST_UNPACKED_BYTES:,}"
             raise Unreadable(f"the unpacked file would have {size}. Ask the centre what it is.")
@@ -75,9 +77,18 @@ def sent_files(path: Path) -> list[SentFile]:
     Raises:
         Unreadable: a damaged archive, an empty one, or two members of one name.
     """
-    name = unicodedata.normalize("NFC", path.name)
     if path.suffix.lower() != ".zip" or not path.is_file():
-        return [SentFile(name, path)]
+        return [SentFile(unicodedata.normalize("NFC", path.name), path)]
+    return archive_members(path)
+
+
+def archive_members(path: Path) -> list[SentFile]:
+    """The files of an archive, without what macOS and Office add.
+
+    Raises:
+        Unreadable: a damaged archive, an empty one, or two members of one name.
+    """
+    name = unicodedata.normalize("NFC", path.name)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused, closest, listed
-from capla_etl.centres.spec.dates import NAMED_DATE_FORMATS, date_pattern, day_sql
+from capla_etl.centres.spec.dates import EPOCH, NAMED_DATE_FORMATS, date_pattern, day_sql
 from capla_etl.centres.spec.grammar import (
     AUXILIARY_FIELDS,
     FORMAT_TYPES,
@@ -24,8 +24,8 @@ from capla_etl.centres.spec.grammar import (
     Source,
     Spec,
     Table,
+    columns_named,
     fields_that_measure,
-    placeholder_columns,
     used_columns,
     withheld_columns,
 )
@@ -113,7 +113,7 @@ def _check_source(spec: Spec, table: Table, record: Record, name: str, where: st
         yield from _check_two_digit_years(table, source, name, where)
     if field.type in ("number", "integer"):
         yield from _check_number(table, source, field, where)
-    elif source.comparator or source.stands_for:
+    if (source.comparator or source.stands_for) and not field.comparator:
         yield f"{where}: comparator not allowed; {name} does not accept censored results. Remove it."
     if source.partial_date_format and not field.partial:
         yield f"{where}.partial_date_format: not allowed for {name}; only the date of death may lack its day."
@@ -142,8 +142,6 @@ def _check_number(table: Table, source: Source, field: fields.Field, where: str)
     if notation.decimal == notation.thousands:
         yield f"{where}.thousands: found {notation.thousands!r}, which is the decimal mark too; expected another mark."
         return
-    if (source.comparator or source.stands_for) and not field.comparator:
-        yield f"{where}: comparator not allowed; {field.name} does not accept censored results. Remove it."
     if source.comparator and (signs := set(source.comparator.codes.values()) - {"", *COMPARATORS}):
         yield f"{where}.comparator.codes: found {listed(sorted(signs))}; expected '', '<', '>', '<=' or '>='."
     for word, means in source.stands_for.items():
@@ -248,7 +246,7 @@ def _differ(one: str, other: str) -> bool:
 
 def _written(date_format: str) -> str | None:
     """An example in a format; None where it has names of months, which no other format can mistake."""
-    named = {"iso8601": "%Y-%m-%dT%H:%M", "excel_day_number": str((_EXAMPLE - datetime(1899, 12, 30)).days)}
+    named = {"iso8601": "%Y-%m-%dT%H:%M", "excel_day_number": str((_EXAMPLE - datetime.fromisoformat(EPOCH)).days)}
     text = named.get(date_format) or NAMED_DATE_FORMATS.get(date_format) or date_format
     return None if "%B" in text or "%b" in text else _EXAMPLE.strftime(text)
 
@@ -291,7 +289,7 @@ def _check_unused(table: Table, where: str) -> Iterator[str]:
         yield f"{where}: duplicate column {column!r}; expected it under one of ignored, free_text, forbidden."
     for column in table.forbidden:
         for used in used_columns(table):
-            same = column == used or ("{k}" in used and placeholder_columns(used, [column]))
+            same = column == used or columns_named(used, [column])
             if same and used not in (*table.ignored, *table.free_text):
                 yield f"{where}: column {column!r} is used and forbidden; expected one of the two: remove either."
     for column in table.row_key:

@@ -236,11 +236,16 @@ def placeholder_columns(template: str, header: list[str]) -> dict[int, str]:
     return {int(m.group(1)): column for column in header if (m := pattern.fullmatch(column))}
 
 
+def columns_named(name: str, header: list[str]) -> list[str]:
+    """The columns of a header that a name of the spec means: one, several with ``{k}``, or none."""
+    return list(placeholder_columns(name, header).values()) if "{k}" in name else [name] if name in header else []
+
+
 def declared_for(declared: Mapping[str, Any], column: str) -> Any:
     """What is declared for a column of a file, by its name or with ``{k}`` for repeated columns; None if nothing is."""
     if column in declared:
         return declared[column]
-    return next((d for name, d in declared.items() if "{k}" in name and placeholder_columns(name, [column])), None)
+    return next((d for name, d in declared.items() if columns_named(name, [column])), None)
 
 
 def sheet_of(table: Table) -> str:
@@ -273,6 +278,13 @@ def naming_records(spec: Spec) -> list[tuple[str, int]]:
 def fields_that_measure() -> set[str]:
     """Names of the fields that are read as numbers or dates."""
     return {name for name, field in fields.fields().items() if field.type in ("number", "integer", "date")}
+
+
+def measured_columns(table: Table) -> list[str]:
+    """Every column that a table's spec reads for a number or date: its value, unit, limit or last day."""
+    measured = fields_that_measure()
+    sources = (s for record in table.records for name, s in record.fields.items() if name in measured)
+    return [column for source in sources for column in source_columns(source)]
 
 
 def source_columns(source: Source) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from capla_etl import fields, paths
-from capla_etl.centres.errors import CentreRefused, listed
+from capla_etl.centres.errors import CentreRefused, listed, said_place
 from capla_etl.centres.harmonising import corrections, own_dates
 from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.harmonising.harmonise import Harmoniser
@@ -121,10 +121,9 @@ def _check_most_is_read(
             rules, columns = (Counter(q[what] for q in here) for what in ("rule", "column_name"))
             why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
             where = listed(repr(column) for column, _ in columns.most_common(3))
-            sheet = f", sheet {row['sheet']!r}" if row["sheet"] else ""
             naming = listed(f"{name}.{number}" for name, number in naming_records(spec))
             problems.append(
-                f"{centre_id}/{row['submission']}/{row['file']}{sheet}: {refused} of {received} rows are refused "
+                f"{centre_id}/{row['submission']}/{said_place(*place)}: {refused} of {received} rows are refused "
                 f"({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Look at {where}: does the file fit the "
                 f"spec, and does the record that names the patients ({naming}) name the same ones?"
             )
@@ -135,10 +134,10 @@ def _check_most_is_read(
         many = refused >= SPARED_ROWS and refused > LARGEST_REFUSED_SHARE * filled
         if many or refused >= SPARED_VALUES and refused > filled / 2:
             why = ", ".join(f"{rule} {count}" for rule, count in rules.most_common(3))
-            place = f"{where}/{file}" + (f", sheet {sheet!r}" if sheet else "")
             problems.append(
-                f"{place}, column {column!r}: {refused} of {filled} values are refused as {field} ({why}); expected at "
-                f"most {LARGEST_REFUSED_SHARE:.0%}. Are format, unit and missing codes right in the spec?"
+                f"{where}/{said_place(file, sheet)}, column {column!r}: {refused} of {filled} values are refused as "
+                f"{field} ({why}); expected at most {LARGEST_REFUSED_SHARE:.0%}. Are format, unit and missing codes "
+                "right in the spec?"
             )
     if problems:
         raise CentreRefused(centre_id, problems)

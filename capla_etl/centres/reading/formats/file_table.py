@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl.centres.spec.dates import EPOCH
 from capla_etl.centres.spec.grammar import declared_for
 
 #: Names that the pipeline gives to columns of its own.
@@ -32,7 +33,7 @@ class FileTable:
     header: list[str]
     rows: pa.Table
     set_aside: list[tuple[int, str, str, str]] = field(default_factory=list)
-    epoch: str = "1899-12-30"
+    epoch: str = EPOCH
     notes: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, int]] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 from xml.etree import ElementTree
 
 from capla_etl.centres.reading.formats.typed_cells import Percentage, Scaled, Worded
+from capla_etl.centres.spec.dates import EPOCH
 
 #: Stands in a cell whose formula has no stored result.
 WITHOUT_VALUE = "(formula without value)"
@@ -52,7 +53,7 @@ class SheetNotes:
     """
 
     shown: dict[tuple[int, int], str | Decimal | Worded] = field(default_factory=dict)
-    epoch: str = "1899-12-30"
+    epoch: str = EPOCH
     hidden_rows: list[int] = field(default_factory=list)
     hidden_columns: set[int] = field(default_factory=set)
     struck: list[int] = field(default_factory=list)
@@ -63,7 +64,7 @@ def _percentage(value: str) -> Percentage:
     return Percentage(Decimal(repr(float(value))) * 100)
 
 
-def shown_number(code: str, value: str, epoch: str = "1899-12-30") -> str | Decimal | Worded | None:
+def shown_number(code: str, value: str, epoch: str = EPOCH) -> str | Decimal | Worded | None:
     """What a number format shows of a number, if that is not the number itself.
 
     Args:

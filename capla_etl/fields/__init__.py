@@ -132,8 +132,8 @@ def months() -> dict[str, dict[str, dict[str, int]]]:
 
 
 def arrow_schema(columns: str):
-    """Arrow schema from names of columns, parted by blanks: text unless ``name:date`` or ``name:count``."""
+    """Arrow schema from names of columns, parted by blanks: text unless ``name:date``, ``:count`` or ``:number``."""
     import pyarrow as pa
 
-    types = {"": pa.string(), "date": pa.date32(), "count": pa.int64()}
+    types = {"": pa.string(), "date": pa.date32(), "count": pa.int64(), "number": pa.float64()}
     return pa.schema([(name, types[kind]) for name, _, kind in (column.partition(":") for column in columns.split())])

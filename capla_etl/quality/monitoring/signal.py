@@ -1,0 +1,113 @@
+"""What monitoring says: a signal for each difference that matters, and a line for everything that was looked at."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+
+import pandas as pd
+
+from capla_etl import fields
+
+STOP, LOOK = "stop", "look"
+#: Families of checks, in the order in which they are shown.
+FAMILIES = {
+    "level": "Level of each quantity",
+    "mixture": "Two levels in one column",
+    "shape": "Shape of the values",
+    "dates": "Dates",
+    "within_patients": "Within patients",
+    "completeness": "Categories and completeness",
+    "between_columns": "Between columns",
+    "between_submissions": "Between submissions",
+}
+#: At most this many rows are named in a signal; the rest is counted.
+ROWS_NAMED = 20
+
+#: Columns of ``quality.signal``.
+SIGNAL = fields.arrow_schema(
+    "signal_id centre_id submission:date severity family check_name quantity field file sheet column_name found "
+    "expected looks_like p_value:number patients:count rows status reason confirmed_by confirmed_on:date"
+)
+#: Columns of ``quality.monitored``.
+MONITORED = fields.arrow_schema(
+    "centre_id submission:date family check_name quantity field judged why_not scale estimate:number "
+    "standard_error:number expected:number look_below:number look_above:number p_value:number patients:count severity"
+)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A difference that matters and that chance and natural differences between centres do not give.
+
+    ``severity``: ``stop`` holds the submission back, ``look`` is listed. ``found``, ``expected``: figures of many
+    patients, never of one. ``looks_like``: the likely reason, in words. ``p_value``: how likely so large a difference
+    is by chance, the number of checks of a centre accounted for. ``patients``: how many patients it rests on.
+    ``rows``: rows of the file that show it most, at most ``ROWS_NAMED``; empty: all.
+    ``status``: ``open``, or ``confirmed`` by a person in the centre's spec.
+    """
+
+    centre_id: str
+    severity: str
+    family: str
+    check_name: str
+    quantity: str
+    field: str
+    found: str
+    expected: str
+    looks_like: str
+    p_value: float
+    patients: int
+    file: str = ""
+    sheet: str = ""
+    column_name: str = ""
+    rows: list[int] = field(default_factory=list)
+    status: str = "open"
+    reason: str = ""
+    confirmed_by: str = ""
+    confirmed_on: str | None = None
+
+    @property
+    def signal_id(self) -> str:
+        """Hash of what the signal is about (centre, check, quantity); the same while the finding changes."""
+        parts = [self.centre_id, self.check_name, self.quantity]
+        return "S-" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:10]
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether it keeps the submission out of the study."""
+        return self.severity == STOP and self.status == "open"
+
+    @property
+    def in_words(self) -> str:
+        """One sentence for people: where, what, and what it looks like."""
+        place = ", ".join(
+            said
+            for said in (
+                self.file,
+                self.sheet and f"sheet {self.sheet!r}",
+                self.column_name and f"column {self.column_name!r}",
+            )
+            if said
+        )
+        return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}."
+
+    def as_row(self) -> dict:
+        """The signal as a row of ``quality.signal``, but for the submission."""
+        return {"signal_id": self.signal_id, **asdict(self), "rows": ", ".join(map(str, self.rows[:ROWS_NAMED]))}
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """Everything that was looked at in one centre.
+
+    ``signals``: what matters. ``looked_at``: one row per check and quantity, columns of ``MONITORED``; ``judged`` is
+    'yes' or 'no', with the reason in ``why_not``.
+    """
+
+    centre_id: str
+    signals: list[Signal]
+    looked_at: pd.DataFrame
+
+    @property
+    def stops(self) -> list[Signal]:
+        """Signals that hold the submission back."""
+        return [signal for signal in self.signals if signal.holds_back]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from unittest import mock
 
-from capla_etl import paths
+from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading.read import RawTable
 from capla_etl.centres.spec.check import load_spec
@@ -103,7 +103,7 @@ def centres() -> dict[str, Centre]:
         spec = load_spec(folder / "centre.yml")
         raws = read_current(spec, folder, paths.as_of())
         tables = harmonised(folder.name, raws)
-        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, tables))
+        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, _by_name(tables)))
     return found
 
 
@@ -115,6 +115,11 @@ def harmonised(centre_id: str, raws: list[RawTable]) -> dict:
     """
     with mock.patch.object(judge, "read_current", lambda *_: raws):
         return judge.judged(centre_id).tables
+
+
+def _by_name(tables: dict) -> dict:
+    """The harmonised tables, by their names without the schema."""
+    return {name: tables[f"harmonised.{name}"] for name in fields.tables()}
 
 
 @cache
@@ -153,7 +158,7 @@ def measured(case: Case, seed: int = 1) -> Seen | None:
         tables = harmonised(case.centre_id, raws)
     except CentreRefused:
         return Seen(answer=BY_READING, **found)
-    patients = centre_patients(centre.spec, tables, centre.tables if case.of.resent else None)
+    patients = centre_patients(centre.spec, _by_name(tables), _by_name(centre.tables) if case.of.resent else None)
     signals = new_signals(case.centre_id, monitor(patients, others(case.centre_id)))
     found |= dict(
         families=tuple(sorted({s.family for s in signals})),

@@ -5,6 +5,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
+import pandas as pd
+
 from .kinds import KINDS, size_in_words
 from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean
 
@@ -78,6 +80,9 @@ def groups(found: list[Seen]) -> str:
     rows |= {f"centre {name}": some for name, some in sorted(_grouped(now, lambda s: s.case.centre_id).items())}
     rows["whole columns"] = [seen for seen in now if seen.case.is_whole]
     rows["whole columns, centres of 100 patients or more"] = [s for s in rows["whole columns"] if s.patients >= _LARGE]
+    rows["a number of Tables 1 or 2 moves beyond its rounding"] = [seen for seen in now if seen.moved.beyond_rounding]
+    rows["by a percentage point, or a fiftieth of a median"] = [seen for seen in now if seen.moved.clearly]
+    rows["nothing moves (loaded)"] = [s for s in now if s.answer != BY_READING and not s.moved.beyond_rounding]
     rows["kinds added after the checks"] = [seen for seen in found if seen.case.of.later]
     lines = [f"| faults | {_HEAD} |", f"|---|{_RULE}"]
     lines += [f"| {name} | {_counts(some)} |" for name, some in rows.items() if some]
@@ -92,6 +97,40 @@ def missed(found: list[Seen], at_most: int) -> str:
         if s.case.is_whole and s.patients >= _LARGE and not s.is_seen
     ]
     return "\n".join(lines[:at_most])
+
+
+def unseen_and_moving(found: list[Seen], at_most: int) -> str:
+    """Faults that move printed numbers and were not seen, those that move most first."""
+    some = sorted((s for s in found if not s.is_seen and s.moved.beyond_rounding), key=lambda s: -s.moved.places)
+    return "\n".join(
+        f"{s.case.centre_id}: {s.case.of.name}, {size_in_words(s.case.how_much)}, {s.case.target}: {s.moved.what} "
+        f"moves {s.moved.places:.1f} places ({s.moved.points:.1f} points, {s.moved.ratio:.1%})"
+        for s in some[:at_most]
+    )
+
+
+def listed(found: list[Seen]) -> pd.DataFrame:
+    """One row a fault."""
+    return pd.DataFrame(
+        {
+            "family": seen.case.of.family,
+            "kind": seen.case.of.name,
+            "size": size_in_words(seen.case.how_much),
+            "target": seen.case.target,
+            "centre": seen.case.centre_id,
+            "patients": seen.patients,
+            "cells": seen.cells,
+            "whole": seen.case.is_whole,
+            "answer": seen.answer,
+            "families": " ".join(seen.families),
+            "named": seen.named,
+            "places": seen.moved.places,
+            "points": seen.moved.points,
+            "ratio": seen.moved.ratio,
+            "what": seen.moved.what,
+        }
+        for seen in found
+    )
 
 
 def as_they_are() -> str:
@@ -110,6 +149,8 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="at most so many faults of each kind and size")
     parser.add_argument("--every-field", action="store_true", help="each field of a kind, not one a centre")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="do not compute what moves in Tables 1 and 2")
+    parser.add_argument("--list", help="a file for one line a fault (CSV)")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     began = time.monotonic()
@@ -118,11 +159,15 @@ def main() -> None:
     names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
     print(as_they_are(), "\n")
     wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
-    found = list(all_measured(wanted, asked.seed, asked.processes))
+    found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
+    if asked.list:
+        listed(found).to_csv(asked.list, index=False)
     for table in (by_kind, smallest_seen, groups):
         print(table(found), "\n")
     if text := missed(found, 40):
         print(f"Whole columns not seen in large centres:\n{text}\n")
+    if text := unseen_and_moving(found, 40):
+        print(f"Not seen, and a number of Tables 1 or 2 moves:\n{text}\n")
     print(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {time.monotonic() - began:.0f} s")
 
 

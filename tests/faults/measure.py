@@ -9,8 +9,10 @@ import random
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from unittest import mock
+
+import pandas as pd
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
@@ -22,6 +24,8 @@ from capla_etl.centres.submissions.history import read_current
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import STOP, Monitored, Signal
 
+from . import effect
+from .effect import Moved
 from .kinds import KINDS, Kind, targets_in
 from .sent import NotHere, Sent
 
@@ -79,7 +83,8 @@ class Seen:
     """What was seen of a fault.
 
     ``cells``: cells and rows changed. ``patients``: of the centre. ``families``: those of the signals that the centre
-    as it is does not have. ``named``: a signal names the field or a family that the fault is of.
+    as it is does not have. ``named``: a signal names the field or a family that the fault is of. ``moved``: how far
+    numbers of Tables 1 and 2 move, had it been loaded.
     """
 
     case: Case
@@ -88,7 +93,7 @@ class Seen:
     patients: int
     families: tuple[str, ...] = ()
     named: bool = False
-    extra: dict = field(default_factory=dict)
+    moved: Moved = Moved()
 
     @property
     def is_seen(self) -> bool:
@@ -145,7 +150,7 @@ def mutated(case: Case, seed: int = 1) -> Sent:
     return sent
 
 
-def measured(case: Case, seed: int = 1) -> Seen | None:
+def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None:
     """What is seen of a fault; None where it has no place."""
     centre = centres()[case.centre_id]
     try:
@@ -172,7 +177,23 @@ def measured(case: Case, seed: int = 1) -> Seen | None:
     else:
         refused = more >= max(_MORE_REFUSED, _SHARE_REFUSED * len(sent.changed))
         answer = BY_READING if refused else NOT_SEEN
-    return Seen(answer=answer, extra=dict(refused=more), **found)
+    return Seen(answer=answer, moved=_moved(case.centre_id, tables) if with_effect else Moved(), **found)
+
+
+@cache
+def _of_centre(centre_id: str) -> pd.DataFrame:
+    return effect.derived(centres()[centre_id].tables)
+
+
+@cache
+def _numbers() -> dict:
+    """The numbers of Tables 1 and 2 without faults."""
+    return effect.numbers(pd.concat(map(_of_centre, centres()), ignore_index=True))
+
+
+def _moved(centre_id: str, tables: dict) -> Moved:
+    pooled = [effect.derived(tables) if name == centre_id else _of_centre(name) for name in centres()]
+    return effect.moved(_numbers(), effect.numbers(pd.concat(pooled, ignore_index=True)))
 
 
 def new_signals(centre_id: str, said: Monitored) -> list[Signal]:
@@ -206,13 +227,19 @@ def cases(
     return found
 
 
-def all_measured(wanted: list[Case], seed: int, processes: int) -> Iterator[Seen]:
-    """What is seen of each fault; those that have no place in their centre are left out."""
+def all_measured(wanted: list[Case], seed: int, processes: int, with_effect: bool = True) -> Iterator[Seen]:
+    """What is seen of each fault; those that have no place in their centre are left out.
+
+    ``with_effect``: whether to compute what moves in Tables 1 and 2.
+    """
     for case in {c.centre_id: c for c in wanted}.values():
         clean(case.centre_id)  # before the processes part
+    if with_effect:
+        _numbers()
+    one = partial(measured, seed=seed, with_effect=with_effect)
     if processes == 1:
-        yield from filter(None, (measured(case, seed) for case in wanted))
+        yield from filter(None, map(one, wanted))
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(processes, os.cpu_count() or 1), context) as pool:
-        yield from filter(None, pool.map(measured, wanted, [seed] * len(wanted), chunksize=8))
+        yield from filter(None, pool.map(one, wanted, chunksize=8))

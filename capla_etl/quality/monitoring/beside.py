@@ -25,7 +25,8 @@ class Finding:
 
     ``p_look``: how likely chance gives it; ``p_stop``: the same where the centre truly differs by as much as centres
     may. ``matters``: whether the difference is large enough. ``estimate``, ``standard_error``, ``expected``,
-    ``look_below``, ``look_above``: on the scale of comparison, for plots. ``rows``: rows of the file that show it.
+    ``look_below``, ``look_above``: on the scale of comparison, for plots. ``places``: patients who show it,
+    by their place in the frame; ``rows``: the same by their rows of the file.
     """
 
     family: str
@@ -46,6 +47,7 @@ class Finding:
     look_below: float = np.nan
     look_above: float = np.nan
     places: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

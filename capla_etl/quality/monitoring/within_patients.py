@@ -16,16 +16,31 @@ _PRESENTATION = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volum
 _FEWEST_VALUES = 3
 
 
+def copies(own: pd.DataFrame) -> pd.DataFrame:
+    """Which patients have the series of platelet counts, or the values at presentation, of another one.
+
+    Returns:
+        One row per patient: ``series``, ``presentation``, and ``again`` (a patient before this one has them).
+    """
+    values = own[_PRESENTATION]
+    enough = (values.notna().sum(axis=1) >= _FEWEST_VALUES) & ((values.nunique() > 1).sum() >= _FEWEST_VALUES)
+    rows = pd.util.hash_pandas_object(values.round(9), index=False)
+    has_series = own["series"].notna()
+    return pd.DataFrame(
+        {
+            "series": has_series & own["series"].duplicated(keep=False),
+            "presentation": enough & rows.duplicated(keep=False),
+            "again": (has_series & own["series"].duplicated()) | (enough & rows.duplicated()),
+        }
+    )
+
+
 def shared(own: pd.DataFrame) -> Iterator[Finding]:
     """Patients with the same series of platelet counts, or the same values at presentation, as another one."""
-    series = own["series"].notna() & own["series"].duplicated(keep=False)
-    values = own[_PRESENTATION]
-    enough = values.notna().sum(axis=1) >= _FEWEST_VALUES
-    rows = values.round(9).apply(tuple, axis=1).astype(str)
-    same = enough & rows.duplicated(keep=False) & (values.nunique() > 1).sum().__ge__(_FEWEST_VALUES)
+    found = copies(own)
     for name, mask, what, field in (
-        ("same_series", series, "series of platelet counts", "platelets_10e9_per_l"),
-        ("same_presentation", same, "values at presentation", "hemoglobin_g_per_dl"),
+        ("same_series", found["series"], "series of platelet counts", "platelets_10e9_per_l"),
+        ("same_presentation", found["presentation"], "values at presentation", "hemoglobin_g_per_dl"),
     ):
         count = int(mask.sum())
         yield Finding(

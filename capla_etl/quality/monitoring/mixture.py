@@ -48,7 +48,6 @@ def _change(beside: Beside, check: str, order: np.ndarray, what: str, there: np.
     """The cut that parts the centre's patients best into two levels, by ranks; patients of one day stay together."""
     ordered = there[np.argsort(order[there], kind="stable")]
     values = beside.mine[ordered]
-    n = len(values)
     is_share = beside.quantity.scale == SHARE
     scores = values - values.mean() if is_share else norm_scores(values)
     steps, size = np.unique(order[ordered], return_counts=True)

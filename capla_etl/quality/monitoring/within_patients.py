@@ -4,16 +4,15 @@ Rises, falls and the change from one result to the next are quantities of each p
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from capla_etl.quality.monitoring.beside import Finding
 
-#: Values at presentation that no two patients have all alike.
-_PRESENTATION = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volume"]
-#: At least so many of them must be known.
-_FEWEST_VALUES = 3
+#: Values at presentation; no two patients have so many of them alike.
+_PRESENTATION, _ALIKE = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volume"], 4
 
 
 def copies(own: pd.DataFrame) -> pd.DataFrame:
@@ -22,17 +21,15 @@ def copies(own: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per patient: ``series``, ``presentation``, and ``again`` (a patient before this one has them).
     """
-    values = own[_PRESENTATION]
-    enough = (values.notna().sum(axis=1) >= _FEWEST_VALUES) & ((values.nunique() > 1).sum() >= _FEWEST_VALUES)
-    rows = pd.util.hash_pandas_object(values.round(9), index=False)
-    has_series = own["series"].notna()
-    return pd.DataFrame(
-        {
-            "series": has_series & own["series"].duplicated(keep=False),
-            "presentation": enough & rows.duplicated(keep=False),
-            "again": (has_series & own["series"].duplicated()) | (enough & rows.duplicated()),
-        }
-    )
+    series = own["series"].notna() & own["series"].duplicated(keep=False)
+    presentation = pd.Series(False, index=own.index)
+    again = own["series"].notna() & own["series"].duplicated()
+    differing = [name for name in _PRESENTATION if own[name].nunique() > 1]
+    for names in combinations(differing, _ALIKE):
+        values = own[list(names)].dropna().round(9)
+        presentation |= values.duplicated(keep=False).reindex(own.index, fill_value=False)
+        again |= values.duplicated().reindex(own.index, fill_value=False)
+    return pd.DataFrame({"series": series, "presentation": presentation, "again": again})
 
 
 def shared(own: pd.DataFrame) -> Iterator[Finding]:

@@ -4,16 +4,20 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
+from . import clean as redraws
 from .kinds import KINDS, size_in_words
-from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean
+from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean, in_processes
 
 #: A size is seen reliably if at least this share of the faults of that size is.
 _RELIABLE = 0.9
 #: A centre of at least so many patients must show every fault of a whole column.
 _LARGE = 100
+_GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def _grouped(found: Iterable[Seen], by: Callable[[Seen], Hashable]) -> dict:
@@ -134,12 +138,29 @@ def listed(found: list[Seen]) -> pd.DataFrame:
 
 
 def as_they_are() -> str:
-    """Signals in the centres as they are."""
+    """Signals in the centres as they are, in one sent again, and in new ones."""
     lines = ["| centre | patients | stop | look |", "|---|--:|--:|--:|"]
     for name, centre in centres().items():
         said = clean(name)
         lines.append(f"| {name} | {centre.size} | {len(said.stops)} | {len(said.signals) - len(said.stops)} |")
+    again = redraws.sent_again("FR01", _GOLDEN / "resubmissions" / "FR01")
+    more = {"FR01, sent again": again} | {name: redraws.new_centre(name) for name in ("JP01", "NL01")}
+    for name, one in more.items():
+        lines.append(f"| {name} | {one.patients} | {one.stops} | {one.looks} |")
+    said = [f"{name}: {s.severity} {s.check_name} {s.quantity}" for name in centres() for s in clean(name).signals]
+    said += [f"{name}: {signal}" for name, one in more.items() for signal in one.said]
+    lines += ["", *said]
     return "\n".join(lines)
+
+
+def clean_data(studies: int, seed: int, processes: int) -> None:
+    """Print how often centres drawn again, in which nothing is wrong, give a signal."""
+    found = {}
+    for how in redraws.HOWS:
+        drawn = in_processes(partial(redraws.study, how=how, seed=seed), range(studies), processes)
+        found[how] = [centre for study in drawn for centre in study]
+    print(redraws.as_table(found), "\n")
+    print("\n".join(redraws.frequent(found)), "\n")
 
 
 def main() -> None:
@@ -149,6 +170,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="at most so many faults of each kind and size")
     parser.add_argument("--every-field", action="store_true", help="each field of a kind, not one a centre")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clean", type=int, default=20, help="studies of ten centres to draw, each way")
     parser.add_argument("--quick", action="store_true", help="do not compute what moves in Tables 1 and 2")
     parser.add_argument("--list", help="a file for one line a fault (CSV)")
     parser.add_argument("--processes", type=int, default=2)
@@ -158,6 +180,8 @@ def main() -> None:
     numbers = [i for i, k in enumerate(KINDS) if not words or any(w in k.name or w in k.family for w in words)]
     names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
     print(as_they_are(), "\n")
+    if asked.clean:
+        clean_data(asked.clean, asked.seed, asked.processes)
     wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
     found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
     if asked.list:

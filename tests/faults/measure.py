@@ -6,7 +6,7 @@ What does not belong here: the faults (kinds.py), and how counts are printed (__
 import multiprocessing
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -108,7 +108,7 @@ def centres() -> dict[str, Centre]:
         spec = load_spec(folder / "centre.yml")
         raws = read_current(spec, folder, paths.as_of())
         tables = harmonised(folder.name, raws)
-        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, _by_name(tables)))
+        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, by_name(tables)))
     return found
 
 
@@ -122,7 +122,7 @@ def harmonised(centre_id: str, raws: list[RawTable]) -> dict:
         return judge.judged(centre_id).tables
 
 
-def _by_name(tables: dict) -> dict:
+def by_name(tables: dict) -> dict:
     """The harmonised tables, by their names without the schema."""
     return {name: tables[f"harmonised.{name}"] for name in fields.tables()}
 
@@ -163,7 +163,7 @@ def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None
         tables = harmonised(case.centre_id, raws)
     except CentreRefused:
         return Seen(answer=BY_READING, **found)
-    patients = centre_patients(centre.spec, _by_name(tables), _by_name(centre.tables) if case.of.resent else None)
+    patients = centre_patients(centre.spec, by_name(tables), by_name(centre.tables) if case.of.resent else None)
     signals = new_signals(case.centre_id, monitor(patients, others(case.centre_id)))
     found |= dict(
         families=tuple(sorted({s.family for s in signals})),
@@ -237,9 +237,15 @@ def all_measured(wanted: list[Case], seed: int, processes: int, with_effect: boo
     if with_effect:
         _numbers()
     one = partial(measured, seed=seed, with_effect=with_effect)
+    yield from filter(None, in_processes(one, wanted, processes))
+
+
+def in_processes(do: Callable, of: Iterable, processes: int) -> Iterator:
+    """What a function returns for each thing, in their order; the centres are read before the processes part."""
+    centres()
     if processes == 1:
-        yield from filter(None, map(one, wanted))
+        yield from map(do, of)
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(processes, os.cpu_count() or 1), context) as pool:
-        yield from filter(None, pool.map(one, wanted, chunksize=8))
+        yield from pool.map(do, of)

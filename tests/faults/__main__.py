@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import clean as redraws
+from . import peers
 from .kinds import KINDS, size_in_words
 from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean, in_processes
 
@@ -93,6 +94,23 @@ def groups(found: list[Seen]) -> str:
     return "\n".join(lines)
 
 
+def beside_peers(found: list[Seen]) -> str:
+    """Faults that were read: seen by monitoring and by the peers, all and by family."""
+    read = [seen for seen in found if seen.by_peers is not None and not seen.case.of.later]
+    names = ("monitoring, stop", "monitoring, stop or look", *peers.NAMES)
+    lines = ["| faults | read | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
+    whole = {
+        "whole columns, centres of 100 patients or more": [s for s in read if s.case.is_whole and s.patients >= _LARGE]
+    }
+    of_family = {f"family {name}": some for name, some in sorted(_grouped(read, lambda s: s.case.of.family).items())}
+    for name, some in ({"all": read} | of_family | whole).items():
+        if some:
+            shares = [sum(s.answer == STOPPED for s in some), sum(s.answer in (STOPPED, LOOKED_AT) for s in some)]
+            shares += [sum(peer in s.by_peers for s in some) for peer in peers.NAMES]
+            lines.append(f"| {name} | {len(some)} | " + " | ".join(f"{n / len(some):.0%}" for n in shares) + " |")
+    return "\n".join(lines)
+
+
 def missed(found: list[Seen], at_most: int) -> str:
     """Faults of whole columns in large centres that were not seen."""
     lines = [
@@ -160,7 +178,19 @@ def clean_data(studies: int, seed: int, processes: int) -> None:
         drawn = in_processes(partial(redraws.study, how=how, seed=seed), range(studies), processes)
         found[how] = [centre for study in drawn for centre in study]
     print(redraws.as_table(found), "\n")
+    print(false_alarms(found), "\n")
     print("\n".join(redraws.frequent(found)), "\n")
+
+
+def false_alarms(found: dict) -> str:
+    """Centres without a fault in which monitoring and the peers flag something."""
+    names = ("monitoring, stop", "monitoring, look", *peers.NAMES)
+    lines = ["| drawn | centres | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
+    for how, some in found.items():
+        counts = [sum(d.stops > 0 for d in some), sum(d.looks > 0 for d in some)]
+        counts += [sum(d.flagged[name] > 0 for d in some) for name in peers.NAMES]
+        lines.append(f"| {how} | {len(some)} | " + " | ".join(f"{n / len(some):.1%}" for n in counts) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -186,7 +216,7 @@ def main() -> None:
     found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
     if asked.list:
         listed(found).to_csv(asked.list, index=False)
-    for table in (by_kind, smallest_seen, groups):
+    for table in (by_kind, smallest_seen, groups, beside_peers):
         print(table(found), "\n")
     if text := missed(found, 40):
         print(f"Whole columns not seen in large centres:\n{text}\n")

@@ -31,7 +31,9 @@ from capla_etl.centres.submissions.judge import judged
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import STOP
 
+from . import peers
 from .measure import by_name, centres, others
+from .peers import grid
 
 #: How a study is drawn.
 ONCE, TWICE, POOLED, DIFFERING = "within centres", "within centres, some twice", "from all centres", "centres differ"
@@ -72,13 +74,17 @@ Frames = dict[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A centre drawn again, and what monitoring said of it: ``said`` names severity, check and quantity."""
+    """A centre drawn again, and what monitoring said of it: ``said`` names severity, check and quantity.
+
+    ``flagged``: how much each peer flags in it.
+    """
 
     centre_id: str
     patients: int
     stops: int
     looks: int
     said: tuple[str, ...]
+    flagged: dict[str, int]
 
 
 def frames(tables: dict) -> Frames:
@@ -197,18 +203,6 @@ def _other_level(values: pd.Series, rng: np.random.Generator) -> pd.Series:
     return (np.maximum(1, (values * factor / step).round()) * step).round(9).where(values > 0, values)
 
 
-#: Steps in which columns are written, in the study's unit: decimals, U/L of a limit of 250, mg/dL of creatinine.
-_STEPS = (10.0, 1.0, 0.884, 0.1, 0.01, 0.004, 0.001)
-
-
-def grid(values: np.ndarray) -> float:
-    """The largest step of which nearly all values are multiples."""
-    for step in _STEPS:
-        if np.mean(np.abs(values / step - np.round(values / step)) < 1e-4) > 0.97:
-            return step
-    return 1e-4
-
-
 def _other_share(answers: pd.Series, yes: str, no: str, rng: np.random.Generator) -> pd.Series:
     """Turn some answers over, so that the proportion moves by up to ``POINTS``; some of each answer stay."""
     result = answers.copy()
@@ -291,7 +285,9 @@ def _judged(centre_id: str, own: CentrePatients, others: list[CentrePatients]) -
     signals = monitor(own, others).signals
     stops = sum(signal.severity == STOP for signal in signals)
     said = tuple(f"{s.severity} {s.check_name} {s.quantity}" for s in signals)
-    return Drawn(centre_id, len(own.quantities), stops, len(signals) - stops, said)
+    found = peers.flags(own.quantities, [other.quantities for other in others])
+    flagged = {name: len(what) for name, what in found.items()}
+    return Drawn(centre_id, len(own.quantities), stops, len(signals) - stops, said, flagged)
 
 
 def sent_again(centre_id: str, folder: Path) -> Drawn:

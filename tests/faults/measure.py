@@ -24,7 +24,7 @@ from capla_etl.centres.submissions.history import read_current
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import STOP, Monitored, Signal
 
-from . import effect
+from . import effect, peers
 from .effect import Moved
 from .kinds import KINDS, Kind, targets_in
 from .sent import NotHere, Sent
@@ -84,7 +84,7 @@ class Seen:
 
     ``cells``: cells and rows changed. ``patients``: of the centre. ``families``: those of the signals that the centre
     as it is does not have. ``named``: a signal names the field or a family that the fault is of. ``moved``: how far
-    numbers of Tables 1 and 2 move, had it been loaded.
+    numbers of Tables 1 and 2 move, had it been loaded. ``by_peers``: the peers that see it; None if it was refused.
     """
 
     case: Case
@@ -94,6 +94,7 @@ class Seen:
     families: tuple[str, ...] = ()
     named: bool = False
     moved: Moved = Moved()
+    by_peers: tuple[str, ...] | None = None
 
     @property
     def is_seen(self) -> bool:
@@ -169,6 +170,8 @@ def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None
         families=tuple(sorted({s.family for s in signals})),
         named=any(s.family == case.of.family or s.field and s.field in case.target for s in signals),
     )
+    flags = _flags(case.centre_id, patients)
+    found["by_peers"] = tuple(name for name in peers.NAMES if flags[name] - _flags_of_clean(case.centre_id)[name])
     more = tables["quality.quarantine"].num_rows - centre.refused
     if any(s.severity == STOP for s in signals):
         answer = STOPPED
@@ -178,6 +181,16 @@ def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None
         refused = more >= max(_MORE_REFUSED, _SHARE_REFUSED * len(sent.changed))
         answer = BY_READING if refused else NOT_SEEN
     return Seen(answer=answer, moved=_moved(case.centre_id, tables) if with_effect else Moved(), **found)
+
+
+def _flags(centre_id: str, patients: CentrePatients) -> dict[str, frozenset[str]]:
+    """What each peer flags in a centre."""
+    return peers.flags(patients.quantities, [other.quantities for other in others(centre_id)])
+
+
+@cache
+def _flags_of_clean(centre_id: str) -> dict[str, frozenset[str]]:
+    return _flags(centre_id, centres()[centre_id].patients)
 
 
 @cache
@@ -234,6 +247,7 @@ def all_measured(wanted: list[Case], seed: int, processes: int, with_effect: boo
     """
     for case in {c.centre_id: c for c in wanted}.values():
         clean(case.centre_id)  # before the processes part
+        _flags_of_clean(case.centre_id)
     if with_effect:
         _numbers()
     one = partial(measured, seed=seed, with_effect=with_effect)

@@ -14,7 +14,7 @@ from .kinds import KINDS, targets_in
 from .sent import NotHere, Sent
 
 #: A wide sheet, JSON lists, text with decimal comma, and rows of several kinds in files with months first.
-CENTRES = ("IT01", "CA01", "HU01", "US01")
+CENTRES = ("HU01", "US01", "CA01", "IT01")
 FIELDS = (
     "patient.birth_date",
     "patient.first_tpe_date",
@@ -90,7 +90,7 @@ def test_a_fault_changes_cells_of_its_field_and_no_others(number):
     placed = 0
     for centre in CENTRES:
         spec, raws = as_read(centre)
-        for target in targets_in(kind, sent(centre))[:2]:
+        for target in targets_in(kind, sent(centre)) if placed < 2 else ():
             of = sent(centre)
             try:
                 kind.put(of, target, kind.sizes[-1], Random(centre))
@@ -104,6 +104,8 @@ def test_a_fault_changes_cells_of_its_field_and_no_others(number):
                 columns = {(table, column) for table, column, _ in found if column}
                 allowed = columns_of(spec, target)
                 assert all(any(t == table and c.startswith(name) for t, name in allowed) for table, c in columns)
+            if placed == 2:
+                break
     assert placed, f"{kind.name} finds no place in {CENTRES}"
 
 

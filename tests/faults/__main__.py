@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import clean as redraws
-from . import peers
+from . import measure, peers
 from .kinds import KINDS, size_in_words
 from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean, in_processes
 
@@ -18,6 +18,8 @@ from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measure
 _RELIABLE = 0.9
 #: A centre of at least so many patients must show every fault of a whole column.
 _LARGE = 100
+#: Marks of the part of a page that is written.
+_MARKS = ("<!-- measured: make faults -->", "<!-- end of what was measured -->")
 _GOLDEN = Path(__file__).parent.parent / "golden"
 
 
@@ -171,15 +173,14 @@ def as_they_are() -> str:
     return "\n".join(lines)
 
 
-def clean_data(studies: int, seed: int, processes: int) -> None:
-    """Print how often centres drawn again, in which nothing is wrong, give a signal."""
+def clean_data(studies: int, seed: int, processes: int) -> list[str]:
+    """How often centres drawn again, in which nothing is wrong, give a signal."""
     found = {}
     for how in redraws.HOWS:
         drawn = in_processes(partial(redraws.study, how=how, seed=seed), range(studies), processes)
         found[how] = [centre for study in drawn for centre in study]
-    print(redraws.as_table(found), "\n")
-    print(false_alarms(found), "\n")
     print("\n".join(redraws.frequent(found)), "\n")
+    return [redraws.as_table(found), false_alarms(found)]
 
 
 def false_alarms(found: dict) -> str:
@@ -202,27 +203,34 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clean", type=int, default=20, help="studies of ten centres to draw, each way")
     parser.add_argument("--quick", action="store_true", help="do not compute what moves in Tables 1 and 2")
+    parser.add_argument("--differ", action="store_true", help="the other centres truly differ from each other")
     parser.add_argument("--list", help="a file for one line a fault (CSV)")
+    parser.add_argument("--write", help="a page to write the tables into, between its marks")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     began = time.monotonic()
+    measure.DIFFER = asked.differ
     words = [word.strip() for word in asked.kinds.split(",") if word.strip()]
     numbers = [i for i, k in enumerate(KINDS) if not words or any(w in k.name or w in k.family for w in words)]
     names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
-    print(as_they_are(), "\n")
+    said = [as_they_are()]
     if asked.clean:
-        clean_data(asked.clean, asked.seed, asked.processes)
+        said += clean_data(asked.clean, asked.seed, asked.processes)
     wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
     found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
     if asked.list:
         listed(found).to_csv(asked.list, index=False)
-    for table in (by_kind, smallest_seen, groups, beside_peers):
-        print(table(found), "\n")
-    if text := missed(found, 40):
-        print(f"Whole columns not seen in large centres:\n{text}\n")
-    if text := unseen_and_moving(found, 40):
-        print(f"Not seen, and a number of Tables 1 or 2 moves:\n{text}\n")
-    print(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {time.monotonic() - began:.0f} s")
+    said += [table(found) for table in (groups, beside_peers, smallest_seen, by_kind)]
+    minutes = (time.monotonic() - began) / 60
+    said.append(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {minutes:.0f} minutes.")
+    print("\n\n".join(said), "\n")
+    print(f"Whole columns not seen in large centres:\n{missed(found, 40)}\n")
+    print(f"Not seen, and a number of Tables 1 or 2 moves:\n{unseen_and_moving(found, 40)}")
+    if asked.write:
+        page = Path(asked.write)
+        before, _, rest = page.read_text(encoding="utf-8").partition(_MARKS[0])
+        after = rest.partition(_MARKS[1])[2]
+        page.write_text(f"{before}{_MARKS[0]}\n\n" + "\n\n".join(said) + f"\n\n{_MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

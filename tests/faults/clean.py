@@ -32,7 +32,7 @@ from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients
 from capla_etl.quality.monitoring.signal import STOP
 
 from . import peers
-from .measure import by_name, centres, others
+from .measure import by_name, centres, kept_of, others
 from .peers import grid
 
 #: How a study is drawn.
@@ -258,6 +258,13 @@ def _on_grid(values: pd.Series, own: pd.Series) -> pd.Series:
     return (np.maximum(1, (values / step).round()) * step).round(9).where(values > 0, values)
 
 
+def differed(centre_id: str, seed: int = 1) -> CentrePatients:
+    """A centre's own patients, had it truly differed."""
+    rng = np.random.default_rng([seed, *centre_id.encode()])
+    centre = centres()[centre_id]
+    return centre_patients(centre.spec, arrow(differing(_frames(centre_id), rng), centre.tables))
+
+
 def study(number: int, how: str, seed: int = 1) -> list[Drawn]:
     """All centres of one drawn study, each judged beside the others."""
     rng = np.random.default_rng([seed, number, HOWS.index(how)])
@@ -301,7 +308,7 @@ def sent_again(centre_id: str, folder: Path) -> Drawn:
         shutil.copytree(folder, Path(data_raw, centre_id), dirs_exist_ok=True)
         tables = _judged_in(data_raw, centre_id)
     centre = centres()[centre_id]
-    own = centre_patients(centre.spec, by_name(tables), by_name(centre.tables))
+    own = centre_patients(centre.spec, by_name(tables), kept_of(centre, tables))
     return _judged(centre_id, own, others(centre_id))
 
 

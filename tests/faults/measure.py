@@ -13,6 +13,8 @@ from functools import cache, partial
 from unittest import mock
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
@@ -24,7 +26,11 @@ from capla_etl.centres.submissions.history import read_current
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import STOP, Monitored, Signal
 
-from . import effect, peers
+from . import (
+    effect,
+    later,  # noqa: F401 -- adds its kinds
+    peers,
+)
 from .effect import Moved
 from .kinds import KINDS, Kind, targets_in
 from .sent import NotHere, Sent
@@ -128,15 +134,44 @@ def by_name(tables: dict) -> dict:
     return {name: tables[f"harmonised.{name}"] for name in fields.tables()}
 
 
+#: What a load keeps of a patient who left since the submission before.
+_WHO_LEFT = ("patient_id", "centre_patient_id", "centre_id", "submission")
+
+
+def kept_of(before: Centre, tables: dict) -> dict[str, pa.Table]:
+    """What a load keeps of the submission before: of patients who left, their number alone."""
+    stay, found = tables["harmonised.patient"]["patient_id"].combine_chunks(), {}
+    for name, table in by_name(before.tables).items():
+        stays = pc.is_in(table["patient_id"], value_set=stay)
+        left = [table.filter(pc.invert(stays)).select(_WHO_LEFT)] if name == "patient" else []
+        found[name] = pa.concat_tables([table.filter(stays), *left], promote_options="default").select(
+            table.column_names
+        )
+    return found
+
+
 @cache
 def clean(centre_id: str) -> Monitored:
     """What monitoring says of a centre as it is."""
     return monitor(centres()[centre_id].patients, others(centre_id))
 
 
+#: Whether the other centres truly differ (``clean.differing``), and not only as the synthetic ones do.
+DIFFER = False
+
+
 def others(centre_id: str) -> list[CentrePatients]:
-    """The other centres as they are."""
-    return [centre.patients for name, centre in centres().items() if name != centre_id]
+    """The other centres, as they are or made to differ."""
+    return [_beside(name, DIFFER) for name in centres() if name != centre_id]
+
+
+@cache
+def _beside(centre_id: str, differ: bool) -> CentrePatients:
+    if not differ:
+        return centres()[centre_id].patients
+    from .clean import differed
+
+    return differed(centre_id)
 
 
 def mutated(case: Case, seed: int = 1) -> Sent:
@@ -164,7 +199,7 @@ def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None
         tables = harmonised(case.centre_id, raws)
     except CentreRefused:
         return Seen(answer=BY_READING, **found)
-    patients = centre_patients(centre.spec, by_name(tables), by_name(centre.tables) if case.of.resent else None)
+    patients = centre_patients(centre.spec, by_name(tables), kept_of(centre, tables) if case.of.resent else None)
     signals = new_signals(case.centre_id, monitor(patients, others(case.centre_id)))
     found |= dict(
         families=tuple(sorted({s.family for s in signals})),

@@ -10,6 +10,7 @@ from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import source_columns
 from capla_etl.centres.submissions.history import read_current
 
+from . import later  # noqa: F401 -- adds its kinds
 from .kinds import KINDS, targets_in
 from .sent import NotHere, Sent
 

@@ -17,7 +17,7 @@ from capla_etl.quality.monitoring.beside import (
     as_others,
     too_few,
 )
-from capla_etl.quality.monitoring.watched import LOG, SHARE
+from capla_etl.quality.monitoring.watched import LINEAR, LOG, SHARE
 from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, tail, trimmed_mean
 
 #: Ratios of two levels that come of a mistake, beside those of the units of a field.
@@ -31,6 +31,9 @@ _KNOWN_RATIOS = {
     100: "percent for fractions",
     1000: "thousands",
 }
+#: Days by which dates are moved by mistake.
+_KNOWN_SHIFTS = {1: "a day", 7: "a week", 30.4: "a month", 365.25: "a year", 1462: "four years (1904 for 1900)"}
+_NEAR_SHIFT = 0.12
 #: A ratio is called a known one if it lies within this share of it.
 _NEAR_RATIO = 0.15
 #: Standard errors of the limits drawn in plots (two-sided 0.1 %).
@@ -101,7 +104,17 @@ def _in_words(q, difference: float) -> str:
     said = f"{'Higher' if difference > 0 else 'Lower'} than in the other centres: {q.meaning}"
     if q.scale == LOG and (why := known_ratio(q.field, float(np.exp(difference)))):
         said += f", {why}"
+    if q.family == "dates" and q.scale == LINEAR and (why := known_shift(difference)):
+        said += f", as if these dates were {why}"
     return said + "."
+
+
+def known_shift(days: float) -> str:
+    """What a difference between dates of a centre and of the others looks like, in words; '' if like none."""
+    for shift, name in _KNOWN_SHIFTS.items():
+        if abs(abs(days) - shift) <= _NEAR_SHIFT * shift:
+            return f"{name} {'late' if days > 0 else 'early'}"
+    return ""
 
 
 def known_ratio(field: str, ratio: float) -> str:

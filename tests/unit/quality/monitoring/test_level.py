@@ -95,6 +95,7 @@ def test_two_patients_far_off_are_no_signal():
         ("hemoglobin_g_per_dl", 0.62, "as if it were in mmol/L and read as g/dL"),
         ("platelets_10e9_per_l", 0.1, "about 1/10 (a power of ten)"),
         ("icu_days", 24, "about 24 times (hours for days)"),
+        ("platelets_10e9_per_l", 24, ""),
         ("creatinine_umol_per_l", 1.4, ""),
     ],
 )
@@ -139,3 +140,11 @@ def test_two_other_centres_give_wider_limits_and_no_silence():
     two = others(2)
     assert signals(monitored(patients("XX01", 400, seed=2, creatinine=1.3), two)) == {}
     assert signals(monitored(patients("XX01", 100, seed=2, creatinine=10), two))["level", "creatinine"] == "stop"
+
+
+def test_one_mistake_is_one_signal():
+    found = monitored(patients("XX01", 100, seed=2, creatinine=10))
+    assert [(s.check_name, s.quantity) for s in found.signals] == [("level", "creatinine")]
+    assert "more findings in this column" in found.signals[0].looks_like
+    told = found.looked_at[found.looked_at["severity"] != ""]
+    assert {"level", "typical"} <= set(told["check_name"])

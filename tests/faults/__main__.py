@@ -1,23 +1,42 @@
 """Put faults into the centres, and print what was seen of each kind at each size."""
 
 import argparse
+import json
+import os
+import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
+from capla_etl.quality.monitoring.signal import FAMILIES
 
 from . import clean as redraws
 from . import measure, peers
+from .effect import Moved
 from .kinds import KINDS, size_in_words
-from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean, in_processes
+from .measure import (
+    BY_READING,
+    LOOKED_AT,
+    NOT_SEEN,
+    STOPPED,
+    Case,
+    Seen,
+    all_measured,
+    cases,
+    centres,
+    clean,
+    in_processes,
+)
 
 #: A size is seen reliably if at least this share of the faults of that size is.
 _RELIABLE = 0.9
 #: A centre of at least so many patients must show every fault of a whole column.
 _LARGE = 100
+#: A fault of a whole column changes at least so many cells or rows; a column of five events is reported apart.
+_COLUMN = 30
 #: Marks of the part of a page that is written.
 _MARKS = ("<!-- measured: make faults -->", "<!-- end of what was measured -->")
 _GOLDEN = Path(__file__).parent.parent / "golden"
@@ -41,16 +60,31 @@ _RULE = "--:|" * 6
 
 
 def by_kind(found: list[Seen]) -> str:
-    """One line a kind and size, families together, and the smallest size from which on 90 % are seen."""
-    lines = [f"| family | kind | size | {_HEAD} | right family or field |", f"|---|---|---|{_RULE}--:|"]
-    for number, of_kind in sorted(_grouped(found, lambda s: s.case.kind).items(), key=_by_family):
-        kind = KINDS[number]
-        for size, some in sorted(_grouped(of_kind, lambda s: s.case.size).items()):
-            said = [seen for seen in some if seen.families]
-            named = f"{sum(seen.named for seen in said) / len(said):.0%}" if said else ""
-            at = size_in_words(kind.sizes[size])
-            lines.append(f"| {kind.family} | {kind.name} | {at} | {_counts(some)} | {named} |")
-    return "\n".join(lines)
+    """By family, one line a kind and size: how often it was seen, and in large centres."""
+    lines = []
+    for family, of_family in sorted(_grouped(found, lambda s: s.case.of.family).items()):
+        lines += [
+            "",
+            f"### {FAMILIES[family]}",
+            "",
+            f"| kind | size | {_HEAD} | in large | right |",
+            f"|---|---|{_RULE}--:|--:|",
+        ]
+        for number, of_kind in sorted(_grouped(of_family, lambda s: s.case.kind).items()):
+            kind = KINDS[number]
+            for size, some in sorted(_grouped(of_kind, lambda s: s.case.size).items()):
+                large = [seen for seen in some if seen.patients >= _LARGE]
+                said = [seen for seen in some if seen.families]
+                shares = (_share(large, lambda s: s.is_seen), _share(said, lambda s: s.named))
+                name = kind.name + (" (later)" if kind.later else "")
+                lines.append(
+                    f"| {name} | {size_in_words(kind.sizes[size])} | {_counts(some)} | {shares[0]} | {shares[1]} |"
+                )
+    return "\n".join(lines[1:])
+
+
+def _share(found: list[Seen], of: Callable[[Seen], bool]) -> str:
+    return f"{sum(map(of, found)) / len(found):.0%}" if found else ""
 
 
 def _by_family(item) -> tuple:
@@ -70,6 +104,11 @@ def smallest_seen(found: list[Seen]) -> str:
     return "\n".join(lines)
 
 
+def _is_large_whole(seen: Seen) -> bool:
+    """Whether it is a fault of a whole column in a centre of 100 patients."""
+    return seen.case.is_whole and seen.patients >= _LARGE and seen.cells >= _COLUMN
+
+
 def _smallest(found: list[Seen], sizes: tuple) -> str:
     at = "none"
     for size, some in sorted(_grouped(found, lambda s: s.case.size).items(), reverse=True):
@@ -86,7 +125,9 @@ def groups(found: list[Seen]) -> str:
     rows |= {f"family {name}": some for name, some in sorted(_grouped(now, lambda s: s.case.of.family).items())}
     rows |= {f"centre {name}": some for name, some in sorted(_grouped(now, lambda s: s.case.centre_id).items())}
     rows["whole columns"] = [seen for seen in now if seen.case.is_whole]
-    rows["whole columns, centres of 100 patients or more"] = [s for s in rows["whole columns"] if s.patients >= _LARGE]
+    rows["whole columns, centres of 100 patients or more"] = [seen for seen in now if _is_large_whole(seen)]
+    few = [s for s in rows["whole columns"] if s.patients >= _LARGE and s.cells < _COLUMN]
+    rows["the same, with fewer than 30 cells or rows"] = few
     rows["a number of Tables 1 or 2 moves beyond its rounding"] = [seen for seen in now if seen.moved.beyond_rounding]
     rows["by a percentage point, or a fiftieth of a median"] = [seen for seen in now if seen.moved.clearly]
     rows["nothing moves (loaded)"] = [s for s in now if s.answer != BY_READING and not s.moved.beyond_rounding]
@@ -101,9 +142,7 @@ def beside_peers(found: list[Seen]) -> str:
     read = [seen for seen in found if seen.by_peers is not None and not seen.case.of.later]
     names = ("monitoring, stop", "monitoring, stop or look", *peers.NAMES)
     lines = ["| faults | read | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
-    whole = {
-        "whole columns, centres of 100 patients or more": [s for s in read if s.case.is_whole and s.patients >= _LARGE]
-    }
+    whole = {"whole columns, centres of 100 patients or more": [s for s in read if _is_large_whole(s)]}
     of_family = {f"family {name}": some for name, some in sorted(_grouped(read, lambda s: s.case.of.family).items())}
     for name, some in ({"all": read} | of_family | whole).items():
         if some:
@@ -118,7 +157,7 @@ def missed(found: list[Seen], at_most: int) -> str:
     lines = [
         f"{s.case.centre_id}: {s.case.of.name}, {size_in_words(s.case.how_much)}, {s.case.target} ({s.cells} cells)"
         for s in found
-        if s.case.is_whole and s.patients >= _LARGE and not s.is_seen
+        if _is_large_whole(s) and not s.is_seen
     ]
     return "\n".join(lines[:at_most])
 
@@ -133,28 +172,33 @@ def unseen_and_moving(found: list[Seen], at_most: int) -> str:
     )
 
 
-def listed(found: list[Seen]) -> pd.DataFrame:
-    """One row a fault."""
-    return pd.DataFrame(
-        {
-            "family": seen.case.of.family,
-            "kind": seen.case.of.name,
-            "size": size_in_words(seen.case.how_much),
-            "target": seen.case.target,
-            "centre": seen.case.centre_id,
-            "patients": seen.patients,
-            "cells": seen.cells,
-            "whole": seen.case.is_whole,
-            "answer": seen.answer,
-            "families": " ".join(seen.families),
-            "named": seen.named,
-            "places": seen.moved.places,
-            "points": seen.moved.points,
-            "ratio": seen.moved.ratio,
-            "what": seen.moved.what,
-        }
-        for seen in found
+def as_line(seen: Seen) -> str:
+    """A fault as one line of JSON."""
+    kind = {"family": seen.case.of.family, "name": seen.case.of.name, "how_much": size_in_words(seen.case.how_much)}
+    return json.dumps(asdict(seen) | kind, ensure_ascii=False)
+
+
+def from_line(line: str) -> Seen:
+    """The fault of a line that ``as_line`` made; a kind is found by its name."""
+    kept = json.loads(line)
+    number = next(i for i, kind in enumerate(KINDS) if kind.name == kept["name"])
+    case = Case(**kept["case"] | {"kind": number})
+    by_peers = None if kept["by_peers"] is None else tuple(kept["by_peers"])
+    moved = Moved(**kept["moved"])
+    families = tuple(kept["families"])
+    return Seen(case, kept["answer"], kept["cells"], kept["patients"], families, kept["named"], moved, by_peers)
+
+
+def measured_and_kept(wanted: list, file: Path | None, **how) -> list[Seen]:
+    """What is seen of each fault; with a file, those kept there too, and each new one added to it at once."""
+    found = (
+        [from_line(line) for line in file.read_text(encoding="utf-8").splitlines()] if file and file.exists() else []
     )
+    with open(file or os.devnull, "a", encoding="utf-8") as kept:
+        for seen in all_measured(wanted, **how) if wanted else ():
+            found.append(seen)
+            print(as_line(seen), file=kept, flush=True)
+    return found
 
 
 def as_they_are() -> str:
@@ -169,7 +213,7 @@ def as_they_are() -> str:
         lines.append(f"| {name} | {one.patients} | {one.stops} | {one.looks} |")
     said = [f"{name}: {s.severity} {s.check_name} {s.quantity}" for name in centres() for s in clean(name).signals]
     said += [f"{name}: {signal}" for name, one in more.items() for signal in one.said]
-    lines += ["", *said]
+    lines += ["", *(f"- {one}" for one in said)]
     return "\n".join(lines)
 
 
@@ -198,13 +242,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kinds", default="", help="only kinds whose family or name contains one of these (by comma)")
     parser.add_argument("--centres", default="", help="only these centres (by comma)")
-    parser.add_argument("--sample", type=int, help="at most so many faults of each kind and size")
+    parser.add_argument("--sample", type=int, help="at most so many faults of each kind and size; 0: none")
     parser.add_argument("--every-field", action="store_true", help="each field of a kind, not one a centre")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clean", type=int, default=20, help="studies of ten centres to draw, each way")
     parser.add_argument("--quick", action="store_true", help="do not compute what moves in Tables 1 and 2")
     parser.add_argument("--differ", action="store_true", help="the other centres truly differ from each other")
-    parser.add_argument("--list", help="a file for one line a fault (CSV)")
+    parser.add_argument("--keep", type=Path, help="a file of what was seen of each fault (JSON lines); runs add up")
     parser.add_argument("--write", help="a page to write the tables into, between its marks")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
@@ -217,9 +261,9 @@ def main() -> None:
     if asked.clean:
         said += clean_data(asked.clean, asked.seed, asked.processes)
     wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
-    found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
-    if asked.list:
-        listed(found).to_csv(asked.list, index=False)
+    random.Random(asked.seed).shuffle(wanted)
+    how = {"seed": asked.seed, "processes": asked.processes, "with_effect": not asked.quick}
+    found = measured_and_kept(wanted, asked.keep, **how)
     said += [table(found) for table in (groups, beside_peers, smallest_seen, by_kind)]
     minutes = (time.monotonic() - began) / 60
     said.append(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {minutes:.0f} minutes.")

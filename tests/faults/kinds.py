@@ -261,7 +261,7 @@ def _since_a_date(sent, target, size, rng):
     _scale(sent, _latest(_numbers(sent, target), size[1]), size[0])
 
 
-@kind("mixture", "last rows of the file from another export (factor, share)", _MIXED, NUMBERS)
+@kind("mixture", "last rows from another export (factor, share)", _MIXED, NUMBERS)
 def _end_of_file(sent, target, size, rng):
     _scale(sent, _last_in_file(_numbers(sent, target), size[1]), size[0])
 

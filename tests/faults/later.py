@@ -50,7 +50,7 @@ def _digits_exchanged(sent, target, size, rng):
             sent.put(cell, int(digits[:-2] + digits[-1] + digits[-2]) * step)
 
 
-@kind("shape", "field too narrow: last digit cut off the longest numbers", (0.2, 1.0), SERIES[:2], later=True)
+@kind("shape", "field too narrow: last digit of long numbers lost", (0.2, 1.0), SERIES[:2], later=True)
 def _cut_off(sent, target, size, rng):
     cells = [cell for cell in _numbers(sent, target) if cell.value >= 100]
     for cell in _at_random(cells, size, rng):
@@ -186,7 +186,7 @@ def _merged(sent, target, size, rng):
     sent.rename(pairs)
 
 
-@kind("between_columns", "outcomes judged before the results of the next patient", (1.0,), later=True)
+@kind("between_columns", "judged outcomes of the next patient", (1.0,), later=True)
 def _outcomes_one_off(sent, target, size, rng):
     for name in ("reported_refractory", "reported_exacerbation"):
         if sent.sends("patient", name):

@@ -271,7 +271,7 @@ def cases(
             for name, targets in possible.items():
                 chosen = targets if every_target else rng.sample(targets, min(1, len(targets)))
                 some += [Case(number, size, target, name) for target in chosen]
-            found += rng.sample(some, min(sample, len(some))) if sample else some
+            found += some if sample is None else rng.sample(some, min(sample, len(some)))
     return found
 
 

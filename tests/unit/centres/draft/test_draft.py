@@ -9,13 +9,13 @@ import pandas as pd
 import pyreadstat
 import pytest
 import yaml
+from tiny_centre import load_centre
 
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.draft.profile import column_of
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.fields import fields
 from capla_etl.paths import ROOT
 

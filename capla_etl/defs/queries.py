@@ -29,6 +29,7 @@ SOURCES = [
     "harmonised.submission",
     "quality.quarantine",
     "quality.correction",
+    "quality.signal",
     "marts.patient",
     "marts.reported_outcome",
     "marts.daily_series",

@@ -80,7 +80,7 @@ def accept(load: Load) -> None:
     record_accepted(load)
     target = paths.centre_loads() / load.centre_id
     target.parent.mkdir(parents=True, exist_ok=True)
-    restore(load.centre_id)
+    restore()
     old = _old(target)
     if target.exists():
         target.rename(old)
@@ -94,12 +94,13 @@ def hold_back(load: Load, problems: list[str]) -> None:
     record_refusal(load.centre_id, load.received, problems, held_back=True)
 
 
-def restore(centre_id: str) -> None:
-    """Put the last good load back if a run was killed between the two renames of ``accept``."""
-    target = paths.centre_loads() / centre_id
-    if _old(target).exists() and not target.exists():
-        _old(target).rename(target)
-    shutil.rmtree(_old(target), ignore_errors=True)
+def restore() -> None:
+    """Put last good loads back if a run was killed between the two renames of ``accept``."""
+    for old in paths.centre_loads().glob(".*.old"):
+        target = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
+        if not target.exists():
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _old(folder: Path) -> Path:

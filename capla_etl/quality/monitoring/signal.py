@@ -42,7 +42,8 @@ class Signal:
     patients, never of one. ``looks_like``: the likely reason, in words. ``p_value``: how likely so large a difference
     is by chance, the number of checks of a centre accounted for. ``patients``: how many patients it rests on.
     ``rows``: rows of the file that show it most, at most ``ROWS_NAMED``; empty: all.
-    ``status``: ``open``, or ``confirmed`` by a person in the centre's spec.
+    ``status``: ``open``, or ``confirmed`` by a person in the centre's spec, with the reason. An open signal has a
+    reason if a confirmation no longer fits.
     """
 
     centre_id: str
@@ -88,7 +89,8 @@ class Signal:
             )
             if said
         )
-        return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}."
+        lapsed = f" {self.reason}" if self.reason and self.status == "open" else ""
+        return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}.{lapsed}"
 
     def as_row(self) -> dict:
         """The signal as a row of ``quality.signal``, but for the submission."""

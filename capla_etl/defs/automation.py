@@ -8,6 +8,7 @@ import json
 import os
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from capla_etl.centres.submissions.arrivals import Arrivals, look
 from capla_etl.defs.centres import ACCEPTED
@@ -173,8 +174,8 @@ def _before_any_step(context: dg.RunFailureSensorContext) -> str:
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends a notice of every centre whose newest submission a run refused or held back, and of every centre "
-    "in the study that monitoring newly objects to: log, and webhook or mail where configured.",
+    description="Sends a notice of every centre whose newest submission a run refused or held back, and of every "
+    "centre in the study that monitoring newly objects to: log, and webhook or mail where configured.",
 )
 def refused_centres(context: dg.RunStatusSensorContext) -> None:
     """Say which centres the study continued without the newest submission of, and which it now doubts, and why."""
@@ -216,9 +217,9 @@ def _evaluated_before(
     instance: dg.DagsterInstance, check: dg.AssetCheckEvaluation, run_id: str
 ) -> dg.AssetCheckEvaluation | None:
     """The same check in the last run before this one."""
-    history = instance.event_log_storage.get_asset_check_execution_history(check.asset_check_key, limit=10)
-    earlier = (record.event for record in history if record.run_id != run_id and record.event)
-    event = next(earlier, None)
+    done = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    history = instance.event_log_storage.get_asset_check_execution_history(check.asset_check_key, 10, status=done)
+    event = next((record.event for record in history if record.run_id != run_id and record.event), None)
     return event and event.dagster_event.asset_check_evaluation_data
 
 

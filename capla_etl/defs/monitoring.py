@@ -4,10 +4,10 @@ and its checks of every centre, by family.
 ``capla_etl.quality.monitoring`` looks and decides; nothing is decided here.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
 from capla_etl.centres.submissions.status import STATUSES, CentreStatus, status_of
 from capla_etl.defs.centres import ACCEPTED, DATA_MANAGEMENT, MONITORING, asset_key, centre_assets
@@ -90,7 +90,7 @@ def by_family(centre_id: str, family: str, signals: list[Signal], judged: dict[s
     """
     still_open = [signal for signal in signals if signal.status == "open"]
     stops = [signal for signal in still_open if signal.holds_back]
-    counts = {"checks judged": judged.get("yes", 0), "checks not judged": judged.get("no", 0)}
+    counts = {"checks judged": judged["yes"], "checks not judged": judged["no"]}
     found = f"{len(stops)} to stop, {len(still_open) - len(stops)} to look at" if still_open else "no open signal"
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(["centre", centre_id]),
@@ -131,12 +131,11 @@ def monitoring_checks(context: dg.AssetCheckExecutionContext, warehouse: Warehou
     with warehouse.connect() as connection:
         signals = read_signals(connection)
         looked_at = connection.execute("select centre_id, family, judged from quality.monitored").df()
-    counts = looked_at.groupby(["centre_id", "family"])["judged"].value_counts()
+    counts = Counter(looked_at.itertuples(index=False, name=None))
     for key in sorted(context.selected_asset_check_keys):
         centre_id, name = key.asset_key.path[1], key.name
         if name == ACCEPTED:
             yield accepted(status_of(centre_id))
         else:
             own = [s for s in signals if (s.centre_id, s.family) == (centre_id, name)]
-            judged = counts.get((centre_id, name), pd.Series(dtype=int))
-            yield by_family(centre_id, name, own, dict(judged))
+            yield by_family(centre_id, name, own, {said: counts[centre_id, name, said] for said in ("yes", "no")})

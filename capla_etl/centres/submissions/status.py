@@ -251,10 +251,12 @@ def _status(centre_id: str, load: Load | None) -> CentreStatus:
     elif not there:
         status, problems = "missing", [f"{folder}: folder or {SPEC} missing. Put it back, or withdraw the centre "]
         problems[0] += "(docs/AUTOMATION.md)."
+    elif refusal and refusal.get("held_back"):
+        status = "held_back"
     elif load is None:
         status = "not_loaded"
     elif refusal:
-        status = "held_back" if refusal.get("held_back") else "refused"
+        status = "refused"
     else:
         status = "current" if load.received == _received_or_gone(folder) else "waiting"
     centre = _who(folder, load)

@@ -1,8 +1,8 @@
 """``capla centre``: add a centre to the study without Python.
 
 ``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
-and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, or a value is refused.
-``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
+and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, central monitoring
+holds it back, or a value is refused. ``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -84,22 +84,26 @@ def _check(options: argparse.Namespace) -> int:
     from capla_etl.quality.centre_check import check_centre
 
     try:
-        found = check_centre(options.centre)
+        found = check_centre(options.centre, say=lambda line: print(line, file=sys.stderr, flush=True))
     except CentreRefused as refused:
         return _refused(options, refused.problems)
     except OSError as error:
         where = error.filename or options.centre
         return _refused(options, [f"{where}: {error.strerror}. Centres are the folders of {paths.data_raw()}."])
+    status = int(found.to_decide > 0 or bool(found.monitored.stops))
     if options.json:
         frames = {
             name: json.loads(getattr(found, name).to_json(orient="records"))
             for name in ("ledger", "coverage", "refused", "readings", "notes", "courses", "outcomes")
         }
-        head = {"centre_id": found.centre_id, "status": "can be loaded", "submission": found.submission}
-        _print_json({**head, "patients": found.patients, "to_decide": found.to_decide, **frames})
-        return int(found.to_decide > 0)
-    what = f"can be loaded, {found.patients} patients. Nothing was loaded."
+        head = {"centre_id": found.centre_id, "status": found.status, "submission": found.submission}
+        head |= {"patients": found.patients, "to_decide": found.to_decide}
+        signals = [_signal(signal) for signal in found.monitored.signals]
+        _print_json({**head, "signals": signals, "not_judged": found.not_judged.to_dict("records"), **frames})
+        return status
+    what = f"{found.status}, {found.patients} patients. Nothing was loaded."
     print(f"{found.centre_id}, submission {found.submission}: {what}\n")
+    _say_signals(found)
     _say_rows(found.ledger)
     _say_notes(found.notes)
     _say_readings(found.readings)
@@ -107,7 +111,15 @@ def _check(options: argparse.Namespace) -> int:
     _say_refused(found.refused)
     _say_outcomes(found.outcomes)
     _say_courses(found.courses)
-    return int(found.to_decide > 0)
+    return status
+
+
+def _signal(signal) -> dict:
+    """A signal for machines."""
+    same = ("severity", "family", "quantity", "field", "file", "sheet", "found", "expected", "looks_like", "p_value")
+    named = {"id": signal.signal_id, "check": signal.check_name, "column": signal.column_name, "rows": signal.rows}
+    told = {"patients": signal.patients, "status": signal.status, "in_words": signal.in_words}
+    return named | {name: getattr(signal, name) for name in same} | told
 
 
 def _refused(options: argparse.Namespace, problems: list[str]) -> int:
@@ -130,6 +142,30 @@ def _say_rows(ledger) -> None:
     names.append("cells_quarantined")
     rows = [tuple(int(v) if i > 1 else v for i, v in enumerate(row)) for row in ledger[names].itertuples(index=False)]
     _columns(rows, ("file", "sheet", "received", "loaded", "duplicate", "refused", "ignored", "cells refused"))
+
+
+def _say_signals(found) -> None:
+    """Signals of central monitoring, the gravest first; then how much was looked at."""
+    signals = found.monitored.signals
+    print(
+        "Beside the other centres and the submission before: " + ("look at this" if signals else "nothing to look at")
+    )
+    for signal in signals:
+        rows = f" Rows {', '.join(map(str, signal.rows))}." if signal.rows else ""
+        confirmed = f" Confirmed by {signal.confirmed_by}: {signal.reason}" if signal.status == "confirmed" else ""
+        line = f"{signal.severity.upper():<4}  {signal.signal_id}  {signal.in_words}{rows}{confirmed}"
+        print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent=" " * 8))
+    if found.monitored.stops:
+        advice = (
+            "STOP holds the submission back. Correct the spec, ask the centre, or confirm it: docs/ADD_A_CENTRE.md."
+        )
+        print(textwrap.indent(advice, "  "))
+    looked_at, not_judged = len(found.monitored.looked_at), found.not_judged
+    print(f"  {looked_at} checks, {len(not_judged)} of them not judged" + (":" if len(not_judged) else "."))
+    for why, rows in not_judged.groupby("why", sort=False):
+        what = ", ".join(dict.fromkeys(f"{row.check} of {row.quantity}" for row in rows.itertuples()))
+        print(textwrap.fill(f"{why}: {what}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8))
+    print()
 
 
 def _say_notes(notes) -> None:

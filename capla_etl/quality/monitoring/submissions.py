@@ -13,6 +13,7 @@ What does not belong here: how a load is written and moved (centres/submissions/
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as names_of
@@ -55,14 +56,14 @@ class Looked:
 
 
 def from_tables(spec: Spec, tables: Mapping[str, pa.Table]) -> CentrePatients:
-    """What monitoring looks at, from all tables of a load.
+    """What monitoring looks at, from all tables of a load (``schema.name`` -> table).
 
     It goes through Arrow, as what is kept in a load does, so that both are the same.
     """
-    now = {name: table for name, table in tables.items() if name.startswith("harmonised.")}
-    before = {
-        name.replace("before.", "harmonised.", 1): table for name, table in tables.items() if name.startswith("before.")
-    }
+    now, before = (
+        {name.removeprefix(schema): table for name, table in tables.items() if name.startswith(schema)}
+        for schema in ("harmonised.", "before.")
+    )
     made = centre_patients(spec, now, before or None)
     return replace(made, quantities=_through_arrow(made.quantities), before=_through_arrow(made.before))
 
@@ -80,21 +81,30 @@ def _made_by() -> str:
 
 def of_load(load: Load, keep: bool = False) -> CentrePatients:
     """What monitoring looks at in a load; ``keep``: write it into the load, to be read the next time."""
-    now, before = (load.folder / f"monitoring.{_made_by()}.{name}.parquet" for name in ("now", "before"))
-    if now.is_file():
-        kept = pd.read_parquet(before) if before.is_file() else None
-        return CentrePatients(load.centre_id, pd.read_parquet(now), kept)
+    kept = {name: load.folder / f"monitoring.{_made_by()}.{name}" for name in ("quantities", "before", "rest")}
+    if kept["rest"].is_file():
+        before = pd.read_parquet(kept["before"]) if kept["before"].is_file() else None
+        rest = json.loads(kept["rest"].read_text(encoding="utf-8"))
+        places, rows = ({_key(key): _key(value) for key, value in rest[name]} for name in ("places", "rows"))
+        return CentrePatients(load.centre_id, pd.read_parquet(kept["quantities"]), before, places, rows)
     names = [f"{schema}.{table}" for schema in ("harmonised", "before") for table in fields.tables()]
     files = {name: load.folder / f"{name}.parquet" for name in names}
     made = from_tables(load.spec, {name: pq.read_table(path) for name, path in files.items() if path.is_file()})
     if keep:
         for of_other_code in load.folder.glob("monitoring.*"):
             of_other_code.unlink()
-        for frame, path in ((made.before, before), (made.quantities, now)):  # what is there is whole
-            if frame is not None:
-                frame.to_parquet(path.with_suffix(".new"))
-                path.with_suffix(".new").replace(path)
+        made.quantities.to_parquet(kept["quantities"])
+        if made.before is not None:
+            made.before.to_parquet(kept["before"])
+        rest = {name: list(getattr(made, name).items()) for name in ("places", "rows")}
+        fresh = kept["rest"].with_name("monitoring.new")
+        fresh.write_text(json.dumps(rest, ensure_ascii=False), encoding="utf-8")
+        fresh.replace(kept["rest"])  # where it is, the others are whole
     return made
+
+
+def _key(value: str | int | list) -> str | int | tuple:
+    return tuple(value) if isinstance(value, list) else value
 
 
 # ------------------------------------------------------------------ confirmations
@@ -155,10 +165,13 @@ def _beside(centre_id: str, patients: Mapping[str, CentrePatients]) -> list[Cent
 
 
 def _before(centre: CentrePatients, others: list[CentrePatients], declared: Iterable[Confirmed]) -> Monitored | None:
-    """The same look at the submission before."""
-    if centre.before is None or centre.before.empty:
+    """The same look at the submission before, without the patients who have left since."""
+    if centre.before is None:
         return None
-    return confirmed(monitor(CentrePatients(centre.centre_id, centre.before), others), declared)
+    stayed = centre.before[centre.before["source_file"].notna()]
+    if stayed.empty:
+        return None
+    return confirmed(monitor(CentrePatients(centre.centre_id, stayed), others), declared)
 
 
 def decide() -> list[Looked]:

@@ -8,6 +8,7 @@ What does not belong here: the workbooks that centres answer in (workbook.py) an
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -388,14 +389,19 @@ def _as_asked(centre_id: str, a: Answered, ids: dict) -> dict:
     }
 
 
-def query_table(con: duckdb.DuckDBPyConnection, loads: list[Load], as_of: date | None = None) -> pd.DataFrame:
+def query_table(
+    con: duckdb.DuckDBPyConnection, loads: list[Load], as_of: date | None = None, held_back: Sequence[Load] = ()
+) -> pd.DataFrame:
     """The table ``quality.query`` of a warehouse, with the answers that the loads were made with.
 
     Args:
         con: connection to a warehouse.
         loads: the centres' loads that the warehouse holds.
         as_of: date up to which submissions and answers count.
+        held_back: newer loads that are held back; only their signals are asked about.
     """
+    in_study = {load.centre_id for load in loads}
+    loads = [*loads, *(load for load in held_back if load.centre_id not in in_study)]
     columns = field_columns([load.spec for load in loads])
     derived = derive(con, columns)
     seen: dict[str, date] = {}
@@ -404,7 +410,7 @@ def query_table(con: duckdb.DuckDBPyConnection, loads: list[Load], as_of: date |
         seen |= first_seen(its_queries, columns, load.spec, _submissions(load))
     patients = con.execute("select centre_id, centre_patient_id, patient_id from harmonised.patient").df()
     applied = frozenset(q for (q,) in con.execute("select query_id from quality.correction").fetchall())
-    answered = {load.centre_id: answers(load.folder, as_of) for load in loads}
+    answered = {load.centre_id: answers(load.folder, as_of) for load in [*loads, *held_back]}
     table = with_answers(derived, answered, patients, seen, applied)
     kept_nowhere = {
         (load.centre_id, column) for load in loads for t in load.spec.tables.values() for column in withheld_columns(t)

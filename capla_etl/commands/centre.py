@@ -147,19 +147,14 @@ def _say_rows(ledger) -> None:
 def _say_signals(found) -> None:
     """Signals of central monitoring, the gravest first; then how much was looked at."""
     signals = found.monitored.signals
-    print(
-        "Beside the other centres and the submission before: " + ("look at this" if signals else "nothing to look at")
-    )
+    print(f"Compared with the other centres and the submission before: {len(signals) or 'no'} signal(s)")
     for signal in signals:
         rows = f" Rows {', '.join(map(str, signal.rows))}." if signal.rows else ""
         confirmed = f" Confirmed by {signal.confirmed_by}: {signal.reason}" if signal.status == "confirmed" else ""
         line = f"{signal.severity.upper():<4}  {signal.signal_id}  {signal.in_words}{rows}{confirmed}"
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent=" " * 8))
     if found.monitored.stops:
-        advice = (
-            "STOP holds the submission back. Correct the spec, ask the centre, or confirm it: docs/ADD_A_CENTRE.md."
-        )
-        print(textwrap.indent(advice, "  "))
+        print("  STOP holds the submission back: correct the spec, ask the centre, or confirm it (ADD_A_CENTRE.md).")
     looked_at, not_judged = len(found.monitored.looked_at), found.not_judged
     print(f"  {looked_at} checks, {len(not_judged)} of them not judged" + (":" if len(not_judged) else "."))
     for why, rows in not_judged.groupby("why", sort=False):

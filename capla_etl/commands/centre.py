@@ -118,7 +118,8 @@ def _signal(signal) -> dict:
     """A signal for machines."""
     same = ("severity", "family", "quantity", "field", "file", "sheet", "found", "expected", "looks_like", "p_value")
     named = {"id": signal.signal_id, "check": signal.check_name, "column": signal.column_name, "rows": signal.rows}
-    told = {"patients": signal.patients, "status": signal.status, "in_words": signal.in_words}
+    told = {"patients": signal.patients, "patient_numbers": signal.patient_numbers, "status": signal.status}
+    told |= {"in_words": signal.in_words}
     return named | {name: getattr(signal, name) for name in same} | told
 
 
@@ -150,6 +151,8 @@ def _say_signals(found) -> None:
     print(f"Compared with the other centres and the submission before: {len(signals) or 'no'} signal(s)")
     for signal in signals:
         rows = f" Rows {', '.join(map(str, signal.rows))}." if signal.rows else ""
+        if signal.patient_numbers and not rows:
+            rows = f" Patients {', '.join(signal.patient_numbers)}."
         confirmed = f" Confirmed by {signal.confirmed_by}: {signal.reason}" if signal.status == "confirmed" else ""
         line = f"{signal.severity.upper():<4}  {signal.signal_id}  {signal.in_words}{rows}{confirmed}"
         print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent=" " * 8))

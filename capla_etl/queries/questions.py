@@ -25,6 +25,7 @@ from capla_etl.centres.spec.grammar import Spec, sheet_of, withheld_columns
 from capla_etl.centres.submissions.history import distinct_submissions
 from capla_etl.centres.submissions.status import Load
 from capla_etl.protocol.wording import worded
+from capla_etl.quality.monitoring.signal import Signal
 from capla_etl.quality.monitoring.submissions import read_signals
 from capla_etl.queries.answers import ACCEPTED, CORRECTED
 
@@ -210,7 +211,7 @@ def _signals(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             "row_number": row,
             "found": signal.found,
             "value": signal.signal_id,
-            "question": f"{signal.in_words} {SIGNAL['question']} {SIGNAL['accepted']}",
+            "question": f"{signal.in_words}{_who(signal)} {SIGNAL['question']} {SIGNAL['accepted']}",
         }
         for signal in read_signals(con)
         if signal.status == "open"
@@ -218,6 +219,11 @@ def _signals(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     ]
     columns = ["centre_id", "patient_id", "centre_patient_id", "category", "kind", "file", "sheet", "row_number"]
     return pd.DataFrame(rows, columns=[*columns, "column_name", "found", "value", "question"])
+
+
+def _who(signal: Signal) -> str:
+    """The patients who show it, where no rows are named."""
+    return f" Patients: {', '.join(signal.patient_numbers)}." if signal.patient_numbers and not signal.rows else ""
 
 
 def _of_kind(con: duckdb.DuckDBPyConnection, kind: Kind, columns: pd.DataFrame) -> pd.DataFrame:

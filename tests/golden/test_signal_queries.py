@@ -44,13 +44,16 @@ def _asked(connection):
 
 def test_each_open_signal_is_one_question_without_a_patient(warehouse):
     confirmed = replace(SEEN, quantity="hemoglobin", status="confirmed")
-    asked = _asked(warehouse(SEEN, replace(SEEN, severity=LOOK, quantity="platelets", rows=[]), confirmed))
+    of_patients = replace(SEEN, severity=LOOK, quantity="platelets", rows=[], patient_numbers=["HU001", "HU007"])
+    asked = _asked(warehouse(SEEN, of_patients, confirmed))
     assert asked["row_numbers"].tolist() in (["3, 9", ""], ["", "3, 9"])
     question = asked[asked["row_numbers"] == "3, 9"].iloc[0]
     assert (question["patient_id"], question["centre_patient_id"], question["column_name"]) == (None, "", "")
     assert (question["file"], question["occurrences"], question["found"]) == ("labor.txt", 2, "a ratio of 2.0")
     assert "column 'LDH': As if the limit of normal were half." in question["question"]
     assert "'Accepted as is' means" in question["question"]
+    (other,) = asked.loc[asked["row_numbers"] == "", "question"]
+    assert "Patients: HU001, HU007." in other and "Patients" not in question["question"]
 
 
 def test_the_id_stays_while_file_rows_and_finding_change(warehouse):

@@ -273,6 +273,7 @@ def read_signals(connection: duckdb.DuckDBPyConnection) -> list[Signal]:
         Signal(
             **{name: value for name, value in row.items() if name in names}
             | {"rows": [int(number) for number in row["rows"].split(", ") if number]}
+            | {"patient_numbers": [number for number in row["patient_numbers"].split(", ") if number]}
             | {"confirmed_on": row["confirmed_on"] and row["confirmed_on"].isoformat()}
         )
         for row in rows

@@ -528,7 +528,7 @@ def test_machines_read_the_signals(second, monitor, capsys, centre):
         "id": SIGNAL_ID, "severity": "stop", "family": "level", "check": "median", "quantity": "age",
         "field": "age_years_at_first_tpe", "file": "patients.csv", "sheet": "", "column": "sex",
         "found": "a median of 3", "expected": "about 50", "looks_like": "As if in decades.", "p_value": 1e-6,
-        "patients": 9, "rows": [3], "status": "open", "in_words": _signal().in_words,
+        "patients": 9, "patient_numbers": [], "rows": [3], "status": "open", "in_words": _signal().in_words,
     }  # fmt: skip
     assert found["not_judged"] == [{"check": "median", "quantity": "ldh", "why": "none"}]
     _confirm(centre)

@@ -41,8 +41,9 @@ class HarmonisedCentre:
 
     ``previous``: date of the submission before, if there is one. ``tables``: ``schema.name`` -> table, all that a load
     holds; schema ``before`` has the harmonised tables of the submission before, where this spec can read it. ``key``:
-    the key of its patient_ids. ``content_hash``: hash of its files, spec and corrections. ``readings``: what was read
-    of each field, if asked for. ``notes``: file, sheet, and what the file says of itself.
+    the key of its patient_ids. ``content_hash``: hash of its files, spec and corrections. ``identity``: the same, but
+    for comments in the spec and what people confirmed there. ``readings``: what was read of each field, if asked for.
+    ``notes``: file, sheet, and what the file says of itself.
     """
 
     spec: Spec
@@ -51,6 +52,7 @@ class HarmonisedCentre:
     tables: dict[str, pa.Table]
     key: bytes
     content_hash: str
+    identity: str
     readings: list[Reading]
     notes: list[tuple[str, str, str]]
 
@@ -110,9 +112,13 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
     tables |= _since_the_last(spec, previous, before, sent, cutoff)
     if before is not None:
         tables |= _harmonised_before(spec, folder, previous, before, key, tables["harmonised.patient"]["patient_id"])
-    sha = corrections.content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
+    read_by = spec.model_dump_json(exclude={"confirmed"}, exclude_defaults=True).encode()
+    sha, identity = (
+        corrections.content_hash_with(content_hash(submission, by), declared)
+        for by in ((folder / "centre.yml").read_bytes(), read_by)
+    )
     notes = [(raw.file, raw.sheet, note) for raw in raws for note in raw.notes]
-    return HarmonisedCentre(spec, cutoff, previous, tables, key, sha, harmonised.readings, notes)
+    return HarmonisedCentre(spec, cutoff, previous, tables, key, sha, identity, harmonised.readings, notes)
 
 
 def _check_most_is_read(

@@ -12,6 +12,7 @@ import json
 import shutil
 import traceback
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -75,9 +76,14 @@ def receive(centre_id: str) -> CentreLoad:
         raise
 
 
-def accept(load: Load) -> None:
-    """Replace a centre's last good load by the one received: it is in the study from now on."""
-    record_accepted(load)
+def accept(load: Load, confirmed_on: date | None = None) -> None:
+    """Replace a centre's last good load by the one received: it is in the study from now on.
+
+    Args:
+        load: the load received.
+        confirmed_on: day of the last confirmation without which it would be held back, if there is one.
+    """
+    record_accepted(load, confirmed_on)
     target = paths.centre_loads() / load.centre_id
     target.parent.mkdir(parents=True, exist_ok=True)
     restore()
@@ -126,7 +132,8 @@ def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     harmonised = judged(centre_id)
     tables, content_hash = harmonised.tables, harmonised.content_hash
     receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission, harmonised.previous)
-    receipt |= {"content_hash": content_hash, "key_fingerprint": fingerprint(harmonised.key)}
+    receipt |= {"content_hash": content_hash, "identity": harmonised.identity}
+    receipt |= {"key_fingerprint": fingerprint(harmonised.key)}
     _put_aside(centre_id, tables, receipt)
     by_rule = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False)
     refused = by_rule.size().rename("values_refused").reset_index()

@@ -42,15 +42,15 @@ class Load:
     """A centre's last good load, or the one received since.
 
     ``folder`` holds its Parquet files, and the spec and answers that it was made by. ``received``: fingerprint of all
-    its inputs. ``content_hash``: hash of its files, spec and corrections. ``previous``: the submission before, if there
-    is one.
+    its inputs. ``identity``: hash of its files, spec (but for what people confirmed) and corrections. ``previous``: the
+    submission before, if there is one.
     """
 
     centre_id: str
     submission: date
     folder: Path
     received: str
-    content_hash: str
+    identity: str
     previous: date | None
 
     @property
@@ -141,7 +141,7 @@ def _loads(folder: Path) -> tuple[dict[str, Load], list[str]]:
             stale.append(centre_id)
             continue
         submission, previous = (day and date.fromisoformat(day) for day in map(content.get, _DAYS))
-        of = content["received"], content["content_hash"]
+        of = content["received"], content.get("identity", "")
         found[centre_id] = Load(centre_id, submission, receipt.parent, *of, previous)
     return found, stale
 
@@ -156,23 +156,28 @@ def receipt_of(centre_id: str, received_: str, submission: date, previous: date 
     return {"centre_id": centre_id, **days, "received": received_, "as_of": _as_of()}
 
 
-def record_accepted(load: Load) -> None:
-    """Record that a load is accepted, for good; what is accepted as of an earlier day is not, as it was judged beside
-    fewer centres.
+def record_accepted(load: Load, confirmed_on: date | None) -> None:
+    """Record that a load is accepted, for good, and the day of the confirmation that it needed, if any.
+
+    What is accepted as of an earlier day is not recorded: it was judged beside fewer centres.
     """
     if paths.as_of() is None and not accepted_before(load):
         paths.accepted().parent.mkdir(parents=True, exist_ok=True)
         with paths.accepted().open("a", encoding="utf-8") as file:
-            file.write(_line(load) + "\n")
+            file.write(f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n")
 
 
 def accepted_before(load: Load) -> bool:
-    """Whether the same files, read by the same spec with the same corrections, were accepted before."""
-    return paths.accepted().is_file() and _line(load) in paths.accepted().read_text(encoding="utf-8").splitlines()
+    """Whether the same files, read in the same way with the same corrections, were accepted before.
 
-
-def _line(load: Load) -> str:
-    return f"{load.centre_id} {load.submission} {load.content_hash}"
+    In an earlier state of the study what a later confirmation let in is not.
+    """
+    if not paths.accepted().is_file():
+        return False
+    same = [load.centre_id, str(load.submission), load.identity]
+    lines = [line.split() for line in paths.accepted().read_text(encoding="utf-8").splitlines()]
+    days = [line[-1] for line in lines if line[:-1] == same]
+    return any(day == "-" or paths.as_of() is None or day <= paths.as_of().isoformat() for day in days)
 
 
 def _refusal(centre_id: str) -> Path:

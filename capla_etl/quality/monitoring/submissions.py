@@ -5,9 +5,9 @@ All centres are looked at before any load is moved, so that the order of the cen
 - A received load without an open ``stop`` replaces the centre's last good load.
 - One with an open ``stop`` is held back as a refused one is: the last good load stays. It stays aside and is judged
   again in every run, so that it is accepted as soon as the other centres no longer speak against it.
-- A load that was accepted once (the same files, spec and corrections) is never held back: a later ``stop``, because
-  another centre arrived or the checks changed, is shown, and the centre stays in the study. ``paths.accepted`` keeps
-  what was accepted, so that a rebuild from the files comes to the same study.
+- A load that was accepted once (the same files, read in the same way, with the same corrections) is never held back: a
+  later ``stop``, because another centre arrived or the checks changed, is shown, and the centre stays in the study.
+  ``paths.accepted`` keeps what was accepted, so that a rebuild from the files comes to the same study.
 
 What does not belong here: how a load is written and moved (centres/submissions/load.py), and what is a signal.
 """
@@ -193,8 +193,14 @@ def decide() -> list[Looked]:
         if centre.held_back:
             hold_back(centre.load, [problem(signal) for signal in centre.monitored.stops])
         elif centre.load.centre_id in received:
-            accept(centre.load)
+            accept(centre.load, _needed(centre.monitored))
     return looked
+
+
+def _needed(monitored: Monitored) -> date | None:
+    """Day of the last confirmation that keeps a submission from being held back."""
+    days = [s.confirmed_on for s in monitored.signals if s.severity == STOP and s.status == "confirmed"]
+    return date.fromisoformat(max(days)) if days else None
 
 
 def look_at(centre: HarmonisedCentre, say: Callable[[str], None]) -> Monitored:

@@ -201,6 +201,36 @@ def test_a_rebuild_accepts_what_the_study_accepted_and_nothing_else(second, moni
     assert _statuses()["XX01"] == ("held_back", None)
 
 
+@pytest.mark.parametrize(("day", "status"), [("2021-01-04", "held_back"), ("2021-01-05", "current")])
+def test_a_rebuild_holds_back_what_only_a_later_confirmation_let_in(
+    second, monitor, centre, monkeypatch, tmp_path, day, status
+):
+    monitor.signals = {"XX01": [_signal()]}
+    _run("XX01", "XX02")
+    _confirm(centre, day="2021-01-05")
+    _run("XX01")
+    assert _statuses()["XX01"][0] == "current"
+    monkeypatch.setenv("CAPLA_ACCEPTED", str(paths.accepted()))
+    monkeypatch.setenv("CAPLA_AS_OF", day)
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "rebuilt"))
+    _run("XX01", "XX02")
+    assert _statuses()["XX01"][0] == status
+
+
+def test_a_rebuild_accepts_what_was_accepted_before_a_later_signal_was_confirmed(
+    second, monitor, centre, monkeypatch, tmp_path
+):
+    _run("XX01", "XX02")
+    monitor.signals = {"XX01": [_signal()]}
+    _confirm(centre, day="2021-01-05")
+    _run("XX01")
+    monkeypatch.setenv("CAPLA_ACCEPTED", str(paths.accepted()))
+    monkeypatch.setenv("CAPLA_AS_OF", "2021-01-04")
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "rebuilt"))
+    _run("XX01", "XX02")
+    assert _statuses()["XX01"][0] == "current"
+
+
 def test_what_is_accepted_as_of_an_earlier_day_is_not_accepted_for_good(second, monitor, monkeypatch):
     monkeypatch.setenv("CAPLA_AS_OF", "2020-12-31")
     _run("XX01")
@@ -210,12 +240,16 @@ def test_what_is_accepted_as_of_an_earlier_day_is_not_accepted_for_good(second, 
     assert accepted_before(good_loads()["XX01"])
 
 
-def test_another_spec_makes_an_accepted_submission_a_new_one(second, monitor, centre):
+@pytest.mark.parametrize(
+    ("change", "status"), [("# a remark", "current"), ("missing: [n.a.]", "held_back"), ("confirmed: []", "current")]
+)
+def test_another_spec_makes_an_accepted_submission_a_new_one(second, monitor, centre, change, status):
+    """A remark does not, nor does what people confirm."""
     _run("XX01", "XX02")
     monitor.signals = {"XX01": [_signal()]}
-    (centre.folder / "centre.yml").write_text((centre.folder / "centre.yml").read_text() + "\n# another unit\n")
+    (centre.folder / "centre.yml").write_text((centre.folder / "centre.yml").read_text() + f"\n{change}\n")
     _run("XX01")
-    assert _statuses()["XX01"] == ("held_back", "2020-12-31")
+    assert _statuses()["XX01"] == (status, "2020-12-31")
 
 
 def test_a_refused_submission_takes_the_place_of_one_that_was_held_back(second, monitor, centre):
@@ -267,9 +301,8 @@ def test_a_run_killed_between_two_steps_leaves_a_whole_state(second, monitor, mo
         raise Killed
 
     if step == 3:
-        monkeypatch.setattr(
-            submissions, "accept", lambda load: loading.accept(load) if load.centre_id == "XX01" else killed()
-        )
+        accept = {"XX01": loading.accept, "XX02": killed}
+        monkeypatch.setattr(submissions, "accept", lambda load, *day: accept[load.centre_id](load, *day))
     else:
         done, rename = [], loading.Path.rename
 

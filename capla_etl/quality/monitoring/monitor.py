@@ -1,35 +1,183 @@
-"""Monitor centres: every family of checks over one centre and the others."""
+"""Monitor a centre: every family of checks over its patients, the others' and its last submission's.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+What does not belong here: what a check computes (the families), and what becomes of the submission (``submissions``).
+"""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from capla_etl.centres.spec.grammar import Spec
-from capla_etl.quality.monitoring.signal import Monitored
+from capla_etl import fields
+from capla_etl.centres.spec.grammar import Spec, source_columns
+from capla_etl.quality.monitoring.beside import Finding, NotJudged, beside
+from capla_etl.quality.monitoring.between_columns import between_columns
+from capla_etl.quality.monitoring.between_submissions import between_submissions
+from capla_etl.quality.monitoring.completeness import cut, full_sheets, missing
+from capla_etl.quality.monitoring.level import level
+from capla_etl.quality.monitoring.mixture import mixture
+from capla_etl.quality.monitoring.quantities import patient_quantities
+from capla_etl.quality.monitoring.shape import shape
+from capla_etl.quality.monitoring.signal import LOOK, MONITORED, ROWS_NAMED, STOP, Monitored, Signal
+from capla_etl.quality.monitoring.watched import watched
+from capla_etl.quality.monitoring.within_patients import shared
+
+#: How often a centre without faults may give a signal to look at, and one that stops it, over all its checks.
+LOOK_CHANCE, STOP_CHANCE = 0.05, 0.001
 
 
 @dataclass(frozen=True)
 class CentrePatients:
     """What monitoring knows of one centre's submission.
 
-    ``quantities``: one row per patient, as ``quantities.patient_quantities`` returns it. ``before``: the same of the
-    submission before, or None.
+    ``quantities``: one row per patient, as ``patient_quantities`` returns it. ``before``: the same of the submission
+    before, or None. ``places``: field -> file, sheet and column that it is read from. ``rows``: (file, sheet) -> number
+    of its last row.
     """
 
     centre_id: str
     quantities: pd.DataFrame
     before: pd.DataFrame | None = None
+    places: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    rows: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def centre_patients(
     spec: Spec, tables: Mapping[str, pa.Table], before: Mapping[str, pa.Table] | None = None
 ) -> CentrePatients:
-    """Make from a centre's harmonised tables (``harmonised.patient``, ...) what monitoring looks at."""
-    raise NotImplementedError
+    """Make from a centre's harmonised tables (by name: ``patient``, ``lab_result``, ...) what monitoring looks at."""
+    rows: dict[tuple[str, str], int] = {}
+    for name in fields.tables():
+        places = tables[name].select(fields.PLACE_COLUMNS).to_pandas()
+        for place, last in places.groupby(["source_file", "source_sheet"])["source_row"].max().items():
+            rows[place] = max(rows.get(place, 0), int(last))
+    return CentrePatients(
+        spec.centre.id,
+        patient_quantities(tables),
+        patient_quantities(before) if before else None,
+        _places(spec, tables),
+        rows,
+    )
+
+
+def _places(spec: Spec, tables: Mapping[str, pa.Table]) -> dict[str, tuple[str, str, str]]:
+    """Where each field of the study is read from: file, sheet, column."""
+    found: dict[str, tuple[str, str, str]] = {}
+    files: dict[str, tuple[str, str]] = {}
+    for name in fields.tables():
+        sources = tables[name].select(["source_record", "source_file", "source_sheet"]).to_pandas().drop_duplicates()
+        for row in sources.itertuples(index=False):
+            files.setdefault(str(row.source_record).rpartition(".")[0], (row.source_file, row.source_sheet))
+    for name, table in spec.tables.items():
+        file, sheet = files.get(name, (table.file, ""))
+        for record in table.records:
+            for of, source in record.fields.items():
+                columns = source_columns(source)
+                if columns:
+                    found.setdefault(of, (file, sheet, columns[0]))
+    return found
 
 
 def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
-    """Look at one centre beside the others."""
-    raise NotImplementedError
+    """Look at one centre beside the others.
+
+    Args:
+        centre: the centre.
+        others: every other centre with data; none: only what is declared or lies in the centre itself is judged.
+    """
+    made = list(_checks(centre, {other.centre_id: other.quantities for other in others}))
+    findings = [f for f in made if isinstance(f, Finding)]
+    tests = max(1, len(findings))
+    severities = [_severity(f, tests) for f in findings]
+    signals = [
+        _signal(centre, f, severity, tests) for f, severity in zip(findings, severities, strict=True) if severity
+    ]
+    signals.sort(key=lambda s: (s.severity != STOP, s.p_value))
+    return Monitored(
+        centre.centre_id, signals, _looked_at(centre, made, dict(zip(map(id, findings), severities, strict=True)))
+    )
+
+
+def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator[Finding | NotJudged]:
+    own, quantities = centre.quantities, watched()
+    for one in beside(quantities, own, others):
+        if own[one.quantity.name].notna().any() or one.quantity.complete:
+            yield from level(one)
+            if one.quantity.field != "first_tpe_date":  # the calendar itself
+                yield from mixture(one)
+            if one.quantity.complete:
+                yield from missing(one)
+            if one.quantity.of_column:
+                yield from shape(one)
+    yield from between_columns(quantities, own, others)
+    yield from shared(own)
+    yield from cut(own)
+    yield from full_sheets(centre.rows)
+    if centre.before is None:
+        why = "no earlier submission that can be compared"
+        yield NotJudged("between_submissions", "changed", "patients", "centre_patient_id", why)
+    else:
+        yield from between_submissions(quantities, own, centre.before)
+
+
+def _severity(finding: Finding, tests: int) -> str:
+    if not finding.matters:
+        return ""
+    if finding.p_stop * tests < STOP_CHANCE:
+        return STOP
+    return LOOK if finding.p_look * tests < LOOK_CHANCE else ""
+
+
+def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int) -> Signal:
+    file, sheet, column = centre.places.get(_read_as(finding.field), ("", "", ""))
+    own = centre.quantities
+    rows = [int(own["source_row"].iloc[place]) for place in finding.places[:ROWS_NAMED]]
+    in_file = set(own["source_file"]) == {file} and set(own["source_sheet"]) == {sheet}
+    p = finding.p_stop if severity == STOP else finding.p_look
+    return Signal(
+        centre.centre_id,
+        severity,
+        finding.family,
+        finding.check_name,
+        finding.quantity,
+        finding.field,
+        finding.found,
+        finding.expected_text,
+        finding.looks_like,
+        float(min(1.0, p * tests)),
+        finding.patients,
+        file,
+        sheet,
+        column,
+        rows if in_file else [],
+    )
+
+
+def _read_as(name: str) -> str:
+    """The field that a spec reads for a study column that is computed."""
+    return {"age_years_at_first_tpe": "birth_date"}.get(name, name)
+
+
+def _looked_at(centre: CentrePatients, made: list[Finding | NotJudged], severities: dict[int, str]) -> pd.DataFrame:
+    rows = []
+    for one in made:
+        row = {
+            "centre_id": centre.centre_id,
+            "family": one.family,
+            "check_name": one.check_name,
+            "quantity": one.quantity,
+            "field": one.field,
+            "patients": one.patients,
+            "judged": "no" if isinstance(one, NotJudged) else "yes",
+            "why_not": one.why_not if isinstance(one, NotJudged) else "",
+            "severity": severities.get(id(one), ""),
+        }
+        if isinstance(one, Finding):
+            row |= {"scale": one.scale, "estimate": one.estimate, "standard_error": one.standard_error}
+            row |= {"expected": one.expected, "look_below": one.look_below, "look_above": one.look_above}
+            row |= {"p_value": one.p_look}
+        rows.append(row)
+    frame = pd.DataFrame(rows, columns=[n for n in MONITORED.names if n != "submission"])
+    return frame.replace({np.inf: np.nan})

@@ -1,0 +1,130 @@
+"""Between submissions: patients who are no longer who they were, and values that changed for many at once."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from capla_etl.quality.monitoring.beside import Finding
+from capla_etl.quality.monitoring.watched import SHARE, Quantity
+
+#: What stays with a patient: sex, birth date (as linkage value), first exchange.
+_STAYS = {
+    "sex": ("sex", "sex"),
+    "linkage": ("birth_date", "date of birth"),
+    "day0": ("first_tpe_date", "first exchange"),
+}
+#: A share of the patients who changed that is looked at, and one that stops; at least so many patients.
+_CHANGED, _CHANGED_STOPS, _FEWEST = 0.03, 0.10, 3
+#: The same for patients who are gone, and for a value that is another one.
+_GONE, _GONE_STOPS = 0.03, 0.25
+_OTHER_VALUE, _OTHER_VALUE_STOPS = 0.10, 0.60
+#: A difference that is larger than this share of the value is another value.
+_SAME = 0.005
+
+
+def between_submissions(quantities: dict[str, Quantity], own: pd.DataFrame, before: pd.DataFrame) -> Iterator[Finding]:
+    """Compare a centre's patients with the same ones of its last submission."""
+    both = own.index.intersection(before.index)
+    gone = len(before) - len(both)
+    yield _finding(
+        "gone",
+        "centre_patient_id",
+        "patients",
+        gone,
+        len(before),
+        _GONE,
+        _GONE_STOPS,
+        "{n} of the patients of the last submission are gone",
+        "Patients are missing, or have new numbers.",
+        (),
+    )
+    now, then = own.loc[both], before.loc[both]
+    places = own.index.get_indexer(both)
+    for column, (field, what) in _STAYS.items():
+        known = now[column].notna().to_numpy() & then[column].notna().to_numpy()
+        changed = known & (now[column].to_numpy() != then[column].to_numpy())
+        yield _finding(
+            f"changed_{column}",
+            field,
+            what,
+            int(changed.sum()),
+            int(known.sum()),
+            _CHANGED,
+            _CHANGED_STOPS,
+            "{n} of the patients of both submissions have another " + what,
+            "The numbers may belong to other patients than before.",
+            tuple(places[changed]),
+        )
+    for q in quantities.values():
+        yield from _values(q, now, then, places)
+
+
+def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarray) -> Iterator[Finding]:
+    """Values that are another one, and values that are no longer there."""
+    a, b = now[q.name].to_numpy(float), then[q.name].to_numpy(float)
+    known = ~np.isnan(a) & ~np.isnan(b)
+    other = known & (np.abs(a - b) > _SAME * np.maximum(np.abs(b), 1e-9))
+    lost = np.isnan(a) & ~np.isnan(b)
+    direction = np.sign(a[other] - b[other])
+    one_way = len(direction) > 0 and abs(direction.mean()) > 0.6
+    share_matters = _CHANGED if q.scale == SHARE else _OTHER_VALUE
+    finding = _finding(
+        "changed",
+        q.field,
+        q.meaning,
+        int(other.sum()),
+        int(known.sum()),
+        share_matters,
+        _OTHER_VALUE_STOPS,
+        "{n} of the patients of both submissions have another value",
+        f"Changed for many at once{', in one direction' if one_way else ''}: {q.meaning}.",
+        tuple(places[other]),
+        quantity=q.name,
+    )
+    yield finding
+    yield _finding(
+        "lost",
+        q.field,
+        q.meaning,
+        int(lost.sum()),
+        int((~np.isnan(b)).sum()),
+        _CHANGED,
+        2.0,
+        "{n} of the patients who had it no longer have it",
+        f"No longer sent for many: {q.meaning}.",
+        tuple(places[lost]),
+        quantity=q.name,
+    )
+
+
+def _finding(
+    check: str,
+    field: str,
+    what: str,
+    count: int,
+    n: int,
+    share: float,
+    stops: float,
+    found: str,
+    looks_like: str,
+    places: tuple[int, ...],
+    quantity: str = "",
+) -> Finding:
+    """A count of patients, judged by its share: nothing of it is chance."""
+    part = count / n if n else 0.0
+    matters = count >= _FEWEST and part > share
+    return Finding(
+        family="between_submissions",
+        check_name=check,
+        quantity=quantity or check,
+        field=field,
+        patients=n,
+        found=found.format(n=f"{100 * part:.0f} %"),
+        expected_text=f"at most {100 * share:.0f} %",
+        looks_like=looks_like,
+        p_look=0.0 if matters else 1.0,
+        p_stop=0.0 if matters and part > stops else 1.0,
+        matters=matters,
+        places=places,
+    )

@@ -1,0 +1,146 @@
+"""Completeness: how many patients have a quantity, and a part of the file that has nothing.
+
+The shares of categories are levels of yes and no (level.py).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from capla_etl.quality.monitoring.beside import FEWEST_PATIENTS, Beside, Finding, NotJudged, as_others
+from capla_etl.stats.between_centres import Mean, expected, share_tail
+
+#: A share of patients without a quantity that is looked at if it is that much larger than elsewhere.
+_MATTERS = 0.04
+#: A part of the file without anything is at least so many patients, and at least that share of them.
+_FEWEST_IN_A_ROW, _SMALLEST_PART = 3, 0.04
+#: Lists whose absence for a whole part of the patients is an export that ends early, and words for them.
+LISTS = {
+    "platelets_results": "platelet counts",
+    "ldh_results": "LDH values",
+    "adamts13_results": "ADAMTS13 activities",
+    "exchanges": "exchanges",
+    "rituximab_doses": "doses of rituximab",
+    "caplacizumab_after_exchanges": "courses of caplacizumab",
+    "corticosteroid_day": "courses of corticosteroids",
+}
+#: Rows at which programs stop writing a sheet.
+_LIMITS = (65_536, 1_048_576)
+
+
+def missing(beside: Beside) -> Iterator[Finding | NotJudged]:
+    """How many patients lack one quantity, beside the other centres that have it at all."""
+    q = beside.quantity
+    known = beside.own[q.name].notna().to_numpy()
+    group = beside.own["treated"].to_numpy(bool)
+    if not known.any():
+        yield NotJudged("completeness", "missing", q.name, q.field, "the centre does not send it")
+        return
+    if "caplacizumab" in q.name:  # only patients who were given it can have it
+        known = known[group]
+    shares = []
+    for frame in beside.others.values():
+        theirs = frame[q.name].notna().to_numpy()
+        theirs = theirs[frame["treated"].to_numpy(bool)] if "caplacizumab" in q.name else theirs
+        if theirs.any() and len(theirs) >= FEWEST_PATIENTS:
+            share = float(1 - theirs.mean())
+            shares.append(
+                Mean(share, max(share * (1 - share), 0.25 / len(theirs)) / len(theirs), len(theirs), len(theirs))
+            )
+    if not shares:
+        yield NotJudged("completeness", "missing", q.name, q.field, "no other centre sends it", len(known))
+        return
+    if len(known) < FEWEST_PATIENTS:
+        yield NotJudged("completeness", "missing", q.name, q.field, "too few patients", len(known))
+        return
+    others = expected(np.array([m.mean for m in shares]), np.array([m.variance for m in shares]), _MATTERS / 2)
+    lacking, n = int((~known).sum()), len(known)
+    usual = float(np.clip(others.mean, 0, 1))
+    sd = float(np.sqrt(others.between + others.variance))
+    more = lacking / n > usual
+    yield Finding(
+        family="completeness",
+        check_name="missing",
+        quantity=q.name,
+        field=q.field,
+        patients=n,
+        found=f"not known in {100 * lacking / n:.0f} % of the patients",
+        expected_text=f"about {100 * usual:.0f} %, as in {as_others(others.centres)}",
+        looks_like=f"{'More' if more else 'Fewer'} patients than elsewhere without {q.meaning}"
+        + ("." if more else ": is unknown sent as a value?"),
+        p_look=share_tail(lacking, n, usual, sd, _MATTERS / 2),
+        matters=abs(lacking / n - usual) > _MATTERS,
+        scale="share",
+        estimate=lacking / n,
+        expected=usual,
+        places=tuple(np.flatnonzero(beside.own[q.name].isna())) if more else (),
+    )
+
+
+def cut(own: pd.DataFrame) -> Iterator[Finding]:
+    """A part of the patients, by the file or by time, without any row in a list that the rest of the patients has."""
+    for name, what in LISTS.items():
+        of = own["treated"].to_numpy(bool) if "caplacizumab" in name else np.ones(len(own), bool)
+        there = own[name].notna().to_numpy() & (own[name] != 0).to_numpy()
+        if there[of].sum() < FEWEST_PATIENTS:
+            continue
+        worst: Finding | None = None
+        for order, how in (("place", "the file"), ("day0", "time")):
+            ordered = np.flatnonzero(of & own[order].notna().to_numpy())
+            ordered = ordered[np.argsort(own[order].to_numpy(float)[ordered], kind="stable")]
+            start, length = _longest_gap(there[ordered])
+            share, n = float(np.mean(there[ordered])), len(ordered)
+            without = 1 - max(share + length / n if length < n else 1, 1 / n)
+            outside = (n - length - int(there[ordered].sum())) / max(n - length, 1)
+            chance = min(1.0, n * max(outside, 0.5 / n) ** length)
+            where = "last" if start + length == n else "first" if start == 0 else "middle"
+            del without
+            found = Finding(
+                family="completeness",
+                check_name="cut",
+                quantity=name,
+                field="value" if "results" in name else "session_date" if name == "exchanges" else "drug",
+                patients=n,
+                found=f"none for {100 * length / n:.0f} % of the patients in a row",
+                expected_text=f"{100 * (1 - outside):.0f} % of the patients with some, as in the rest",
+                looks_like=f"The {where} patients by {how} have no {what}: an export that ends early, or a part left out.",
+                p_look=chance,
+                p_stop=chance,
+                matters=length >= max(_FEWEST_IN_A_ROW, _SMALLEST_PART * n),
+                places=tuple(ordered[start : start + length]),
+            )
+            worst = found if worst is None or found.p_look < worst.p_look else worst
+        yield worst
+
+
+def _longest_gap(there: np.ndarray) -> tuple[int, int]:
+    """Start and length of the longest run of patients without any."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], there, [True]]).astype(int)))
+    starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return 0, 0
+    longest = int(np.argmax(ends - starts))
+    return int(starts[longest]), int(ends[longest] - starts[longest])
+
+
+def full_sheets(rows: dict[tuple[str, str], int]) -> Iterator[Finding]:
+    """A file or sheet with exactly as many rows as a program writes at most.
+
+    Args:
+        rows: (file, sheet) -> number of its last row.
+    """
+    for (file, sheet), last in rows.items():
+        if last in _LIMITS:
+            yield Finding(
+                family="completeness",
+                check_name="full_sheet",
+                quantity=f"{file}/{sheet}",
+                field="",
+                patients=0,
+                found=f"{last} rows",
+                expected_text="another number: this is the most that a program writes",
+                looks_like=f"{file} {sheet} ends at the last row that a program can write: rows are missing.",
+                p_look=0.0,
+                p_stop=0.0,
+            )

@@ -1,0 +1,299 @@
+"""Level: where a centre's patients lie among the others', how much they differ, and how many lie outside.
+
+Shares (of women, of deaths, of first counts on day 0) are the levels of yes and no.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from capla_etl import fields
+from capla_etl.quality.monitoring.beside import (
+    FEWEST_CENTRES,
+    FEWEST_PATIENTS,
+    Beside,
+    Finding,
+    NotJudged,
+    as_others,
+    too_few,
+)
+from capla_etl.quality.monitoring.watched import LOG, SHARE
+from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, tail, trimmed_mean
+
+#: Ratios of two levels that come of a mistake, beside those of the units of a field.
+_KNOWN_RATIOS = {
+    2: "a doubled value, or twice the limit",
+    7: "days for weeks",
+    10: "a power of ten",
+    12: "months for years",
+    24: "hours for days",
+    30.4: "days for months",
+    100: "percent for fractions",
+    1000: "thousands",
+}
+#: A ratio is called a known one if it lies within this share of it.
+_NEAR_RATIO = 0.15
+#: Standard errors of the limits drawn in plots (two-sided 0.1 %).
+_DRAWN = 3.3
+#: Values beyond this share of the others' patients at each end lie outside; centres may differ by so much in it.
+_OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.15
+#: How many times more than in their level centres may differ in the spread of a quantity.
+_SPREAD_SLACK = 2.0
+
+
+def level(beside: Beside) -> Iterator[Finding | NotJudged]:
+    """The level of one quantity, its spread and its outlying values."""
+    q, n = beside.quantity, len(beside.known)
+    check = "share" if q.scale == SHARE else "level"
+    if n < FEWEST_PATIENTS:
+        yield NotJudged(q.family, check, q.name, q.field, too_few(n), n)
+        return
+    if not beside.theirs:
+        yield NotJudged(q.family, check, q.name, q.field, "no other centre has it for enough patients", n)
+    elif q.scale == SHARE:
+        yield _share(beside)
+    else:
+        yield _mean(beside)
+        yield _spread(beside)
+        yield _outside(beside)
+    if q.typical:
+        yield _typical(beside)
+
+
+def _mean(beside: Beside) -> Finding:
+    q = beside.quantity
+    own, theirs = beside.means()
+    others = beside.expected(theirs)
+    difference = own.mean - others.mean
+    natural = beside.natural(others)
+    half = _DRAWN * np.sqrt(own.variance + others.variance + others.between)
+    return Finding(
+        family=q.family,
+        check_name="level",
+        quantity=q.name,
+        field=q.field,
+        patients=own.n,
+        found=_compared(q, difference),
+        expected_text=f"about as in {as_others(others.centres)}",
+        looks_like=_in_words(q, difference),
+        p_look=tail(difference, own, others),
+        p_stop=tail(difference, own, others, natural, with_between=False) if natural else 1.0,
+        matters=abs(difference) > beside.smallest_that_matters,
+        scale=q.scale,
+        estimate=own.mean,
+        standard_error=float(np.sqrt(own.variance)),
+        expected=others.mean,
+        look_below=others.mean - half,
+        look_above=others.mean + half,
+    )
+
+
+def _compared(q, difference: float) -> str:
+    """A difference between centres in words, in two digits: it names a finding, and small changes are the same one."""
+    if q.scale == LOG:
+        return f"{np.exp(difference):.2g} times the others"
+    return f"{difference:+.2g} beside the others"
+
+
+def _in_words(q, difference: float) -> str:
+    said = f"{'Higher' if difference > 0 else 'Lower'} than in the other centres: {q.meaning}"
+    if q.scale == LOG and (why := known_ratio(q.field, float(np.exp(difference)))):
+        said += f", {why}"
+    return said + "."
+
+
+def known_ratio(field: str, ratio: float) -> str:
+    """What the ratio of a centre's level to the others' looks like: a unit of the field, or a known factor; else ''."""
+    declared = fields.fields().get(field)
+    for unit, factor in (declared.units if declared else {}).items():
+        if isinstance(factor, int | float) and factor != 1:
+            if abs(ratio * factor - 1) <= _NEAR_RATIO:
+                return f"as if it were in {unit} and read as {declared.unit}"
+            if abs(ratio / factor - 1) <= _NEAR_RATIO:
+                return f"as if it were in {declared.unit} and read as {unit}"
+    for factor, why in _KNOWN_RATIOS.items():
+        if abs(ratio / factor - 1) <= _NEAR_RATIO:
+            return f"about {factor:g} times ({why})"
+        if abs(ratio * factor - 1) <= _NEAR_RATIO:
+            return f"about 1/{factor:g} ({why})"
+    return ""
+
+
+def _share(beside: Beside) -> Finding:
+    q = beside.quantity
+    own, theirs = beside.shares()
+    others = beside.expected(theirs)
+    return share_finding(
+        beside,
+        q.family,
+        "share",
+        own,
+        others,
+        beside.share_of_groups + others.mean,
+        q.meaning,
+        beside.smallest_that_matters,
+        beside.natural(others),
+    )
+
+
+def share_finding(
+    beside: Beside,
+    family: str,
+    check: str,
+    own: Mean,
+    others: Expected,
+    share: float,
+    what: str,
+    matters: float,
+    natural: float | None,
+) -> Finding:
+    """Judge how many of the centre's patients have something.
+
+    Args:
+        own: mean of yes less what the others let expect (``Beside.shares``).
+        share: what the others let expect of this centre, 0 to 1.
+        what: words for the share.
+        matters, natural: shares of 1; None: centres may differ by any amount.
+    """
+    q, n = beside.quantity, own.n
+    share = float(np.clip(share, 0, 1))
+    found = float(np.clip(own.mean + beside.share_of_groups, 0, 1)) if check == "share" else own.mean + share
+    count, sd = round(found * n), float(np.sqrt(others.between + others.variance))
+    half = _DRAWN * np.sqrt(max(share * (1 - share), 0.25 / n) / n + sd**2)
+    said = f"{'Higher' if found > share else 'Lower'} than in the other centres: {what}."
+    return Finding(
+        family=family,
+        check_name=check,
+        quantity=q.name,
+        field=q.field,
+        patients=n,
+        found=f"{100 * found:.2g} % of the patients",
+        expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
+        looks_like=said,
+        p_look=share_tail(count, n, share, sd, matters / 2),
+        p_stop=share_tail(count, n, share, float(np.sqrt(others.variance)), natural) if natural else 1.0,
+        matters=abs(found - share) > matters,
+        scale=SHARE,
+        estimate=found,
+        standard_error=float(np.sqrt(max(found * (1 - found), 0.25 / n) / n)),
+        expected=share,
+        look_below=max(0.0, share - half),
+        look_above=min(1.0, share + half),
+    )
+
+
+def _spread(beside: Beside) -> Finding:
+    """How much the patients differ, as the mean distance from their middle."""
+    q = beside.quantity
+
+    def distances(values: np.ndarray) -> np.ndarray:
+        return np.abs(values - np.median(values)) if len(values) else values
+
+    own, theirs = beside.means(distances)
+    floor = max(float(np.median([m.mean for m in theirs])), 1e-6) / 20
+    ratios = [_logarithm(m, floor) for m in (own, *theirs)]
+    others = expected(
+        np.array([m.mean for m in ratios[1:]]),
+        np.array([m.variance for m in ratios[1:]]),
+        0.1 if len(theirs) >= FEWEST_CENTRES else 0.4,
+    )
+    difference = ratios[0].mean - others.mean
+    matters = np.log(1.3)
+    return Finding(
+        family="mixture" if difference > 0 else "shape",
+        check_name="spread",
+        quantity=q.name,
+        field=q.field,
+        patients=own.n,
+        found=f"a spread {np.exp(difference):.2g} times that of the others",
+        expected_text=f"about as in {as_others(others.centres)}",
+        looks_like=f"Patients differ {'more' if difference > 0 else 'less'} in {q.meaning} than in the other centres: "
+        + (
+            "two levels in one column, or values of something else."
+            if difference > 0
+            else "values filled in, rounded or carried over."
+        ),
+        p_look=tail(difference, ratios[0], others),
+        matters=abs(difference) > matters,
+    )
+
+
+def _logarithm(m: Mean, floor: float) -> Mean:
+    """The logarithm of a mean with its variance (delta method)."""
+    at = max(m.mean, floor)
+    return Mean(float(np.log(at)), m.variance / at**2, m.df, m.n)
+
+
+def _outside(beside: Beside) -> Finding:
+    """How many patients lie beyond nearly all of the others'."""
+    q = beside.quantity
+    low, high = np.quantile(beside.pooled, [_OUTSIDE, 1 - _OUTSIDE])
+    room = beside.smallest_that_matters
+    low, high = low - room, high + room
+    far = (beside.mine < low) | (beside.mine > high)
+    count, n = int(far.sum()), len(beside.known)
+    shares = np.array([np.mean((v < low) | (v > high)) for v in beside.theirs.values()])
+    sd = float(np.std(shares)) if len(shares) > 1 else _OUTSIDE
+    share = float(np.mean((beside.pooled < low) | (beside.pooled > high)))
+    distance = float(np.median(np.abs(beside.mine[far]))) if count else 0.0
+    natural = q.limit(q.natural) if q.natural else 4 * room
+    ratio = known_ratio(q.field, float(np.exp(np.median(beside.mine[far])))) if q.scale == LOG and count else ""
+    return Finding(
+        family="mixture",
+        check_name="outside",
+        quantity=q.name,
+        field=q.field,
+        patients=n,
+        found=f"{count} of {n} patients",
+        expected_text=f"about {100 * share:.1f} %, as in {as_others(len(shares))}",
+        looks_like=f"More patients than elsewhere lie beyond what the others have in {q.meaning}"
+        + (f": {ratio}." if ratio else "."),
+        p_look=share_tail(count, n, share, sd, _OUTSIDE) if count / n > share else 1.0,
+        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
+        if q.natural and distance > natural and count / n > share
+        else 1.0,
+        matters=count >= 3 and distance > natural / 2 and count / n - share > _OUTSIDE_MATTERS / 2,
+        places=tuple(np.flatnonzero(far)),
+    )
+
+
+def _typical(beside: Beside) -> Finding:
+    """The middle of the centre beside what published cohorts have."""
+    q = beside.quantity
+    values = beside.own[q.name].to_numpy(float)
+    values = q.compared(values[~np.isnan(values)])
+    values = values[~np.isnan(values)]
+    low, high = (q.limit(bound) if bound > 0 or q.scale != LOG else -np.inf for bound in q.typical)
+    own = (
+        Mean(
+            float(values.mean()),
+            max(values.mean() * (1 - values.mean()), 0.25 / len(values)) / len(values),
+            1e6,
+            len(values),
+        )
+        if q.scale == SHARE
+        else trimmed_mean(values, 1e-8)
+    )
+    beyond = max(low - own.mean, own.mean - high, 0.0)
+    alone = len(beside.theirs) < FEWEST_CENTRES
+    exact = Expected(0.0, 0.0, 0.0, 1e6, 1)
+    p = tail(beyond, own, exact) if beyond else 1.0
+    unit = {LOG: "", SHARE: " %"}.get(q.scale, "")
+    return Finding(
+        family=q.family,
+        check_name="typical",
+        quantity=q.name,
+        field=q.field,
+        patients=own.n,
+        found="a middle outside the typical range",
+        expected_text=f"{q.typical[0]:g} to {q.typical[1]:g}{unit} ({q.typical_source})",
+        looks_like=f"{'Below' if own.mean < low else 'Above'} what published cohorts have: {q.meaning}"
+        + (f", {ratio}." if beyond and q.scale == LOG and (ratio := _against_typical(q, own.mean)) else "."),
+        p_look=p,
+        p_stop=tail(beyond, own, exact, beside.smallest_that_matters) if alone and beyond and q.natural else 1.0,
+        matters=beyond > 0,
+    )
+
+
+def _against_typical(q, mean: float) -> str:
+    return known_ratio(q.field, float(np.exp(mean) / np.sqrt(q.typical[0] * q.typical[1])))

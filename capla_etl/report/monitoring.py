@@ -6,12 +6,14 @@ Nothing is judged here (``quality.monitoring``), and no figure is drawn (``figur
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import pandas as pd
 
 from capla_etl.quality.monitoring.signal import FAMILIES, LOOK, STOP, Signal
+from capla_etl.quality.monitoring.watched import LINEAR, LOG, SHARE, watched
+from capla_etl.report.numbers import fixed, short
 
 CONFIRMED, NOTHING, NOT_JUDGED = "confirmed", "nothing", "not_judged"
 #: What a centre and a check can be, the worst first, in words.
@@ -26,10 +28,38 @@ STATES = {
 FUNNELS = 6
 
 
+#: Checks whose names alone say too little.
+_CHECKS = {
+    "share": "Proportion",
+    "typical": "Published range",
+    "outside": "Beyond the others",
+    "ordered": "Sorted alone",
+    "repeated": "Repeated values",
+    "rounded": "Rounding",
+    "spike": "One value too often",
+    "shape": "Form of the values",
+    "missing": "Missing values",
+    "cut": "Cut at the end",
+    "full_sheet": "Full sheet",
+    "changed": "Changed since the last",
+}
+
+
 def sentence(name: str) -> str:
     """An identifier in words: "level_by_time" is "Level by time"."""
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+def check_label(check: str) -> str:
+    """A check in words."""
+    return _CHECKS.get(check, sentence(check))
+
+
+def quantity_label(quantity: str) -> str:
+    """A watched quantity, or a pair of them ("a ~ b"), in words."""
+    meanings = [watched()[one].meaning if one in watched() else one for one in quantity.split(" ~ ")]
+    return sentence(" and ".join(meaning.removeprefix("the ") for meaning in meanings))
 
 
 def newest(frame: pd.DataFrame) -> pd.DataFrame:
@@ -96,10 +126,10 @@ def grid(signal: pd.DataFrame, monitored: pd.DataFrame) -> Grid:
 
 
 def _cell(centre: str, family: str, check: str, found: dict, by_place: dict) -> Cell:
-    place = f"{centre}, {FAMILIES[family]}, {sentence(check)}"
+    place = f"{centre}, {FAMILIES[family]}, {check_label(check)}"
     signals, looked = found.get((centre, family, check), []), by_place.get((centre, family, check))
     if signals:
-        said = " ".join(f"{sentence(one.quantity)}: {one.in_words}" for one in signals)
+        said = " ".join(f"{quantity_label(one.quantity)}: {one.in_words}" for one in signals)
         return Cell(state_of(signals[0]), f"{place}: {STATES[state_of(signals[0])]}. {said}")
     if looked is None:
         return Cell("", f"{place}: does not apply.")
@@ -113,30 +143,42 @@ def _cell(centre: str, family: str, check: str, found: dict, by_place: dict) -> 
 # ------------------------------------------------------------------ levels
 
 
-def _percent(logit: float) -> float:
-    return 100 / (1 + math.exp(-logit))
-
-
 @dataclass(frozen=True)
 class Scale:
-    """How an estimate on this scale is shown: ``natural`` undoes the scale, ``against`` compares with the others."""
+    """How estimates on a scale are compared with the others and written.
 
-    natural: callable
-    against: callable
+    ``against``: an estimate beside what is expected. ``said``: what that is. ``text``: an estimate as it stands, with
+    the decimals that half the width of its limits deserves.
+    """
+
+    against: Callable[[float, float], float]
     said: str
+    text: Callable[[float, float], str]
 
 
-#: By ``scale`` of ``quality.monitored``; any other is shown as it is.
-_SCALES = {
-    "log": Scale(math.exp, lambda x, others: math.exp(x - others), "times the others' level"),
-    "logit": Scale(_percent, lambda x, others: _percent(x) - _percent(others), "percentage points above the others"),
+def _decimals(size: float) -> int:
+    """Decimals that give a number of this size two significant figures."""
+    return max(0, 1 - math.floor(math.log10(size))) if size > 0 else 2
+
+
+def _ratio(value: float, half: float) -> str:
+    ratio = math.exp(value)
+    return f"×\u00a0{fixed(ratio, max(2, _decimals(ratio)) if ratio < 10 else 0)}"
+
+
+def _difference(value: float, half: float) -> str:
+    text = fixed(value, _decimals(half))
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+#: Estimates are logarithms of ratios to the others, differences from them, or shares of the patients (0 to 1).
+SCALES = {
+    LOG: Scale(lambda x, others: math.exp(x - others), "times the others", _ratio),
+    LINEAR: Scale(lambda x, others: x - others, "above the others", _difference),
+    SHARE: Scale(
+        lambda x, others: 100 * (x - others), "points above the others", lambda x, half: f"{short(100 * x)}\u00a0%"
+    ),
 }
-_PLAIN = Scale(float, lambda x, others: x - others, "above the others")
-
-
-def scale_of(name: str | None) -> Scale:
-    """How estimates on a scale are shown."""
-    return _SCALES.get(name, _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -144,6 +186,7 @@ class Level:
     """One centre in one quantity: estimate and limits on the scale on which they were judged."""
 
     centre_id: str
+    family: str
     check_name: str
     quantity: str
     scale: str
@@ -158,12 +201,17 @@ class Level:
     def tension(self) -> float:
         """Distance from what is expected, 1 at the limit on that side."""
         limit = self.above if self.estimate > self.expected else self.below
-        distance = abs(limit - self.expected)
-        return abs(self.estimate - self.expected) / distance if distance else math.inf
+        difference, distance = abs(self.estimate - self.expected), abs(limit - self.expected)
+        return difference / distance if distance else math.inf if difference else 0.0
+
+    def text(self, value: float) -> str:
+        """A value of this scale as it is written: shares as they are, others beside what is expected."""
+        beside = value if self.scale == SHARE else value - self.expected
+        return SCALES[self.scale].text(beside, (self.above - self.below) / 2)
 
     def against_others(self, value: float) -> float:
         """A value of this scale beside what is expected from the others."""
-        return scale_of(self.scale).against(value, self.expected)
+        return SCALES[self.scale].against(value, self.expected)
 
 
 def levels(monitored: pd.DataFrame) -> list[Level]:
@@ -173,7 +221,7 @@ def levels(monitored: pd.DataFrame) -> list[Level]:
     judged = judged[(judged["judged"] == "yes") & judged[numbers].notna().all(axis=1)]
     return [
         Level(
-            *(row.centre_id, row.check_name, row.quantity, row.scale, int(row.patients)),
+            *(row.centre_id, row.family, row.check_name, row.quantity, row.scale, int(row.patients)),
             *(row.estimate, row.expected, row.look_below, row.look_above),
             severity="" if pd.isna(row.severity) else row.severity,
         )
@@ -213,7 +261,7 @@ def listed_signals(signal: pd.DataFrame, monitored: pd.DataFrame) -> Iterator[di
             "submission": str(pd.Timestamp(days[one.centre_id]).date()),
             "state": state_of(one),
             "family": FAMILIES[one.family],
-            "quantity": sentence(one.quantity),
+            "quantity": quantity_label(one.quantity),
             "words": one.in_words,
             "patients": one.patients,
             "rows": ", ".join(map(str, one.rows)),

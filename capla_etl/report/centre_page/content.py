@@ -1,13 +1,12 @@
 """What stands on a centre's page: one definition for HTML and PDF.
 
-The page leaves the study group: it holds no patient, no value of one, and nothing by which another centre could be told.
-Others are given as medians and as dots in the order of their values, on a coarse grid, without code or size; and not at
-all if they are fewer than ``OTHERS_FROM``.
+The page leaves the study group: it holds no patient, no value of one, and nothing by which another centre could be
+told. Others are given as medians and as dots in the order of their values, on a coarse grid, without code or size; and
+not at all if they are fewer than ``OTHERS_FROM``.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,24 +16,26 @@ import pandas as pd
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.centre_quality import DAILY_SHARE
+from capla_etl.quality.monitoring.signal import FAMILIES
 from capla_etl.report.monitoring import (
-    NOT_JUDGED,
     STATES,
     Level,
     by_quantity,
     levels,
     listed_signals,
     newest,
-    scale_of,
+    quantity_label,
     sentence,
 )
-from capla_etl.report.numbers import NONE, fixed, short, thousands
+from capla_etl.report.numbers import NONE, fixed, thousands
 
 SYNTHETIC = "Synthetic data: no record of a real person is here."
 #: With fewer other centres, a median or a dot could be told to be one of them.
 OTHERS_FROM = 4
-#: At most this many quantities are listed, those nearest to their limits.
-MOST_LEVELS = 22
+#: Two pages hold so many signals, and so many quantities less three for each signal: those nearest to their limits.
+MOST_SIGNALS, MOST_LEVELS = 12, 60
+#: So many rows of a signal are named on the page.
+ROWS_NAMED = 8
 #: The strip of a level goes from this many limits below what is expected to as many above, in steps of this size.
 REACH, STEP = 2.5, 0.25
 
@@ -68,7 +69,7 @@ class Listing:
 
     heading: str
     columns: list[Column]
-    rows: list[list[str | Strip]]
+    rows: list[list[str | Strip]]  # a single text is a heading among the rows
     note: str = ""
     empty: str = ""
 
@@ -123,19 +124,20 @@ def centre_page(
         raise KeyError(f"centre {centre_id} is not in the warehouse; it has {', '.join(sorted(status['centre_id']))}")
     where = own.iloc[0]
     name = "" if pd.isna(where["name"]) else f" ({where['name']})"
+    signals = _signals(centre_id, signal, monitored, status["centre_id"])
     others = int((quality["centre_id"] != centre_id).sum())
     return CentrePage(
         centre_id,
         f"Centre {centre_id}{name}: your data in the study",
         _lead(where, others),
         [
-            _signals(centre_id, signal, monitored, status["centre_id"]),
-            _levels(centre_id, monitored),
+            signals,
             _quality(centre_id, quality),
             _questions(query[query["centre_id"] == centre_id]),
+            _levels(centre_id, monitored, MOST_LEVELS - 3 * len(signals.rows)),
         ],
-        f"Questions to the centre are in the workbook {centre_id}.xlsx. If a signal is correct as it is, please tell us "
-        "who confirms it, and why; otherwise send a corrected submission.",
+        f"Questions to your centre are in the workbook {centre_id}.xlsx. If the data behind a signal are correct, "
+        "please tell us who confirms it, and why; otherwise send a corrected submission.",
     )
 
 
@@ -159,74 +161,78 @@ def _signals(centre_id: str, signal: pd.DataFrame, monitored: pd.DataFrame, cent
             STATES[one["state"]],
             one["quantity"],
             re.sub(rf"\b({others})\b", "another centre", one["words"]) if others else one["words"],
-            one["rows"] or "all",
+            _rows(one["rows"]),
         ]
         for one in listed_signals(signal, monitored)
         if one["centre"] == centre_id
     ]
+    note = "Differences that matter and that neither chance nor the usual differences between centres explain."
+    if len(rows) > MOST_SIGNALS:
+        note += f" {len(rows) - MOST_SIGNALS} more are not listed: resolve these first."
     return Listing(
         "Signals",
         [Column("Severity", 0.15), Column("Quantity", 0.19), Column("What it looks like", 0.51), Column("Rows", 0.15)],
-        rows,
-        "Differences that matter and that neither chance nor the usual differences between centres explain."
-        if rows
-        else "",
+        rows[:MOST_SIGNALS],
+        note if rows else "",
         "No signal: nothing in your newest submission differs from the other centres or in itself beyond its limits.",
     )
+
+
+def _rows(rows: str) -> str:
+    """The first rows of a signal."""
+    named = rows.split(", ") if rows else []
+    if not named:
+        return "all"
+    return ", ".join(named[:ROWS_NAMED]) + (" ..." if len(named) > ROWS_NAMED else "")
 
 
 # ------------------------------------------------------------------ levels
 
 
-def _levels(centre_id: str, monitored: pd.DataFrame) -> Listing:
+def _levels(centre_id: str, monitored: pd.DataFrame, most: int) -> Listing:
     looked = newest(monitored)
     groups = by_quantity(levels(monitored))
     own = {key: one for key, group in groups.items() for one in group if one.centre_id == centre_id}
-    shown = sorted(own, key=lambda key: -own[key].tension)[:MOST_LEVELS]
-    rows = [_level_row(own[key], groups[key]) for key in own if key in shown]
+    shown = sorted(own, key=lambda key: -own[key].tension)[:most]
+    rows: list[list[str | Strip]] = []
+    for family, words in FAMILIES.items():
+        of_family = [_level_row(own[key], groups[key]) for key in own if key in shown and own[key].family == family]
+        rows += [[words], *of_family] if of_family else []
     left = len(own) - len(shown)
     notes = [
         "Diamond: your centre. Dots: the other centres, in order of their values. Band: where a centre of your size is "
-        "expected."
+        "expected. Percentages are of patients; other quantities are compared with the others (patients of the same "
+        "treatment): × a ratio, + and \u2212 a difference."
     ]
     if left:
         notes.append(f"{left} more quantit{'y' if left == 1 else 'ies'}, further from the limits, are not listed.")
     unjudged = looked[(looked["centre_id"] == centre_id) & (looked["judged"] != "yes")]
     if len(unjudged):
-        why = "; ".join(f"{reason} ({n})" for reason, n in unjudged["why_not"].value_counts(sort=False).items())
-        notes.append(f"{sentence(NOT_JUDGED)}: {why}.")
+        reasons = unjudged["why_not"].str.replace(r"^known in \d+ patients.*", "known in too few patients", regex=True)
+        why = "; ".join(f"{reason} ({n})" for reason, n in reasons.value_counts(sort=False).items())
+        notes.append(f"Checks that could not be made: {why}.")
     columns = [
-        Column("Quantity", 0.28),
-        Column("Yours", 0.1, right=True),
-        Column("Others", 0.1, right=True),
-        Column("Limits", 0.17, right=True),
-        Column("Among the others", 0.35),
+        Column("Quantity", 0.42),
+        Column("Yours", 0.09, right=True),
+        Column("Others", 0.09, right=True),
+        Column("Expected", 0.17, right=True),
+        Column("Among the others", 0.23),
     ]
     return Listing("Levels", columns, rows, " ".join(notes), "No quantity could be compared with the others.")
 
 
 def _level_row(own: Level, group: list[Level]) -> list[str | Strip]:
-    natural, unit = scale_of(own.scale).natural, "\u00a0%" if own.scale == "logit" else ""
     others = [level for level in group if level.centre_id != own.centre_id]
     may_be_shown = len(others) >= OTHERS_FROM
-    yours, expected, below, above = (
-        _figures(natural(value)) for value in (own.estimate, own.expected, own.below, own.above)
-    )
     places = pd.Series([_on_grid(_place(own, level.estimate)) for level in others if may_be_shown], dtype=float)
     dots = tuple((float(at), int(n)) for at, n in places.value_counts().sort_index().items())
-    check = "" if own.check_name == "level" else f" ({own.check_name.replace('_', ' ')})"
     return [
-        f"{sentence(own.quantity)}{check}{f': {own.severity}' if own.severity else ''}",
-        yours + unit,
-        expected + unit if may_be_shown else NONE,
-        f"{below} to {above}{unit}" if may_be_shown else NONE,
+        quantity_label(own.quantity) + (f": {own.severity}" if own.severity else ""),
+        own.text(own.estimate),
+        own.text(own.expected) if may_be_shown else NONE,
+        f"{own.text(own.below)} to {own.text(own.above)}" if may_be_shown else NONE,
         Strip(_place(own, own.estimate), dots, own.severity),
     ]
-
-
-def _figures(value: float) -> str:
-    """A number with three significant figures, and no fewer digits before the point than it has."""
-    return short(value, max(0, 2 - math.floor(math.log10(abs(value))))) if value else "0"
 
 
 def _place(own: Level, value: float) -> float:

@@ -39,13 +39,14 @@ def pdf_bytes(page: CentrePage) -> bytes:
     from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
     _fonts()
-    plain = ParagraphStyle("plain", fontName="DejaVuSans", fontSize=7.4, leading=9.6, textColor=_INK)
+    plain = ParagraphStyle("plain", fontName="DejaVuSans", fontSize=7.2, leading=9.2, textColor=_INK)
     styles = {
         "plain": plain,
         "right": ParagraphStyle("right", plain, alignment=2),
         "note": ParagraphStyle("note", plain, textColor=_MUTED, spaceAfter=2),
         "head": ParagraphStyle("head", plain, textColor=_MUTED, fontName="DejaVuSans-Bold"),
         "head_right": ParagraphStyle("head_right", plain, textColor=_MUTED, fontName="DejaVuSans-Bold", alignment=2),
+        "group": ParagraphStyle("group", plain, textColor=_OWN, fontName="DejaVuSans-Bold", spaceBefore=3),
         "h1": ParagraphStyle("h1", plain, fontName="DejaVuSans-Bold", fontSize=13, leading=17, spaceAfter=3),
         "h2": ParagraphStyle(
             "h2",
@@ -107,7 +108,13 @@ def _table(section: Listing, styles: dict):
             return _strip(content, widths[place] - 8)
         return Paragraph(_text(content), styles["right" if sides[place] else "plain"])
 
-    rows = [[cell(content, place) for place, content in enumerate(row)] for row in section.rows]
+    groups = [number for number, row in enumerate(section.rows, start=1) if len(row) == 1]
+    rows = [
+        [Paragraph(_text(row[0]), styles["group"])] + [""] * (len(widths) - 1)
+        if len(row) == 1
+        else [cell(content, place) for place, content in enumerate(row)]
+        for row in section.rows
+    ]
     return Table(
         [head, *rows],
         colWidths=widths,
@@ -120,6 +127,7 @@ def _table(section: Listing, styles: dict):
             ("BOTTOMPADDING", (0, 0), (-1, -1), 1.8),
             ("LINEBELOW", (0, 0), (-1, 0), 0.8, _INK),
             ("LINEBELOW", (0, 1), (-1, -1), 0.4, _RULE),
+            *(("SPAN", (0, number), (-1, number)) for number in groups),
         ],
     )
 

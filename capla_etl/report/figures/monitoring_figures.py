@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 from capla_etl.quality.monitoring.signal import FAMILIES, LOOK, STOP
+from capla_etl.quality.monitoring.watched import LOG
 from capla_etl.report.figures.study_figures import (
     COLOURS,
     INK,
@@ -29,13 +31,14 @@ from capla_etl.report.monitoring import (
     CONFIRMED,
     NOT_JUDGED,
     NOTHING,
+    SCALES,
     STATES,
     Grid,
     Level,
+    check_label,
     grid,
     most_tension,
-    scale_of,
-    sentence,
+    quantity_label,
 )
 
 #: The figures of central monitoring, and what stands beneath them.
@@ -80,7 +83,7 @@ def _columns(found: Grid) -> list[tuple[str, int | None]]:
         if of != family:
             columns.append((FAMILIES[of], None))
             family = of
-        columns.append((sentence(check), place))
+        columns.append((check_label(check), place))
     return columns
 
 
@@ -192,8 +195,9 @@ def _limits(group: list[Level]) -> tuple[float, float, float, float]:
         for level in group
         for value in (level.estimate, level.below, level.above, level.expected)
     ]
-    if group[0].scale == "log":
-        return min(patients) / 1.25, max(patients) * 1.35, min(values) / 1.08, max(values) * 1.08
+    if group[0].scale == LOG:
+        spare = (max(values) / min(values)) ** 0.06
+        return min(patients) / 1.25, max(patients) * 1.35, min(values) / spare, max(values) * spare
     spare = 0.06 * (max(values) - min(values) or 1)
     return min(patients) / 1.25, max(patients) * 1.35, min(values) - spare, max(values) + spare
 
@@ -241,7 +245,7 @@ def _funnel(axes: Axes, group: list[Level]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     first, last, low, high = _limits(group)
-    log = group[0].scale == "log"
+    log = group[0].scale == LOG
     axes.set_xscale("log")
     axes.set_xlim(first, last)
     if log:
@@ -267,7 +271,7 @@ def _funnel(axes: Axes, group: list[Level]) -> None:
     else:
         axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel("Patients", labelpad=1)
-    title = f"{sentence(group[0].quantity)}: {scale_of(group[0].scale).said}"
+    title = textwrap.fill(f"{quantity_label(group[0].quantity)}: {SCALES[group[0].scale].said}", 58)
     axes.text(-0.13, 1.04, title, transform=axes.transAxes, fontsize=8.5, fontweight="bold", color=INK)
 
 
@@ -344,7 +348,7 @@ def funnels_hover(groups: list[list[Level]]) -> dict:
     for place, group in enumerate(groups):
         left, bottom, width, height = _panel_box(place, len(groups))
         first, last, low, high = _limits(group)
-        log = group[0].scale == "log"
+        log = group[0].scale == LOG
         rows.append(
             [
                 [
@@ -363,12 +367,12 @@ def _funnels_height(groups: list[list[Level]]) -> float:
 
 
 def _said(level: Level) -> str:
-    scale = scale_of(level.scale)
+    scale = SCALES[level.scale]
     own, below, above = (level.against_others(v) for v in (level.estimate, level.below, level.above))
     state = STATES.get(level.severity, "within its limits")
     return (
-        f"{level.centre_id}, {sentence(level.quantity)}: {own:.3g} {scale.said} (limits {below:.3g} to {above:.3g}); "
-        f"{level.patients} patients; {state}."
+        f"{level.centre_id}, {quantity_label(level.quantity)}: {own:.3g} {scale.said} "
+        f"(limits {below:.3g} to {above:.3g}); {level.patients} patients; {state}."
     )
 
 

@@ -23,7 +23,7 @@ from capla_etl.quality.centre_quality import DAILY_SHARE
 from capla_etl.quality.monitoring.signal import FAMILIES
 from capla_etl.report.figures import monitoring_figures
 from capla_etl.report.figures.study_figures import CAPTIONS
-from capla_etl.report.monitoring import STATES, grid, listed_signals, sentence
+from capla_etl.report.monitoring import STATES, check_label, grid, listed_signals
 from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
 from capla_etl.report.printed_tables import PrintedTable, printed_tables
 from capla_etl.report.sentences import immortal_time
@@ -240,7 +240,7 @@ def _monitoring(inputs: ReportInputs) -> dict | None:
     checks = [
         {
             "family": FAMILIES[family],
-            "check": sentence(check),
+            "check": check_label(check),
             "states": [STATES.get(cells[place].state, "") for cells in found.cells],
         }
         for place, (family, check) in enumerate(found.checks)

@@ -10,33 +10,23 @@ from capla_etl.quality.monitoring.signal import MONITORED, SIGNAL, Signal
 DAY = date(2023, 6, 30)
 #: Patients of ten centres.
 CENTRES = dict(AT01=40, BR01=32, CA01=30, DE01=290, ES01=250, FR01=450, HU01=40, IT01=60, UK01=165, US01=80)
-#: family -> check -> quantities with (scale, level expected, spread of one patient).
+#: family -> check -> quantities with (scale, what is expected, spread of one patient); None: judged without limits.
 CHECKS = {
     "level": {
         "level": {
-            "platelets_day0": ("log", math.log(13), 0.6),
-            "creatinine": ("log", math.log(95), 0.4),
-            "ldh_day0": ("log", math.log(4.2), 0.5),
-            "hemoglobin": ("log", math.log(8.6), 0.2),
-            "adamts13_activity": ("log", math.log(4), 0.5),
-            "plasma_volume": ("log", math.log(3000), 0.25),
+            "platelets_day_0": ("log", 0.0, 0.6),
+            "creatinine": ("log", 0.0, 0.4),
+            "ldh_day_0": ("log", 0.0, 0.5),
+            "hemoglobin": ("log", 0.0, 0.2),
+            "age": ("linear", 0.0, 14.0),
         }
     },
-    "mixture": {"two_levels_by_time": {"platelets": None}, "two_levels_by_rows": {"platelets": None, "ldh": None}},
-    "shape": {"last_digits": {"platelets": None}, "filled_down": {"ldh": None}, "sorted_alone": {"ldh": None}},
-    "dates": {"days_up_to_12": {"result_date": ("logit", -0.43, 2.0)}, "first_of_the_month": {"result_date": None}},
-    "within_patients": {"rise_after_day0": {"platelets": None}, "equal_series": {"platelets": None}},
+    "mixture": {"change_in_time": {"creatinine": None}, "change_in_file": {"creatinine": None, "age": None}},
+    "shape": {"rounded": {"creatinine": None}, "ordered": {"creatinine": None}},
     "completeness": {
-        "proportion": {
-            "female": ("logit", 0.7, 2.1),
-            "coma": ("logit", -2.1, 3.0),
-            "died": ("logit", -2.5, 3.3),
-            "rituximab": ("logit", 0.4, 2.0),
-        },
-        "missing": {"troponin": ("logit", -1.1, 2.3)},
+        "share": {"female": ("share", 0.67, 0.47), "coma": ("share", 0.11, 0.31), "died": ("share", 0.08, 0.27)}
     },
-    "between_columns": {"correlation": {"age and birth year": None}},
-    "between_submissions": {"same_patients": {"sex": None}},
+    "between_submissions": {"changed": {"sex": None}},
 }
 
 
@@ -59,13 +49,15 @@ def monitored(centres: dict[str, int] = CENTRES, shifted: dict | None = None) ->
                         **{"patients": patients, "why_not": ""},
                     }
                     if family == "between_submissions":
-                        row |= {"judged": "no", "why_not": "the first submission"}
+                        row |= {"judged": "no", "why_not": "no earlier submission"}
                     elif declared:
                         scale, expected, spread = declared
-                        half = 0.2 + 3 * spread / math.sqrt(patients)
+                        half = 0.1 * spread + 3 * spread / math.sqrt(patients)
                         at = above if above is not None else 0.8 * math.sin(7 * place + 3 * number)
                         row |= {"scale": scale, "expected": expected, "estimate": expected + at * half}
                         row |= {"look_below": expected - half, "look_above": expected + half}
+                        if scale == "share":
+                            row |= {"look_below": max(0.0, expected - half), "estimate": max(0.0, row["estimate"])}
                     rows.append(row)
     return pd.DataFrame(rows, columns=MONITORED.names)
 

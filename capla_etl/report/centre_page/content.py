@@ -191,8 +191,9 @@ def _rows(rows: str) -> str:
 
 def _levels(centre_id: str, monitored: pd.DataFrame, most: int) -> Listing:
     looked = newest(monitored)
-    groups = by_quantity(levels(monitored))
-    own = {key: one for key, group in groups.items() for one in group if one.centre_id == centre_id}
+    found = levels(monitored)
+    groups = by_quantity(found)
+    own = {(one.check_name, one.quantity): one for one in found if one.centre_id == centre_id}
     shown = sorted(own, key=lambda key: -own[key].tension)[:most]
     rows: list[list[str | Strip]] = []
     for family, words in FAMILIES.items():

@@ -3,6 +3,7 @@
 # make browser Dagster and the report in headless Chromium        make lock   renew the locks
 # make bench   each computation compared with a library           make clean  remove what was built
 # make columns 10,000 columns of known truth through the readers: what is read right, refused, or wrong in silence
+# make faults  faults of real life in the ten centres' files: which central monitoring sees, and false alarms
 # Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also needs Chromium and
 # its driver.
 
@@ -19,7 +20,7 @@ COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
 
 COMPILE_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
 
-.PHONY: help study test browser bench columns docs ui lock clean
+.PHONY: help study test browser bench columns faults docs ui lock clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -42,6 +43,10 @@ bench: $(READY)
 # Apart from the tests: about twenty minutes. A smaller run is among them.
 columns: $(READY)
 	@$(BIN)/python -m tests.columns --columns 10000 --seed 1
+
+# Apart from the tests: about an hour in two processes. A smaller run is among them.
+faults: $(READY)
+	@$(BIN)/python -m tests.faults
 
 docs: $(READY)
 	@$(BIN)/python -m capla_etl.protocol.document

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.stats import trim_mean
 
 from capla_etl.quality.monitoring.watched import Quantity
 from capla_etl.stats.between_centres import TRIMMED, Expected, Mean, expected, trimmed_mean
@@ -25,7 +24,8 @@ class Finding:
 
     ``p_look``: how likely chance gives it; ``p_stop``: the same where the centre truly differs by as much as centres
     may. ``matters``: whether the difference is large enough. ``estimate``, ``standard_error``, ``expected``,
-    ``look_below``, ``look_above``: on the scale of comparison, for plots. ``rows``: rows of the file that show it.
+    ``look_below``, ``look_above``: on the scale of comparison, for plots. ``places``: patients who show it,
+    by their place in the frame; ``rows``: the same by their rows of the file.
     """
 
     family: str
@@ -46,6 +46,7 @@ class Finding:
     look_below: float = np.nan
     look_above: float = np.nan
     places: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def average(values: np.ndarray) -> float:
     """The trimmed mean; of yes and no the share."""
     if not len(values):
         return 0.0
-    is_share = np.isin(values, (0, 1)).all()
-    return float(values.mean() if is_share else trim_mean(values, TRIMMED))
+    cut = 0 if ((values == 0) | (values == 1)).all() else int(TRIMMED * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Between columns: correlations that the other centres share and one centre lacks or inverts."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,41 +27,48 @@ def between_columns(
     if not others:
         return
     names = list(quantities)
-    pooled = _ranks(pd.concat(others.values()), names)
-    strength = pooled.corr(min_periods=2 * _FEWEST).to_numpy(copy=True)
-    np.fill_diagonal(strength, 0)
-    chosen: dict[tuple[str, str], tuple[float, int, int]] = {}
-    for i, j in zip(*np.where(np.triu(np.abs(strength) >= _STRONG)), strict=True):
-        fields_ = tuple(sorted((quantities[names[i]].field, quantities[names[j]].field)))
-        if fields_[0] != fields_[1] and abs(strength[i, j]) > abs(chosen.get(fields_, (0.0,))[0]):
-            chosen[fields_] = float(strength[i, j]), int(i), int(j)
-    mine = _ranks(own, names)
-    theirs = [(frame, _ranks(frame, names)) for frame in others.values()]
+    pooled = _Ranked.of(pd.concat(others.values()), names)
+    strength = pd.DataFrame(pooled.ranks).corr(min_periods=2 * _FEWEST).to_numpy(copy=True)
+    chosen: dict[tuple[str, ...], tuple[float, int, int]] = {}
+    for i, j in zip(*np.where(np.triu(np.abs(strength) >= _STRONG, 1)), strict=True):
+        of = tuple(sorted((quantities[names[i]].field, quantities[names[j]].field)))
+        if of[0] != of[1] and abs(strength[i, j]) > abs(chosen.get(of, (0.0,))[0]):
+            chosen[of] = float(strength[i, j]), int(i), int(j)
+    mine = _Ranked.of(own, names)
+    theirs = [_Ranked.of(frame, names) for frame in others.values()]
     for _, i, j in chosen.values():
-        one, other = quantities[names[i]], quantities[names[j]]
-        found = _correlation(own, mine, one, other)
-        peers = [m for m in (_correlation(*frames, one, other) for frames in theirs) if m is not None]
+        found = mine.correlation(i, j)
+        peers = [m for m in (ranked.correlation(i, j) for ranked in theirs) if m is not None]
         if found is not None and len(peers) >= _FEWEST_CENTRES:
-            yield _finding(found, peers, one, other)
+            yield _finding(found, peers, quantities[names[i]], quantities[names[j]])
 
 
-def _ranks(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Ranks within the two treatments, so that what differs between them is no correlation."""
-    return frame[names].groupby(frame["treated"].to_numpy(bool)).rank(pct=True)
+@dataclass(frozen=True)
+class _Ranked:
+    """A centre's quantities, one column each: values, and ranks within the two treatments (so that what differs
+    between them is no correlation)."""
 
+    values: np.ndarray
+    ranks: np.ndarray
 
-def _correlation(frame: pd.DataFrame, ranks: pd.DataFrame, one: Quantity, other: Quantity) -> Mean | None:
-    """Fisher's z of the rank correlation of one centre; None with too few patients, or too few that differ."""
-    both = (frame[one.name].notna() & frame[other.name].notna()).to_numpy()
-    if both.sum() < _FEWEST:
-        return None
-    for q in (one, other):
-        counts = np.unique(frame[q.name].to_numpy(float)[both], return_counts=True)[1]
-        if both.sum() - counts.max() < _FEWEST_OF_EACH:
+    @classmethod
+    def of(cls, frame: pd.DataFrame, names: list[str]) -> "_Ranked":
+        columns = frame[names]
+        ranks = columns.groupby(frame["treated"].to_numpy(bool)).rank(pct=True)
+        return cls(columns.to_numpy(float), ranks.to_numpy(float))
+
+    def correlation(self, i: int, j: int) -> Mean | None:
+        """Fisher's z of the rank correlation of two columns; None with too few patients, or too few that differ."""
+        both = ~np.isnan(self.values[:, i]) & ~np.isnan(self.values[:, j])
+        n = int(both.sum())
+        if n < _FEWEST:
             return None
-    r = float(np.corrcoef(ranks[one.name].to_numpy()[both], ranks[other.name].to_numpy()[both])[0, 1])
-    n = int(both.sum())
-    return Mean(float(np.arctanh(np.clip(r, -0.99, 0.99))), _INFLATION**2 / (n - 3), n - 3, n)
+        for column in (i, j):
+            counts = np.unique(self.values[both, column], return_counts=True)[1]
+            if n - counts.max() < _FEWEST_OF_EACH:
+                return None
+        r = float(np.corrcoef(self.ranks[both][:, [i, j]].T)[0, 1])
+        return Mean(float(np.arctanh(np.clip(r, -0.99, 0.99))), _INFLATION**2 / (n - 3), n - 3, n)
 
 
 def _finding(own: Mean, peers: list[Mean], one: Quantity, other: Quantity) -> Finding:

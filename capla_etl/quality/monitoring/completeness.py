@@ -89,26 +89,28 @@ def cut(own: pd.DataFrame) -> Iterator[Finding]:
         for order, how in (("place", "the file"), ("day0", "time")):
             ordered = np.flatnonzero(of & own[order].notna().to_numpy())
             ordered = ordered[np.argsort(own[order].to_numpy(float)[ordered], kind="stable")]
-            start, length = _longest_gap(there[ordered])
-            share, n = float(np.mean(there[ordered])), len(ordered)
-            without = 1 - max(share + length / n if length < n else 1, 1 / n)
-            outside = (n - length - int(there[ordered].sum())) / max(n - length, 1)
+            steps, first = np.unique(own[order].to_numpy(float)[ordered], return_index=True)
+            has = np.logical_or.reduceat(there[ordered], first)
+            start, length = _longest_gap(has)
+            n = len(steps)
+            outside = (n - length - int(has.sum())) / max(n - length, 1)
             chance = min(1.0, n * max(outside, 0.5 / n) ** length)
             where = "last" if start + length == n else "first" if start == 0 else "middle"
-            del without
+            inside = ordered[first[start] : first[start + length] if start + length < n else len(ordered)]
             found = Finding(
                 family="completeness",
                 check_name="cut",
                 quantity=name,
                 field="value" if "results" in name else "session_date" if name == "exchanges" else "drug",
-                patients=n,
+                patients=len(ordered),
                 found=f"none for {100 * length / n:.0f} % of the patients in a row",
                 expected_text=f"{100 * (1 - outside):.0f} % of the patients with some, as in the rest",
-                looks_like=f"The {where} patients by {how} have no {what}: an export that ends early, or a part left out.",
+                looks_like=f"The {where} patients by {how} have no {what}: an export that ends early, or a part left "
+                "out.",
                 p_look=chance,
                 p_stop=chance,
                 matters=length >= max(_FEWEST_IN_A_ROW, _SMALLEST_PART * n),
-                places=tuple(ordered[start : start + length]),
+                places=tuple(inside) if length else (),
             )
             worst = found if worst is None or found.p_look < worst.p_look else worst
         yield worst

@@ -45,25 +45,31 @@ def mixture(beside: Beside) -> Iterator[Finding | NotJudged]:
 
 
 def _change(beside: Beside, check: str, order: np.ndarray, what: str, there: np.ndarray) -> Finding:
-    """The cut that parts the centre's patients best into two levels, by ranks."""
+    """The cut that parts the centre's patients best into two levels, by ranks; patients of one day stay together."""
     ordered = there[np.argsort(order[there], kind="stable")]
     values = beside.mine[ordered]
-    n = len(values)
-    scores = (
-        values - values.mean() if beside.quantity.scale == SHARE else stats.norm.ppf(stats.rankdata(values) / (n + 1))
-    )
-    least = max(_FEWEST_OF_PART, int(_SMALLEST_PART * n))
-    cuts = np.arange(least, n - least + 1)
-    sums = np.cumsum(scores)[cuts - 1]
-    spread = np.std(scores) or 1.0
-    z = np.abs(sums - cuts * scores.mean()) / (spread * np.sqrt(cuts * (n - cuts) / n))
+    is_share = beside.quantity.scale == SHARE
+    scores = values - values.mean() if is_share else norm_scores(values)
+    steps, size = np.unique(order[ordered], return_counts=True)
+    scores = np.add.reduceat(scores, np.concatenate([[0], np.cumsum(size)[:-1]])) / size
+    least = max(_FEWEST_OF_PART, int(_SMALLEST_PART * len(steps)))
+    cuts = np.arange(least, len(steps) - least + 1)
+    if len(steps) < _FEWEST:
+        cuts = np.array([len(steps) // 2])
+    z = np.abs(np.cumsum(scores)[cuts - 1] - cuts * scores.mean())
+    z /= (np.std(scores) or 1.0) * np.sqrt(cuts * (len(steps) - cuts) / len(steps))
     best = int(np.argmax(z))
-    cut, b = int(cuts[best]), float(z[best])
-    chance = _largest(b, least / n)
+    chance = _largest(float(z[best]), least / len(steps)) if len(steps) >= _FEWEST else 1.0
+    cut = int(np.sum(size[: cuts[best]]))
     row = int(beside.own["source_row"].iloc[ordered[cut]])
     day = np.datetime64("2000-01-01") + int(beside.own["day0"].iloc[ordered[cut]]) if check == "change_in_time" else ""
     where = what.format(row=row, month=str(day)[:7])
     return _finding(beside, check, values[cut:], values[:cut], where, chance, ordered[cut:])
+
+
+def norm_scores(values: np.ndarray) -> np.ndarray:
+    """Normal scores of the ranks."""
+    return stats.norm.ppf(stats.rankdata(values) / (len(values) + 1))
 
 
 def _largest(b: float, smallest: float) -> float:

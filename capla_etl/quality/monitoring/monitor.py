@@ -4,7 +4,8 @@ What does not belong here: what a check computes (the families), and what become
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,8 @@ from capla_etl.quality.monitoring.mixture import mixture
 from capla_etl.quality.monitoring.quantities import patient_quantities
 from capla_etl.quality.monitoring.shape import shape
 from capla_etl.quality.monitoring.signal import LOOK, MONITORED, ROWS_NAMED, STOP, Monitored, Signal
-from capla_etl.quality.monitoring.watched import watched
-from capla_etl.quality.monitoring.within_patients import shared
+from capla_etl.quality.monitoring.watched import Quantity, watched
+from capla_etl.quality.monitoring.within_patients import copies, shared
 
 #: How often a centre without faults may give a signal to look at, and one that stops it, over all its checks.
 LOOK_CHANCE, STOP_CHANCE = 0.05, 0.001
@@ -42,6 +43,11 @@ class CentrePatients:
     before: pd.DataFrame | None = None
     places: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @cached_property
+    def distinct(self) -> pd.DataFrame:
+        """The patients without those whose values are another one's: a copy judges nothing."""
+        return self.quantities[~copies(self.quantities)["again"]]
 
 
 def centre_patients(
@@ -87,7 +93,7 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
         centre: the centre.
         others: every other centre with data; none: only what is declared or lies in the centre itself is judged.
     """
-    made = list(_checks(centre, {other.centre_id: other.quantities for other in others}))
+    made = list(_checks(centre, {other.centre_id: other.distinct for other in others}))
     findings = [f for f in made if isinstance(f, Finding)]
     tests = max(1, len(findings))
     severities = [_severity(f, tests) for f in findings]
@@ -101,7 +107,28 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
 
 
 def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator[Finding | NotJudged]:
-    own, quantities = centre.quantities, watched()
+    quantities = watched()
+    yield from _with_rows(centre.distinct, _of_patients(quantities, centre.distinct, others))
+    yield from _with_rows(centre.quantities, shared(centre.quantities))
+    yield from full_sheets(centre.rows)
+    if centre.before is None:
+        why = "no earlier submission that can be compared"
+        yield NotJudged("between_submissions", "changed", "patients", "centre_patient_id", why)
+    else:
+        compared = between_submissions(quantities, centre.quantities, centre.before)
+        yield from _with_rows(centre.quantities, compared)
+
+
+def _with_rows(frame: pd.DataFrame, made: Iterator[Finding | NotJudged]) -> Iterator[Finding | NotJudged]:
+    """Put the rows of the file to the patients that a finding names by their place in a frame."""
+    numbers = frame["source_row"].to_numpy()
+    for one in made:
+        yield replace(one, rows=tuple(map(int, numbers[list(one.places)]))) if getattr(one, "places", ()) else one
+
+
+def _of_patients(
+    quantities: dict[str, Quantity], own: pd.DataFrame, others: dict[str, pd.DataFrame]
+) -> Iterator[Finding | NotJudged]:
     for one in beside(quantities, own, others):
         if own[one.quantity.name].notna().any() or one.quantity.complete:
             yield from level(one)
@@ -109,17 +136,10 @@ def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator
                 yield from mixture(one)
             if one.quantity.complete:
                 yield from missing(one)
-            if one.quantity.of_column:
+            if one.quantity.as_sent:
                 yield from shape(one)
     yield from between_columns(quantities, own, others)
-    yield from shared(own)
     yield from cut(own)
-    yield from full_sheets(centre.rows)
-    if centre.before is None:
-        why = "no earlier submission that can be compared"
-        yield NotJudged("between_submissions", "changed", "patients", "centre_patient_id", why)
-    else:
-        yield from between_submissions(quantities, own, centre.before)
 
 
 def _severity(finding: Finding, tests: int) -> str:
@@ -133,7 +153,6 @@ def _severity(finding: Finding, tests: int) -> str:
 def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int) -> Signal:
     file, sheet, column = centre.places.get(_read_as(finding.field), ("", "", ""))
     own = centre.quantities
-    rows = [int(own["source_row"].iloc[place]) for place in finding.places[:ROWS_NAMED]]
     in_file = set(own["source_file"]) == {file} and set(own["source_sheet"]) == {sheet}
     p = finding.p_stop if severity == STOP else finding.p_look
     return Signal(
@@ -151,7 +170,7 @@ def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int)
         file,
         sheet,
         column,
-        rows if in_file else [],
+        list(finding.rows[:ROWS_NAMED]) if in_file else [],
     )
 
 

@@ -33,6 +33,7 @@ class Quantity:
     typical: tuple[float, float] | None = None
     typical_source: str = ""
     complete: bool = False
+    as_sent: bool = False
 
     def compared(self, values: np.ndarray) -> np.ndarray:
         """The values on the scale on which they are compared; what has no place there is NaN."""
@@ -43,11 +44,6 @@ class Quantity:
     def limit(self, declared: float) -> float:
         """``matters`` or ``natural`` on the scale of comparison: logarithm of a ratio, units, or a share of 1."""
         return {LOG: np.log, LINEAR: float, SHARE: lambda points: points / 100}[self.scale](declared)
-
-    @property
-    def of_column(self) -> bool:
-        """Whether it is the values of one column of the patients as sent, so that its form can be judged."""
-        return self.source == "patient" and self.scale != SHARE and self.family == "level"
 
 
 def _quantity(name: str, declared: dict) -> Quantity:

@@ -4,28 +4,40 @@ Rises, falls and the change from one result to the next are quantities of each p
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from capla_etl.quality.monitoring.beside import Finding
 
-#: Values at presentation that no two patients have all alike.
-_PRESENTATION = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volume"]
-#: At least so many of them must be known.
-_FEWEST_VALUES = 3
+#: Values at presentation; no two patients have so many of them alike.
+_PRESENTATION, _ALIKE = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volume"], 4
+
+
+def copies(own: pd.DataFrame) -> pd.DataFrame:
+    """Which patients have the series of platelet counts, or the values at presentation, of another one.
+
+    Returns:
+        One row per patient: ``series``, ``presentation``, and ``again`` (a patient before this one has them).
+    """
+    series = own["series"].notna() & own["series"].duplicated(keep=False)
+    presentation = pd.Series(False, index=own.index)
+    again = own["series"].notna() & own["series"].duplicated()
+    differing = [name for name in _PRESENTATION if own[name].nunique() > 1]
+    for names in combinations(differing, _ALIKE):
+        values = own[list(names)].dropna().round(9)
+        presentation |= values.duplicated(keep=False).reindex(own.index, fill_value=False)
+        again |= values.duplicated().reindex(own.index, fill_value=False)
+    return pd.DataFrame({"series": series, "presentation": presentation, "again": again})
 
 
 def shared(own: pd.DataFrame) -> Iterator[Finding]:
     """Patients with the same series of platelet counts, or the same values at presentation, as another one."""
-    series = own["series"].notna() & own["series"].duplicated(keep=False)
-    values = own[_PRESENTATION]
-    enough = values.notna().sum(axis=1) >= _FEWEST_VALUES
-    rows = values.round(9).apply(tuple, axis=1).astype(str)
-    same = enough & rows.duplicated(keep=False) & (values.nunique() > 1).sum().__ge__(_FEWEST_VALUES)
+    found = copies(own)
     for name, mask, what, field in (
-        ("same_series", series, "series of platelet counts", "platelets_10e9_per_l"),
-        ("same_presentation", same, "values at presentation", "hemoglobin_g_per_dl"),
+        ("same_series", found["series"], "series of platelet counts", "platelets_10e9_per_l"),
+        ("same_presentation", found["presentation"], "values at presentation", "hemoglobin_g_per_dl"),
     ):
         count = int(mask.sum())
         yield Finding(

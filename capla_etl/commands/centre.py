@@ -49,7 +49,7 @@ def _draft(options: argparse.Namespace) -> int:
     from capla_etl.centres.submissions.status import SPEC
 
     try:
-        draft = draft_centre(options.path, options.code)
+        draft = draft_centre(options.path, options.code, _others(_place(options).name))
     except OSError as error:
         print(f"Not drafted: {error}", file=sys.stderr)
         return 1
@@ -70,6 +70,20 @@ def _draft(options: argparse.Namespace) -> int:
         check = f"`capla centre check {target.parent.name}`"
         print(f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then {check}.")
     return 0
+
+
+def _others(centre_id: str):
+    """What the loaded centres have, but for this one, for the draft to compare with; nothing if there are none."""
+    from capla_etl.centres.draft.levels import of_centres
+    from capla_etl.centres.errors import CentreRefused
+    from capla_etl.centres.submissions.status import good_loads
+
+    try:
+        loads = good_loads()
+    except CentreRefused as refused:  # loads of different states: published cohorts count
+        print(f"Not compared with the loaded centres: {refused}", file=sys.stderr)
+        return {}
+    return of_centres({name: load.folder for name, load in loads.items() if name != centre_id})
 
 
 def _print_json(content) -> int:

@@ -24,6 +24,7 @@ SOURCES = {
 
 def write_page(page: CentrePage, folder: Path) -> list[Path]:
     """Write ``<folder>/<CENTRE>.html`` and ``.pdf``; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
     html, pdf = (folder / f"{page.centre_id}.{kind}" for kind in ("html", "pdf"))
     rendered("centre_page.html", [Path(__file__).parent, TEMPLATES], html, page=page, dot_y=dot_y)
     pdf.write_bytes(pdf_bytes(page))
@@ -35,12 +36,12 @@ def write_centre_pages(con: duckdb.DuckDBPyConnection, centre_ids: list[str], fo
 
     Args:
         con: connection to a warehouse with schema quality.
-        centre_ids: their codes; empty: all centres of the warehouse.
+        centre_ids: their codes; empty: all with a submission in the study or looked at.
         folder: made when missing.
 
     Raises:
         KeyError: a centre is not in the warehouse.
     """
     frames = {name: con.execute(f"from {table}").df() for name, table in SOURCES.items()}
-    centres = centre_ids or sorted(frames["status"]["centre_id"])
+    centres = centre_ids or sorted({*frames["quality"]["centre_id"], *frames["monitored"]["centre_id"]})
     return [path for centre in centres for path in write_page(centre_page(centre, **frames), folder)]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from capla_etl import paths
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.centre_quality import DAILY_SHARE
@@ -58,6 +59,7 @@ class ReportInputs:
         centre_status: ``quality.centre_status``; centres whose newest submission is missing are named at the top.
         centre_quality: ``quality.centre_quality``.
         signal, monitored: ``quality.signal``, ``quality.monitored``; their figures are among ``figures`` and ``hover``.
+        centre_pages: codes of the centres that have a page of their own beside the report (``centre_page``).
         definitions: the outcomes as their models define them (``protocol.definitions``).
         moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts``
             ((what, number) pairs) and ``numbers`` (as ``worded_numbers`` gives them).
@@ -84,6 +86,7 @@ class ReportInputs:
     centre_quality: pd.DataFrame | None = None
     signal: pd.DataFrame | None = None
     monitored: pd.DataFrame | None = None
+    centre_pages: list[str] = field(default_factory=list)
     definitions: list = field(default_factory=list)
     moved: list[dict] | None = None
     hover: dict = field(default_factory=dict)
@@ -135,6 +138,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         completeness=_completeness(inputs.centre_quality),
         daily_share=DAILY_SHARE,
         monitoring=_monitoring(inputs),
+        centre_pages={centre: f"{_CENTRE_PAGES}/{centre}" for centre in inputs.centre_pages},
         definitions=inputs.definitions,
         moved=inputs.moved,
         hover=_json(inputs.hover),
@@ -226,6 +230,10 @@ def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
         }
         for row in quality.itertuples()
     ]
+
+
+#: Where the centres' pages are, from the report.
+_CENTRE_PAGES = paths.centre_pages().relative_to(paths.report().parent).as_posix()
 
 
 def _monitoring(inputs: ReportInputs) -> dict | None:

@@ -111,12 +111,14 @@ def test_central_monitoring_is_shown_where_it_is_known(inputs, page, tmp_path):
         inputs,
         signal=signals,
         monitored=looked,
+        centre_pages=["DE01"],
         figures=inputs.figures | {name: study_figures.svg_text(figure) for name, figure in drawn.items()},
         hover=inputs.hover | said,
     )
     shown = write_report(with_it, tmp_path / "with.html").read_text(encoding="utf-8")
     assert '<a href="#monitoring">' in shown and '<section id="monitoring"' in shown
     assert "as if in mg/dL" in shown and shown.count('aria-labelledby="monitoring_') == 2
+    assert 'href="outputs/centres/DE01.html"' in shown and 'href="outputs/centres/DE01.pdf"' in shown
     ids = re.findall(r'\bid="([^"]+)"', shown)
     assert len(ids) == len(set(ids))
     none = write_report(replace(with_it, signal=signal_frame()), tmp_path / "none.html").read_text(encoding="utf-8")

@@ -130,7 +130,7 @@ def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
 
     Synthetic data.
     """
-    folder = staged(paths.centre_pages())
+    folder = staged(paths.outputs()) / paths.centre_pages().name
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:
         written = write_centre_pages(connection, [], folder)

@@ -7,13 +7,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from capla_etl.quality.monitoring.watched import Quantity
+from capla_etl.quality.monitoring.watched import SHARE, Quantity
 from capla_etl.stats.between_centres import TRIMMED, Expected, Mean, expected, trimmed_mean
 
 #: With fewer patients a quantity of a centre is not judged, and another centre is no measure.
 FEWEST_PATIENTS = 10
 #: With fewer other centres, natural differences cannot be learned from them: the declared ones are used.
 FEWEST_CENTRES = 4
+#: Near none and all, this part of a difference between shares matters that matters in the middle.
+_LEAST_OF_SHARE = 0.2
 #: A group needs as many patients of the others for a mean of its own.
 _FEWEST_OF_GROUP = 20
 
@@ -153,10 +155,14 @@ class Beside:
         """Which share of the centre's patients would have it if they were the others' of the same treatment."""
         return float(np.mean(self.group_values(self.own)[~np.isnan(self.mine)]))
 
-    @property
+    @cached_property
     def smallest_that_matters(self) -> float:
-        """``matters`` on the scale of comparison."""
-        return self.quantity.limit(self.quantity.matters)
+        """``matters`` on the scale of comparison; of a share, less near none and all, where each patient counts."""
+        matters = self.quantity.limit(self.quantity.matters)
+        if self.quantity.scale != SHARE or not len(self.known):
+            return matters
+        share = self.share_of_groups
+        return matters * max(_LEAST_OF_SHARE, 2 * np.sqrt(share * (1 - share)))
 
     def natural(self, others: Expected) -> float | None:
         """How far centres may truly differ: as declared, or more where they do; None: by any amount."""

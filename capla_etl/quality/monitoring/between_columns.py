@@ -14,6 +14,8 @@ from capla_etl.stats.between_centres import Mean, expected, tail
 _STRONG, _FEWEST_CENTRES = 0.25, 2
 #: With fewer patients (of a yes or no: with fewer of either) a correlation of one centre is not judged.
 _FEWEST, _FEWEST_OF_EACH = 20, 6
+#: Share of patients that must differ from the most frequent value.
+_DIFFERING = 0.02
 #: A correlation that is weaker by so much is looked at; centres may truly differ by so much.
 _MATTERS, _NATURAL = 0.15, 0.45
 #: Ranks with ties and of yes and no vary more than those of continuous values.
@@ -29,6 +31,8 @@ def between_columns(
     names = list(quantities)
     pooled = _Ranked.of(pd.concat(others.values()), names)
     strength = pd.DataFrame(pooled.ranks).corr(min_periods=2 * _FEWEST).to_numpy(copy=True)
+    strength[pooled.nearly_constant(), :] = 0
+    strength[:, pooled.nearly_constant()] = 0
     chosen: dict[tuple[str, ...], tuple[float, int, int]] = {}
     for i, j in zip(*np.where(np.triu(np.abs(strength) >= _STRONG, 1)), strict=True):
         of = tuple(sorted((quantities[names[i]].field, quantities[names[j]].field)))
@@ -56,6 +60,14 @@ class _Ranked:
         columns = frame[names]
         ranks = columns.groupby(frame["treated"].to_numpy(bool)).rank(pct=True)
         return cls(columns.to_numpy(float), ranks.to_numpy(float))
+
+    def nearly_constant(self) -> np.ndarray:
+        """Which columns have one value in all but a few patients: their ranks say nothing."""
+        found = []
+        for column in self.values.T:
+            counts = np.unique(column[~np.isnan(column)], return_counts=True)[1]
+            found.append(counts.sum() - counts.max(initial=0) < _DIFFERING * counts.sum() + 1)
+        return np.array(found)
 
     def correlation(self, i: int, j: int) -> Mean | None:
         """Fisher's z of the rank correlation of two columns; None with too few patients, or too few that differ."""

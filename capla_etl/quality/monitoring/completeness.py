@@ -29,12 +29,16 @@ LISTS = {
 _LIMITS = (65_536, 1_048_576)
 
 
-def missing(beside: Beside) -> Iterator[Finding | NotJudged]:
-    """How many patients lack one quantity, beside the other centres that have it at all."""
+def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
+    """How many patients lack one quantity, beside the other centres that have it at all.
+
+    Args:
+        declared: whether the centre's spec reads the field: then nobody having it is a finding, not a gap.
+    """
     q = beside.quantity
     known = beside.own[q.name].notna().to_numpy()
     group = beside.own["treated"].to_numpy(bool)
-    if not known.any():
+    if not known.any() and not declared:
         yield NotJudged("completeness", "missing", q.name, q.field, "the centre does not send it")
         return
     if "caplacizumab" in q.name:  # only patients who were given it can have it

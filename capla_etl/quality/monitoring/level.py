@@ -37,6 +37,8 @@ _NEAR_RATIO = 0.15
 _DRAWN = 3.3
 #: Values beyond this share of the others' patients at each end lie outside; centres may differ by so much in it.
 _OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.15
+#: So many patients more or less than expected are no signal, however surprising.
+_FEWEST_DIFFERENT = 2.5
 #: How many times more than in their level centres may differ in the spread of a quantity.
 _SPREAD_SLACK = 2.0
 
@@ -170,9 +172,9 @@ def share_finding(
         found=f"{100 * found:.2g} % of the patients",
         expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
         looks_like=said,
-        p_look=share_tail(count, n, share, sd, matters / 2),
+        p_look=share_tail(count, n, share, sd, 0.0),
         p_stop=share_tail(count, n, share, float(np.sqrt(others.variance)), natural) if natural else 1.0,
-        matters=abs(found - share) > matters,
+        matters=abs(found - share) > matters and abs(count - share * n) > _FEWEST_DIFFERENT,
         scale=SHARE,
         estimate=found,
         standard_error=float(np.sqrt(max(found * (1 - found), 0.25 / n) / n)),
@@ -252,7 +254,7 @@ def _outside(beside: Beside) -> Finding:
         p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
         if q.natural and distance > natural and count / n > share
         else 1.0,
-        matters=count >= 3 and distance > natural / 2 and count / n - share > _OUTSIDE_MATTERS / 2,
+        matters=count >= 3 and distance > natural and count / n - share > _OUTSIDE_MATTERS / 2,
         places=tuple(np.flatnonzero(far)),
     )
 

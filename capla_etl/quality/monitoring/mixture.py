@@ -18,7 +18,7 @@ _FEWEST = 30
 _SMALLEST_PART, _FEWEST_OF_PART = 0.05, 6
 #: A difference between two parts of one centre may be so many times what matters between centres before it is looked
 #: at: practice changes over the years.
-_SLACK = 2.0
+_SLACK = 3.0
 
 
 def mixture(beside: Beside) -> Iterator[Finding | NotJudged]:

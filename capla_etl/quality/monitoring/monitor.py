@@ -108,7 +108,7 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
 
 def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator[Finding | NotJudged]:
     quantities = watched()
-    yield from _with_rows(centre.distinct, _of_patients(quantities, centre.distinct, others))
+    yield from _with_rows(centre.distinct, _of_patients(quantities, centre, others))
     yield from _with_rows(centre.quantities, shared(centre.quantities))
     yield from full_sheets(centre.rows)
     if centre.before is None:
@@ -127,15 +127,16 @@ def _with_rows(frame: pd.DataFrame, made: Iterator[Finding | NotJudged]) -> Iter
 
 
 def _of_patients(
-    quantities: dict[str, Quantity], own: pd.DataFrame, others: dict[str, pd.DataFrame]
+    quantities: dict[str, Quantity], centre: CentrePatients, others: dict[str, pd.DataFrame]
 ) -> Iterator[Finding | NotJudged]:
+    own = centre.distinct
     for one in beside(quantities, own, others):
         if own[one.quantity.name].notna().any() or one.quantity.complete:
             yield from level(one)
             if one.quantity.field != "first_tpe_date":  # the calendar itself
                 yield from mixture(one)
             if one.quantity.complete:
-                yield from missing(one)
+                yield from missing(one, _read_as(one.quantity.field) in centre.places)
             if one.quantity.as_sent:
                 yield from shape(one)
     yield from between_columns(quantities, own, others)

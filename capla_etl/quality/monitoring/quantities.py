@@ -28,7 +28,8 @@ from patient p left join (
 ) using (patient_id);
 
 create temp table lab as
-select l.patient_id, analyte, value, comparator, result_date - day0 as day, l.source_row, l.source_repetition
+select l.patient_id, analyte, value, comparator, result_date, result_date - day0 as day, l.source_row,
+    l.source_repetition, last_contact_date, death_date
 from lab_result l join patient_day using (patient_id);
 
 create temp view step as
@@ -48,13 +49,15 @@ from tpe_session t join patient_day using (patient_id) left join (
 ) using (patient_id);
 
 create temp view drug as
-select patient_id, treated, drug, start_date - day0 as start_day, end_date - day0 as end_day,
+select patient_id, treated, corticosteroids, drug, start_date, start_date - day0 as start_day, end_date - day0 as end_day,
     last_session - day0 as last_session_day
 from patient_day left join drug_course using (patient_id);
 
 create temp view event as
-select patient_id, kind, event_date - day0 as event_day
-from patient_day left join (
+select patient_id, kind, event_date - day0 as event_day,
+    exists (from drug_course d where d.patient_id = p.patient_id and drug = 'caplacizumab'
+        and event_date between start_date - 1 and end_date + 30) as under_treatment
+from patient_day p left join (
     select patient_id, kind, event_date from adverse_event
     union all select patient_id, kind, null from adverse_event_assessment where answer = 'yes'
 ) using (patient_id) where treated;

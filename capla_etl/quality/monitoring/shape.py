@@ -12,12 +12,14 @@ from capla_etl.quality.monitoring.beside import Beside, Finding, NotJudged, too_
 _FEWEST = 20
 #: One value that so many patients have is looked at if the others have nothing like it; half of them stop.
 _SPIKE, _SPIKE_STOPS = 0.04, 0.5
+#: Values within this share of a value are those around it.
+_AROUND = 0.15
 #: Neighbouring rows that are equal: so many more than chance gives are looked at; so many stop.
 _REPEATED, _REPEATED_STOPS = 0.08, 0.4
 #: Correlation with the order of the rows: from here on a column counts as ordered, and as sorted.
 _ORDERED, _SORTED = 0.35, 0.95
 #: How many times more equal pairs of patients than elsewhere are looked at (rounding).
-_ROUNDED = 2.0
+_ROUNDED = 3.0
 
 
 def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
@@ -106,6 +108,7 @@ def _spike(q, numbers: np.ndarray, pooled: np.ndarray, places: np.ndarray) -> Fi
         ordered, values - step / 2 - 1e-9
     )
     expected = np.maximum(near, 0.5) / len(ordered)
+    expected = np.maximum(expected, _beside(values, counts) / n)
     tails = stats.binom.sf(counts - 1, n, np.minimum(1.5 * expected, 1)) * len(values)
     worst = int(np.argmin(tails))
     share, usual = counts[worst] / n, float(expected[worst])
@@ -123,6 +126,15 @@ def _spike(q, numbers: np.ndarray, pooled: np.ndarray, places: np.ndarray) -> Fi
         matters=share - usual > _SPIKE,
         places=tuple(places[np.isclose(numbers, values[worst])]),
     )
+
+
+def _beside(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """How many patients each value would have if it were like the values around it."""
+    low, high = (
+        np.searchsorted(values, values * (1 + way * _AROUND), side) for way, side in ((-1, "left"), (1, "right"))
+    )
+    upto = np.concatenate([[0], np.cumsum(counts)])
+    return (upto[high] - upto[low] - counts) / np.maximum(high - low - 1, 1)
 
 
 def _rounded(q, numbers: np.ndarray, beside: Beside) -> Finding:

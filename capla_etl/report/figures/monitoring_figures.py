@@ -224,7 +224,7 @@ def funnels_figure(groups: list[list[Level]]) -> Figure:
         figure.text(
             0.015,
             0.012,
-            "Square: stop.  Triangle: look.  Circle: within its limits (dashed; they depend on the centre's patients).",
+            "Square: stop.  Triangle: look.  Circle: no signal.  Dashed: limits for a centre of that size.",
             ha="left",
             va="bottom",
             fontsize=8,

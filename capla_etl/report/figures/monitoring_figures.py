@@ -369,7 +369,7 @@ def _funnels_height(groups: list[list[Level]]) -> float:
 def _said(level: Level) -> str:
     scale = SCALES[level.scale]
     own, below, above = (level.against_others(v) for v in (level.estimate, level.below, level.above))
-    state = STATES.get(level.severity, "within its limits")
+    state = STATES.get(level.severity, "no signal")
     return (
         f"{level.centre_id}, {quantity_label(level.quantity)}: {own:.3g} {scale.said} "
         f"(limits {below:.3g} to {above:.3g}); {level.patients} patients; {state}."

@@ -159,11 +159,12 @@ def as_unit(declared: fields.Field, unit: str, level: Level) -> tuple[Callable[[
         return None
     common, factor = found
     if not needs_limit(declared, common):
-        return (lambda number: number * float(factor) * float(declared.units[common])), level
+        own = float(factor) * float(declared.units[common])
+        return (lambda number: number * own), level
     low, high = limit_range(declared, common)
     middle, wider = math.sqrt(low * high), math.sqrt(high / low)
-    wide = Level(level.low / wider, level.high * wider, level.centres)
-    return (lambda number: number * float(factor) / middle), wide
+    wide, divided = Level(level.low / wider, level.high * wider, level.centres), float(factor) / middle
+    return (lambda number: number * divided), wide
 
 
 @dataclass(frozen=True)
@@ -220,16 +221,16 @@ def evidence(fits: list[Fit], level: Level, what: str = "the median", written: s
     return "; ".join([said, *(f"as {fit.name} it would be {fit.said}" for fit in others[:_ALTERNATIVES])])
 
 
-def of_rows(declared: fields.Field, numbers: Iterable[tuple[float, str]], level: Level) -> Fit | None:
+def of_rows(declared: fields.Field, numbers: Iterable[tuple[str, list[float]]], level: Level) -> Fit | None:
     """How a column lies whose rows each have a unit; None with too few numbers.
 
     Args:
-        numbers: (number, unit); a unit that is none of the field's is left out.
+        numbers: (unit, its numbers); a unit that is none of the field's is left out.
     """
     values, levels = [], [level]
-    for number, unit in numbers:
-        if number > 0 and (reading := as_unit(declared, unit, level)):
-            values.append(reading[0](number))
+    for unit, of_unit in numbers:
+        if reading := as_unit(declared, unit, level):
+            values += [reading[0](number) for number in of_unit if number > 0]
             levels.append(reading[1])
     return Fit("in the rows' units", combined(levels).ratio(median(values))) if len(values) >= LEAST else None
 

@@ -77,8 +77,11 @@ def note_of_rows(
     if level is None or _marks_are_open(column) or not note.startswith("certain: "):
         return note
     mark = column.decimal()[0] or "."
-    pairs = [(n, codes.get(u.strip(), "")) for text, u in cells for n in column_of("", [text]).numbers(mark)]
-    fit = of_rows(declared, pairs, level)
+    by_text: dict[str, list[str]] = {}
+    for number, text in cells:
+        by_text.setdefault(text.strip(), []).append(number)
+    numbers = [(codes.get(text, ""), column_of("", own).numbers(mark)) for text, own in by_text.items()]
+    fit = of_rows(declared, numbers, level)
     if fit is None or fit.ratio == 1:
         return note
     return f"GUESS: {note.removeprefix('certain: ')}; but {evidence([fit], level)}"

@@ -27,7 +27,7 @@ class Finding:
     ``p_look``: how likely chance gives it; ``p_stop``: the same where the centre truly differs by as much as centres
     may. ``matters``: whether the difference is large enough. ``estimate``, ``standard_error``, ``expected``,
     ``look_below``, ``look_above``: on the scale of comparison, for plots. ``places``: patients who show it,
-    by their place in the frame; ``rows``: the same by their rows of the file.
+    by their place in the frame; ``rows``, ``patient_numbers``: the same by row and number.
     """
 
     family: str
@@ -49,6 +49,7 @@ class Finding:
     look_above: float = np.nan
     places: tuple[int, ...] = ()
     rows: tuple[int, ...] = ()
+    patient_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

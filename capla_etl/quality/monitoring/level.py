@@ -36,7 +36,7 @@ _NEAR_RATIO = 0.15
 #: Standard errors of the limits drawn in plots (two-sided 0.1 %).
 _DRAWN = 3.3
 #: Values beyond this share of the others' patients at each end lie outside; centres may differ by so much in it.
-_OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.15
+_OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.05
 #: So many patients more or less than expected are no signal, however surprising.
 _FEWEST_DIFFERENT = 2.5
 #: How many times more than in their level centres may differ in the spread of a quantity.
@@ -169,7 +169,7 @@ def share_finding(
         quantity=q.name,
         field=q.field,
         patients=n,
-        found=f"{100 * found:.2g} % of the patients",
+        found=f"{100 * found:.0f} % of the patients",
         expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
         looks_like=said,
         p_look=share_tail(count, n, share, sd, 0.0),

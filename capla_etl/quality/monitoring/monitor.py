@@ -120,10 +120,14 @@ def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator
 
 
 def _with_rows(frame: pd.DataFrame, made: Iterator[Finding | NotJudged]) -> Iterator[Finding | NotJudged]:
-    """Put the rows of the file to the patients that a finding names by their place in a frame."""
-    numbers = frame["source_row"].to_numpy()
+    """Name the patients whom a finding gives by their place in a frame: their rows of the file, and their numbers."""
+    rows, numbers = frame["source_row"].tolist(), frame["centre_patient_id"].tolist()
     for one in made:
-        yield replace(one, rows=tuple(map(int, numbers[list(one.places)]))) if getattr(one, "places", ()) else one
+        if places := getattr(one, "places", ())[:ROWS_NAMED]:
+            one = replace(
+                one, rows=tuple(int(rows[i]) for i in places), patient_numbers=tuple(str(numbers[i]) for i in places)
+            )
+        yield one
 
 
 def _of_patients(
@@ -152,9 +156,9 @@ def _severity(finding: Finding, tests: int) -> str:
 
 
 def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int) -> Signal:
-    file, sheet, column = centre.places.get(_read_as(finding.field), ("", "", ""))
     own = centre.quantities
-    in_file = set(own["source_file"]) == {file} and set(own["source_sheet"]) == {sheet}
+    named_in = own["source_file"].iloc[0], own["source_sheet"].iloc[0]
+    file, sheet, column = centre.places.get(_read_as(finding.field), (*named_in, ""))
     p = finding.p_stop if severity == STOP else finding.p_look
     return Signal(
         centre.centre_id,
@@ -171,7 +175,8 @@ def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int)
         file,
         sheet,
         column,
-        list(finding.rows[:ROWS_NAMED]) if in_file else [],
+        list(finding.rows) if (file, sheet) == named_in else [],
+        list(finding.patient_numbers),
     )
 
 

@@ -49,7 +49,8 @@ from tpe_session t join patient_day using (patient_id) left join (
 ) using (patient_id);
 
 create temp view drug as
-select patient_id, treated, corticosteroids, drug, start_date, start_date - day0 as start_day, end_date - day0 as end_day,
+select patient_id, treated, corticosteroids, drug, start_date, start_date - day0 as start_day,
+    end_date - day0 as end_day,
     last_session - day0 as last_session_day
 from patient_day left join drug_course using (patient_id);
 

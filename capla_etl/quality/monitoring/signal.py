@@ -24,8 +24,8 @@ ROWS_NAMED = 20
 
 #: Columns of ``quality.signal``.
 SIGNAL = fields.arrow_schema(
-    "signal_id centre_id submission:date severity family check_name quantity field file sheet column_name found "
-    "expected looks_like p_value:number patients:count rows status reason confirmed_by confirmed_on:date"
+    "signal_id centre_id submission:date severity family check_name quantity field file sheet column_name "
+    "found expected looks_like p_value:number patients:count rows patient_numbers status reason confirmed_by confirmed_on:date"
 )
 #: Columns of ``quality.monitored``.
 MONITORED = fields.arrow_schema(
@@ -41,7 +41,8 @@ class Signal:
     ``severity``: ``stop`` holds the submission back, ``look`` is listed. ``found``, ``expected``: figures of many
     patients, never of one. ``looks_like``: the likely reason, in words. ``p_value``: how likely so large a difference
     is by chance, the number of checks of a centre accounted for. ``patients``: how many patients it rests on.
-    ``rows``: rows of the file that show it most, at most ``ROWS_NAMED``; empty: all.
+    ``patient_numbers``: the patients who show it, by the centre's own numbers, and ``rows``: their rows, where the file
+    is the one that names the patients; at most ``ROWS_NAMED``; none: all of them.
     ``status``: ``open``, or ``confirmed`` by a person in the centre's spec.
     """
 
@@ -60,6 +61,7 @@ class Signal:
     sheet: str = ""
     column_name: str = ""
     rows: list[int] = field(default_factory=list)
+    patient_numbers: list[str] = field(default_factory=list)
     status: str = "open"
     reason: str = ""
     confirmed_by: str = ""
@@ -92,7 +94,8 @@ class Signal:
 
     def as_row(self) -> dict:
         """The signal as a row of ``quality.signal``, but for the submission."""
-        return {"signal_id": self.signal_id, **asdict(self), "rows": ", ".join(map(str, self.rows[:ROWS_NAMED]))}
+        listed = {name: ", ".join(map(str, getattr(self, name))) for name in ("rows", "patient_numbers")}
+        return {"signal_id": self.signal_id, **asdict(self), **listed}
 
 
 @dataclass(frozen=True)

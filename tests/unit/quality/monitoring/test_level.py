@@ -1,0 +1,109 @@
+"""Level: unit, share, spread and outlying patients, on both sides of what matters and of what centres may differ by."""
+
+import numpy as np
+import pytest
+from made_up_centres import monitored, others, patients, signals
+
+from capla_etl.quality.monitoring.level import known_ratio
+
+
+def test_a_centre_like_the_others_gives_no_signal():
+    found = monitored(patients("XX01", 100, seed=2))
+    assert signals(found) == {}
+
+
+@pytest.mark.parametrize("factor", [0.1, 10, 88.4])
+def test_a_column_in_another_unit_stops_the_centre(factor):
+    found = monitored(patients("XX01", 100, seed=2, creatinine=factor))
+    assert signals(found)["level", "creatinine"] == "stop"
+
+
+def test_a_difference_that_centres_may_have_is_looked_at_and_stops_nothing():
+    found = monitored(patients("XX01", 400, seed=2, creatinine=1.3))
+    assert signals(found)["level", "creatinine"] == "look"
+    assert found.stops == []
+
+
+def test_natural_differences_of_the_others_widen_the_limits():
+    factors = np.exp(np.linspace(-0.22, 0.22, 8))
+    differing = [
+        type(o)(o.centre_id, o.quantities.assign(creatinine=o.quantities["creatinine"] * factor))
+        for o, factor in zip(others(), factors, strict=True)
+    ]
+    frame = patients("XX01", 400, seed=2, creatinine=1.25)
+    assert ("level", "creatinine") in signals(monitored(frame))
+    assert ("level", "creatinine") not in signals(monitored(frame, differing))
+
+
+def test_codes_exchanged_stop_the_centre():
+    assert signals(monitored(patients("XX01", 150, seed=2, female=0.30)))["share", "female"] == "stop"
+
+
+def test_a_share_a_little_different_gives_no_signal():
+    assert ("share", "female") not in signals(monitored(patients("XX01", 100, seed=2, female=0.72)))
+
+
+def test_another_centre_that_is_wrong_itself_is_no_measure():
+    beside = others()
+    wrong = beside[0].quantities
+    wrong["creatinine"] *= 88.4
+    assert signals(monitored(patients("XX01", 100, seed=2), beside)) == {}
+    assert signals(monitored(patients("XX01", 100, seed=2, creatinine=10), beside))["level", "creatinine"] == "stop"
+
+
+def test_without_other_centres_the_typical_range_judges_and_the_rest_says_that_it_is_not_judged():
+    found = monitored(patients("XX01", 100, seed=2, creatinine=10), [])
+    assert signals(found)["typical", "creatinine"] == "stop"
+    level = found.looked_at[(found.looked_at["check_name"] == "level") & (found.looked_at["quantity"] == "creatinine")]
+    assert level["judged"].tolist() == ["no"]
+    assert level["why_not"].tolist() == ["no other centre has it for enough patients"]
+
+
+def test_a_centre_like_published_ones_gives_no_signal_alone():
+    assert signals(monitored(patients("XX01", 100, seed=2), [])) == {}
+
+
+def test_nine_patients_are_not_judged_and_ten_are():
+    for n, judged in ((9, "no"), (10, "yes")):
+        found = monitored(patients("XX01", n, seed=2)).looked_at
+        assert found.loc[(found.check_name == "level") & (found.quantity == "creatinine"), "judged"].tolist() == [
+            judged
+        ]
+
+
+def test_a_fifth_of_the_patients_in_another_unit_is_seen():
+    frame = patients("XX01", 100, seed=2)
+    rows = np.arange(0, 100, 5)
+    frame.iloc[rows, frame.columns.get_loc("creatinine")] *= 10
+    found = monitored(frame)
+    signal = next(s for s in found.signals if (s.check_name, s.quantity) == ("outside", "creatinine"))
+    assert signal.severity == "stop"
+    assert set(signal.rows) <= {*range(2, 102)}
+
+
+def test_two_patients_far_off_are_no_signal():
+    frame = patients("XX01", 100, seed=2)
+    frame.iloc[[3, 70], frame.columns.get_loc("creatinine")] *= 10
+    assert ("outside", "creatinine") not in signals(monitored(frame))
+
+
+@pytest.mark.parametrize(
+    ("field", "ratio", "words"),
+    [
+        ("creatinine_umol_per_l", 1 / 88.4, "as if it were in mg/dL and read as umol/L"),
+        ("creatinine_umol_per_l", 88.4, "as if it were in umol/L and read as mg/dL"),
+        ("hemoglobin_g_per_dl", 0.62, "as if it were in mmol/L and read as g/dL"),
+        ("platelets_10e9_per_l", 0.1, "about 1/10 (a power of ten)"),
+        ("icu_days", 24, "about 24 times (hours for days)"),
+        ("creatinine_umol_per_l", 1.4, ""),
+    ],
+)
+def test_a_known_ratio_is_named(field, ratio, words):
+    assert known_ratio(field, ratio) == words
+
+
+def test_a_signal_holds_no_value_of_a_patient():
+    frame = patients("XX01", 100, seed=2, creatinine=10)
+    found = monitored(frame)
+    said = " ".join(s.in_words for s in found.signals)
+    assert not any(f"{value:g}" in said.replace(".", " ").split() for value in frame["creatinine"] if value > 300)

@@ -73,8 +73,12 @@ def signals_of(frame: pd.DataFrame) -> list[Signal]:
     known = frame.astype(object).where(frame.notna(), "")
     signals = []
     for row in known.to_dict("records"):
-        rows = [int(number) for number in str(row["rows"]).split(", ") if number]
-        signals.append(Signal(**{name: row[name] for name in names} | {"rows": rows}))
+        listed = {
+            "rows": [int(number) for number in str(row["rows"]).split(", ") if number],
+            "patient_numbers": [number for number in str(row["patient_numbers"]).split(", ") if number],
+            "confirmed_on": row["confirmed_on"] or None,
+        }
+        signals.append(Signal(**{name: row[name] for name in names} | listed))
     return sorted(signals, key=lambda s: (list(STATES).index(state_of(s)), s.centre_id, s.check_name, s.quantity))
 
 
@@ -265,6 +269,7 @@ def listed_signals(signal: pd.DataFrame, monitored: pd.DataFrame) -> Iterator[di
             "words": one.in_words,
             "patients": one.patients,
             "rows": ", ".join(map(str, one.rows)),
+            "patient_numbers": ", ".join(one.patient_numbers),
             "confirmed": _confirmed(one),
         }
 

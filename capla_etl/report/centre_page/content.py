@@ -161,7 +161,7 @@ def _signals(centre_id: str, signal: pd.DataFrame, monitored: pd.DataFrame, cent
             STATES[one["state"]],
             one["quantity"],
             re.sub(rf"\b({others})\b", "another centre", one["words"]) if others else one["words"],
-            _rows(one["rows"]),
+            _rows(one),
         ]
         for one in listed_signals(signal, monitored)
         if one["centre"] == centre_id
@@ -178,11 +178,11 @@ def _signals(centre_id: str, signal: pd.DataFrame, monitored: pd.DataFrame, cent
     )
 
 
-def _rows(rows: str) -> str:
-    """The first rows of a signal."""
-    named = rows.split(", ") if rows else []
+def _rows(one: dict) -> str:
+    """The first rows of a signal; patients are named in the workbook alone."""
+    named = one["rows"].split(", ") if one["rows"] else []
     if not named:
-        return "all"
+        return "see the workbook" if one["patient_numbers"] else "all"
     return ", ".join(named[:ROWS_NAMED]) + (" ..." if len(named) > ROWS_NAMED else "")
 
 

@@ -78,6 +78,8 @@ def test_signals_of_the_centre_are_said_in_words_and_silence_is_said_too():
     stop = signal(rows=list(range(2, 20)))
     (row,) = _section(_page(signals=[stop]), "Signals").rows
     assert row[0].startswith("stop") and "as if in mg/dL" in row[2] and row[3] == "2, 3, 4, 5, 6, 7, 8, 9 ..."
+    (row,) = _section(_page(signals=[signal(patient_numbers=["K-017", "K-018"])]), "Signals").rows
+    assert row[3] == "see the workbook", "patients are named there alone"
     none = _section(_page("AT01", signals=[stop]), "Signals")
     assert none.rows == [] and none.empty.startswith("No signal")
 

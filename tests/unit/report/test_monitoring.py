@@ -84,6 +84,11 @@ def test_signals_are_listed_by_severity_with_who_confirmed_them(looked):
     assert third["confirmed"] == "by Dr Example, 2023-07-01: the laboratory sorts"
 
 
+def test_a_signal_is_read_back_as_it_was_written():
+    one = signal(rows=[4, 7], patient_numbers=["K-1", "K-2"])
+    assert monitoring.signals_of(signal_frame(one)) == [one]
+
+
 def test_the_quantities_drawn_are_those_with_signals_then_those_nearest_to_a_limit(looked):
     drawn = [group[0].quantity for group in most_tension(looked)]
     assert drawn[:2] == ["creatinine", "female"]

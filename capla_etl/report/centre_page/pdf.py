@@ -128,6 +128,7 @@ def _table(section: Listing, styles: dict):
             ("LINEBELOW", (0, 0), (-1, 0), 0.8, _INK),
             ("LINEBELOW", (0, 1), (-1, -1), 0.4, _RULE),
             *(("SPAN", (0, number), (-1, number)) for number in groups),
+            *(("NOSPLIT", (0, number), (-1, number + 1)) for number in groups),
         ],
     )
 

@@ -12,6 +12,8 @@ from scipy import stats
 TRIMMED = 0.1
 #: The declared variation between centres counts as much as this many centres.
 PRIOR_WEIGHT = 2
+#: Degrees of freedom of the declared variation: it is not an estimate of a few centres.
+_PRIOR_DF = 30
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ def expected(means: np.ndarray, variances: np.ndarray, prior_sd: float) -> Expec
     spread = np.sum(weights) - np.sum(weights**2) / np.sum(weights)
     found = max(0.0, (q - (k - 1)) / spread) if k > 1 and spread > 0 else 0.0
     between = (PRIOR_WEIGHT * prior_sd**2 + (k - 1) * found) / (PRIOR_WEIGHT + k - 1)
+    declared = PRIOR_WEIGHT * prior_sd**2 / max((PRIOR_WEIGHT + k - 1) * between, 1e-12)
+    df = PRIOR_WEIGHT + k - 1 + _PRIOR_DF * declared
     weights = 1 / (np.maximum(variances, 1e-12) + between)
-    return Expected(
-        float(np.sum(weights * means) / np.sum(weights)), float(1 / np.sum(weights)), between, PRIOR_WEIGHT + k - 1, k
-    )
+    return Expected(float(np.sum(weights * means) / np.sum(weights)), float(1 / np.sum(weights)), between, df, k)
 
 
 def tail(difference: float, own: Mean, others: Expected, beyond: float = 0.0, with_between: bool = True) -> float:
@@ -108,9 +110,9 @@ def share_tail(successes: int, n: int, share: float, sd: float, beyond: float) -
         return 1.0
     variance = min(sd**2, 0.2 * mean * (1 - mean))
     if variance < 1e-9:
-        law = stats.binom(n, mean)
+        law, shape = stats.binom, (n, mean)
     else:
         precision = mean * (1 - mean) / variance - 1
-        law = stats.betabinom(n, mean * precision, (1 - mean) * precision)
-    one_side = law.sf(successes - 1) if above else law.cdf(successes)
+        law, shape = stats.betabinom, (n, mean * precision, (1 - mean) * precision)
+    one_side = law.sf(successes - 1, *shape) if above else law.cdf(successes, *shape)
     return float(min(1.0, 2 * one_side))

@@ -17,20 +17,20 @@ from capla_etl.quality.monitoring.beside import (
     as_others,
     too_few,
 )
-from capla_etl.quality.monitoring.watched import LOG, SHARE
+from capla_etl.quality.monitoring.watched import LINEAR, LOG, SHARE
 from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, tail, trimmed_mean
 
-#: Ratios of two levels that come of a mistake, beside those of the units of a field.
+#: Ratios of two levels that come of a mistake, beside those of a field's units: of any quantity; of days and years.
 _KNOWN_RATIOS = {
     2: "a doubled value, or twice the limit",
-    7: "days for weeks",
     10: "a power of ten",
-    12: "months for years",
-    24: "hours for days",
-    30.4: "days for months",
-    100: "percent for fractions",
+    100: "two powers of ten",
     1000: "thousands",
 }
+_KNOWN_RATIOS_OF_TIMES = {7: "days for weeks", 12: "months for years", 24: "hours for days", 30.4: "days for months"}
+#: Days by which dates are moved by mistake.
+_KNOWN_SHIFTS = {1: "a day", 7: "a week", 30.4: "a month", 365.25: "a year", 1462: "four years (1904 for 1900)"}
+_NEAR_SHIFT = 0.12
 #: A ratio is called a known one if it lies within this share of it.
 _NEAR_RATIO = 0.15
 #: Standard errors of the limits drawn in plots (two-sided 0.1 %).
@@ -101,7 +101,17 @@ def _in_words(q, difference: float) -> str:
     said = f"{'Higher' if difference > 0 else 'Lower'} than in the other centres: {q.meaning}"
     if q.scale == LOG and (why := known_ratio(q.field, float(np.exp(difference)))):
         said += f", {why}"
+    if q.family == "dates" and q.scale == LINEAR and (why := known_shift(difference)):
+        said += f", as if these dates were {why}"
     return said + "."
+
+
+def known_shift(days: float) -> str:
+    """What a difference between dates of a centre and of the others looks like, in words; '' if like none."""
+    for shift, name in _KNOWN_SHIFTS.items():
+        if abs(abs(days) - shift) <= _NEAR_SHIFT * shift:
+            return f"{name} {'late' if days > 0 else 'early'}"
+    return ""
 
 
 def known_ratio(field: str, ratio: float) -> str:
@@ -113,7 +123,8 @@ def known_ratio(field: str, ratio: float) -> str:
                 return f"as if it were in {unit} and read as {declared.unit}"
             if abs(ratio / factor - 1) <= _NEAR_RATIO:
                 return f"as if it were in {declared.unit} and read as {unit}"
-    for factor, why in _KNOWN_RATIOS.items():
+    of_times = declared is not None and (declared.type == "date" or declared.unit in ("days", "years"))
+    for factor, why in (_KNOWN_RATIOS | (_KNOWN_RATIOS_OF_TIMES if of_times else {})).items():
         if abs(ratio / factor - 1) <= _NEAR_RATIO:
             return f"about {factor:g} times ({why})"
         if abs(ratio * factor - 1) <= _NEAR_RATIO:
@@ -287,7 +298,7 @@ def _typical(beside: Beside) -> Finding:
         quantity=q.name,
         field=q.field,
         patients=own.n,
-        found="a middle outside the typical range",
+        found=f"a middle of {_in_own_unit(q, own.mean)}{unit}",
         expected_text=f"{q.typical[0]:g} to {q.typical[1]:g}{unit} ({q.typical_source})",
         looks_like=f"{'Below' if own.mean < low else 'Above'} what published cohorts have: {q.meaning}"
         + (f", {ratio}." if beyond and q.scale == LOG and (ratio := _against_typical(q, own.mean)) else "."),
@@ -295,6 +306,11 @@ def _typical(beside: Beside) -> Finding:
         p_stop=tail(beyond, own, exact, beside.smallest_that_matters) if alone and beyond and q.natural else 1.0,
         matters=beyond > 0,
     )
+
+
+def _in_own_unit(q, mean: float) -> str:
+    """A mean on the scale of comparison in two digits of the quantity's own unit."""
+    return f"{ {LOG: np.exp, SHARE: lambda share: 100 * share}.get(q.scale, float)(mean):.2g}"
 
 
 def _against_typical(q, mean: float) -> str:

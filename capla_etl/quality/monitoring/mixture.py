@@ -97,14 +97,11 @@ def _finding(
     beyond = float(stats.norm.sf((abs(difference) - natural) / (1.25 * pooled))) if natural else 1.0
     times = q.scale == LOG
     ratio = known_ratio(q.field, float(np.exp(difference))) if times else ""
-    size = (
-        f"{np.exp(difference):.2g} times"
-        if times
-        else f"{100 * difference:+.0f} points"
-        if q.scale == SHARE
-        else f"{difference:+.2g}"
-    )
-    said = f"{q.meaning} {where}: {size} of what the rest of the centre has"
+    if times:
+        size = said = f"{np.exp(difference):.2g} times"
+    else:
+        size = f"{100 * difference:+.0f} points" if q.scale == SHARE else f"{difference:+.2g}"
+        said = f"different by {size}"
     return Finding(
         family="mixture",
         check_name=check,
@@ -113,7 +110,8 @@ def _finding(
         patients=len(one) + len(other),
         found=f"{size} {where}",
         expected_text="one level in the whole column",
-        looks_like=said[0].upper() + said[1:] + (f", {ratio}." if ratio else "."),
+        looks_like=f"{where[0].upper()}{where[1:]}, {q.meaning}: {said} beside the rest of the centre"
+        + (f", {ratio}." if ratio else "."),
         p_look=chance,
         p_stop=max(chance, beyond) if natural else 1.0,
         matters=abs(difference) > _SLACK * beside.smallest_that_matters,

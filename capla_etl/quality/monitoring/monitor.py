@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from capla_etl import fields
+from capla_etl.centres.errors import listed
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.quality.monitoring.beside import Finding, NotJudged, beside
 from capla_etl.quality.monitoring.between_columns import between_columns
@@ -27,6 +28,13 @@ from capla_etl.quality.monitoring.within_patients import copies, shared
 
 #: How often a centre without faults may give a signal to look at, and one that stops it, over all its checks.
 LOOK_CHANCE, STOP_CHANCE = 0.05, 0.001
+#: Checks in the order in which their findings explain a column: a change explains a level, a level outlying patients.
+_SAYS_MOST = ["full_sheet", "cut", "changed_day0", "changed_linkage", "changed_sex", "gone", "changed", "lost"]
+_SAYS_MOST += ["change_in_time", "change_in_file", "repeated", "ordered", "spike", "level", "share", "missing"]
+_SAYS_MOST += ["correlation", "rounded", "outside", "spread", "by_treatment", "typical"]
+_SAYS_MOST += ["same_series", "same_presentation"]
+#: Checks whose findings do not follow from a level or a change.
+_APART = {"cut", "repeated", "ordered", "spike", "missing", "correlation"}
 
 
 @dataclass(frozen=True)
@@ -97,13 +105,11 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
     findings = [f for f in made if isinstance(f, Finding)]
     tests = max(1, len(findings))
     severities = [_severity(f, tests) for f in findings]
-    signals = [
-        _signal(centre, f, severity, tests) for f, severity in zip(findings, severities, strict=True) if severity
-    ]
+    told = [(f, severity) for f, severity in zip(findings, severities, strict=True) if severity]
+    signals = [_signal(centre, group, tests) for group in _by_column(told)]
     signals.sort(key=lambda s: (s.severity != STOP, s.p_value))
-    return Monitored(
-        centre.centre_id, signals, _looked_at(centre, made, dict(zip(map(id, findings), severities, strict=True)))
-    )
+    by_finding = {id(f): severity for f, severity in told}
+    return Monitored(centre.centre_id, signals, _looked_at(centre, made, by_finding))
 
 
 def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator[Finding | NotJudged]:
@@ -155,7 +161,24 @@ def _severity(finding: Finding, tests: int) -> str:
     return LOOK if finding.p_look * tests < LOOK_CHANCE else ""
 
 
-def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int) -> Signal:
+def _by_column(told: list[tuple[Finding, str]]) -> Iterator[list[tuple[Finding, str]]]:
+    """Findings of one column together, the one first that says most: one mistake is one signal.
+
+    What changed since the last submission is another matter than the column itself.
+    """
+    groups: dict[tuple[str, bool], list[tuple[Finding, str]]] = {}
+    for finding, severity in told:
+        groups.setdefault((finding.field, finding.family == "between_submissions"), []).append((finding, severity))
+    for group in groups.values():
+        yield sorted(group, key=lambda one: (one[1] != STOP, _SAYS_MOST.index(one[0].check_name), one[0].p_look))
+
+
+def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int) -> Signal:
+    (finding, severity), *more = group
+    # what else stops the column is part of the finding, so that a confirmation of the one does not hide another
+    apart = sorted({f.check_name for f, its in more if its == STOP and f.check_name in _APART} - {finding.check_name})
+    also = f", also {listed(apart)}" if apart else ""
+    others = f" {len(more)} more finding{'s' if len(more) > 1 else ''} in this column." if more else ""
     own = centre.quantities
     named_in = own["source_file"].iloc[0], own["source_sheet"].iloc[0]
     file, sheet, column = centre.places.get(_read_as(finding.field), (*named_in, ""))
@@ -167,9 +190,9 @@ def _signal(centre: CentrePatients, finding: Finding, severity: str, tests: int)
         finding.check_name,
         finding.quantity,
         finding.field,
-        finding.found,
+        finding.found + also,
         finding.expected_text,
-        finding.looks_like,
+        finding.looks_like + others,
         float(min(1.0, p * tests)),
         finding.patients,
         file,

@@ -25,7 +25,8 @@ ROWS_NAMED = 20
 #: Columns of ``quality.signal``.
 SIGNAL = fields.arrow_schema(
     "signal_id centre_id submission:date severity family check_name quantity field file sheet column_name "
-    "found expected looks_like p_value:number patients:count rows patient_numbers status reason confirmed_by confirmed_on:date"
+    "found expected looks_like p_value:number patients:count rows patient_numbers status reason confirmed_by "
+    "confirmed_on:date"
 )
 #: Columns of ``quality.monitored``.
 MONITORED = fields.arrow_schema(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up_centres import monitored, others, patients, signals
 
-from capla_etl.quality.monitoring.level import known_ratio
+from capla_etl.quality.monitoring.level import known_ratio, known_shift
 
 
 def test_a_centre_like_the_others_gives_no_signal():
@@ -95,6 +95,7 @@ def test_two_patients_far_off_are_no_signal():
         ("hemoglobin_g_per_dl", 0.62, "as if it were in mmol/L and read as g/dL"),
         ("platelets_10e9_per_l", 0.1, "about 1/10 (a power of ten)"),
         ("icu_days", 24, "about 24 times (hours for days)"),
+        ("platelets_10e9_per_l", 24, ""),
         ("creatinine_umol_per_l", 1.4, ""),
     ],
 )
@@ -107,3 +108,43 @@ def test_a_signal_holds_no_value_of_a_patient():
     found = monitored(frame)
     said = " ".join(s.in_words for s in found.signals)
     assert not any(f"{value:g}" in said.replace(".", " ").split() for value in frame["creatinine"] if value > 300)
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (-30, "a month early"),
+        (31, "a month late"),
+        (-1, "a day early"),
+        (1461, "four years (1904 for 1900) late"),
+        (366, "a year late"),
+        (-12, ""),
+    ],
+)
+def test_a_known_shift_of_dates_is_named(days, words):
+    assert known_shift(days) == words
+
+
+def test_counts_a_month_before_the_first_exchange_stop_the_centre_in_words():
+    def counted(frame, moved):
+        return frame.assign(platelets_first_moved=moved)
+
+    beside = [type(o)(o.centre_id, counted(o.quantities, 0.0)) for o in others()]
+    found = monitored(counted(patients("XX01", 60, seed=2), -31.0), beside)
+    signal = next(s for s in found.signals if (s.check_name, s.quantity) == ("level", "platelets_first_moved"))
+    assert signal.severity == "stop"
+    assert "as if these dates were a month early" in signal.looks_like
+
+
+def test_two_other_centres_give_wider_limits_and_no_silence():
+    two = others(2)
+    assert signals(monitored(patients("XX01", 400, seed=2, creatinine=1.3), two)) == {}
+    assert signals(monitored(patients("XX01", 100, seed=2, creatinine=10), two))["level", "creatinine"] == "stop"
+
+
+def test_one_mistake_is_one_signal():
+    found = monitored(patients("XX01", 100, seed=2, creatinine=10))
+    assert [(s.check_name, s.quantity) for s in found.signals] == [("level", "creatinine")]
+    assert "more findings in this column" in found.signals[0].looks_like
+    told = found.looked_at[found.looked_at["severity"] != ""]
+    assert {"level", "typical"} <= set(told["check_name"])

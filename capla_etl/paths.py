@@ -71,6 +71,11 @@ def outputs() -> Path:
     return warehouse() / "outputs"
 
 
+def centre_pages() -> Path:
+    """One page per centre about its data, to send to it: ``<CENTRE>.html`` and ``<CENTRE>.pdf``."""
+    return outputs() / "centres"
+
+
 def report() -> Path:
     """The self-contained HTML report."""
     return warehouse() / "report.html"

@@ -2,7 +2,8 @@
 
 ``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
 and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, central monitoring
-holds it back, or a value is refused. ``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
+holds it back, or a value is refused. ``list`` says where every centre stands. ``page [CODE]`` writes the page that is
+sent to a centre. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -18,7 +19,7 @@ WIDTH = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``draft PATH``, ``check CODE``, ``list``."""
+    """``draft PATH``, ``check CODE``, ``list``, ``page [CODE]``."""
     actions = parser.add_subparsers(dest="action", required=True)
     draft = actions.add_parser("draft", help="Write a first spec from a folder of files.")
     where = "folder with the files as sent, a centre's folder, or one file"
@@ -30,13 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="Say what a centre's current submission would bring; load nothing.")
     check.add_argument("centre", metavar="CODE", help="the centre's code: the name of its folder")
     listing = actions.add_parser("list", help="Say where every centre stands.")
-    for action in (draft, check, listing):
+    page = actions.add_parser("page", help="Write a centre's page about its data, to send to it (HTML and PDF).")
+    page.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
+    where = "where to write (default: centres/ of the published outputs)"
+    page.add_argument("--to", type=Path, metavar="FOLDER", help=where)
+    for action in (draft, check, listing, page):
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draft a new centre's spec, check its submission, or say where every centre stands."""
-    return {"draft": _draft, "check": _check, "list": _list}[options.action](options)
+    """Draft a new centre's spec, check its submission, say where every centre stands, or write centres' pages."""
+    return {"draft": _draft, "check": _check, "list": _list, "page": _page}[options.action](options)
 
 
 def _draft(options: argparse.Namespace) -> int:
@@ -44,7 +49,7 @@ def _draft(options: argparse.Namespace) -> int:
     from capla_etl.centres.submissions.status import SPEC
 
     try:
-        draft = draft_centre(options.path, options.code)
+        draft = draft_centre(options.path, options.code, _others(_place(options).name))
     except OSError as error:
         print(f"Not drafted: {error}", file=sys.stderr)
         return 1
@@ -65,6 +70,20 @@ def _draft(options: argparse.Namespace) -> int:
         check = f"`capla centre check {target.parent.name}`"
         print(f"\nWritten: {target}\nNext: replace every TO_DECIDE by what the centre's codebook says, then {check}.")
     return 0
+
+
+def _others(centre_id: str):
+    """What the loaded centres have, but for this one, for the draft to compare with; nothing if there are none."""
+    from capla_etl.centres.draft.levels import of_centres
+    from capla_etl.centres.errors import CentreRefused
+    from capla_etl.centres.submissions.status import good_loads
+
+    try:
+        loads = good_loads()
+    except CentreRefused as refused:  # loads of different states: published cohorts count
+        print(f"Not compared with the loaded centres: {refused}", file=sys.stderr)
+        return {}
+    return of_centres({name: load.folder for name, load in loads.items() if name != centre_id})
 
 
 def _print_json(content) -> int:
@@ -263,4 +282,28 @@ def _list(options: argparse.Namespace) -> int:
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))
+    return 0
+
+
+def _page(options: argparse.Namespace) -> int:
+    from capla_etl.commands import published
+    from capla_etl.report.centre_page.write import write_centre_pages
+
+    if not published.is_there():
+        return 1
+    with published.opened() as connection:
+        try:
+            centres = [options.centre] if options.centre else []
+            written = write_centre_pages(connection, centres, options.to or paths.centre_pages())
+        except KeyError as error:
+            print(error.args[0], file=sys.stderr)
+            return 1
+        except OSError as error:
+            advice = "Name a writable folder (--to FOLDER)."
+            print(f"{error.filename}: cannot be written ({error.strerror}). {advice}", file=sys.stderr)
+            return 1
+    places = [str(path) for path in written]
+    if options.json:
+        return _print_json(places)
+    print("\n".join(places))
     return 0

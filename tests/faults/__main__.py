@@ -4,14 +4,23 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from pathlib import Path
 
+import pandas as pd
+
+from . import clean as redraws
+from . import measure, peers
 from .kinds import KINDS, size_in_words
-from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean
+from .measure import BY_READING, LOOKED_AT, NOT_SEEN, STOPPED, Seen, all_measured, cases, centres, clean, in_processes
 
 #: A size is seen reliably if at least this share of the faults of that size is.
 _RELIABLE = 0.9
 #: A centre of at least so many patients must show every fault of a whole column.
 _LARGE = 100
+#: Marks of the part of a page that is written.
+_MARKS = ("<!-- measured: make faults -->", "<!-- end of what was measured -->")
+_GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def _grouped(found: Iterable[Seen], by: Callable[[Seen], Hashable]) -> dict:
@@ -78,9 +87,29 @@ def groups(found: list[Seen]) -> str:
     rows |= {f"centre {name}": some for name, some in sorted(_grouped(now, lambda s: s.case.centre_id).items())}
     rows["whole columns"] = [seen for seen in now if seen.case.is_whole]
     rows["whole columns, centres of 100 patients or more"] = [s for s in rows["whole columns"] if s.patients >= _LARGE]
+    rows["a number of Tables 1 or 2 moves beyond its rounding"] = [seen for seen in now if seen.moved.beyond_rounding]
+    rows["by a percentage point, or a fiftieth of a median"] = [seen for seen in now if seen.moved.clearly]
+    rows["nothing moves (loaded)"] = [s for s in now if s.answer != BY_READING and not s.moved.beyond_rounding]
     rows["kinds added after the checks"] = [seen for seen in found if seen.case.of.later]
     lines = [f"| faults | {_HEAD} |", f"|---|{_RULE}"]
     lines += [f"| {name} | {_counts(some)} |" for name, some in rows.items() if some]
+    return "\n".join(lines)
+
+
+def beside_peers(found: list[Seen]) -> str:
+    """Faults that were read: seen by monitoring and by the peers, all and by family."""
+    read = [seen for seen in found if seen.by_peers is not None and not seen.case.of.later]
+    names = ("monitoring, stop", "monitoring, stop or look", *peers.NAMES)
+    lines = ["| faults | read | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
+    whole = {
+        "whole columns, centres of 100 patients or more": [s for s in read if s.case.is_whole and s.patients >= _LARGE]
+    }
+    of_family = {f"family {name}": some for name, some in sorted(_grouped(read, lambda s: s.case.of.family).items())}
+    for name, some in ({"all": read} | of_family | whole).items():
+        if some:
+            shares = [sum(s.answer == STOPPED for s in some), sum(s.answer in (STOPPED, LOOKED_AT) for s in some)]
+            shares += [sum(peer in s.by_peers for s in some) for peer in peers.NAMES]
+            lines.append(f"| {name} | {len(some)} | " + " | ".join(f"{n / len(some):.0%}" for n in shares) + " |")
     return "\n".join(lines)
 
 
@@ -94,12 +123,74 @@ def missed(found: list[Seen], at_most: int) -> str:
     return "\n".join(lines[:at_most])
 
 
+def unseen_and_moving(found: list[Seen], at_most: int) -> str:
+    """Faults that move printed numbers and were not seen, those that move most first."""
+    some = sorted((s for s in found if not s.is_seen and s.moved.beyond_rounding), key=lambda s: -s.moved.places)
+    return "\n".join(
+        f"{s.case.centre_id}: {s.case.of.name}, {size_in_words(s.case.how_much)}, {s.case.target}: {s.moved.what} "
+        f"moves {s.moved.places:.1f} places ({s.moved.points:.1f} points, {s.moved.ratio:.1%})"
+        for s in some[:at_most]
+    )
+
+
+def listed(found: list[Seen]) -> pd.DataFrame:
+    """One row a fault."""
+    return pd.DataFrame(
+        {
+            "family": seen.case.of.family,
+            "kind": seen.case.of.name,
+            "size": size_in_words(seen.case.how_much),
+            "target": seen.case.target,
+            "centre": seen.case.centre_id,
+            "patients": seen.patients,
+            "cells": seen.cells,
+            "whole": seen.case.is_whole,
+            "answer": seen.answer,
+            "families": " ".join(seen.families),
+            "named": seen.named,
+            "places": seen.moved.places,
+            "points": seen.moved.points,
+            "ratio": seen.moved.ratio,
+            "what": seen.moved.what,
+        }
+        for seen in found
+    )
+
+
 def as_they_are() -> str:
-    """Signals in the centres as they are."""
+    """Signals in the centres as they are, in one sent again, and in new ones."""
     lines = ["| centre | patients | stop | look |", "|---|--:|--:|--:|"]
     for name, centre in centres().items():
         said = clean(name)
         lines.append(f"| {name} | {centre.size} | {len(said.stops)} | {len(said.signals) - len(said.stops)} |")
+    again = redraws.sent_again("FR01", _GOLDEN / "resubmissions" / "FR01")
+    more = {"FR01, sent again": again} | {name: redraws.new_centre(name) for name in ("JP01", "NL01")}
+    for name, one in more.items():
+        lines.append(f"| {name} | {one.patients} | {one.stops} | {one.looks} |")
+    said = [f"{name}: {s.severity} {s.check_name} {s.quantity}" for name in centres() for s in clean(name).signals]
+    said += [f"{name}: {signal}" for name, one in more.items() for signal in one.said]
+    lines += ["", *said]
+    return "\n".join(lines)
+
+
+def clean_data(studies: int, seed: int, processes: int) -> list[str]:
+    """How often centres drawn again, in which nothing is wrong, give a signal."""
+    found = {}
+    for how in redraws.HOWS:
+        drawn = in_processes(partial(redraws.study, how=how, seed=seed), range(studies), processes)
+        found[how] = [centre for study in drawn for centre in study]
+    print("\n".join(redraws.frequent(found)), "\n")
+    return [redraws.as_table(found), false_alarms(found)]
+
+
+def false_alarms(found: dict) -> str:
+    """Centres without a fault in which monitoring and the peers flag something."""
+    names = ("monitoring, stop", "monitoring, look", *peers.NAMES)
+    lines = ["| drawn | centres | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
+    for how, some in found.items():
+        counts = [sum(d.stops > 0 for d in some), sum(d.looks > 0 for d in some)]
+        counts += [sum(d.flagged[name] > 0 for d in some) for name in peers.NAMES]
+        lines.append(f"| {how} | {len(some)} | " + " | ".join(f"{n / len(some):.1%}" for n in counts) + " |")
     return "\n".join(lines)
 
 
@@ -110,20 +201,36 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="at most so many faults of each kind and size")
     parser.add_argument("--every-field", action="store_true", help="each field of a kind, not one a centre")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clean", type=int, default=20, help="studies of ten centres to draw, each way")
+    parser.add_argument("--quick", action="store_true", help="do not compute what moves in Tables 1 and 2")
+    parser.add_argument("--differ", action="store_true", help="the other centres truly differ from each other")
+    parser.add_argument("--list", help="a file for one line a fault (CSV)")
+    parser.add_argument("--write", help="a page to write the tables into, between its marks")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     began = time.monotonic()
+    measure.DIFFER = asked.differ
     words = [word.strip() for word in asked.kinds.split(",") if word.strip()]
     numbers = [i for i, k in enumerate(KINDS) if not words or any(w in k.name or w in k.family for w in words)]
     names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
-    print(as_they_are(), "\n")
+    said = [as_they_are()]
+    if asked.clean:
+        said += clean_data(asked.clean, asked.seed, asked.processes)
     wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
-    found = list(all_measured(wanted, asked.seed, asked.processes))
-    for table in (by_kind, smallest_seen, groups):
-        print(table(found), "\n")
-    if text := missed(found, 40):
-        print(f"Whole columns not seen in large centres:\n{text}\n")
-    print(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {time.monotonic() - began:.0f} s")
+    found = list(all_measured(wanted, asked.seed, asked.processes, not asked.quick))
+    if asked.list:
+        listed(found).to_csv(asked.list, index=False)
+    said += [table(found) for table in (groups, beside_peers, smallest_seen, by_kind)]
+    minutes = (time.monotonic() - began) / 60
+    said.append(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {minutes:.0f} minutes.")
+    print("\n\n".join(said), "\n")
+    print(f"Whole columns not seen in large centres:\n{missed(found, 40)}\n")
+    print(f"Not seen, and a number of Tables 1 or 2 moves:\n{unseen_and_moving(found, 40)}")
+    if asked.write:
+        page = Path(asked.write)
+        before, _, rest = page.read_text(encoding="utf-8").partition(_MARKS[0])
+        after = rest.partition(_MARKS[1])[2]
+        page.write_text(f"{before}{_MARKS[0]}\n\n" + "\n\n".join(said) + f"\n\n{_MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -157,12 +157,7 @@ def _scale(sent: Sent, cells: Iterable[Cell], factor: float) -> None:
 def _refill(sent: Sent, cells: Sequence[Cell], values: Sequence, signs: Sequence[str] | None = None) -> None:
     """Write values of other cells of the same column, with their comparators."""
     for i, cell in enumerate(cells):
-        sign = signs[i] if signs and (cell.place.source.comparator is None or signs[i] != cell.sign) else None
-        if sign is None or cell.place.source.comparator:
-            sent.put(cell, values[i], sign)
-        else:
-            cell.sign = sign
-            sent.put(cell, values[i])
+        sent.put(cell, values[i], signs[i] if signs else None)
 
 
 def _exchange(sent: Sent, one: Sequence[Cell], other: Sequence[Cell]) -> None:

@@ -6,11 +6,15 @@ What does not belong here: the faults (kinds.py), and how counts are printed (__
 import multiprocessing
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from unittest import mock
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
@@ -22,6 +26,12 @@ from capla_etl.centres.submissions.history import read_current
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import STOP, Monitored, Signal
 
+from . import (
+    effect,
+    later,  # noqa: F401 -- adds its kinds
+    peers,
+)
+from .effect import Moved
 from .kinds import KINDS, Kind, targets_in
 from .sent import NotHere, Sent
 
@@ -79,7 +89,8 @@ class Seen:
     """What was seen of a fault.
 
     ``cells``: cells and rows changed. ``patients``: of the centre. ``families``: those of the signals that the centre
-    as it is does not have. ``named``: a signal names the field or a family that the fault is of.
+    as it is does not have. ``named``: a signal names the field or a family that the fault is of. ``moved``: how far
+    numbers of Tables 1 and 2 move, had it been loaded. ``by_peers``: the peers that see it; None if it was refused.
     """
 
     case: Case
@@ -88,7 +99,8 @@ class Seen:
     patients: int
     families: tuple[str, ...] = ()
     named: bool = False
-    extra: dict = field(default_factory=dict)
+    moved: Moved = Moved()
+    by_peers: tuple[str, ...] | None = None
 
     @property
     def is_seen(self) -> bool:
@@ -103,7 +115,7 @@ def centres() -> dict[str, Centre]:
         spec = load_spec(folder / "centre.yml")
         raws = read_current(spec, folder, paths.as_of())
         tables = harmonised(folder.name, raws)
-        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, _by_name(tables)))
+        found[folder.name] = Centre(folder.name, spec, raws, tables, centre_patients(spec, by_name(tables)))
     return found
 
 
@@ -117,9 +129,25 @@ def harmonised(centre_id: str, raws: list[RawTable]) -> dict:
         return judge.judged(centre_id).tables
 
 
-def _by_name(tables: dict) -> dict:
+def by_name(tables: dict) -> dict:
     """The harmonised tables, by their names without the schema."""
     return {name: tables[f"harmonised.{name}"] for name in fields.tables()}
+
+
+#: What a load keeps of a patient who left since the submission before.
+_WHO_LEFT = ("patient_id", "centre_patient_id", "centre_id", "submission")
+
+
+def kept_of(before: Centre, tables: dict) -> dict[str, pa.Table]:
+    """What a load keeps of the submission before: of patients who left, their number alone."""
+    stay, found = tables["harmonised.patient"]["patient_id"].combine_chunks(), {}
+    for name, table in by_name(before.tables).items():
+        stays = pc.is_in(table["patient_id"], value_set=stay)
+        left = [table.filter(pc.invert(stays)).select(_WHO_LEFT)] if name == "patient" else []
+        found[name] = pa.concat_tables([table.filter(stays), *left], promote_options="default").select(
+            table.column_names
+        )
+    return found
 
 
 @cache
@@ -128,9 +156,22 @@ def clean(centre_id: str) -> Monitored:
     return monitor(centres()[centre_id].patients, others(centre_id))
 
 
+#: Whether the other centres truly differ (``clean.differing``), and not only as the synthetic ones do.
+DIFFER = False
+
+
 def others(centre_id: str) -> list[CentrePatients]:
-    """The other centres as they are."""
-    return [centre.patients for name, centre in centres().items() if name != centre_id]
+    """The other centres, as they are or made to differ."""
+    return [_beside(name, DIFFER) for name in centres() if name != centre_id]
+
+
+@cache
+def _beside(centre_id: str, differ: bool) -> CentrePatients:
+    if not differ:
+        return centres()[centre_id].patients
+    from .clean import differed
+
+    return differed(centre_id)
 
 
 def mutated(case: Case, seed: int = 1) -> Sent:
@@ -145,7 +186,7 @@ def mutated(case: Case, seed: int = 1) -> Sent:
     return sent
 
 
-def measured(case: Case, seed: int = 1) -> Seen | None:
+def measured(case: Case, seed: int = 1, with_effect: bool = True) -> Seen | None:
     """What is seen of a fault; None where it has no place."""
     centre = centres()[case.centre_id]
     try:
@@ -158,12 +199,14 @@ def measured(case: Case, seed: int = 1) -> Seen | None:
         tables = harmonised(case.centre_id, raws)
     except CentreRefused:
         return Seen(answer=BY_READING, **found)
-    patients = centre_patients(centre.spec, _by_name(tables), _by_name(centre.tables) if case.of.resent else None)
+    patients = centre_patients(centre.spec, by_name(tables), kept_of(centre, tables) if case.of.resent else None)
     signals = new_signals(case.centre_id, monitor(patients, others(case.centre_id)))
     found |= dict(
         families=tuple(sorted({s.family for s in signals})),
         named=any(s.family == case.of.family or s.field and s.field in case.target for s in signals),
     )
+    flags = _flags(case.centre_id, patients)
+    found["by_peers"] = tuple(name for name in peers.NAMES if flags[name] - _flags_of_clean(case.centre_id)[name])
     more = tables["quality.quarantine"].num_rows - centre.refused
     if any(s.severity == STOP for s in signals):
         answer = STOPPED
@@ -172,7 +215,33 @@ def measured(case: Case, seed: int = 1) -> Seen | None:
     else:
         refused = more >= max(_MORE_REFUSED, _SHARE_REFUSED * len(sent.changed))
         answer = BY_READING if refused else NOT_SEEN
-    return Seen(answer=answer, extra=dict(refused=more), **found)
+    return Seen(answer=answer, moved=_moved(case.centre_id, tables) if with_effect else Moved(), **found)
+
+
+def _flags(centre_id: str, patients: CentrePatients) -> dict[str, frozenset[str]]:
+    """What each peer flags in a centre."""
+    return peers.flags(patients.quantities, [other.quantities for other in others(centre_id)])
+
+
+@cache
+def _flags_of_clean(centre_id: str) -> dict[str, frozenset[str]]:
+    return _flags(centre_id, centres()[centre_id].patients)
+
+
+@cache
+def _of_centre(centre_id: str) -> pd.DataFrame:
+    return effect.derived(centres()[centre_id].tables)
+
+
+@cache
+def _numbers() -> dict:
+    """The numbers of Tables 1 and 2 without faults."""
+    return effect.numbers(pd.concat(map(_of_centre, centres()), ignore_index=True))
+
+
+def _moved(centre_id: str, tables: dict) -> Moved:
+    pooled = [effect.derived(tables) if name == centre_id else _of_centre(name) for name in centres()]
+    return effect.moved(_numbers(), effect.numbers(pd.concat(pooled, ignore_index=True)))
 
 
 def new_signals(centre_id: str, said: Monitored) -> list[Signal]:
@@ -206,13 +275,26 @@ def cases(
     return found
 
 
-def all_measured(wanted: list[Case], seed: int, processes: int) -> Iterator[Seen]:
-    """What is seen of each fault; those that have no place in their centre are left out."""
+def all_measured(wanted: list[Case], seed: int, processes: int, with_effect: bool = True) -> Iterator[Seen]:
+    """What is seen of each fault; those that have no place in their centre are left out.
+
+    ``with_effect``: whether to compute what moves in Tables 1 and 2.
+    """
     for case in {c.centre_id: c for c in wanted}.values():
         clean(case.centre_id)  # before the processes part
+        _flags_of_clean(case.centre_id)
+    if with_effect:
+        _numbers()
+    one = partial(measured, seed=seed, with_effect=with_effect)
+    yield from filter(None, in_processes(one, wanted, processes))
+
+
+def in_processes(do: Callable, of: Iterable, processes: int) -> Iterator:
+    """What a function returns for each thing, in their order; the centres are read before the processes part."""
+    centres()
     if processes == 1:
-        yield from filter(None, (measured(case, seed) for case in wanted))
+        yield from map(do, of)
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(processes, os.cpu_count() or 1), context) as pool:
-        yield from filter(None, pool.map(measured, wanted, [seed] * len(wanted), chunksize=8))
+        yield from pool.map(do, of)

@@ -280,6 +280,9 @@ class Sent:
         """
         if cell.kept and value is not None:
             return
+        untouched = (cell.place.table, cell.place.column, self.numbers[cell.place.table][cell.row]) not in self.changed
+        if untouched and value == cell.value and sign in (None, cell.sign):
+            return
         texts = self.texts[cell.place.table][cell.place.column]
         old = texts[cell.row]
         if cell.item is None:
@@ -289,7 +292,7 @@ class Sent:
             items = old.split(separator)
             items[cell.item] = self._written(cell, value, items[cell.item].strip(), "", finer)
             new = separator.join(items)
-        if sign is not None and cell.place.source.comparator:
+        if sign not in (None, cell.sign) and cell.place.source.comparator:
             codes = {code: word for word, code in cell.place.source.comparator.codes.items()}
             if sign not in codes:
                 raise NotHere(f"comparator {sign!r}")

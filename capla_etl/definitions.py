@@ -1,8 +1,8 @@
 """The code location: whatever Dagster finds in ``defs/``, with the resources that it needs.
 
 A new asset, check, job, schedule or sensor goes into a module of ``defs/``; nothing is registered here. Groups read
-left to right as the data flow: centres, harmonised, staging, intermediate, marts and outcomes, study, quality, report,
-queries, published. Steps run one after another in one process, so only one of them writes to DuckDB.
+left to right as the data flow: centres, monitoring, harmonised, staging, intermediate, marts and outcomes, study,
+quality, report, queries, published. Steps run one after another in one process, so only one of them writes to DuckDB.
 """
 
 from collections.abc import Sequence

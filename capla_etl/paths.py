@@ -56,9 +56,24 @@ def centre_loads() -> Path:
     return warehouse() / "build" / "centres"
 
 
+def received_loads() -> Path:
+    """One folder per centre: the Parquet files of a load that was received and is not in the study yet."""
+    return warehouse() / "build" / "received"
+
+
+def accepted() -> Path:
+    """One line per submission that was accepted; a rebuild reads that of the study (``CAPLA_ACCEPTED``)."""
+    return Path(os.environ.get("CAPLA_ACCEPTED") or warehouse() / "build" / "accepted.txt")
+
+
 def outputs() -> Path:
     """Tables and figures of the study as CSV, Parquet, SVG and PNG."""
     return warehouse() / "outputs"
+
+
+def centre_pages() -> Path:
+    """One page per centre about its data, to send to it: ``<CENTRE>.html`` and ``<CENTRE>.pdf``."""
+    return outputs() / "centres"
 
 
 def report() -> Path:

@@ -1,8 +1,9 @@
 """``capla centre``: add a centre to the study without Python.
 
 ``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
-and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, or a value is refused.
-``list`` says where every centre stands. See docs/ADD_A_CENTRE.md.
+and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, central monitoring
+holds it back, or a value is refused. ``list`` says where every centre stands. ``page [CODE]`` writes the page that is
+sent to a centre. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -18,7 +19,7 @@ WIDTH = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``draft PATH``, ``check CODE``, ``list``."""
+    """``draft PATH``, ``check CODE``, ``list``, ``page [CODE]``."""
     actions = parser.add_subparsers(dest="action", required=True)
     draft = actions.add_parser("draft", help="Write a first spec from a folder of files.")
     where = "folder with the files as sent, a centre's folder, or one file"
@@ -30,13 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="Say what a centre's current submission would bring; load nothing.")
     check.add_argument("centre", metavar="CODE", help="the centre's code: the name of its folder")
     listing = actions.add_parser("list", help="Say where every centre stands.")
-    for action in (draft, check, listing):
+    page = actions.add_parser("page", help="Write a centre's page about its data, to send to it (HTML and PDF).")
+    page.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
+    where = "where to write (default: centres/ of the published outputs)"
+    page.add_argument("--to", type=Path, metavar="FOLDER", help=where)
+    for action in (draft, check, listing, page):
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draft a new centre's spec, check its submission, or say where every centre stands."""
-    return {"draft": _draft, "check": _check, "list": _list}[options.action](options)
+    """Draft a new centre's spec, check its submission, say where every centre stands, or write centres' pages."""
+    return {"draft": _draft, "check": _check, "list": _list, "page": _page}[options.action](options)
 
 
 def _draft(options: argparse.Namespace) -> int:
@@ -44,7 +49,7 @@ def _draft(options: argparse.Namespace) -> int:
     from capla_etl.centres.submissions.status import SPEC
 
     try:
-        draft = draft_centre(options.path, options.code)
+        draft = draft_centre(options.path, options.code, _others(_place(options).name))
     except OSError as error:
         print(f"Not drafted: {error}", file=sys.stderr)
         return 1
@@ -67,6 +72,20 @@ def _draft(options: argparse.Namespace) -> int:
     return 0
 
 
+def _others(centre_id: str):
+    """What the loaded centres have, but for this one, for the draft to compare with; nothing if there are none."""
+    from capla_etl.centres.draft.levels import of_centres
+    from capla_etl.centres.errors import CentreRefused
+    from capla_etl.centres.submissions.status import good_loads
+
+    try:
+        loads = good_loads()
+    except CentreRefused as refused:  # loads of different states: published cohorts count
+        print(f"Not compared with the loaded centres: {refused}", file=sys.stderr)
+        return {}
+    return of_centres({name: load.folder for name, load in loads.items() if name != centre_id})
+
+
 def _print_json(content) -> int:
     print(json.dumps(content, indent=1, ensure_ascii=False))
     return 0
@@ -84,22 +103,26 @@ def _check(options: argparse.Namespace) -> int:
     from capla_etl.quality.centre_check import check_centre
 
     try:
-        found = check_centre(options.centre)
+        found = check_centre(options.centre, say=lambda line: print(line, file=sys.stderr, flush=True))
     except CentreRefused as refused:
         return _refused(options, refused.problems)
     except OSError as error:
         where = error.filename or options.centre
         return _refused(options, [f"{where}: {error.strerror}. Centres are the folders of {paths.data_raw()}."])
+    status = int(found.to_decide > 0 or bool(found.monitored.stops))
     if options.json:
         frames = {
             name: json.loads(getattr(found, name).to_json(orient="records"))
             for name in ("ledger", "coverage", "refused", "readings", "notes", "courses", "outcomes")
         }
-        head = {"centre_id": found.centre_id, "status": "can be loaded", "submission": found.submission}
-        _print_json({**head, "patients": found.patients, "to_decide": found.to_decide, **frames})
-        return int(found.to_decide > 0)
-    what = f"can be loaded, {found.patients} patients. Nothing was loaded."
+        head = {"centre_id": found.centre_id, "status": found.status, "submission": found.submission}
+        head |= {"patients": found.patients, "to_decide": found.to_decide}
+        signals = [_signal(signal) for signal in found.monitored.signals]
+        _print_json({**head, "signals": signals, "not_judged": found.not_judged.to_dict("records"), **frames})
+        return status
+    what = f"{found.status}, {found.patients} patients. Nothing was loaded."
     print(f"{found.centre_id}, submission {found.submission}: {what}\n")
+    _say_signals(found)
     _say_rows(found.ledger)
     _say_notes(found.notes)
     _say_readings(found.readings)
@@ -107,7 +130,16 @@ def _check(options: argparse.Namespace) -> int:
     _say_refused(found.refused)
     _say_outcomes(found.outcomes)
     _say_courses(found.courses)
-    return int(found.to_decide > 0)
+    return status
+
+
+def _signal(signal) -> dict:
+    """A signal for machines."""
+    same = ("severity", "family", "quantity", "field", "file", "sheet", "found", "expected", "looks_like", "p_value")
+    named = {"id": signal.signal_id, "check": signal.check_name, "column": signal.column_name, "rows": signal.rows}
+    told = {"patients": signal.patients, "patient_numbers": signal.patient_numbers, "status": signal.status}
+    told |= {"in_words": signal.in_words}
+    return named | {name: getattr(signal, name) for name in same} | told
 
 
 def _refused(options: argparse.Namespace, problems: list[str]) -> int:
@@ -130,6 +162,27 @@ def _say_rows(ledger) -> None:
     names.append("cells_quarantined")
     rows = [tuple(int(v) if i > 1 else v for i, v in enumerate(row)) for row in ledger[names].itertuples(index=False)]
     _columns(rows, ("file", "sheet", "received", "loaded", "duplicate", "refused", "ignored", "cells refused"))
+
+
+def _say_signals(found) -> None:
+    """Signals of central monitoring, the gravest first; then how much was looked at."""
+    signals = found.monitored.signals
+    print(f"Compared with the other centres and the submission before: {len(signals) or 'no'} signal(s)")
+    for signal in signals:
+        rows = f" Rows {', '.join(map(str, signal.rows))}." if signal.rows else ""
+        if signal.patient_numbers and not rows:
+            rows = f" Patients {', '.join(signal.patient_numbers)}."
+        confirmed = f" Confirmed by {signal.confirmed_by}: {signal.reason}" if signal.status == "confirmed" else ""
+        line = f"{signal.severity.upper():<4}  {signal.signal_id}  {signal.in_words}{rows}{confirmed}"
+        print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent=" " * 8))
+    if found.monitored.stops:
+        print("  STOP holds the submission back: correct the spec, ask the centre, or confirm it (ADD_A_CENTRE.md).")
+    looked_at, not_judged = len(found.monitored.looked_at), found.not_judged
+    print(f"  {looked_at} checks, {len(not_judged)} of them not judged" + (":" if len(not_judged) else "."))
+    for why, rows in not_judged.groupby("why", sort=False):
+        what = ", ".join(dict.fromkeys(f"{row.check} of {row.quantity}" for row in rows.itertuples()))
+        print(textwrap.fill(f"{why}: {what}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8))
+    print()
 
 
 def _say_notes(notes) -> None:
@@ -229,4 +282,28 @@ def _list(options: argparse.Namespace) -> int:
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))
+    return 0
+
+
+def _page(options: argparse.Namespace) -> int:
+    from capla_etl.commands import published
+    from capla_etl.report.centre_page.write import write_centre_pages
+
+    if not published.is_there():
+        return 1
+    with published.opened() as connection:
+        try:
+            centres = [options.centre] if options.centre else []
+            written = write_centre_pages(connection, centres, options.to or paths.centre_pages())
+        except KeyError as error:
+            print(error.args[0], file=sys.stderr)
+            return 1
+        except OSError as error:
+            advice = "Name a writable folder (--to FOLDER)."
+            print(f"{error.filename}: cannot be written ({error.strerror}). {advice}", file=sys.stderr)
+            return 1
+    places = [str(path) for path in written]
+    if options.json:
+        return _print_json(places)
+    print("\n".join(places))
     return 0

@@ -37,7 +37,8 @@ def _export(options: argparse.Namespace) -> int:
     from capla_etl.queries.workbook import write_workbooks
 
     with published.opened() as connection:
-        loaded = connection.execute("select centre_id from harmonised.submission order by 1").fetchall()
+        both = "select centre_id from harmonised.submission union select centre_id from quality.monitored order by 1"
+        loaded = connection.execute(both).fetchall()
         centres = [options.centre] if options.centre else [centre_id for (centre_id,) in loaded]
         try:
             written = write_workbooks(connection, centres, options.to or paths.outputs() / "queries")
@@ -88,7 +89,7 @@ def _read(path: Path, queries, files: set[tuple]) -> int:
             )
         new = []
         for centre_id in centres:
-            _refuse_changed_files(centre_id, files)
+            _refuse_changed_files(centre_id, files, {asked[a.query_id]["category"] for a in answers})
             new = declare(paths.data_raw() / centre_id, answers, asked, paths.as_of())
     except (AnswersRefused, CentreRefused) as refused:
         print(f"{path.name}: not read, nothing written.\n" + "\n".join(f"  - {p}" for p in refused.problems))
@@ -101,17 +102,27 @@ def _read(path: Path, queries, files: set[tuple]) -> int:
     return 0
 
 
-def _refuse_changed_files(centre_id: str, files: set[tuple]) -> None:
-    from capla_etl.centres.submissions.history import history
-    from capla_etl.queries.answers import AnswersRefused
+def _refuse_changed_files(centre_id: str, files: set[tuple], categories: set[str]) -> None:
+    """Refuse answers to questions about other files; signals are asked about in a submission that is held back too."""
+    import pyarrow.parquet as pq
 
-    columns = ("centre_id", "submission", "file", "sha256")
-    now = {tuple(f[c] for c in columns) for f in history(paths.data_raw() / centre_id, paths.as_of()).to_pylist()}
-    changed = {f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}
-    if changed:
+    from capla_etl.centres.submissions.history import history
+    from capla_etl.centres.submissions.status import received_loads
+    from capla_etl.queries.answers import AnswersRefused
+    from capla_etl.queries.questions import MONITORING
+
+    def content(table) -> set[tuple]:
+        return {tuple(f[c] for c in ("centre_id", "submission", "file", "sha256")) for f in table.to_pylist()}
+
+    now = content(history(paths.data_raw() / centre_id, paths.as_of()))
+    held_back = received_loads().get(centre_id)
+    if held_back and categories == {MONITORING}:
+        files = content(pq.read_table(held_back.folder / "quality.submission_history.parquet"))
+    if changed := {f"{day}/{name}" for _, day, name, _ in now ^ {f for f in files if f[0] == centre_id}}:
         raise AnswersRefused(
             [
-                f"{centre_id}: files arrived or changed after the published warehouse was made "
-                f"({', '.join(sorted(changed))}). Run `capla study` first."
+                f"{centre_id}: files arrived or changed after the published warehouse was made, or are held back "
+                f"({', '.join(sorted(changed))}). Run `capla study` first; of a submission that is held back, only "
+                "signals can be answered."
             ]
         )

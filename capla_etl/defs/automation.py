@@ -8,14 +8,20 @@ import json
 import os
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from capla_etl.centres.submissions.arrivals import Arrivals, look
+from capla_etl.defs.centres import ACCEPTED
+from capla_etl.defs.monitoring import monitoring_checks
 from capla_etl.defs.notices import Notice, send
+from capla_etl.quality.monitoring.signal import FAMILIES
 from capla_etl.releases import freeze
 
 #: Time between two looks at the data folder. A submission counts as complete when two looks find it unchanged: set more
 #: where transfers pause for longer.
 LOOK_EVERY_SECONDS = int(os.environ.get("CAPLA_LOOK_EVERY_SECONDS") or 30)
+#: Tag of a run that was launched because centres had sent: their codes.
+ARRIVED = "capla/centres"
 #: The code location, as workspace.yaml names it.
 CODE_LOCATION = "capla_etl"
 
@@ -96,13 +102,18 @@ def submissions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def _run(found: Arrivals, graph) -> dg.RunRequest:
-    """Run these centres, all that depends on them, and what that needs too (the rule sets), but no other centre."""
+    """Run these centres, all that depends on them, and what that needs too (the rule sets), but no other centre.
+
+    Every centre is looked at again beside those that sent, so the checks of monitoring are those of all centres.
+    """
     dependent = dg.AssetSelection.assets(*(["centre", centre] for centre in found.ready)).downstream()
-    needed = (dependent.upstream() - dg.AssetSelection.key_prefixes(["centre"])) | dependent
+    needed = ((dependent.upstream() - dg.AssetSelection.key_prefixes(["centre"])) | dependent).resolve(graph)
+    checks = [key for key in graph.asset_check_keys if key.asset_key in needed or key in monitoring_checks.check_keys]
     return dg.RunRequest(
         run_key=" ".join(f"{centre}:{fingerprint[:16]}" for centre, fingerprint in found.ready.items()),
-        asset_selection=sorted(needed.resolve(graph)),
-        tags={"capla/centres": ",".join(found.ready)},
+        asset_selection=sorted(needed),
+        asset_check_keys=sorted(checks),
+        tags={ARRIVED: ",".join(found.ready)},
     )
 
 
@@ -163,15 +174,62 @@ def _before_any_step(context: dg.RunFailureSensorContext) -> str:
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends a notice of every centre whose newest submission a run refused: log, and webhook or mail where "
-    "configured.",
+    description="Sends a notice of every centre whose newest submission a run refused or held back, and of every "
+    "centre in the study that monitoring newly objects to: log, and webhook or mail where configured.",
 )
 def refused_centres(context: dg.RunStatusSensorContext) -> None:
-    """Say which centres the study continued without the newest submission of, and why."""
-    run_id, evaluation = context.dagster_run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    for record in context.instance.get_records_for_run(run_id, of_type=evaluation).records:
-        check = record.event_log_entry.dagster_event.asset_check_evaluation_data
-        if check.asset_key.path[0] == "centre" and check.check_name == "accepted" and not check.passed:
-            problems = check.metadata["problems"].value if "problems" in check.metadata else check.description
-            title = f"capla_etl: the newest submission of {check.asset_key.path[1]} is not in the study"
-            send(Notice(title, [check.description or "", problems]), context.log)
+    """Say which centres the study continued without the newest submission of, and which it now doubts, and why."""
+    for notice in centre_notices(context.instance, context.dagster_run):
+        send(notice, context.log)
+
+
+def centre_notices(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Notice]:
+    """The notices that a run's checks of centres deserve.
+
+    Every run checks all centres again: of one that did not send, only what is new since the run before is said.
+    """
+    evaluation = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    records = instance.get_records_for_run(run.run_id, of_type=evaluation).records
+    checks = [record.event_log_entry.dagster_event.asset_check_evaluation_data for record in records]
+    failed = [check for check in checks if check.asset_key.path[0] == "centre" and not check.passed]
+    sent = run.tags[ARRIVED].split(",") if ARRIVED in run.tags else None
+    notices, not_in_the_study = [], set()
+    for check in (check for check in failed if check.check_name == ACCEPTED):
+        centre_id = check.asset_key.path[1]
+        not_in_the_study.add(centre_id)
+        lines = _said(check)
+        if sent is None or centre_id in sent or lines != _said(_evaluated_before(instance, check, run.run_id)):
+            title = f"capla_etl: the newest submission of {centre_id} is not in the study"
+            notices.append(Notice(title, lines))
+    doubted: dict[str, list[str]] = {}
+    for check in (check for check in failed if check.check_name in FAMILIES):
+        before = _evaluated_before(instance, check, run.run_id)
+        if set(_stops(check)) - set(_stops(before)):
+            doubted.setdefault(check.asset_key.path[1], []).append(check.metadata["signals"].value)
+    for centre_id, lines in doubted.items():
+        if centre_id not in not_in_the_study:
+            title = f"capla_etl: monitoring now objects to {centre_id}, which is in the study and stays in it"
+            notices.append(Notice(title, lines))
+    return notices
+
+
+def _evaluated_before(
+    instance: dg.DagsterInstance, check: dg.AssetCheckEvaluation, run_id: str
+) -> dg.AssetCheckEvaluation | None:
+    """The same check in the last run before this one."""
+    done = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    history = instance.event_log_storage.get_asset_check_execution_history(check.asset_check_key, 10, status=done)
+    event = next((record.event for record in history if record.run_id != run_id and record.event), None)
+    return event and event.dagster_event.asset_check_evaluation_data
+
+
+def _said(check: dg.AssetCheckEvaluation | None) -> list[str]:
+    """What a failed check ``accepted`` says; nothing for one that passed."""
+    if check is None or check.passed:
+        return []
+    problems = [check.metadata["problems"].value] if "problems" in check.metadata else []
+    return [check.description or "", *problems]
+
+
+def _stops(check: dg.AssetCheckEvaluation | None) -> list[str]:
+    return check.metadata["stops"].value if check and "stops" in check.metadata else []

@@ -1,4 +1,6 @@
-"""One asset per centre: read, harmonise, validate, then promote a submission; and all good loads as one set of tables.
+"""One asset per centre: read, harmonise and judge a submission; and all good loads as one set of tables.
+
+Between the two stands the step ``monitoring``, which accepts what was received or holds it back.
 
 ``capla_etl.centres`` reads and refuses submissions.
 """
@@ -10,8 +12,8 @@ import dagster as dg
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import CentreLoad, load_centre
-from capla_etl.centres.submissions.status import STATUSES, CentreStatus, centre_ids, refuse_unreachable, status_of
+from capla_etl.centres.submissions.load import CentreLoad, receive
+from capla_etl.centres.submissions.status import CentreStatus, centre_ids, refuse_unreachable, status_of
 from capla_etl.defs.preview import markdown, markdown_list, table_metadata
 from capla_etl.defs.resources import WRITER_POOL, Study, Warehouse
 from capla_etl.fields import meanings
@@ -27,20 +29,20 @@ TABLES = [f"harmonised.{name}" for name in [*fields.tables(), "list_absence", "s
     )
 ]
 
+#: The tables of the step that looks at all centres together.
+MONITORING = ["quality.signal", "quality.monitored", "quality.signal_history"]
+
 #: A file out of reach (a network drive) may come back soon; a file with wrong content stays wrong.
 RETRIES, RETRY_AFTER_SECONDS = 2, 5
 
 #: How long a centre waits for another run that is building the warehouse.
 LONGEST_RUN_SECONDS = 1800
 
-#: Checks of a centre. Neither stops the other centres.
+#: Checks of a centre; neither stops the other centres. ``accepted`` is judged after the step ``monitoring``.
 ACCEPTED, ON_TIME = "accepted", "on_time"
-_CHECKED = {
-    ACCEPTED: "The newest submission is in the study. If it is not, the last good one is, or none; the other centres "
-    "continue.",
-    ON_TIME: "The newest submission is no older than the interval agreed with the centre (`submits_every_days` in its "
-    "spec).",
-}
+_ON_TIME = (
+    "The newest submission is no older than the interval agreed with the centre (`submits_every_days` in its spec)."
+)
 
 
 def asset_key(relation: str) -> dg.AssetKey:
@@ -57,15 +59,15 @@ def _centre(centre_id: str) -> dg.AssetsDefinition:
         kinds={"python", "parquet"},
         owners=DATA_MANAGEMENT,
         tags={"centre": centre_id},
-        description=f"The current submission of {centre_id}, harmonised and validated. If it is refused, the last good "
-        "load stays in place.",
-        check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in _CHECKED.items()],
+        description=f"The current submission of {centre_id}, harmonised and judged. If it is refused or held back, the "
+        "last good load stays in place.",
+        check_specs=[dg.AssetCheckSpec(ON_TIME, asset=key, description=_ON_TIME)],
     )
     def centre(context: dg.AssetExecutionContext, study: Study) -> dg.MaterializeResult:
         study.begin(wait_seconds=LONGEST_RUN_SECONDS)
         loaded = None
         try:
-            loaded = load_centre(centre_id)
+            loaded = receive(centre_id)
             status = status_of(centre_id)
         except OSError as error:
             if context.retry_number < RETRIES:
@@ -76,18 +78,18 @@ def _centre(centre_id: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata=_loaded(loaded) if loaded else _kept(status),
             data_version=dg.DataVersion(loaded.content_hash[:16]) if loaded else None,
-            check_results=[_accepted(status), _on_time(status, date.today())],
+            check_results=[_on_time(status, date.today())],
         )
 
     return centre
 
 
 def _loaded(load: CentreLoad) -> dict:
-    """What the asset of a centre says of a new load."""
+    """What the asset of a centre says of a load that was received."""
     accepted, refused_values = sum(load.rows.values()), int(load.refused["values_refused"].sum())
     return {
         "summary": f"{accepted:,} records accepted, {refused_values:,} rows or values refused",
-        "status": "current",
+        "status": "received",
         "submission": load.submission,
         "dagster/row_count": accepted,
         "records": dg.MetadataValue.json(load.rows),
@@ -105,24 +107,6 @@ def _kept(status: CentreStatus) -> dict:
         "submission": str(status.submission or "none"),
         "problems": markdown_list(status.problems),
     }
-
-
-def _accepted(status: CentreStatus) -> dg.AssetCheckResult:
-    """Whether the newest submission is in the study; if not, why, with file, sheet, row and column."""
-    in_the_study = str(status.submission or "none")
-    problems = {"problems": markdown_list(status.problems)} if status.problems else {}
-    return dg.AssetCheckResult(
-        check_name=ACCEPTED,
-        passed=status.status in ("current", "waiting"),
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{STATUSES[status.status]} ({in_the_study})",
-        metadata={
-            "status": status.status,
-            "in the study": in_the_study,
-            "newest received": str(status.received or "none"),
-            **problems,
-        },
-    )
 
 
 def _on_time(status: CentreStatus, today: date) -> dg.AssetCheckResult:
@@ -147,7 +131,7 @@ centre_assets = [_centre(centre_id) for centre_id in centre_ids()]
     specs=[
         dg.AssetSpec(
             asset_key(relation),
-            deps=[asset.key for asset in centre_assets],
+            deps=[*(asset.key for asset in centre_assets), *map(asset_key, MONITORING)],
             group_name="harmonised",
             kinds={"python", "duckdb"},
             owners=DATA_MANAGEMENT,

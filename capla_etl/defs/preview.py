@@ -71,7 +71,7 @@ def _meaning(relation: str, column: str) -> str | None:
 MOST_CODES, ROWS_PER_CODE = 12, 10
 _NEVER_COUNTED = re.compile(
     r".*patient_id|raw_value|value_(before|after)|corrected_value|found|answer|row_key|.*comment|message"
-    "|same_patient_as"
+    "|same_patient_as|patient_numbers"
 )
 
 

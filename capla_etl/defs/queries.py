@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 
 from capla_etl import paths
-from capla_etl.centres.submissions.status import good_loads
+from capla_etl.centres.submissions.status import good_loads, received_loads
 from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.defs.preview import markdown, markdown_list, table_metadata
 from capla_etl.defs.report import outputs
@@ -29,6 +29,7 @@ SOURCES = [
     "harmonised.submission",
     "quality.quarantine",
     "quality.correction",
+    "quality.signal",
     "marts.patient",
     "marts.reported_outcome",
     "marts.daily_series",
@@ -66,7 +67,7 @@ QUALITY_SOURCES = [
 def query(warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per question to a centre: its place in the files, what was found, what is asked, status and answer."""
     with warehouse.connect() as connection:
-        frame = query_table(connection, list(good_loads().values()), paths.as_of())
+        frame = query_table(connection, list(good_loads().values()), paths.as_of(), list(received_loads().values()))
         write(connection, "quality.query", frame)
         counts = pd.crosstab([frame["centre_id"], frame["category"]], frame["status"]).reset_index()
         statuses = frame["status"].value_counts().sort_index(ascending=False)
@@ -77,7 +78,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["queries", "workbooks"],
-    deps=[query, outputs, asset_key("harmonised.submission")],
+    deps=[query, outputs, asset_key("harmonised.submission"), asset_key("quality.signal")],
     group_name="queries",
     kinds={"python", "xlsx"},
     owners=DATA_MANAGEMENT,
@@ -88,7 +89,7 @@ def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
     folder = staged(paths.outputs()) / "queries"
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:
-        written = write_workbooks(connection, list(good_loads()), folder)
+        written = write_workbooks(connection, sorted({*good_loads(), *received_loads()}), folder)
     return dg.MaterializeResult(
         metadata={"summary": f"{len(written)} workbooks", "workbooks": markdown_list([path.name for path in written])}
     )

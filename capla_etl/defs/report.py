@@ -26,8 +26,9 @@ from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
 from capla_etl.quality.data_docs import build_data_docs
 from capla_etl.releases.publish import publish, staged
 from capla_etl.report import files
+from capla_etl.report.centre_page.write import SOURCES, write_centre_pages
 from capla_etl.report.documents.write import write_documents
-from capla_etl.report.figures import study_figures
+from capla_etl.report.figures import monitoring_figures, study_figures
 from capla_etl.report.layout import Edition
 from capla_etl.report.methods import methods_paragraphs
 from capla_etl.report.page.courses import courses
@@ -54,6 +55,8 @@ SHOWN = {
     "submission": "harmonised.submission",
     "centre_status": "quality.centre_status",
     "centre_quality": "quality.centre_quality",
+    "signal": "quality.signal",
+    "monitored": "quality.monitored",
 }
 #: Tables with the courses of single patients: only for the page of the study group.
 COURSES = {"patient": "marts.patient", "daily_series": "marts.daily_series", "drug_course": "marts.drug_course"}
@@ -115,9 +118,31 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 
 
 @dg.asset(
+    key=["report", "centre_pages"],
+    deps=[outputs, *map(asset_key, SOURCES.values())],
+    group_name="report",
+    kinds={"python", "html", "pdf"},
+    owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
+)
+def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
+    """One page per centre to send to it: signals, completeness, questions, its levels among the others (anonymised).
+
+    Synthetic data.
+    """
+    folder = staged(paths.outputs()) / paths.centre_pages().name
+    shutil.rmtree(folder, ignore_errors=True)
+    with warehouse.connect() as connection:
+        written = write_centre_pages(connection, [], folder)
+    pages = [paths.centre_pages() / path.name for path in written]
+    return dg.MaterializeResult(metadata={"summary": f"{len(written) // 2} centres, HTML and PDF"} | links(pages))
+
+
+@dg.asset(
     key=["report", "html"],
     deps=[
         outputs,
+        centre_pages,
         differences,
         *(asset_key(relation) for relation in [*SHOWN.values(), *COURSES.values(), "marts.event"]),
     ],
@@ -144,17 +169,20 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
     results = shown["results"]
     drawn = {name: read(connection, f"study.{name}") for name in ("balance", *CURVES.values())} | {"result": results}
     pictures = (outputs_folder / f"{name}.svg" for name in study_figures.CAPTIONS)
+    monitoring, at_pointer = monitoring_figures.monitoring_figures(shown["signal"], shown["monitored"])
     return ReportInputs(
         **shown,
         definitions=definitions(),
         moved=json.loads((staged(paths.differences()) / SUMMARY).read_text(encoding="utf-8")),
-        hover=study_figures.hover_data(drawn, printed_tables(results)),
+        hover=study_figures.hover_data(drawn, printed_tables(results)) | at_pointer,
         courses=courses(
             **{name: read(connection, relation) for name, relation in COURSES.items()},
             event=connection.execute("from marts.event where rule_set = ?", [parameter(RULE_SET)]).df(),
             thresholds=_thresholds(),
         ),
-        figures=files.svg_by_name(picture for picture in pictures if picture.exists()),
+        figures=files.svg_by_name(picture for picture in pictures if picture.exists())
+        | {name: study_figures.svg_text(figure) for name, figure in monitoring.items()},
+        centre_pages=sorted(page.stem for page in (outputs_folder / paths.centre_pages().name).glob("*.html")),
         checks=connection.execute(CHECKS).df(),
         centres=connection.execute(
             "select centre_id, name, country from quality.centre_status where submission is not null"
@@ -222,7 +250,7 @@ def data_docs(study: Study) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[outputs, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, WORKBOOKS],
+    deps=[outputs, centre_pages, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, WORKBOOKS],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],

@@ -1,9 +1,11 @@
-"""Check a centre's current submission before it is loaded: rows, how each field was read, refused values, gaps.
+"""Check a centre's current submission before it is loaded: signals, rows, how each field was read, refused values.
 
-Nothing is written. No outcome is derived: only the inputs of each are looked for (needs.yml).
+It is compared with the other centres' loads; where there is none, with their files. Nothing is written. No outcome is
+derived: only the inputs of each are looked for (needs.yml).
 What does not belong here: printing (capla_etl.commands.centre).
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from dataclasses import fields as names_of
 from functools import cache
@@ -17,7 +19,10 @@ from capla_etl import fields, paths
 from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
+from capla_etl.centres.submissions.status import SPEC
 from capla_etl.protocol.wording import worded
+from capla_etl.quality.monitoring.signal import Monitored
+from capla_etl.quality.monitoring.submissions import look_at, to_remove
 
 _READING = [field.name for field in names_of(Reading)]
 #: The first rows of a refusal are named, the rest counted.
@@ -35,7 +40,7 @@ class Check:
     values_refused, rows. ``readings``: table_name, field, file, sheet, column, how (unit, format, ...), filled,
     refused, samples (pairs of text as sent and value as read). ``notes``: file, sheet, note (hidden rows and the
     like). ``courses``: centre_patient_id, why, then the days. ``outcomes``: outcome, protocol, input,
-    meaning, essential, patients_without, patients.
+    meaning, essential, patients_without, patients. ``monitored``: what central monitoring says.
     """
 
     centre_id: str
@@ -48,6 +53,18 @@ class Check:
     notes: pd.DataFrame
     courses: pd.DataFrame
     outcomes: pd.DataFrame
+    monitored: Monitored
+
+    @property
+    def status(self) -> str:
+        """What becomes of the submission."""
+        return "held back" if self.monitored.stops else "can be loaded"
+
+    @property
+    def not_judged(self) -> pd.DataFrame:
+        """What monitoring could not judge: check, quantity, why."""
+        left_out = self.monitored.looked_at.query("judged == 'no'")[["check_name", "quantity", "why_not"]]
+        return left_out.set_axis(["check", "quantity", "why"], axis=1)
 
     @property
     def to_decide(self) -> int:
@@ -61,17 +78,19 @@ def needs() -> dict:
     return yaml.safe_load(Path(__file__).with_name("needs.yml").read_text(encoding="utf-8"))
 
 
-def check_centre(centre_id: str) -> Check:
+def check_centre(centre_id: str, say: Callable[[str], None] = lambda line: None) -> Check:
     """Read, harmonise and judge a centre's current submission, and say what it would bring.
 
     Args:
         centre_id: the centre's code.
+        say: told which other centres must be read first to compare with, and which are left out.
 
     Raises:
         CentreRefused: it cannot be loaded; every problem is in the message.
         OSError: a file cannot be reached.
     """
     harmonised = judged(centre_id, keep_readings=True)
+    monitored, declared = look_at(harmonised, say), harmonised.spec.confirmed
     con = duckdb.connect(config={"threads": 1})
     for name, table in harmonised.tables.items():
         if name.startswith("harmonised."):
@@ -84,9 +103,13 @@ def check_centre(centre_id: str) -> Check:
         _coverage(con, harmonised.spec, centre_id),
         _refused(harmonised),
         pd.DataFrame([asdict(reading) for reading in harmonised.readings], columns=_READING),
-        pd.DataFrame([*harmonised.notes, *_day_0(con)], columns=["file", "sheet", "note"]),
+        pd.DataFrame(
+            [*harmonised.notes, *_day_0(con), *((SPEC, "", said) for said in to_remove(monitored, declared))],
+            columns=["file", "sheet", "note"],
+        ),
         _courses(con),
         _gaps(con),
+        monitored,
     )
 
 

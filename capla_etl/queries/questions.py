@@ -8,6 +8,7 @@ What does not belong here: the workbooks that centres answer in (workbook.py) an
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,8 +23,10 @@ from capla_etl.centres.reading.read import RawTable, read_submission
 from capla_etl.centres.reading.sent_files import fits, sent_in
 from capla_etl.centres.spec.grammar import Spec, sheet_of, withheld_columns
 from capla_etl.centres.submissions.history import distinct_submissions
-from capla_etl.centres.submissions.status import GoodLoad
+from capla_etl.centres.submissions.status import Load
 from capla_etl.protocol.wording import worded
+from capla_etl.quality.monitoring.signal import Signal
+from capla_etl.quality.monitoring.submissions import read_signals
 from capla_etl.queries.answers import ACCEPTED, CORRECTED
 
 #: We ask about reported and derived days of clinical response that are further apart than this.
@@ -94,6 +97,9 @@ def _kinds(declared: dict) -> list[Kind]:
 _DECLARED = _declared()
 #: What is asked about a refused value: its questions by rule, and the rules that make one question a patient.
 REFUSED = _DECLARED.pop("refused_value")
+#: What is asked about a signal of central monitoring; it names no patient.
+MONITORING = "monitoring"
+SIGNAL = _DECLARED.pop(MONITORING)
 KINDS = _kinds(_DECLARED)
 
 _PATIENT = """select h.*, m.day0_date, m.age_years, m.presentation_adamts13_known from harmonised.patient h
@@ -138,7 +144,11 @@ def derive(con: duckdb.DuckDBPyConnection, columns: pd.DataFrame) -> pd.DataFram
     Returns:
         One row per question, the columns of ``quality.query`` up to ``question``, ordered; no status.
     """
-    found = [frame for frame in (_refused(con), *(_of_kind(con, kind, columns) for kind in KINDS)) if len(frame)]
+    found = [
+        frame
+        for frame in (_refused(con), _signals(con), *(_of_kind(con, kind, columns) for kind in KINDS))
+        if len(frame)
+    ]
     if not found:
         return pd.DataFrame(columns=_ASKED)
     rows = pd.concat(found, ignore_index=True)
@@ -186,6 +196,36 @@ def _refused(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return rows
 
 
+def _signals(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The open signals of central monitoring, one row per row of the file that shows them.
+
+    No single cell can be corrected, so no column is given; the words name it.
+    """
+    rows = [
+        {
+            "centre_id": signal.centre_id,
+            "category": MONITORING,
+            "kind": signal.check_name,
+            "file": signal.file,
+            "sheet": signal.sheet,
+            "row_number": row,
+            "found": signal.found,
+            "value": signal.signal_id,
+            "question": f"{signal.in_words}{_who(signal)} {SIGNAL['question']} {SIGNAL['accepted']}",
+        }
+        for signal in read_signals(con)
+        if signal.status == "open"
+        for row in signal.rows or [None]
+    ]
+    columns = ["centre_id", "patient_id", "centre_patient_id", "category", "kind", "file", "sheet", "row_number"]
+    return pd.DataFrame(rows, columns=[*columns, "column_name", "found", "value", "question"])
+
+
+def _who(signal: Signal) -> str:
+    """The patients who show it, where no rows are named."""
+    return f" Patients: {', '.join(signal.patient_numbers)}." if signal.patient_numbers and not signal.rows else ""
+
+
 def _of_kind(con: duckdb.DuckDBPyConnection, kind: Kind, columns: pd.DataFrame) -> pd.DataFrame:
     """The questions of one declared kind, each with the column that would be corrected."""
     rows = con.execute(
@@ -228,9 +268,15 @@ def _column(con: duckdb.DuckDBPyConnection, row, kind: Kind, columns: pd.DataFra
 
 def _query_id(row, columns: pd.DataFrame) -> str:
     """Hash of what identifies the question; the file enters as its table in the spec, as its name may carry a date."""
+    if row.category == MONITORING:  # wherever the signal is seen
+        return _hashed([row.centre_id, row.category, row.value])
     here = _of_file(columns, row.centre_id, row.file, row.sheet)
     table = here["spec_table"].iloc[0] if len(here) else row.file
     parts = [row.centre_id, row.category, row.kind, row.centre_patient_id, table, row.sheet, row.column_name, row.value]
+    return _hashed(parts)
+
+
+def _hashed(parts: list[str]) -> str:
     return "Q-" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
 
 
@@ -310,6 +356,8 @@ def with_answers(
     for centre_id, a in ((centre_id, a) for centre_id, given in answered.items() for a in given):
         if a.status == "corrected" and a.query in rows:
             continue  # the correction is not in force (or did not help): asked again
+        if a.category == MONITORING and a.query in rows and a.found != rows[a.query]["found"]:
+            continue  # the finding has changed: asked again
         if a.patient and (centre_id, a.patient) not in ids:
             continue  # the patient has left
         if a.query not in rows and a.query not in applied:
@@ -347,14 +395,19 @@ def _as_asked(centre_id: str, a: Answered, ids: dict) -> dict:
     }
 
 
-def query_table(con: duckdb.DuckDBPyConnection, loads: list[GoodLoad], as_of: date | None = None) -> pd.DataFrame:
+def query_table(
+    con: duckdb.DuckDBPyConnection, loads: list[Load], as_of: date | None = None, held_back: Sequence[Load] = ()
+) -> pd.DataFrame:
     """The table ``quality.query`` of a warehouse, with the answers that the loads were made with.
 
     Args:
         con: connection to a warehouse.
         loads: the centres' loads that the warehouse holds.
         as_of: date up to which submissions and answers count.
+        held_back: newer loads that are held back; only their signals are asked about.
     """
+    in_study = {load.centre_id for load in loads}
+    loads = [*loads, *(load for load in held_back if load.centre_id not in in_study)]
     columns = field_columns([load.spec for load in loads])
     derived = derive(con, columns)
     seen: dict[str, date] = {}
@@ -363,7 +416,7 @@ def query_table(con: duckdb.DuckDBPyConnection, loads: list[GoodLoad], as_of: da
         seen |= first_seen(its_queries, columns, load.spec, _submissions(load))
     patients = con.execute("select centre_id, centre_patient_id, patient_id from harmonised.patient").df()
     applied = frozenset(q for (q,) in con.execute("select query_id from quality.correction").fetchall())
-    answered = {load.centre_id: answers(load.folder, as_of) for load in loads}
+    answered = {load.centre_id: answers(load.folder, as_of) for load in [*loads, *held_back]}
     table = with_answers(derived, answered, patients, seen, applied)
     kept_nowhere = {
         (load.centre_id, column) for load in loads for t in load.spec.tables.values() for column in withheld_columns(t)
@@ -374,7 +427,7 @@ def query_table(con: duckdb.DuckDBPyConnection, loads: list[GoodLoad], as_of: da
     return table
 
 
-def _submissions(load: GoodLoad) -> list[tuple[date, list[RawTable]]]:
+def _submissions(load: Load) -> list[tuple[date, list[RawTable]]]:
     """The submissions up to the load's own that its spec can read, the oldest first.
 
     Tables are read only where there are several submissions and the load's own still exists.

@@ -255,13 +255,15 @@ def _date(value) -> tuple[date | None, list[str]]:
 def write_workbooks(con: "duckdb.DuckDBPyConnection", centre_ids: list[str], folder: Path) -> list[Path]:
     """A workbook for each centre as ``<folder>/<CENTRE>.xlsx``, from ``quality.query`` of a warehouse.
 
+    A centre whose first submission is held back has one too, with its signals.
+
     Raises:
         KeyError: a centre is not in the warehouse.
     """
-    days = {
-        c: d.date() if isinstance(d, datetime) else d
-        for c, d in con.execute("select centre_id, submission from harmonised.submission").fetchall()
-    }
+    days = {}
+    for relation in ("quality.monitored", "harmonised.submission"):  # the submission in the study, where there is one
+        sent = con.execute(f"select distinct centre_id, submission from {relation}").fetchall()
+        days |= {c: d.date() if isinstance(d, datetime) else d for c, d in sent}
     if unknown := [c for c in centre_ids if c not in days]:
         raise KeyError(f"centre {', '.join(unknown)} is not in the warehouse; it has {', '.join(sorted(days))}")
     queries = con.execute("select * from quality.query").df()

@@ -1,6 +1,7 @@
 """What a state of the study was made from: every file that counts on a day, by its content.
 
-Submissions, corrections and answers after that day do not count; specs and codebooks are the current ones.
+Submissions, corrections and answers after that day do not count, nor do confirmations in a spec; specs and codebooks
+are the current ones.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ import duckdb
 from capla_etl import paths
 from capla_etl.centres.harmonising.corrections import answers, corrections
 from capla_etl.centres.reading.read import submissions
-from capla_etl.centres.submissions.status import centre_ids
+from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.submissions.status import SPEC, centre_ids
 
 
 def inputs_of(day: date) -> dict[str, dict[str, str]]:
@@ -42,11 +44,12 @@ def inputs_of(day: date) -> dict[str, dict[str, str]]:
 
 
 def last_day() -> date:
-    """The latest day of anything that counts: submissions, corrections, answers."""
+    """The latest day of anything that counts: submissions, corrections, answers, confirmations."""
     folders = [paths.data_raw() / centre for centre in centre_ids()]
     days = [date.fromisoformat(submissions(folder, paths.as_of())[-1].name) for folder in folders]
     days += [c.confirmed_on for folder in folders for c in corrections(folder)]
     days += [a.answered_on for folder in folders for a in answers(folder) if a.answered_on]
+    days += [c.confirmed_on for folder in folders for c in load_spec(folder / SPEC).confirmed]
     return max(day for day in days if paths.as_of() is None or day <= paths.as_of())
 
 

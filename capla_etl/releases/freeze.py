@@ -1,7 +1,8 @@
 """Releases: lock a state of the study with everything that it was made from, and verify that it can be recomputed.
 
-A release is a folder with the published warehouse, tables, report and Data Docs, and a manifest: inputs by hash, code,
-parameters, digests of every table and file. Its date is that of its latest submission, correction or answer.
+A release is a folder with the published warehouse, tables, report and Data Docs, the submissions that were accepted,
+and a manifest: inputs by hash, code, parameters, digests of every table and file. Its date is that of its latest
+submission, correction, answer or confirmation.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ from capla_etl.releases.fingerprints import REPRODUCIBLE, code_digest, inputs_of
 from capla_etl.releases.rebuild import NO_RELEASE, rebuild, release_compared_with
 
 MANIFEST = "manifest.json"
+#: A copy of ``paths.accepted``: what was in the study, whatever monitoring said later, is in it when recomputed.
+ACCEPTED = "accepted.txt"
 
 
 class ReleaseRefused(Exception):
@@ -103,6 +106,7 @@ def freeze(name: str, folder: Path) -> Path:
     for published in _published():
         copy = shutil.copytree if published.is_dir() else shutil.copyfile
         copy(published, fresh / published.name)
+    shutil.copyfile(paths.accepted(), fresh / ACCEPTED)
     as_of = last_day()
     before = release_compared_with()
     manifest = {
@@ -170,9 +174,11 @@ def verify(name: str) -> Verification:
     if code_digest() != manifest["code"]:
         differs.append("the code is not that of the release")
     differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
-    again = rebuild(as_of, fresh=True, compared_with=manifest.get("compared_with", NO_RELEASE))
+    compared_with = manifest.get("compared_with", NO_RELEASE)
+    again = rebuild(as_of, fresh=True, compared_with=compared_with, accepted=folder / ACCEPTED)
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
-    files = {file: sha for file, sha in manifest["files"].items() if file != paths.published_database().name}
+    not_made_again = (paths.published_database().name, ACCEPTED)
+    files = {file: sha for file, sha in manifest["files"].items() if file not in not_made_again}
     differs += _compare("recomputed file", files, _file_hashes_of_rebuild(again.parent))
     return Verification(name, differs)
 

@@ -63,6 +63,7 @@ class Variant:
         if not self.name:
             return {}
         settings = {
+            "CAPLA_ACCEPTED": str(paths.accepted()),
             "CAPLA_WAREHOUSE": str(self.warehouse),
             "CAPLA_AS_OF": str(self.as_of or ""),
             "CAPLA_RULE_SET": self.rule_set or "",

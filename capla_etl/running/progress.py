@@ -13,6 +13,7 @@ STAGES = {
     "environment": (),
     "imports": (),
     "centres": ("centre__",),
+    "monitoring": ("monitoring",),
     "harmonised": ("harmonised",),
     "dbt": ("dbt",),
     "expectations": ("expectations_",),
@@ -35,6 +36,7 @@ class Progress:
         self.seconds: dict[str, float] = defaultdict(float)
         self.failures: list[str] = []
         self.refused: list[str] = []
+        self.signals: dict[str, list[str]] = defaultdict(list)
         self._started: dict[str, float] = {}
         self._seen: dict[str, list] = defaultdict(list)
 
@@ -61,10 +63,14 @@ class Progress:
                 self.failures.append(self._blocked(step) or _reason(step, event.step_failure_data))
 
     def _refused(self, check) -> None:
-        """A centre whose newest submission is not in the study: its check says why."""
-        if check.asset_key.path[0] == "centre" and check.check_name == "accepted" and not check.passed:
+        """A centre whose newest submission is not in the study, or that monitoring doubts: its check says why."""
+        if check.asset_key.path[0] != "centre" or check.passed:
+            return
+        if check.check_name == "accepted":
             said = check.metadata["problems"].value if "problems" in check.metadata else check.description
             self.refused.append(f"{check.asset_key.path[1]}: {check.description}\n{said}")
+        elif "signals" in check.metadata:
+            self.signals[check.asset_key.path[1]].append(check.metadata["signals"].value)
 
     def result(self, status: int) -> dict:
         """What a machine wants to know of the run."""
@@ -81,6 +87,7 @@ class Progress:
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
             "failures": self.failures,
             "without_newest_submission": self.refused,
+            "signals": dict(self.signals),
             "places": {name: str(place) for name, place in places.items()} if published else {},
         }
 

@@ -85,6 +85,9 @@ def _close(progress: Progress, success: bool, steps: int) -> None:
         print("The last published warehouse, tables and report are as they were.\n")
     if refused or failed:
         print("\n\n".join([*progress.failures, *progress.refused]))
+    if progress.signals:
+        print("\nCentral monitoring: please look at")
+        print("\n".join(f"{centre}\n" + "\n".join(said) for centre, said in sorted(progress.signals.items())))
 
 
 def _print_published() -> None:

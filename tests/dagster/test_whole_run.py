@@ -1,6 +1,7 @@
 """The whole study by the command that users run: what it publishes, and what it keeps when it refuses a centre."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -42,6 +43,25 @@ def test_everything_is_published(study_run):
     assert {path.stem for path in (study_run.warehouse / "outputs" / "html").iterdir()} >= {
         f"table{number}" for number in range(1, 9)
     }
+
+
+def test_every_centre_has_a_page_that_names_no_other_centre_and_no_patient(study_run, built_warehouse):
+    pages = sorted((study_run.warehouse / "outputs" / "centres").glob("*.html"))
+    with duckdb.connect(str(built_warehouse), read_only=True) as connection:
+        centres = [
+            c for (c,) in connection.execute("select centre_id from harmonised.submission order by 1").fetchall()
+        ]
+        patients = [p for (p,) in connection.execute("select patient_id from marts.patient").fetchall()]
+    assert [page.stem for page in pages] == centres
+    for page in pages:
+        assert page.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        text = page.read_text(encoding="utf-8")
+        shown = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+        assert [c for c in centres if c != page.stem and c in shown] == []
+        assert [p for p in patients if p in shown] == []
+        assert "Synthetic data" in shown and "default-src 'none'" in shown
+    report = (study_run.warehouse / "report.html").read_text(encoding="utf-8")
+    assert '<section id="monitoring"' in report and 'href="outputs/centres/' in report
 
 
 def test_the_printed_numbers_do_not_contradict_each_other(built_warehouse):

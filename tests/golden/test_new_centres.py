@@ -4,11 +4,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from new_centres import COPIED_FROM, TABLES, source, write
+from tiny_centre import load_centre
 
 from capla_etl import paths
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.spec.check import load_spec
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.quality.centre_check import check_centre
 
 #: Columns that say where a record came from, or that the new centres send in another way (an age instead of a birth

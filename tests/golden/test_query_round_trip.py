@@ -7,12 +7,12 @@ import duckdb
 import openpyxl
 import pandas as pd
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl import cli, paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import answers, corrections
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.centres.submissions.status import good_loads
 from capla_etl.queries.questions import query_table
 from capla_etl.queries.workbook import HEADINGS, write_workbooks

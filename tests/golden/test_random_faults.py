@@ -35,6 +35,7 @@ from random_faults import (
     wrong_texts,
 )
 from test_worked_examples import run_dbt
+from tiny_centre import load_centre
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
@@ -42,7 +43,6 @@ from capla_etl.centres.reading.read import RawTable, current_submission, read_su
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import Spec
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import load_centre
 
 CENTRES = sorted(p.parent.name for p in (paths.ROOT / "data_raw").glob("*/centre.yml"))
 #: So many patients of each centre are enough for all but the test of outcomes.

@@ -3,6 +3,9 @@
 import textwrap
 from pathlib import Path
 
+from capla_etl.centres.submissions.load import CentreLoad, accept, receive
+from capla_etl.centres.submissions.status import received_loads
+
 PATIENTS = """
   patients:
     file: patients.csv
@@ -56,3 +59,10 @@ class TinyCentre:
     def write(self, name: str, content: str | bytes, encoding: str = "utf-8") -> None:
         """Write a file of the submission as sent."""
         (self.submission / name).write_bytes(content if isinstance(content, bytes) else text(content).encode(encoding))
+
+
+def load_centre(centre_id: str) -> CentreLoad:
+    """Receive a centre's current submission and accept it, without comparing it with other centres."""
+    load = receive(centre_id)
+    accept(received_loads()[centre_id])
+    return load

@@ -7,11 +7,13 @@ decides.
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from capla_etl.centres.draft.detect import Found, detect, one_encoding
 from capla_etl.centres.draft.identifying import looks_like
+from capla_etl.centres.draft.levels import Level, published
 from capla_etl.centres.draft.parts import TableDraft
 from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
@@ -93,12 +95,13 @@ def _table_json(table: TableDraft) -> dict:
     }
 
 
-def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
+def draft_centre(path: Path, centre_id: str | None = None, others: Mapping[str, Level] | None = None) -> Draft:
     """Draft a spec from the files of a folder, of the newest dated folder in it, or from one file.
 
     Args:
         path: folder of files as sent, a centre's folder with dated submissions, or one file.
         centre_id: the centre's code (default: the folder's name if it is a code).
+        others: what the other centres have (``levels.of_centres``); what they lack is compared with published cohorts.
 
     Raises:
         FileNotFoundError: the path does not exist or holds no file.
@@ -117,6 +120,7 @@ def draft_centre(path: Path, centre_id: str | None = None) -> Draft:
     tables = [_table(f, _pattern(f.file, names)) for f in found]
     _share_keys(tables)
     for table in tables:
+        table.levels = published() | dict(others or {})
         recognise(table)
     tables.sort(key=_order)
     _name(tables)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from capla_etl.centres.draft.detect import Found
+from capla_etl.centres.draft.levels import Level
 from capla_etl.centres.draft.profile import Column
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
@@ -30,13 +31,15 @@ class RecordDraft:
 class TableDraft:
     """One file, sheet or list of the draft.
 
-    ``file``: its name, or a pattern of it. ``key_identifies``: the only key is an identifying number.
+    ``file``: its name, or a pattern of it. ``key_identifies``: the only key is an identifying number. ``levels``: what
+    the columns' numbers and dates are compared with (levels.py).
     """
 
     name: str
     file: str
     found: Found
     columns: dict[str, Column]
+    levels: dict[str, Level] = field(default_factory=dict)
     key: str = TO_DECIDE
     key_note: str = ""
     key_identifies: bool = False

@@ -10,7 +10,7 @@ from capla_etl import fields
 from capla_etl.centres.draft.identifying import identifies, identifying_by_content
 from capla_etl.centres.draft.parts import Entry, RecordDraft, TableDraft
 from capla_etl.centres.draft.profile import MOST_WORDS, MOSTLY, TIMES_EACH, Column, column_of
-from capla_etl.centres.draft.sources import coded, decimal_and_dates, number_source, order_note
+from capla_etl.centres.draft.sources import coded, decimal_and_dates, note_of_rows, number_source, order_note
 from capla_etl.centres.draft.words import normal, words
 from capla_etl.centres.spec.grammar import TO_DECIDE
 
@@ -343,6 +343,9 @@ def _long_results(table: TableDraft, columns: dict[str, Column]) -> None:
         if unit is not None:
             texts = Counter(t.strip() for t in own[unit.name] if t.strip()) if own else unit.texts
             source["unit"], note = _unit_of_row(declared, unit.name, texts)
+            rows = own or table.found.cells()
+            pairs = list(zip(rows[result.name], rows[unit.name], strict=True))
+            note = note_of_rows(declared, pairs, source["unit"]["codes"], table, note)
         if uln is not None and code == "ldh":
             source["uln"] = {"column": uln.name}
         if comparator is not None and code == "adamts13":

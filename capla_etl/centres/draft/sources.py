@@ -5,8 +5,10 @@ Which column is which field does not belong here (recognise.py).
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from capla_etl import fields
+from capla_etl.centres.draft.levels import Level, combined, date_of, evidence, of_rows, orders_by_level, units_by_level
 from capla_etl.centres.draft.parts import Entry, TableDraft
 from capla_etl.centres.draft.profile import Column, DateOrder, column_of
 from capla_etl.centres.draft.words import normal, without_unit, words
@@ -38,6 +40,8 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
         else:
             source["unit"] = TO_DECIDE
             notes.append(f"unit not written; {_units_that_fit(declared, column)}")
+        if declared.name in table.levels:
+            source["unit"], notes = _by_level(declared, column, table.levels[declared.name], source["unit"], notes)
     if column.percentages and (mixed := _percentages(declared, column)):
         source["unit"] = TO_DECIDE
         notes = [mixed]
@@ -52,6 +56,61 @@ def number_source(declared: fields.Field, column: Column, table: TableDraft) -> 
     if column.has_comparators and not declared.comparator:
         notes.append("results below a limit will be refused: this field does not accept censored results")
     return source, "; ".join(notes)
+
+
+def _marks_are_open(column: Column) -> bool:
+    """Whether it is open how large the numbers are: "12.000" may be twelve or twelve thousand."""
+    return column.decimal()[0] is None and any(re.search(r"\d[.,]\d", text) for text in column.values)
+
+
+def note_of_rows(
+    declared: fields.Field, cells: Sequence[tuple[str, str]], codes: dict[str, str], table: TableDraft, note: str
+) -> str:
+    """The note about units that a column says row by row: certain only if the level fits.
+
+    Args:
+        cells: (number, unit) as they stand in each row.
+        codes: the unit that each text means.
+    """
+    level = table.levels.get(declared.name)
+    column = column_of("", [number for number, _ in cells])
+    if level is None or _marks_are_open(column) or not note.startswith("certain: "):
+        return note
+    mark = column.decimal()[0] or "."
+    by_text: dict[str, list[str]] = {}
+    for number, text in cells:
+        by_text.setdefault(text.strip(), []).append(number)
+    numbers = [(codes.get(text, ""), column_of("", own).numbers(mark)) for text, own in by_text.items()]
+    fit = of_rows(declared, numbers, level)
+    if fit is None or fit.ratio == 1:
+        return note
+    return f"GUESS: {note.removeprefix('certain: ')}; but {evidence([fit], level)}"
+
+
+def _by_level(
+    declared: fields.Field, column: Column, level: Level, unit: str, notes: list[str]
+) -> tuple[str, list[str]]:
+    """The unit by the column's level, and why: proposed if it alone fits; a written one is certain only if it fits.
+
+    Args:
+        unit: as written in the header, else TO_DECIDE.
+        notes: what is said of it.
+    """
+    if _marks_are_open(column):
+        return unit, notes
+    units = [unit] if unit != TO_DECIDE else []
+    units += [other for other in words().units_in_use(declared) if other not in units]
+    fits = units_by_level(declared, units, column.numbers(column.decimal()[0] or "."), level)
+    like = [fit.name for fit in fits if fit.ratio == 1]
+    if not fits or unit in like:
+        return unit, notes
+    said = evidence(fits, level, written=unit)
+    if unit != TO_DECIDE:
+        doubted = [note.replace("certain: ", "") for note in notes]
+        return (
+            (TO_DECIDE, [*doubted, f"but {said}"]) if like else (unit, ["GUESS: " + "; ".join(doubted), f"but {said}"])
+        )
+    return (like[0], [f"GUESS: {said}", *notes]) if len(like) == 1 else (unit, [*notes, said])
 
 
 def _percentages(declared: fields.Field, column: Column) -> str | None:
@@ -154,17 +213,51 @@ def _is_proven(order: DateOrder) -> bool:
     return bool(order.formats) and not order.either and not order.mixture
 
 
+def _order_by_level(table: TableDraft, name: str, entry: Entry, order: DateOrder) -> tuple[str | None, str]:
+    """The one order that puts the days between a patient's dates among those of the others (else None), and why.
+
+    Of a proven order only what speaks against it is said.
+    """
+    cells = table.found.cells()
+    column = entry.source["column"]
+    names = [name]
+    if name == "result_date":
+        of_date = (r.fields for r in table.records if r.fields.get(name, entry).source.get("column") == column)
+        names = [date_of(field) for of_record in of_date for field in of_record if field != name]
+    levels = [table.levels[one] for one in names if one in table.levels]
+    formats = order.either or (order.formats if len(order.formats) == 1 else [])
+    if not levels or len(levels) < len(names) or table.key not in cells or column not in cells or not formats:
+        return None, ""
+    level = combined(levels)
+    fits = orders_by_level(cells[table.key], cells[column], formats, level)
+    like = [fit.name for fit in fits if fit.ratio == 1]
+    if not fits or (not order.either and like):
+        return None, ""
+    said = evidence(fits, level, "the time from one date of a patient to the next")
+    return (like[0] if len(like) == 1 else None), said
+
+
 def _date_source(table: TableDraft, name: str, entry: Entry, order: DateOrder, of_table: list[str]) -> None:
-    """Write what one date needs beside the table's formats; people decide on its order unless its cells prove it."""
+    """Write what one date needs beside the table's formats; people decide on its order unless its cells prove it, or
+    one order alone puts it among the other centres.
+    """
     column = table.columns[entry.source["column"]]
     if not entry.note:
         several = "GUESS: each day in a cell is one of its own; " if "separator" in entry.source else ""
         entry.note = several + order_note(order)
     written = entry.source.get("date_format")
-    if not _is_proven(order):
+    by_level, said = (None, "") if order.mixture else _order_by_level(table, name, entry, order)
+    if by_level:
+        entry.source["date_format"] = by_level
+        entry.note = f"GUESS: {said}; {order.why}"
+    elif not _is_proven(order):
         entry.source["date_format"] = TO_DECIDE
         also = f"; other dates of the table are {' and '.join(of_table)}" if of_table else ""
         entry.note = (order.mixture or order.why) + (f": {' or '.join(order.either)}" if order.either else "") + also
+        entry.note += f"; {said}" if said else ""
+    elif said:
+        entry.source["date_format"] = TO_DECIDE
+        entry.note = f"{entry.note.replace('certain: ', '')}; but {said}"
     elif not written and _named(table, order) != of_table:
         own = _named(table, order)
         entry.source["date_format"] = own[0] if len(own) == 1 else own

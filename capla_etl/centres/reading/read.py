@@ -103,9 +103,9 @@ def current_submission(centre_folder: Path, as_of: date | None = None) -> Path:
     return found[-1]
 
 
-def content_hash(submission: Path, spec_path: Path) -> str:
+def content_hash(submission: Path, spec: bytes) -> str:
     """SHA-256 over the names and contents of a submission's files and its spec."""
-    digest = hashlib.sha256(spec_path.read_bytes())
+    digest = hashlib.sha256(spec)
     for path in sorted(p for p in submission.iterdir() if p.is_file()):
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

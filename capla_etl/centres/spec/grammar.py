@@ -9,9 +9,10 @@ What does not belong here: reading files (read.py) or turning them into study fi
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capla_etl import fields
 
@@ -217,6 +218,26 @@ class Lists(_Strict):
     adverse_event: Literal["none", "unknown"]
 
 
+def _day(text: Any) -> date:
+    """A day as YYYY-MM-DD."""
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ValueError("a day of the calendar as YYYY-MM-DD") from None
+
+
+class Confirmed(_Strict):
+    """A signal of central monitoring that a person looked into and found to be right, while the finding is the same."""
+
+    signal: str = Field(pattern=r"^S-[0-9a-f]{10}$")
+    found: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    confirmed_by: str = Field(min_length=1)
+    confirmed_on: Annotated[date, BeforeValidator(_day)]
+
+
 class Spec(_Strict):
     """A centre's whole spec."""
 
@@ -227,6 +248,7 @@ class Spec(_Strict):
     vocabularies: dict[str, dict[str, str]] = {}
     ignored_files: dict[str, str] = {}
     ignored_sheets: dict[str, str] = {}
+    confirmed: list[Confirmed] = []
     tables: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], Table] = Field(min_length=1)
 
 

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused, listed, said_place
@@ -38,16 +39,20 @@ _OF_PATIENTS = {STOPPING_RULE, "no_reference_day", "long_before_first_exchange",
 class HarmonisedCentre:
     """A centre's current submission, read, harmonised and judged; nothing of it is kept yet.
 
-    ``tables``: ``schema.name`` -> table, all that a load holds. ``key``: the key of its patient_ids. ``content_hash``:
-    hash of its files, spec and corrections. ``readings``: what was read of each field, if asked for. ``notes``: file,
-    sheet, and what the file says of itself.
+    ``previous``: date of the submission before, if there is one. ``tables``: ``schema.name`` -> table, all that a load
+    holds; schema ``before`` has the harmonised tables of the submission before, where this spec can read it. ``key``:
+    the key of its patient_ids. ``content_hash``: hash of its files, spec and corrections. ``identity``: the same, but
+    for comments in the spec and what people confirmed there. ``readings``: what was read of each field, if asked for.
+    ``notes``: file, sheet, and what the file says of itself.
     """
 
     spec: Spec
     submission: date
+    previous: date | None
     tables: dict[str, pa.Table]
     key: bytes
     content_hash: str
+    identity: str
     readings: list[Reading]
     notes: list[tuple[str, str, str]]
 
@@ -80,7 +85,7 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
     corrected = harmonised.corrections(corrected)
     ledger, quarantine = harmonised.ledger(), harmonised.quarantine()
     _check_most_is_read(spec, ledger, quarantine, harmonised.cells)
-    tables = {f"harmonised.{name}": harmonised.table(name) for name in fields.tables()}
+    tables = _harmonised_tables(harmonised, "harmonised")
     if tables["harmonised.patient"].num_rows == 0:
         where = f"{centre_id}/{submission.name}"
         raise CentreRefused(
@@ -101,11 +106,19 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
         "quality.added_field": harmonised.added_fields(),
         "quality.free_text_scan": _free_text_scan(centre_id, cutoff, raws),
         "quality.submission_history": history(folder, paths.as_of()),
-        **_since_the_last(spec, earlier, sent, cutoff),
     }
-    sha = corrections.content_hash_with(content_hash(submission, folder / "centre.yml"), declared)
+    previous = date.fromisoformat(earlier[-1].name) if earlier else None
+    before = _sent_before(spec, folder, previous)
+    tables |= _since_the_last(spec, previous, before, sent, cutoff)
+    if before is not None:
+        tables |= _harmonised_before(spec, folder, previous, before, key, tables["harmonised.patient"]["patient_id"])
+    read_by = spec.model_dump_json(exclude={"confirmed"}, exclude_defaults=True).encode()
+    sha, identity = (
+        corrections.content_hash_with(content_hash(submission, by), declared)
+        for by in ((folder / "centre.yml").read_bytes(), read_by)
+    )
     notes = [(raw.file, raw.sheet, note) for raw in raws for note in raw.notes]
-    return HarmonisedCentre(spec, cutoff, tables, key, sha, harmonised.readings, notes)
+    return HarmonisedCentre(spec, cutoff, previous, tables, key, sha, identity, harmonised.readings, notes)
 
 
 def _check_most_is_read(
@@ -150,17 +163,55 @@ def _free_text_scan(centre_id: str, submission: date, raws: list[RawTable]) -> p
     return pa.Table.from_pylist(rows, schema=SCAN)
 
 
-def _since_the_last(spec: Spec, earlier: list[Path], sent: list[RawTable], cutoff: date) -> dict[str, pa.Table]:
-    """Compare with the submission before, if there is one; incremental files hold all rows in both."""
+def _harmonised_tables(harmonised: Harmoniser, schema: str) -> dict[str, pa.Table]:
+    return {f"{schema}.{name}": harmonised.table(name) for name in fields.tables()}
+
+
+def _sent_before(spec: Spec, folder: Path, previous: date | None) -> list[RawTable] | None:
+    """Read the submission before, if there is one that this spec can read; incremental files hold all earlier rows."""
+    try:
+        return read_current(spec, folder, previous) if previous else None
+    except CentreRefused:  # the centre has changed its files since, and its spec with them
+        return None
+
+
+def _since_the_last(
+    spec: Spec, previous: date | None, before: list[RawTable] | None, sent: list[RawTable], cutoff: date
+) -> dict[str, pa.Table]:
+    """Compare with the submission before, as ``_sent_before`` returns it."""
     changes, gone = pa.Table.from_pylist([], schema=CHANGE), pa.Table.from_pylist([], schema=WITHDRAWN)
-    if earlier:
-        day_before = date.fromisoformat(earlier[-1].name)
-        try:
-            before = read_current(spec, earlier[-1].parent, day_before)
-        except CentreRefused:  # the centre has changed its files since, and its spec with them
-            unknown = dict.fromkeys(CHANGE.names, "") | {"centre_id": spec.centre.id, "change": "not_comparable"}
-            days = {"submission": cutoff, "previous_submission": day_before}
-            changes = pa.Table.from_pylist([unknown | days], schema=CHANGE)
-        else:
-            changes, gone = compare(spec, before, sent, (day_before, cutoff))
+    if before is not None:
+        changes, gone = compare(spec, before, sent, (previous, cutoff))
+    elif previous:
+        unknown = dict.fromkeys(CHANGE.names, "") | {"centre_id": spec.centre.id, "change": "not_comparable"}
+        days = {"submission": cutoff, "previous_submission": previous}
+        changes = pa.Table.from_pylist([unknown | days], schema=CHANGE)
     return {"quality.submission_change": changes, "quality.withdrawn_patient": gone}
+
+
+#: What is kept of a patient who left since the submission before.
+_WHO_LEFT = ("patient_id", "centre_patient_id", "centre_id", "submission")
+
+
+def _harmonised_before(
+    spec: Spec, folder: Path, previous: date, before: list[RawTable], key: bytes, patients: pa.ChunkedArray
+) -> dict[str, pa.Table]:
+    """Harmonise the submission before, by the same spec; none where it cannot be read so.
+
+    Of a patient who is not among ``patients``, those of the current submission, only the number is kept.
+    """
+    try:
+        raws, _ = corrections.apply_corrections(
+            before, corrections.corrections_in_force(folder, previous, paths.as_of()), spec
+        )
+        harmonised = Harmoniser(spec, raws, previous, key, False).run()
+        _check_most_is_read(spec, harmonised.ledger(), harmonised.quarantine(), harmonised.cells)
+    except CentreRefused:  # not comparable
+        return {}
+    tables = {}
+    for name, table in _harmonised_tables(harmonised, "before").items():
+        stays = pc.is_in(table["patient_id"], value_set=patients.combine_chunks())
+        left = table.filter(pc.invert(stays)).select(_WHO_LEFT) if name == "before.patient" else None
+        kept = [table.filter(stays), *([left] if left is not None else [])]
+        tables[name] = pa.concat_tables(kept, promote_options="default").cast(table.schema)
+    return tables

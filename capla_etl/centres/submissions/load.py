@@ -1,14 +1,18 @@
-"""Load a centre's current submission: read, harmonised and validated, and only then promoted.
+"""Receive a centre's current submission, and move it: into the study, or aside with the reason.
 
-A load is a folder of Parquet files. A refused submission leaves the last good load untouched.
+A submission is read, harmonised and judged, and put aside as *received*. It replaces the centre's last good load only
+once it is accepted; if it is refused or held back, the last good load stays as it is. A load is a folder of Parquet
+files.
 
-What does not belong here: Dagster, and how a value is read (harmonising/values.py).
+What does not belong here: Dagster, how a value is read (harmonising/values.py), and whether a received load is accepted
+(quality/monitoring/submissions.py).
 """
 
 import json
 import shutil
 import traceback
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +24,21 @@ from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
 from capla_etl.centres.submissions.judge import judged
-from capla_etl.centres.submissions.status import SPEC, forget_refusal, receipt_of, received, record_refusal
+from capla_etl.centres.submissions.status import (
+    RECEIPT,
+    SPEC,
+    Load,
+    forget_refusal,
+    receipt_of,
+    received,
+    record_accepted,
+    record_refusal,
+)
 
 
 @dataclass(frozen=True)
 class CentreLoad:
-    """What a load of one centre held.
+    """What a load of one centre holds.
 
     ``rows``: accepted records per harmonised table. ``ledger``: one row per file or sheet. ``refused``: number of
     refused values by file, sheet, column and rule.
@@ -39,18 +52,21 @@ class CentreLoad:
     refused: pd.DataFrame
 
 
-def load_centre(centre_id: str) -> CentreLoad:
-    """Read, harmonise and validate a centre's current submission, then replace its last good load.
+def receive(centre_id: str) -> CentreLoad:
+    """Read, harmonise and judge a centre's current submission, and put it aside as received.
+
+    What was received before, and not accepted, is discarded first.
 
     Raises:
         CentreRefused: the spec, a file, a column, a word or a correction is not as declared; a file was refused in
             large part; or an unexpected error occurred. The last good load stays, with the reason next to it.
         OSError: a file cannot be reached or disappeared while it was read; trying again may help.
     """
+    _discard(paths.received_loads() / centre_id)
     fingerprint_received = received(paths.data_raw() / centre_id)
     try:
         try:
-            load = _load(centre_id, fingerprint_received)
+            return _receive(centre_id, fingerprint_received)
         except (CentreRefused, OSError):
             raise
         except Exception as error:  # unexpected errors refuse the centre too
@@ -58,8 +74,51 @@ def load_centre(centre_id: str) -> CentreLoad:
     except CentreRefused as refused:
         record_refusal(centre_id, fingerprint_received, refused.problems)
         raise
-    forget_refusal(centre_id)
-    return load
+
+
+def accept(load: Load, confirmed_on: date | None = None) -> None:
+    """Replace a centre's last good load by the one received: it is in the study from now on.
+
+    Args:
+        load: the load received.
+        confirmed_on: day of the last confirmation without which it would be held back, if there is one.
+    """
+    record_accepted(load, confirmed_on)
+    target = paths.centre_loads() / load.centre_id
+    target.parent.mkdir(parents=True, exist_ok=True)
+    restore()
+    old = _old(target)
+    if target.exists():
+        target.rename(old)
+    load.folder.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    forget_refusal(load.centre_id)
+
+
+def hold_back(load: Load, problems: list[str]) -> None:
+    """Record why a received load is held back. It stays aside, to be judged again; the last good load stays too."""
+    record_refusal(load.centre_id, load.received, problems, held_back=True)
+
+
+def restore() -> None:
+    """Put last good loads back if a run was killed between the two renames of ``accept``."""
+    for old in paths.centre_loads().glob(".*.old"):
+        target = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
+        if not target.exists():
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _discard(folder: Path) -> None:
+    """Remove a load; renamed first, so that half of it is never taken for a load."""
+    shutil.rmtree(_old(folder), ignore_errors=True)
+    if folder.exists():
+        folder.rename(_old(folder))
+        shutil.rmtree(_old(folder), ignore_errors=True)
 
 
 def _unexpected(centre_id: str, error: Exception) -> str:
@@ -69,12 +128,13 @@ def _unexpected(centre_id: str, error: Exception) -> str:
     return f"{centre_id}: an unexpected {type(error).__name__} in {place}; report it to the maintainers with the file."
 
 
-def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
+def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     harmonised = judged(centre_id)
     tables, content_hash = harmonised.tables, harmonised.content_hash
-    receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission)
-    receipt |= {"content_hash": content_hash, "key_fingerprint": fingerprint(harmonised.key)}
-    _promote(centre_id, tables, receipt)
+    receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission, harmonised.previous)
+    receipt |= {"content_hash": content_hash, "identity": harmonised.identity}
+    receipt |= {"key_fingerprint": fingerprint(harmonised.key)}
+    _put_aside(centre_id, tables, receipt)
     by_rule = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False)
     refused = by_rule.size().rename("values_refused").reset_index()
     rows = {name: tables[f"harmonised.{name}"].num_rows for name in fields.tables()}
@@ -82,23 +142,16 @@ def _load(centre_id: str, fingerprint_received: str) -> CentreLoad:
     return CentreLoad(centre_id, harmonised.submission.isoformat(), content_hash, rows, ledger, refused)
 
 
-def _promote(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
-    """Write a complete load next to the last good one, then swap them."""
-    target = paths.centre_loads() / centre_id
+def _put_aside(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
+    """Write a complete load, then give it its name: a folder of this name is whole."""
+    target = paths.received_loads() / centre_id
     fresh = target.with_name(f".{centre_id}.new")
-    old = target.with_name(f".{centre_id}.old")
-    if old.exists() and not target.exists():
-        old.rename(target)  # a run was killed between the two renames below
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, table in tables.items():
         pq.write_table(table, fresh / f"{name}.parquet", compression="zstd")
     for name in (SPEC, ANSWERS):
         if (paths.data_raw() / centre_id / name).is_file():
             shutil.copyfile(paths.data_raw() / centre_id / name, fresh / name)
-    (fresh / "load.json").write_text(json.dumps(receipt, indent=1), encoding="utf-8")
-    if target.exists():
-        target.rename(old)
+    (fresh / RECEIPT).write_text(json.dumps(receipt, indent=1), encoding="utf-8")
     fresh.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

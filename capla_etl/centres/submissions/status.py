@@ -1,7 +1,8 @@
 """Where each centre stands: its last good load, what was received since, and why that is not in the study.
 
-A refused submission changes nothing in the study: the centre's last good load stays, with a copy of the spec and the
-answers that it was made by. Wherever the centre is shown, it is said that the load is not the newest submission.
+A submission that is refused or held back changes nothing in the study: the centre's last good load stays, with a copy
+of the spec and the answers that it was made by. Wherever the centre is shown, it is said that the load is not the
+newest submission.
 
 What does not belong here: reading and judging a submission (load.py), and deciding when to load (arrivals.py).
 """
@@ -25,6 +26,7 @@ from capla_etl.fields import meanings
 
 SPEC = "centre.yml"
 RECEIPT = "load.json"
+_DAYS = ("submission", "previous")
 #: Files next to the dated folders that, with them, determine a load.
 BESIDE = (SPEC, CORRECTIONS, ANSWERS)
 
@@ -36,17 +38,20 @@ COLUMNS = fields.arrow_schema("centre_id name country status submission:date rec
 
 
 @dataclass(frozen=True)
-class GoodLoad:
-    """A centre's last good load.
+class Load:
+    """A centre's last good load, or the one received since.
 
     ``folder`` holds its Parquet files, and the spec and answers that it was made by. ``received``: fingerprint of all
-    its inputs.
+    its inputs. ``identity``: hash of its files, spec (but for what people confirmed) and corrections. ``previous``: the
+    submission before, if there is one.
     """
 
     centre_id: str
     submission: date
     folder: Path
     received: str
+    identity: str
+    previous: date | None
 
     @property
     def sent_to(self) -> Path:
@@ -101,47 +106,90 @@ def received(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def good_loads() -> dict[str, GoodLoad]:
+def newest_loads() -> dict[str, Load]:
+    """Of every centre the load that was received, else the last good one, by code; none of another day."""
+    return dict(sorted((_loads(paths.centre_loads())[0] | received_loads()).items()))
+
+
+def good_loads() -> dict[str, Load]:
     """Every centre's last good load, by code; for an earlier state only of those that had submitted by then.
 
     Raises:
         CentreRefused: a load was made by an earlier version of this program or for another day, so that the loads do
             not describe one state of the study.
     """
-    found, stale = {}, []
-    for receipt in sorted(paths.centre_loads().glob(f"[!.]*/{RECEIPT}")):
-        content = json.loads(receipt.read_text(encoding="utf-8"))
-        centre_id = receipt.parent.name
-        if "received" not in content or content["as_of"] != _as_of():
-            stale.append(centre_id)
-            continue
-        submission = date.fromisoformat(content["submission"])
-        found[centre_id] = GoodLoad(centre_id, submission, receipt.parent, content["received"])
+    found, stale = _loads(paths.centre_loads())
     if stale:
         problem = "loaded by an earlier version or as of another day; load every centre again (`capla study`)."
         raise CentreRefused(", ".join(stale), [problem])
     return found
 
 
+def received_loads() -> dict[str, Load]:
+    """Every load that was received and is not in the study (yet), by code; none of a centre whose folder is gone."""
+    found, _ = _loads(paths.received_loads())
+    return {centre_id: load for centre_id, load in found.items() if centre_id in centre_ids()}
+
+
+def _loads(folder: Path) -> tuple[dict[str, Load], list[str]]:
+    """The loads in a folder, by code; and the centres whose load is of an earlier version or another day."""
+    found, stale = {}, []
+    for receipt in sorted(folder.glob(f"[!.]*/{RECEIPT}")):
+        content = json.loads(receipt.read_text(encoding="utf-8"))
+        centre_id = receipt.parent.name
+        if "received" not in content or content["as_of"] != _as_of():
+            stale.append(centre_id)
+            continue
+        submission, previous = (day and date.fromisoformat(day) for day in map(content.get, _DAYS))
+        of = content["received"], content.get("identity", "")
+        found[centre_id] = Load(centre_id, submission, receipt.parent, *of, previous)
+    return found, stale
+
+
 def _as_of() -> str | None:
     return paths.as_of().isoformat() if paths.as_of() else None
 
 
-def receipt_of(centre_id: str, received_: str, submission: date) -> dict:
+def receipt_of(centre_id: str, received_: str, submission: date, previous: date | None) -> dict:
     """The inputs of a load, as its receipt states them."""
-    return {"centre_id": centre_id, "submission": submission.isoformat(), "received": received_, "as_of": _as_of()}
+    days = {"submission": submission.isoformat(), "previous": previous and previous.isoformat()}
+    return {"centre_id": centre_id, **days, "received": received_, "as_of": _as_of()}
+
+
+def record_accepted(load: Load, confirmed_on: date | None) -> None:
+    """Record that a load is accepted, for good, and the day of the confirmation that it needed, if any.
+
+    What is accepted as of an earlier day is not recorded: it was judged beside fewer centres.
+    """
+    if paths.as_of() is None and not accepted_before(load):
+        paths.accepted().parent.mkdir(parents=True, exist_ok=True)
+        with paths.accepted().open("a", encoding="utf-8") as file:
+            file.write(f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n")
+
+
+def accepted_before(load: Load) -> bool:
+    """Whether the same files, read in the same way with the same corrections, were accepted before.
+
+    In an earlier state of the study what a later confirmation let in is not.
+    """
+    if not paths.accepted().is_file():
+        return False
+    same = [load.centre_id, str(load.submission), load.identity]
+    lines = [line.split() for line in paths.accepted().read_text(encoding="utf-8").splitlines()]
+    days = [line[-1] for line in lines if line[:-1] == same]
+    return any(day == "-" or paths.as_of() is None or day <= paths.as_of().isoformat() for day in days)
 
 
 def _refusal(centre_id: str) -> Path:
     return paths.centre_loads() / f"{centre_id}.refused.json"
 
 
-def record_refusal(centre_id: str, received_: str, problems: list[str]) -> None:
-    """Record that what was received last is refused, and why; the last good load stays unchanged."""
+def record_refusal(centre_id: str, received_: str, problems: list[str], held_back: bool = False) -> None:
+    """Record that what was received last is refused or held back, and why; the last good load stays unchanged."""
     path = _refusal(centre_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
-    content = {"received": received_, "problems": problems}
+    content = {"received": received_, "held_back": held_back, "problems": problems}
     fresh.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     fresh.replace(path)
 
@@ -157,7 +205,7 @@ def _recorded_refusal(centre_id: str) -> dict | None:
 
 
 def judged(centre_id: str) -> set[str]:
-    """Fingerprints of what was already loaded or refused; loading them again would give the same answer."""
+    """Fingerprints of what was already loaded, held back or refused; reading it again would give the same tables."""
     if refusal := _recorded_refusal(centre_id):
         return {refusal["received"]}
     receipt = paths.centre_loads() / centre_id / RECEIPT
@@ -197,7 +245,7 @@ def refuse_unreachable(centre_id: str, error: OSError) -> CentreStatus:
     return status_of(centre_id)
 
 
-def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
+def _status(centre_id: str, load: Load | None) -> CentreStatus:
     folder = paths.data_raw() / centre_id
     there = (folder / SPEC).is_file()
     refusal = _recorded_refusal(centre_id) if there else None
@@ -208,6 +256,8 @@ def _status(centre_id: str, load: GoodLoad | None) -> CentreStatus:
     elif not there:
         status, problems = "missing", [f"{folder}: folder or {SPEC} missing. Put it back, or withdraw the centre "]
         problems[0] += "(docs/AUTOMATION.md)."
+    elif refusal and refusal.get("held_back"):
+        status = "held_back"
     elif load is None:
         status = "not_loaded"
     elif refusal:
@@ -234,7 +284,7 @@ def _received_or_gone(folder: Path) -> str:
         return ""
 
 
-def _who(folder: Path, load: GoodLoad | None) -> Centre | None:
+def _who(folder: Path, load: Load | None) -> Centre | None:
     """The centre as the spec in force describes it, else as the new one does if it can be read."""
     try:
         return load.spec.centre if load else load_spec(folder / SPEC).centre

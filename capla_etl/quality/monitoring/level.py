@@ -37,6 +37,8 @@ _NEAR_RATIO = 0.15
 _DRAWN = 3.3
 #: Values beyond this share of the others' patients at each end lie outside; centres may differ by so much in it.
 _OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.05
+#: A share is called that of the other code if it lies so near it, and the two codes are farther apart.
+_NEAR_SHARE = 0.12
 #: So many patients more or less than expected are no signal, however surprising.
 _FEWEST_DIFFERENT = 2.5
 #: How many times more than in their level centres may differ in the spread of a quantity.
@@ -76,7 +78,7 @@ def _mean(beside: Beside) -> Finding:
         field=q.field,
         patients=own.n,
         found=_compared(q, difference),
-        expected_text=f"about as in {as_others(others.centres)}",
+        expected_text=f"about that of {as_others(others.centres)}",
         looks_like=_in_words(q, difference),
         p_look=tail(difference, own, others),
         p_stop=tail(difference, own, others, natural, with_between=False) if natural else 1.0,
@@ -173,7 +175,9 @@ def share_finding(
     found = float(np.clip(own.mean + beside.share_of_groups, 0, 1)) if check == "share" else own.mean + share
     count, sd = round(found * n), float(np.sqrt(others.between + others.variance))
     half = _DRAWN * np.sqrt(max(share * (1 - share), 0.25 / n) / n + sd**2)
-    said = f"{'Higher' if found > share else 'Lower'} than in the other centres: {what}."
+    said = f"{'Higher' if found > share else 'Lower'} than in the other centres: {what}"
+    if abs(found - (1 - share)) < _NEAR_SHARE < abs(2 * share - 1):
+        said += ", as if the two codes were exchanged"
     return Finding(
         family=family,
         check_name=check,
@@ -182,7 +186,7 @@ def share_finding(
         patients=n,
         found=f"{100 * found:.0f} % of the patients",
         expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
-        looks_like=said,
+        looks_like=f"{said}.",
         p_look=share_tail(count, n, share, sd, 0.0),
         p_stop=share_tail(count, n, share, float(np.sqrt(others.variance)), natural) if natural else 1.0,
         matters=abs(found - share) > matters and abs(count - share * n) > _FEWEST_DIFFERENT,
@@ -219,7 +223,7 @@ def _spread(beside: Beside) -> Finding:
         field=q.field,
         patients=own.n,
         found=f"a spread {np.exp(difference):.2g} times that of the others",
-        expected_text=f"about as in {as_others(others.centres)}",
+        expected_text=f"about that of {as_others(others.centres)}",
         looks_like=f"Patients differ {'more' if difference > 0 else 'less'} in {q.meaning} than in the other centres: "
         + (
             "two levels in one column, or values of something else."

@@ -44,7 +44,8 @@ class Signal:
     is by chance, the number of checks of a centre accounted for. ``patients``: how many patients it rests on.
     ``patient_numbers``: the patients who show it, by the centre's own numbers, and ``rows``: their rows, where the file
     is the one that names the patients; at most ``ROWS_NAMED``; none: all of them.
-    ``status``: ``open``, or ``confirmed`` by a person in the centre's spec.
+    ``status``: ``open``, or ``confirmed`` by a person in the centre's spec, with the reason. An open signal has a
+    reason if a confirmation no longer fits.
     """
 
     centre_id: str
@@ -91,7 +92,8 @@ class Signal:
             )
             if said
         )
-        return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}."
+        lapsed = f" {self.reason}" if self.reason and self.status == "open" else ""
+        return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}.{lapsed}"
 
     def as_row(self) -> dict:
         """The signal as a row of ``quality.signal``, but for the submission."""

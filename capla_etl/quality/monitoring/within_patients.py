@@ -35,16 +35,16 @@ def copies(own: pd.DataFrame) -> pd.DataFrame:
 def shared(own: pd.DataFrame) -> Iterator[Finding]:
     """Patients with the same series of platelet counts, or the same values at presentation, as another one."""
     found = copies(own)
-    for name, mask, what, field in (
-        ("same_series", found["series"], "series of platelet counts", "platelets_10e9_per_l"),
-        ("same_presentation", found["presentation"], "values at presentation", "hemoglobin_g_per_dl"),
+    for name, mask, what in (
+        ("same_series", found["series"], "series of platelet counts"),
+        ("same_presentation", found["presentation"], "values at presentation"),
     ):
         count = int(mask.sum())
         yield Finding(
             family="within_patients",
             check_name=name,
             quantity=name,
-            field=field,
+            field="centre_patient_id",
             patients=len(own),
             found=f"{count} patients with the same {what} as another patient",
             expected_text="none",

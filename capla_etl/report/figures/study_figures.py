@@ -25,6 +25,8 @@ RATIO_NAMES = {"hazard_ratio": "HR", "risk_ratio": "RR", "odds_ratio": "OR", "su
 COLOURS = {"caplacizumab": "#0b6e75", "control": "#b4531a", "early": "#0b6e75", "delayed": "#6a51a3"}
 DASHES = {"caplacizumab": "-", "control": (0, (6, 2)), "early": "-", "delayed": (0, (2, 1.6))}
 INK, MUTED, RULE = "#1c2a33", "#5b6b76", "#cfd8dd"
+#: The page itself, a quiet and a warm ground.
+SURFACE, SOFT, WARM = "#fefefe", "#f0f5f5", "#f9ebe1"
 
 STYLE = {
     "svg.fonttype": "none",
@@ -74,7 +76,8 @@ def empty_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _say_synthetic(figure: Figure, x: float = 0.975, y: float = 0.012) -> None:
+def say_synthetic(figure: Figure, x: float = 0.975, y: float = 0.012) -> None:
+    """Say on a figure that its data are synthetic."""
     figure.text(x, y, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
 
 
@@ -104,7 +107,7 @@ def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
         curves.grid(axis="y", color=RULE, linewidth=0.7)
         curves.set_axisbelow(True)
         risk.axis("off")
-        _say_synthetic(figure)
+        say_synthetic(figure)
     return figure, curves, risk
 
 
@@ -268,7 +271,7 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
                     axes.plot([end], [y], marker=mark, markersize=4, color=COLOURS["caplacizumab"], clip_on=False)
             if low <= line.value <= high:
                 axes.plot([line.value], [y], marker="s", markersize=3.6, color=COLOURS["caplacizumab"])
-        _say_synthetic(figure, 0.985, 0.004)
+        say_synthetic(figure, 0.985, 0.004)
     return figure
 
 
@@ -363,7 +366,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         axes.grid(axis="y", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-        _say_synthetic(figure)
+        say_synthetic(figure)
     return figure
 
 

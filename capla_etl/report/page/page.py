@@ -17,10 +17,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from capla_etl import paths
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.centre_quality import DAILY_SHARE
+from capla_etl.quality.monitoring.signal import FAMILIES
+from capla_etl.report.figures import monitoring_figures
 from capla_etl.report.figures.study_figures import CAPTIONS
+from capla_etl.report.monitoring import STATES, check_label, grid, listed_signals
 from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
 from capla_etl.report.printed_tables import PrintedTable, printed_tables
 from capla_etl.report.sentences import immortal_time
@@ -54,6 +58,8 @@ class ReportInputs:
         notice: what a reader is told about the disclosure profile.
         centre_status: ``quality.centre_status``; centres whose newest submission is missing are named at the top.
         centre_quality: ``quality.centre_quality``.
+        signal, monitored: ``quality.signal``, ``quality.monitored``; their figures are among ``figures`` and ``hover``.
+        centre_pages: codes of the centres that have a page of their own beside the report (``centre_page``).
         definitions: the outcomes as their models define them (``protocol.definitions``).
         moved: what moved since earlier states, each with ``sentence`` (what was compared), ``counts``
             ((what, number) pairs) and ``numbers`` (as ``worded_numbers`` gives them).
@@ -78,6 +84,9 @@ class ReportInputs:
     notice: str = ""
     centre_status: pd.DataFrame = _empty("centre_id", "name", "status", "submission", "received_submission", "problem")
     centre_quality: pd.DataFrame | None = None
+    signal: pd.DataFrame | None = None
+    monitored: pd.DataFrame | None = None
+    centre_pages: list[str] = field(default_factory=list)
     definitions: list = field(default_factory=list)
     moved: list[dict] | None = None
     hover: dict = field(default_factory=dict)
@@ -128,6 +137,8 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         behind=_behind(inputs.centre_status),
         completeness=_completeness(inputs.centre_quality),
         daily_share=DAILY_SHARE,
+        monitoring=_monitoring(inputs),
+        centre_pages={centre: f"{_CENTRE_PAGES}/{centre}" for centre in inputs.centre_pages},
         definitions=inputs.definitions,
         moved=inputs.moved,
         hover=_json(inputs.hover),
@@ -221,6 +232,31 @@ def _completeness(quality: pd.DataFrame | None) -> list[dict] | None:
     ]
 
 
+#: Where the centres' pages are, from the report.
+_CENTRE_PAGES = paths.centre_pages().relative_to(paths.report().parent).as_posix()
+
+
+def _monitoring(inputs: ReportInputs) -> dict | None:
+    """Central monitoring: what each check found in each centre, and the signals in words."""
+    if inputs.monitored is None:
+        return None
+    found = grid(inputs.signal, inputs.monitored)
+    signals = [
+        one | {"letter": monitoring_figures.MARKS[one["state"]].letter, "severity": STATES[one["state"]]}
+        for one in listed_signals(inputs.signal, inputs.monitored)
+    ]
+    checks = [
+        {
+            "family": FAMILIES[family],
+            "check": check_label(check),
+            "states": [STATES.get(cells[place].state, "") for cells in found.cells],
+        }
+        for place, (family, check) in enumerate(found.checks)
+    ]
+    captions = monitoring_figures.CAPTIONS
+    return {"centres": found.centres, "checks": checks, "signals": signals, "captions": captions}
+
+
 def _survival_interval(results: pd.DataFrame) -> str:
     """The scale of the survival band, from the method of the numbers that it goes with."""
     methods = results.loc[results["table_id"] == "survival", "method"]
@@ -237,7 +273,14 @@ def _figures(inputs: ReportInputs, tables: dict[str, PrintedTable]) -> dict[str,
         name: _incidence_description(inputs.results, name, event) if name in tables else ""
         for name, event in (("response_incidence", "response"), ("adamts13_incidence", "recovery"))
     }
-    return {name: _inline(name, svg, CAPTIONS[name], descriptions[name]) for name, svg in inputs.figures.items()}
+    descriptions |= {
+        "monitoring_grid": "Rows are centres, columns are checks by family. The same states are in the table beneath, "
+        "the signals in words in the list of signals.",
+        "monitoring_funnels": "One plot for each quantity with a signal or near a limit: patients of each centre, and "
+        "its level beside that of the others, with the limits within which it is expected.",
+    }
+    captions = CAPTIONS | monitoring_figures.CAPTIONS
+    return {name: _inline(name, svg, captions[name], descriptions[name]) for name, svg in inputs.figures.items()}
 
 
 def _cut_offs(submission: pd.DataFrame) -> str:
@@ -336,6 +379,9 @@ _PAGE_COLOURS = {
     "#1c2a33": "var(--ink)",
     "#5b6b76": "var(--muted)",
     "#cfd8dd": "var(--rule)",
+    "#fefefe": "var(--surface)",
+    "#f0f5f5": "var(--soft)",
+    "#f9ebe1": "var(--control-soft)",
 }
 
 

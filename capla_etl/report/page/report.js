@@ -52,57 +52,71 @@
     const box = svg.viewBox.baseVal,
       holder = svg.closest("figure");
     const said = make("p", { class: "at-pointer", role: "status", "aria-live": "polite" });
-    said.textContent =
-      figure.kind === "curve"
-        ? "Point at the curves, or focus the figure and use the arrow keys, for the values of a day."
-        : "Point at a row, or focus the figure and use the arrow keys.";
+    said.textContent = {
+      curve: "Point at the curves, or focus the figure and use the arrow keys, for the values of a day.",
+      rows: "Point at a row, or focus the figure and use the arrow keys.",
+      points: "Point at a mark, or focus the figure and use the arrow keys.",
+    }[figure.kind];
     holder.insertBefore(said, holder.firstChild);
-    const guide = draw("line", { class: "guide", x1: 0, x2: 0, y1: 0, y2: 0, visibility: "hidden" });
+    const points = figure.kind === "points" ? figure.rows.flatMap((row, r) => row.map((p) => [...p, r])) : [];
+    const guide = draw(figure.kind === "points" ? "rect" : "line", { class: "guide", visibility: "hidden" });
     svg.append(guide);
+    const place_guide = (attributes) => {
+      for (const [k, v] of Object.entries(attributes)) guide.setAttribute(k, v);
+    };
     let place = 0;
     const last =
       figure.kind === "curve"
         ? Math.max(...figure.groups.flatMap((g) => g.rows.map((r) => r[0])))
-        : figure.rows.length - 1;
+        : (figure.kind === "rows" ? figure.rows : points).length - 1;
     const at = (to) => {
       place = Math.min(Math.max(to, 0), last);
       if (figure.kind === "curve") {
         const x = box.x + box.width * (figure.left + ((figure.right - figure.left) * place) / figure.last);
-        for (const [k, v] of Object.entries({
-          x1: x,
-          x2: x,
-          y1: box.y + box.height * figure.top,
-          y2: box.y + box.height * figure.bottom,
-        }))
-          guide.setAttribute(k, v);
+        place_guide({ x1: x, x2: x, y1: box.y + box.height * figure.top, y2: box.y + box.height * figure.bottom });
         said.textContent = curveText(figure, place).join("   ·   ");
-      } else {
+      } else if (figure.kind === "rows") {
         const y =
           box.y + box.height * (figure.top + ((figure.bottom - figure.top) * (place + 0.5)) / figure.rows.length);
-        for (const [k, v] of Object.entries({ x1: box.x, x2: box.x + box.width, y1: y, y2: y }))
-          guide.setAttribute(k, v);
+        place_guide({ x1: box.x, x2: box.x + box.width, y1: y, y2: y });
         said.textContent = figure.rows[place] || "";
+      } else {
+        const [x, y, text] = points[place];
+        place_guide({
+          x: box.x + box.width * (x - figure.width / 2),
+          y: box.y + box.height * (y - figure.height / 2),
+          width: box.width * figure.width,
+          height: box.height * figure.height,
+        });
+        said.textContent = text;
       }
       guide.setAttribute("visibility", "visible");
     };
+    const nearest = (x, y) => {
+      const distance = (p) => Math.hypot((p[0] - x) * box.width, (p[1] - y) * box.height);
+      return points.reduce((best, p, i) => (distance(p) < distance(points[best]) ? i : best), 0);
+    };
+    // the point at the same place of the row above or below
+    const beside = (rows) => {
+      const row = points[place][3] + rows;
+      const own = points.findIndex((p) => p[3] === points[place][3]);
+      const first = points.findIndex((p) => p[3] === row);
+      return first < 0 ? place : first + Math.min(place - own, figure.rows[row].length - 1);
+    };
     svg.addEventListener("pointermove", (event) => {
       const r = svg.getBoundingClientRect();
-      if (figure.kind === "curve")
-        at(
-          Math.floor((((event.clientX - r.left) / r.width - figure.left) / (figure.right - figure.left)) * figure.last),
-        );
-      else
-        at(
-          Math.floor(
-            (((event.clientY - r.top) / r.height - figure.top) / (figure.bottom - figure.top)) * figure.rows.length,
-          ),
-        );
+      const x = (event.clientX - r.left) / r.width,
+        y = (event.clientY - r.top) / r.height;
+      if (figure.kind === "curve") at(Math.floor(((x - figure.left) / (figure.right - figure.left)) * figure.last));
+      else if (figure.kind === "rows")
+        at(Math.floor(((y - figure.top) / (figure.bottom - figure.top)) * figure.rows.length));
+      else at(nearest(x, y));
     });
     svg.addEventListener("pointerleave", () => guide.setAttribute("visibility", "hidden"));
     const focused = svg.closest(".scroll") || holder;
     focused.setAttribute("tabindex", "0");
     focused.addEventListener("keydown", (event) => {
-      const step = {
+      const steps = {
         ArrowRight: 1,
         ArrowDown: 1,
         ArrowLeft: -1,
@@ -111,10 +125,12 @@
         PageUp: -10,
         Home: -last,
         End: last,
-      }[event.key];
+      };
+      const step = steps[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      at(place + step);
+      const vertical = event.key === "ArrowDown" || event.key === "ArrowUp";
+      at(vertical && figure.kind === "points" ? beside(step) : place + step);
     });
   }
 

@@ -5,12 +5,12 @@ from datetime import date
 import openpyxl
 import pandas as pd
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.corrections import Answered
 from capla_etl.centres.reading.read import read_submission
 from capla_etl.centres.spec.check import load_spec
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.queries.answers import Answer, AnswersRefused, declare
 from capla_etl.queries.questions import COLUMNS, KINDS, field_columns, first_seen, with_answers
 from capla_etl.queries.workbook import HEADINGS, read_answers, workbook_bytes

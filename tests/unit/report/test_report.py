@@ -1,13 +1,16 @@
 """The report and the files: self-contained, the same bytes for the same data, numbers as the study prints them."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
+from monitoring_frames import monitored, signal, signal_frame
 from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, quarantine
 
 from capla_etl.report import files, numbers, printed_tables
 from capla_etl.report.figures import study_figures
+from capla_etl.report.figures.monitoring_figures import monitoring_figures
 from capla_etl.report.page.page import ReportInputs, write_report
 from capla_etl.tables import as_published, flow, table1, table5, table6
 from capla_etl.tables import table2_to_4 as outcome_tables
@@ -98,6 +101,28 @@ def test_every_link_of_the_contents_has_its_section(page):
     assert set(re.findall(r'<a href="#([\w-]+)"', page)) <= set(re.findall(r'<section id="([\w-]+)"', page)) | {
         "content"
     }
+
+
+def test_central_monitoring_is_shown_where_it_is_known(inputs, page, tmp_path):
+    assert "Central monitoring" not in page, "nothing is known of it"
+    looked, signals = monitored(), signal_frame(signal())
+    drawn, said = monitoring_figures(signals, looked)
+    with_it = replace(
+        inputs,
+        signal=signals,
+        monitored=looked,
+        centre_pages=["DE01"],
+        figures=inputs.figures | {name: study_figures.svg_text(figure) for name, figure in drawn.items()},
+        hover=inputs.hover | said,
+    )
+    shown = write_report(with_it, tmp_path / "with.html").read_text(encoding="utf-8")
+    assert '<a href="#monitoring">' in shown and '<section id="monitoring"' in shown
+    assert "as if in mg/dL" in shown and shown.count('aria-labelledby="monitoring_') == 2
+    assert 'href="outputs/centres/DE01.html"' in shown and 'href="outputs/centres/DE01.pdf"' in shown
+    ids = re.findall(r'\bid="([^"]+)"', shown)
+    assert len(ids) == len(set(ids))
+    none = write_report(replace(with_it, signal=signal_frame()), tmp_path / "none.html").read_text(encoding="utf-8")
+    assert "No signal in any centre" in none
 
 
 def test_report_figures_and_tables_are_the_same_bytes_twice(inputs, curve, page, tmp_path):

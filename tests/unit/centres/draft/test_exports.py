@@ -10,11 +10,11 @@ import pandas as pd
 import pyreadstat
 import pytest
 import yaml
+from tiny_centre import load_centre
 
 from capla_etl.centres.draft import draft_centre
 from capla_etl.centres.reading.sent_files import member_name, sent_files
 from capla_etl.centres.spec.grammar import TO_DECIDE
-from capla_etl.centres.submissions.load import load_centre
 
 DAYS = [date(2020, 1, 10) + timedelta(days=i) for i in range(30)]
 

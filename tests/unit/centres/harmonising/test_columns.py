@@ -2,11 +2,10 @@
 
 import pytest
 from openpyxl import Workbook
-from tiny_centre import PATIENTS
+from tiny_centre import PATIENTS, load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.judge import SPARED_VALUES, judged
-from capla_etl.centres.submissions.load import load_centre
 
 LABS = """
 labs:

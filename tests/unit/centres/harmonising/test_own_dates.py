@@ -3,8 +3,7 @@
 from datetime import date
 
 import pytest
-
-from capla_etl.centres.submissions.load import load_centre
+from tiny_centre import load_centre
 
 SESSIONS = """
 sessions:

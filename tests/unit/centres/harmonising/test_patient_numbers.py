@@ -1,9 +1,9 @@
 """Patient numbers: one form, no rounded ones; a record in doubt gets no results; fields from several files."""
 
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.submissions.load import load_centre
 
 LABS = """
 labs:

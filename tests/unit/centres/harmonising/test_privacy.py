@@ -10,6 +10,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
@@ -25,7 +26,6 @@ from capla_etl.centres.harmonising.pseudonym import (
 from capla_etl.centres.reading.free_text import KINDS, withhold
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import load_centre
 
 OWN_KEY = bytes(range(32))
 

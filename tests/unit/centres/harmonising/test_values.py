@@ -6,11 +6,10 @@ from datetime import date
 
 import duckdb
 import pytest
-from tiny_centre import PATIENTS
+from tiny_centre import PATIENTS, load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.harmonising.pseudonym import DEMONSTRATION_KEY, patient_id_sql, use_key
-from capla_etl.centres.submissions.load import load_centre
 
 LABS = """
 labs:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pyreadstat
 import pytest
 from openpyxl import Workbook
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.submissions.load import load_centre
 
 DATA = Path(__file__).parent / "data"
 LAB = """

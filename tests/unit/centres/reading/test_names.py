@@ -10,6 +10,7 @@ import openpyxl
 import pandas as pd
 import pyreadstat
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats, sent_files
@@ -18,7 +19,6 @@ from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.read import RawTable, read_submission
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.spec.grammar import Delimited, JsonLines, Stata, Workbook
-from capla_etl.centres.submissions.load import load_centre
 
 
 def decomposed(text: str) -> str:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_text, cell_texts
 from capla_etl.centres.spec.grammar import Parquet, SasTransport, Spss, Stata
-from capla_etl.centres.submissions.load import load_centre
 
 
 @pytest.mark.parametrize(

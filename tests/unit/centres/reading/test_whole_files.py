@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pyreadstat
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
 from capla_etl.centres.spec.grammar import Delimited, JsonLines, Sas, SasTransport, Spss, Stata
-from capla_etl.centres.submissions.load import load_centre
 
 #: Patients with a code each; the last row is unlike the others.
 FRAME = pd.DataFrame({"ID": [f"A{n}" for n in range(1, 41)], "X": [float(n) for n in range(1, 41)]})

@@ -4,12 +4,12 @@ import shutil
 import threading
 
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions import arrivals
 from capla_etl.centres.submissions.arrivals import look
-from capla_etl.centres.submissions.load import load_centre
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.centres.submissions.status import centre_ids
 
 CENTRES = ("HU01", "BR01", "CA01", "US01")

@@ -2,9 +2,7 @@
 
 from datetime import date
 
-from tiny_centre import PATIENT_ROWS, text
-
-from capla_etl.centres.submissions.load import load_centre
+from tiny_centre import PATIENT_ROWS, load_centre, text
 
 LABS = """
 labs:

@@ -4,11 +4,11 @@ import shutil
 
 import duckdb
 import pytest
+from tiny_centre import load_centre
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import load_centre
 from capla_etl.centres.submissions.status import centre_status, good_loads, received
 
 

@@ -36,7 +36,9 @@ def test_natural_differences_of_the_others_widen_the_limits():
 
 
 def test_codes_exchanged_stop_the_centre():
-    assert signals(monitored(patients("XX01", 150, seed=2, female=0.30)))["share", "female"] == "stop"
+    found = monitored(patients("XX01", 150, seed=2, female=0.30))
+    assert signals(found)["share", "female"] == "stop"
+    assert "as if the two codes were exchanged" in found.signals[0].looks_like
 
 
 def test_a_share_a_little_different_gives_no_signal():

@@ -37,7 +37,6 @@ _CHECKS = {
     "repeated": "Repeated values",
     "rounded": "Rounding",
     "spike": "One value too often",
-    "shape": "Form of the values",
     "missing": "Missing values",
     "cut": "Cut at the end",
     "full_sheet": "Full sheet",

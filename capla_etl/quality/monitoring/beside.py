@@ -192,9 +192,9 @@ def as_others(centres: int) -> str:
     return f"the {centres} other centres" if centres > 1 else "the other centre"
 
 
-def too_few(n: int) -> str:
+def too_few(n: int, fewest: int = FEWEST_PATIENTS) -> str:
     """Why a quantity is not judged that few patients have."""
-    return f"known in {n} patients; at least {FEWEST_PATIENTS} are needed"
+    return f"known in {n} patients; at least {fewest} are needed"
 
 
 def beside(quantities: dict[str, Quantity], own: pd.DataFrame, others: dict[str, pd.DataFrame]) -> Iterator[Beside]:

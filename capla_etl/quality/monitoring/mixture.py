@@ -27,7 +27,7 @@ def mixture(beside: Beside) -> Iterator[Finding | NotJudged]:
     known = ~np.isnan(beside.mine)
     n = int(known.sum())
     if n < _FEWEST:
-        yield NotJudged("mixture", "change", q.name, q.field, too_few(n).replace("10", str(_FEWEST)), n)
+        yield NotJudged("mixture", "change_in_time", q.name, q.field, too_few(n, _FEWEST), n)
         return
     for check, order, what in (
         ("change_in_file", beside.own["place"].to_numpy(float), "from row {row} on"),

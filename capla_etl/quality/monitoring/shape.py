@@ -28,7 +28,7 @@ def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
     values = beside.own[q.name]
     known = values[values.notna()]
     if len(known) < _FEWEST:
-        yield NotJudged("shape", "shape", q.name, q.field, too_few(len(known)).replace("10", str(_FEWEST)), len(known))
+        yield NotJudged("shape", "repeated", q.name, q.field, too_few(len(known), _FEWEST), len(known))
         return
     numbers = known.to_numpy(float)
     pooled = np.concatenate([f[q.name].dropna().to_numpy(float) for f in beside.others.values()] or [np.empty(0)])

@@ -73,7 +73,7 @@ def test_the_shape_of_nineteen_values_is_not_judged():
     frame = patients("XX01", 60, seed=2)
     frame.iloc[19:, frame.columns.get_loc("creatinine")] = np.nan
     looked_at = monitored(frame).looked_at.set_index(["check_name", "quantity"])
-    assert looked_at.loc[("shape", "creatinine"), "judged"] == "no"
+    assert looked_at.loc[("repeated", "creatinine"), "judged"] == "no"
 
 
 def test_a_copied_patient_is_looked_at_and_judges_nothing():

@@ -140,7 +140,7 @@ def groups(found: list[Seen]) -> str:
 def beside_peers(found: list[Seen]) -> str:
     """Faults that were read: seen by monitoring and by the peers, all and by family."""
     read = [seen for seen in found if seen.by_peers is not None and not seen.case.of.later]
-    names = ("monitoring, stop", "monitoring, stop or look", *peers.NAMES)
+    names = ("stop", "stop or look", *peers.NAMES)
     lines = ["| faults | read | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
     whole = {"whole columns, centres of 100 patients or more": [s for s in read if _is_large_whole(s)]}
     of_family = {f"family {name}": some for name, some in sorted(_grouped(read, lambda s: s.case.of.family).items())}
@@ -229,7 +229,7 @@ def clean_data(studies: int, seed: int, processes: int) -> list[str]:
 
 def false_alarms(found: dict) -> str:
     """Centres without a fault in which monitoring and the peers flag something."""
-    names = ("monitoring, stop", "monitoring, look", *peers.NAMES)
+    names = ("stop", "look", *peers.NAMES)
     lines = ["| drawn | centres | " + " | ".join(names) + " |", "|---|--:|" + "--:|" * len(names)]
     for how, some in found.items():
         counts = [sum(d.stops > 0 for d in some), sum(d.looks > 0 for d in some)]
@@ -256,18 +256,21 @@ def main() -> None:
     measure.DIFFER = asked.differ
     words = [word.strip() for word in asked.kinds.split(",") if word.strip()]
     numbers = [i for i, k in enumerate(KINDS) if not words or any(w in k.name or w in k.family for w in words)]
-    names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
-    said = [as_they_are()]
+    said, wanted = [], []
+    if asked.clean or asked.sample != 0:
+        said.append(as_they_are())
     if asked.clean:
         said += clean_data(asked.clean, asked.seed, asked.processes)
-    wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
+    if asked.sample != 0:
+        names = [name for name in centres() if not asked.centres or name in asked.centres.split(",")]
+        wanted = cases(numbers, names, asked.sample, asked.seed, asked.every_field)
     random.Random(asked.seed).shuffle(wanted)
     how = {"seed": asked.seed, "processes": asked.processes, "with_effect": not asked.quick}
     found = measured_and_kept(wanted, asked.keep, **how)
     said += [table(found) for table in (groups, beside_peers, smallest_seen, by_kind)]
-    minutes = (time.monotonic() - began) / 60
-    said.append(f"Seed {asked.seed}; {len(found)} faults of {len(numbers)} kinds; {minutes:.0f} minutes.")
-    print("\n\n".join(said), "\n")
+    kinds = len({seen.case.kind for seen in found})
+    said.append(f"Measured: {len(found)} faults of {kinds} kinds (of {len(KINDS)}).")
+    print("\n\n".join(said), f"\n\nSeed {asked.seed}; {(time.monotonic() - began) / 60:.0f} minutes\n")
     print(f"Whole columns not seen in large centres:\n{missed(found, 40)}\n")
     print(f"Not seen, and a number of Tables 1 or 2 moves:\n{unseen_and_moving(found, 40)}")
     if asked.write:

@@ -135,3 +135,8 @@ def _factor(written: str, own: str) -> Decimal | None:
         return None
     short = Decimal(f"{factor:.{DECIMAL_DIGITS}g}").normalize()
     return short if isclose(short, factor, rel_tol=1e-14) else Decimal(factor)
+
+
+def two_digits(value: float) -> str:
+    """A figure for people: two significant digits, without an exponent."""
+    return f"{float(f'{value:.2g}'):,.10g}"

@@ -17,7 +17,7 @@ from statistics import median
 import pandas as pd
 
 from capla_etl import fields
-from capla_etl.fields.units import conversion, limit_range, needs_limit
+from capla_etl.fields.units import conversion, limit_range, needs_limit, two_digits
 
 #: With fewer numbers a column, and with fewer of these a centre, has no level.
 LEAST = 20
@@ -184,13 +184,8 @@ class Fit:
         if self.ratio <= 0:
             return "far below"
         if self.ratio > 1:
-            return f"{_round(self.ratio)} times it"
-        return f"1/{_round(1 / self.ratio)} of it"
-
-
-def _round(ratio: float) -> str:
-    """Two significant digits, without an exponent."""
-    return f"{float(f'{ratio:.2g}'):,.10g}"
+            return f"{two_digits(self.ratio)} times it"
+        return f"1/{two_digits(1 / self.ratio)} of it"
 
 
 def units_by_level(declared: fields.Field, units: Iterable[str], numbers: list[float], level: Level) -> list[Fit]:

@@ -14,6 +14,8 @@ from capla_etl.stats.between_centres import TRIMMED, Expected, Mean, expected, t
 FEWEST_PATIENTS = 10
 #: With fewer other centres, natural differences cannot be learned from them: the declared ones are used.
 FEWEST_CENTRES = 4
+#: Where practice may differ by any amount, so many times what matters is as far as an other centre may lie off.
+_WITHOUT_NATURAL = 4
 #: Near none and all, this part of a difference between shares matters that matters in the middle.
 _LEAST_OF_SHARE = 0.2
 #: A group needs as many patients of the others for a mean of its own.
@@ -64,11 +66,11 @@ class NotJudged:
     patients: int = 0
 
 
-def average(values: np.ndarray) -> float:
-    """The trimmed mean; of yes and no the share."""
+def average(values: np.ndarray, of_share: bool) -> float:
+    """The trimmed mean; of yes and no the plain one."""
     if not len(values):
         return 0.0
-    cut = 0 if ((values == 0) | (values == 1)).all() else int(TRIMMED * len(values))
+    cut = 0 if of_share else int(TRIMMED * len(values))
     return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
@@ -83,7 +85,8 @@ class Beside:
     own: pd.DataFrame
     others: dict[str, pd.DataFrame]
 
-    def _values(self, frame: pd.DataFrame) -> np.ndarray:
+    def values(self, frame: pd.DataFrame) -> np.ndarray:
+        """The values of a frame's patients on the scale of comparison."""
         return self.quantity.compared(frame[self.quantity.name].to_numpy(float))
 
     @cached_property
@@ -92,12 +95,13 @@ class Beside:
         frames = list(self.others.values())
         if not any(f[self.quantity.name].notna().any() for f in frames):
             frames = [self.own]
-        values = np.concatenate([self._values(f) for f in frames])
+        values = np.concatenate([self.values(f) for f in frames])
         treated = np.concatenate([f["treated"].to_numpy(bool) for f in frames])
         known = ~np.isnan(values)
-        overall = average(values[known])
+        of_share = self.quantity.scale == SHARE
+        overall = average(values[known], of_share)
         groups = {group: values[known & (treated == group)] for group in (False, True)}
-        return {g: average(of) if len(of) >= _FEWEST_OF_GROUP else overall for g, of in groups.items()}
+        return {g: average(of, of_share) if len(of) >= _FEWEST_OF_GROUP else overall for g, of in groups.items()}
 
     def group_values(self, frame: pd.DataFrame) -> np.ndarray:
         """For each patient of a frame what the others' patients of the group have."""
@@ -106,7 +110,7 @@ class Beside:
 
     def residuals(self, frame: pd.DataFrame) -> np.ndarray:
         """The values less those of the group; NaN where not known."""
-        return self._values(frame) - self.group_values(frame)
+        return self.values(frame) - self.group_values(frame)
 
     @cached_property
     def mine(self) -> np.ndarray:
@@ -144,7 +148,7 @@ class Beside:
         """The same for yes and no: how much more of a centre's patients have it than the others' let expect."""
 
         def of(values: np.ndarray, frame: pd.DataFrame) -> Mean:
-            known = ~np.isnan(self._values(frame))
+            known = ~np.isnan(self.values(frame))
             share = float(np.mean(self.group_values(frame)[known]))
             n = len(values)
             return Mean(float(values.mean()), max(share * (1 - share), 0.25 / n) / n, n, n)
@@ -171,19 +175,16 @@ class Beside:
             return None
         return max(self.quantity.limit(self.quantity.natural), 3 * float(np.sqrt(others.between)))
 
-    def expected(self, others: list[Mean], slack: float = 1.0) -> Expected:
-        """What the others let expect of one more centre. Those who lie far off themselves are no measure.
-
-        ``slack``: how many times more centres may differ in this than in the level of the quantity.
-        """
+    def expected(self, others: list[Mean]) -> Expected:
+        """What the others let expect of one more centre. Those who lie far off themselves are no measure."""
         means = np.array([m.mean for m in others])
         variances = np.array([m.variance for m in others])
         q = self.quantity
-        natural = slack * (q.limit(q.natural) if q.natural else 4 * self.smallest_that_matters)
+        natural = q.limit(q.natural) if q.natural else _WITHOUT_NATURAL * self.smallest_that_matters
         near = np.abs(means - np.median(means)) <= natural + 4 * np.sqrt(variances)
         if near.any():
             means, variances = means[near], variances[near]
-        prior = slack * self.smallest_that_matters / 2 if len(means) >= FEWEST_CENTRES else natural / 2
+        prior = self.smallest_that_matters / 2 if len(means) >= FEWEST_CENTRES else natural / 2
         return expected(means, variances, prior)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from capla_etl.quality.monitoring.beside import Finding
+from capla_etl.quality.monitoring.beside import Finding, NotJudged
 from capla_etl.quality.monitoring.watched import Quantity
 from capla_etl.stats.between_centres import Mean, expected, tail
 
@@ -24,9 +24,10 @@ _INFLATION = 1.3
 
 def between_columns(
     quantities: dict[str, Quantity], own: pd.DataFrame, others: dict[str, pd.DataFrame]
-) -> Iterator[Finding]:
+) -> Iterator[Finding | NotJudged]:
     """Judge each strong correlation between two fields; of several quantities of two fields the strongest one."""
-    if not others:
+    if len(others) < _FEWEST_CENTRES:
+        yield NotJudged("between_columns", "correlation", "all pairs", "", "too few other centres")
         return
     names = list(quantities)
     pooled = _Ranked.of(pd.concat(others.values()), names)
@@ -98,7 +99,7 @@ def _finding(own: Mean, peers: list[Mean], one: Quantity, other: Quantity) -> Fi
         found=f"a correlation of {found:.1f}",
         expected_text=f"about {usual:.1f}, as in the other centres",
         looks_like=f"{_first(one.meaning)} and {other.meaning} "
-        "do not go together as elsewhere: one of the two may belong to other patients.",
+        "are less related than in the other centres: one of the two may belong to other patients.",
         p_look=p,
         p_stop=tail(difference, own, others, _NATURAL, with_between=False) if lost else 1.0,
         matters=lost and abs(found - usual) > _MATTERS,

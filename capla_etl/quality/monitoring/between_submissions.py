@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from capla_etl.quality.monitoring.beside import Finding
-from capla_etl.quality.monitoring.watched import SHARE, Quantity
+from capla_etl.quality.monitoring.watched import LOG, SHARE, Quantity
 
 #: What stays with a patient: sex, birth date (as linkage value), first exchange.
 _STAYS = {
@@ -30,7 +30,6 @@ def between_submissions(quantities: dict[str, Quantity], own: pd.DataFrame, befo
     yield _finding(
         "gone",
         "centre_patient_id",
-        "patients",
         gone,
         len(before),
         _GONE,
@@ -47,7 +46,6 @@ def between_submissions(quantities: dict[str, Quantity], own: pd.DataFrame, befo
         yield _finding(
             f"changed_{column}",
             field,
-            what,
             int(changed.sum()),
             int(known.sum()),
             _CHANGED,
@@ -61,36 +59,49 @@ def between_submissions(quantities: dict[str, Quantity], own: pd.DataFrame, befo
 
 
 def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarray) -> Iterator[Finding]:
-    """Values that are another one, and values that are no longer there."""
+    """Values that are another one, and values that are no longer there.
+
+    Longer follow-up adds results, contacts and events. Of what it can change, only less than before is a finding.
+    """
     a, b = now[q.name].to_numpy(float), then[q.name].to_numpy(float)
     known = ~np.isnan(a) & ~np.isnan(b)
-    other = known & (np.abs(a - b) > _SAME * np.maximum(np.abs(b), 1e-9))
+    room = _SAME * np.maximum(np.abs(b), 1e-9)
+    if q.fixed:
+        other, what = known & (np.abs(a - b) > room), "have another value"
+        yield _finding(
+            "changed",
+            q.field,
+            int(other.sum()),
+            int(known.sum()),
+            _CHANGED if q.scale == SHARE else _OTHER_VALUE,
+            _OTHER_VALUE_STOPS,
+            "{n} of the patients of both submissions " + what,
+            f"Changed for many at once: {q.meaning}.",
+            tuple(places[other]),
+            quantity=q.name,
+        )
+    elif q.family in ("completeness", "dates") and q.scale in (LOG, SHARE):
+        less = known & (a < b - room)
+        yield _finding(
+            "less",
+            q.field,
+            int(less.sum()),
+            int(known.sum()),
+            _CHANGED if q.scale == SHARE else _OTHER_VALUE,
+            None,
+            "{n} of the patients of both submissions have less of it",
+            f"Less than before for many at once: {q.meaning}.",
+            tuple(places[less]),
+            quantity=q.name,
+        )
     lost = np.isnan(a) & ~np.isnan(b)
-    direction = np.sign(a[other] - b[other])
-    one_way = len(direction) > 0 and abs(direction.mean()) > 0.6
-    share_matters = _CHANGED if q.scale == SHARE else _OTHER_VALUE
-    finding = _finding(
-        "changed",
-        q.field,
-        q.meaning,
-        int(other.sum()),
-        int(known.sum()),
-        share_matters,
-        _OTHER_VALUE_STOPS,
-        "{n} of the patients of both submissions have another value",
-        f"Changed for many at once{', in one direction' if one_way else ''}: {q.meaning}.",
-        tuple(places[other]),
-        quantity=q.name,
-    )
-    yield finding
     yield _finding(
         "lost",
         q.field,
-        q.meaning,
         int(lost.sum()),
         int((~np.isnan(b)).sum()),
         _CHANGED,
-        2.0,
+        None,
         "{n} of the patients who had it no longer have it",
         f"No longer sent for many: {q.meaning}.",
         tuple(places[lost]),
@@ -101,17 +112,16 @@ def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarr
 def _finding(
     check: str,
     field: str,
-    what: str,
     count: int,
     n: int,
     share: float,
-    stops: float,
+    stops: float | None,
     found: str,
     looks_like: str,
     places: tuple[int, ...],
     quantity: str = "",
 ) -> Finding:
-    """A count of patients, judged by its share: nothing of it is chance."""
+    """A count of patients, judged by its share alone: who changed is known, not estimated."""
     part = count / n if n else 0.0
     matters = count >= _FEWEST and part > share
     return Finding(
@@ -124,7 +134,7 @@ def _finding(
         expected_text=f"at most {100 * share:.0f} %",
         looks_like=looks_like,
         p_look=0.0 if matters else 1.0,
-        p_stop=0.0 if matters and part > stops else 1.0,
+        p_stop=0.0 if matters and stops is not None and part > stops else 1.0,
         matters=matters,
         places=places,
     )

@@ -3,28 +3,19 @@
 The shares of categories are levels of yes and no (level.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from capla_etl.quality.monitoring.beside import FEWEST_PATIENTS, Beside, Finding, NotJudged, as_others
+from capla_etl.quality.monitoring.watched import Quantity
 from capla_etl.stats.between_centres import Mean, expected, share_tail
 
 #: A share of patients without a quantity that is looked at if it is that much larger than elsewhere.
 _MATTERS = 0.04
 #: A part of the file without anything is at least so many patients, and at least that share of them.
 _FEWEST_IN_A_ROW, _SMALLEST_PART = 3, 0.04
-#: Lists whose absence for a whole part of the patients is an export that ends early, and words for them.
-LISTS = {
-    "platelets_results": "platelet counts",
-    "ldh_results": "LDH values",
-    "adamts13_results": "ADAMTS13 activities",
-    "exchanges": "exchanges",
-    "rituximab_doses": "doses of rituximab",
-    "caplacizumab_after_exchanges": "courses of caplacizumab",
-    "corticosteroid_day": "courses of corticosteroids",
-}
 #: Rows at which programs stop writing a sheet.
 _LIMITS = (65_536, 1_048_576)
 
@@ -41,12 +32,12 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
     if not known.any() and not declared:
         yield NotJudged("completeness", "missing", q.name, q.field, "the centre does not send it")
         return
-    if "caplacizumab" in q.name:  # only patients who were given it can have it
+    if q.of_treated:
         known = known[group]
     shares = []
     for frame in beside.others.values():
         theirs = frame[q.name].notna().to_numpy()
-        theirs = theirs[frame["treated"].to_numpy(bool)] if "caplacizumab" in q.name else theirs
+        theirs = theirs[frame["treated"].to_numpy(bool)] if q.of_treated else theirs
         if theirs.any() and len(theirs) >= FEWEST_PATIENTS:
             share = float(1 - theirs.mean())
             shares.append(
@@ -82,12 +73,17 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
     )
 
 
-def cut(own: pd.DataFrame) -> Iterator[Finding]:
-    """A part of the patients, by the file or by time, without any row in a list that the rest of the patients has."""
-    for name, what in LISTS.items():
-        of = own["treated"].to_numpy(bool) if "caplacizumab" in name else np.ones(len(own), bool)
+def cut(quantities: Iterable[Quantity], own: pd.DataFrame) -> Iterator[Finding | NotJudged]:
+    """A part of the patients, by the file or by time, without any row in a list that the rest of the patients has.
+
+    A drug that a centre began to give, or stopped giving, is practice: only an end of the file stops.
+    """
+    for q in quantities:
+        name, what = q.name, q.list
+        of = own["treated"].to_numpy(bool) if q.of_treated else np.ones(len(own), bool)
         there = own[name].notna().to_numpy() & (own[name] != 0).to_numpy()
         if there[of].sum() < FEWEST_PATIENTS:
+            yield NotJudged("completeness", "cut", name, q.field, "too few patients with any", int(there[of].sum()))
             continue
         worst: Finding | None = None
         for order, how in (("place", "the file"), ("day0", "time")):
@@ -105,14 +101,14 @@ def cut(own: pd.DataFrame) -> Iterator[Finding]:
                 family="completeness",
                 check_name="cut",
                 quantity=name,
-                field="value" if "results" in name else "session_date" if name == "exchanges" else "drug",
+                field=q.field,
                 patients=len(ordered),
                 found=f"none for {100 * length / n:.0f} % of the patients in a row",
                 expected_text=f"{100 * (1 - outside):.0f} % of the patients with some, as in the rest",
                 looks_like=f"The {where} patients by {how} have no {what}: an export that ends early, or a part left "
                 "out.",
                 p_look=chance,
-                p_stop=chance,
+                p_stop=1.0 if q.source == "drug" and (order, where) != ("place", "last") else chance,
                 matters=length >= max(_FEWEST_IN_A_ROW, _SMALLEST_PART * n),
                 places=tuple(inside) if length else (),
             )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from capla_etl import fields
+from capla_etl.fields.units import two_digits
 from capla_etl.quality.monitoring.beside import (
     FEWEST_CENTRES,
     FEWEST_PATIENTS,
@@ -17,7 +18,7 @@ from capla_etl.quality.monitoring.beside import (
     as_others,
     too_few,
 )
-from capla_etl.quality.monitoring.watched import LINEAR, LOG, SHARE
+from capla_etl.quality.monitoring.watched import LOG, SHARE
 from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, tail, trimmed_mean
 
 #: Ratios of two levels that come of a mistake, beside those of a field's units: of any quantity; of days and years.
@@ -35,14 +36,18 @@ _NEAR_SHIFT = 0.12
 _NEAR_RATIO = 0.15
 #: Standard errors of the limits drawn in plots (two-sided 0.1 %).
 _DRAWN = 3.3
-#: Values beyond this share of the others' patients at each end lie outside; centres may differ by so much in it.
-_OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL = 0.005, 0.03, 0.05
+#: Values beyond this share of the others' patients at each end lie outside. So many more patients outside matter, and
+#: as many may be natural; at least so many patients; and so many of the others' patients tell where the ends are.
+_OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL, _FEWEST_OUTSIDE, _FEWEST_POOLED = 0.005, 0.015, 0.05, 3, 200
+#: Where practice may differ by any amount, outlying patients lie at least so many times what matters from the middle.
+_WITHOUT_NATURAL = 4
 #: A share is called that of the other code if it lies so near it, and the two codes are farther apart.
 _NEAR_SHARE = 0.12
 #: So many patients more or less than expected are no signal, however surprising.
 _FEWEST_DIFFERENT = 2.5
-#: How many times more than in their level centres may differ in the spread of a quantity.
-_SPREAD_SLACK = 2.0
+#: A spread that is larger or smaller by this factor matters; centres differ in it by about so much (logarithm), where
+#: many others show it and where few do.
+_SPREAD_MATTERS, _SPREAD_DIFFERS, _SPREAD_DIFFERS_FEW = 1.3, 0.1, 0.4
 
 
 def level(beside: Beside) -> Iterator[Finding | NotJudged]:
@@ -54,12 +59,19 @@ def level(beside: Beside) -> Iterator[Finding | NotJudged]:
         return
     if not beside.theirs:
         yield NotJudged(q.family, check, q.name, q.field, "no other centre has it for enough patients", n)
+        if q.scale != SHARE:
+            for also in ("spread", "outside"):
+                yield NotJudged("mixture", also, q.name, q.field, "no other centre has it for enough patients", n)
     elif q.scale == SHARE:
         yield _share(beside)
     else:
         yield _mean(beside)
         yield _spread(beside)
-        yield _outside(beside)
+        if len(beside.pooled) < _FEWEST_POOLED:
+            why = f"the others have it for {len(beside.pooled)} patients; at least {_FEWEST_POOLED} are needed"
+            yield NotJudged("mixture", "outside", q.name, q.field, why, n)
+        else:
+            yield _outside(beside)
     if q.typical:
         yield _typical(beside)
 
@@ -77,7 +89,7 @@ def _mean(beside: Beside) -> Finding:
         quantity=q.name,
         field=q.field,
         patients=own.n,
-        found=_compared(q, difference),
+        found=_compared(q, difference) if _may_be_shown(others) else _side(difference),
         expected_text=f"about that of {as_others(others.centres)}",
         looks_like=_in_words(q, difference),
         p_look=tail(difference, own, others),
@@ -92,18 +104,32 @@ def _mean(beside: Beside) -> Finding:
     )
 
 
+def _may_be_shown(others: Expected) -> bool:
+    """Whether the others' figures may stand in a signal, which goes to the centre: not where they would tell one."""
+    return others.centres >= FEWEST_CENTRES
+
+
+def _side(difference: float) -> str:
+    return f"clearly {'more' if difference > 0 else 'less'} than the others"
+
+
 def _compared(q, difference: float) -> str:
     """A difference between centres in words, in two digits: it names a finding, and small changes are the same one."""
     if q.scale == LOG:
-        return f"{np.exp(difference):.2g} times the others"
-    return f"{difference:+.2g} beside the others"
+        return f"{two_digits(np.exp(difference))} times the others"
+    return f"{with_unit(q, difference)} compared with the others"
+
+
+def with_unit(q, difference: float) -> str:
+    """A difference with its sign and unit."""
+    return f"{'+' if difference > 0 else '-'}{two_digits(abs(difference))} {q.unit}".rstrip()
 
 
 def _in_words(q, difference: float) -> str:
     said = f"{'Higher' if difference > 0 else 'Lower'} than in the other centres: {q.meaning}"
     if q.scale == LOG and (why := known_ratio(q.field, float(np.exp(difference)))):
         said += f", {why}"
-    if q.family == "dates" and q.scale == LINEAR and (why := known_shift(difference)):
+    if q.unit == "days" and (why := known_shift(difference)):
         said += f", as if these dates were {why}"
     return said + "."
 
@@ -185,7 +211,9 @@ def share_finding(
         field=q.field,
         patients=n,
         found=f"{100 * found:.0f} % of the patients",
-        expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
+        expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}"
+        if _may_be_shown(others)
+        else f"the share of {as_others(others.centres)}",
         looks_like=f"{said}.",
         p_look=share_tail(count, n, share, sd, 0.0),
         p_stop=share_tail(count, n, share, float(np.sqrt(others.variance)), natural) if natural else 1.0,
@@ -212,17 +240,16 @@ def _spread(beside: Beside) -> Finding:
     others = expected(
         np.array([m.mean for m in ratios[1:]]),
         np.array([m.variance for m in ratios[1:]]),
-        0.1 if len(theirs) >= FEWEST_CENTRES else 0.4,
+        _SPREAD_DIFFERS if len(theirs) >= FEWEST_CENTRES else _SPREAD_DIFFERS_FEW,
     )
     difference = ratios[0].mean - others.mean
-    matters = np.log(1.3)
     return Finding(
         family="mixture" if difference > 0 else "shape",
         check_name="spread",
         quantity=q.name,
         field=q.field,
         patients=own.n,
-        found=f"a spread {np.exp(difference):.2g} times that of the others",
+        found=f"a spread {two_digits(np.exp(difference))} times that of the others",
         expected_text=f"about that of {as_others(others.centres)}",
         looks_like=f"Patients differ {'more' if difference > 0 else 'less'} in {q.meaning} than in the other centres: "
         + (
@@ -231,7 +258,7 @@ def _spread(beside: Beside) -> Finding:
             else "values filled in, rounded or carried over."
         ),
         p_look=tail(difference, ratios[0], others),
-        matters=abs(difference) > matters,
+        matters=abs(difference) > np.log(_SPREAD_MATTERS),
     )
 
 
@@ -248,12 +275,15 @@ def _outside(beside: Beside) -> Finding:
     room = beside.smallest_that_matters
     low, high = low - room, high + room
     far = (beside.mine < low) | (beside.mine > high)
-    count, n = int(far.sum()), len(beside.known)
+    count, n, m = int(far.sum()), len(beside.known), len(beside.pooled)
+    # limits from m patients are themselves uncertain by the share of one patient at each end
+    share = max(float(np.mean((beside.pooled < low) | (beside.pooled > high))), 2 / (m + 1))
     shares = np.array([np.mean((v < low) | (v > high)) for v in beside.theirs.values()])
-    sd = float(np.std(shares)) if len(shares) > 1 else _OUTSIDE
-    share = float(np.mean((beside.pooled < low) | (beside.pooled > high)))
-    distance = float(np.median(np.abs(beside.mine[far]))) if count else 0.0
-    natural = q.limit(q.natural) if q.natural else 4 * room
+    chance = np.mean([share * (1 - share) / len(v) for v in beside.theirs.values()])
+    sd = float(np.hypot(np.sqrt(max(np.var(shares) - chance, 0.0)), share))
+    middle = float(np.median(np.abs(beside.mine[far]))) if count else 0.0
+    natural = q.limit(q.natural) if q.natural else _WITHOUT_NATURAL * room
+    more = count / n > share
     ratio = known_ratio(q.field, float(np.exp(np.median(beside.mine[far])))) if q.scale == LOG and count else ""
     return Finding(
         family="mixture",
@@ -262,14 +292,12 @@ def _outside(beside: Beside) -> Finding:
         field=q.field,
         patients=n,
         found=f"{count} of {n} patients",
-        expected_text=f"about {100 * share:.1f} %, as in {as_others(len(shares))}",
+        expected_text=f"at most about {two_digits(100 * share)} %" if len(shares) >= FEWEST_CENTRES else "few",
         looks_like=f"More patients than elsewhere lie beyond what the others have in {q.meaning}"
         + (f": {ratio}." if ratio else "."),
-        p_look=share_tail(count, n, share, sd, _OUTSIDE) if count / n > share else 1.0,
-        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
-        if q.natural and distance > natural and count / n > share
-        else 1.0,
-        matters=count >= 3 and distance > natural and count / n - share > _OUTSIDE_MATTERS / 2,
+        p_look=share_tail(count, n, share, sd, 0.0) if more else 1.0,
+        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL) if more and q.natural else 1.0,
+        matters=count >= _FEWEST_OUTSIDE and middle > natural and count / n - share > _OUTSIDE_MATTERS,
         places=tuple(np.flatnonzero(far)),
     )
 
@@ -280,41 +308,39 @@ def _typical(beside: Beside) -> Finding:
     values = beside.own[q.name].to_numpy(float)
     values = q.compared(values[~np.isnan(values)])
     values = values[~np.isnan(values)]
-    low, high = (q.limit(bound) if bound > 0 or q.scale != LOG else -np.inf for bound in q.typical)
-    own = (
-        Mean(
-            float(values.mean()),
-            max(values.mean() * (1 - values.mean()), 0.25 / len(values)) / len(values),
-            1e6,
-            len(values),
-        )
-        if q.scale == SHARE
-        else trimmed_mean(values, 1e-8)
-    )
-    beyond = max(low - own.mean, own.mean - high, 0.0)
+    low, high = (q.limit(bound) for bound in q.typical)
     alone = len(beside.theirs) < FEWEST_CENTRES
-    exact = Expected(0.0, 0.0, 0.0, 1e6, 1)
-    p = tail(beyond, own, exact) if beyond else 1.0
+    if q.scale == SHARE:
+        own = Mean(float(values.mean()), 0.0, len(values), len(values))
+        bound = low if own.mean < low else high
+        chances = [share_tail(round(values.sum()), own.n, bound, 0.0, b) for b in (0.0, beside.smallest_that_matters)]
+    else:
+        own = trimmed_mean(values, 1e-8)
+        bound = low if own.mean < low else high
+        exact = Expected(bound, 0.0, 0.0, np.inf, 1)
+        chances = [tail(own.mean - bound, own, exact, b) for b in (0.0, beside.smallest_that_matters)]
+    beyond = max(low - own.mean, own.mean - high, 0.0)
     unit = {LOG: "", SHARE: " %"}.get(q.scale, "")
+    ratio = _against_typical(q, own.mean) if beyond and q.scale == LOG else ""
     return Finding(
         family=q.family,
         check_name="typical",
         quantity=q.name,
         field=q.field,
         patients=own.n,
-        found=f"a middle of {_in_own_unit(q, own.mean)}{unit}",
+        found=f"{_in_own_unit(q, own.mean)}{unit} on average",
         expected_text=f"{q.typical[0]:g} to {q.typical[1]:g}{unit} ({q.typical_source})",
-        looks_like=f"{'Below' if own.mean < low else 'Above'} what published cohorts have: {q.meaning}"
-        + (f", {ratio}." if beyond and q.scale == LOG and (ratio := _against_typical(q, own.mean)) else "."),
-        p_look=p,
-        p_stop=tail(beyond, own, exact, beside.smallest_that_matters) if alone and beyond and q.natural else 1.0,
+        looks_like=f"{'Below' if own.mean < low else 'Above'} what is usual: {q.meaning}"
+        + (f", {ratio}." if ratio else "."),
+        p_look=chances[0] if beyond else 1.0,
+        p_stop=chances[1] if alone and beyond and q.natural else 1.0,
         matters=beyond > 0,
     )
 
 
 def _in_own_unit(q, mean: float) -> str:
     """A mean on the scale of comparison in two digits of the quantity's own unit."""
-    return f"{ {LOG: np.exp, SHARE: lambda share: 100 * share}.get(q.scale, float)(mean):.2g}"
+    return two_digits({LOG: np.exp, SHARE: lambda share: 100 * share}.get(q.scale, float)(mean))
 
 
 def _against_typical(q, mean: float) -> str:

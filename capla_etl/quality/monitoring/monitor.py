@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -23,13 +22,13 @@ from capla_etl.quality.monitoring.mixture import mixture
 from capla_etl.quality.monitoring.quantities import patient_quantities
 from capla_etl.quality.monitoring.shape import shape
 from capla_etl.quality.monitoring.signal import LOOK, MONITORED, ROWS_NAMED, STOP, Monitored, Signal
-from capla_etl.quality.monitoring.watched import Quantity, watched
+from capla_etl.quality.monitoring.watched import SHARE, Quantity, watched
 from capla_etl.quality.monitoring.within_patients import copies, shared
 
 #: How often a centre without faults may give a signal to look at, and one that stops it, over all its checks.
 LOOK_CHANCE, STOP_CHANCE = 0.05, 0.001
 #: Checks in the order in which their findings explain a column: a change explains a level, a level outlying patients.
-_SAYS_MOST = ["full_sheet", "cut", "changed_day0", "changed_linkage", "changed_sex", "gone", "changed", "lost"]
+_SAYS_MOST = ["full_sheet", "cut", "changed_day0", "changed_linkage", "changed_sex", "gone", "changed", "less", "lost"]
 _SAYS_MOST += ["change_in_time", "change_in_file", "repeated", "ordered", "spike", "level", "share", "missing"]
 _SAYS_MOST += ["correlation", "rounded", "outside", "spread", "by_treatment", "typical"]
 _SAYS_MOST += ["same_series", "same_presentation"]
@@ -143,14 +142,17 @@ def _of_patients(
     for one in beside(quantities, own, others):
         if own[one.quantity.name].notna().any() or one.quantity.complete:
             yield from level(one)
-            if one.quantity.field != "first_tpe_date":  # the calendar itself
+            if not one.quantity.calendar:
                 yield from mixture(one)
             if one.quantity.complete:
                 yield from missing(one, _read_as(one.quantity.field) in centre.places)
             if one.quantity.as_sent:
                 yield from shape(one)
+        else:
+            q = one.quantity
+            yield NotJudged(q.family, "share" if q.scale == SHARE else "level", q.name, q.field, "no patient has it")
     yield from between_columns(quantities, own, others)
-    yield from cut(own)
+    yield from cut([q for q in quantities.values() if q.list], own)
 
 
 def _severity(finding: Finding, tests: int) -> str:
@@ -176,7 +178,8 @@ def _by_column(told: list[tuple[Finding, str]]) -> Iterator[list[tuple[Finding, 
 def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int) -> Signal:
     (finding, severity), *more = group
     # what else stops the column is part of the finding, so that a confirmation of the one does not hide another
-    apart = sorted({f.check_name for f, its in more if its == STOP and f.check_name in _APART} - {finding.check_name})
+    apart = sorted({f.quantity for f, its in more if its == STOP and f.quantity != finding.quantity})
+    apart += sorted({f.check_name for f, its in more if its == STOP and f.check_name in _APART} - {finding.check_name})
     also = f", also {listed(apart)}" if apart else ""
     others = f" {len(more)} more finding{'s' if len(more) > 1 else ''} in this column." if more else ""
     own = centre.quantities
@@ -228,4 +231,4 @@ def _looked_at(centre: CentrePatients, made: list[Finding | NotJudged], severiti
             row |= {"p_value": one.p_look}
         rows.append(row)
     frame = pd.DataFrame(rows, columns=[n for n in MONITORED.names if n != "submission"])
-    return frame.replace({np.inf: np.nan})
+    return frame

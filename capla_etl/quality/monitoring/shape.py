@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from capla_etl.fields.units import two_digits
 from capla_etl.quality.monitoring.beside import Beside, Finding, NotJudged, too_few
 
 #: With fewer patients the shape of a column is not judged.
@@ -37,7 +38,15 @@ def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
     yield _ordered(q, numbers, beside.own)
     if len(pooled) >= 2 * _FEWEST:
         yield _spike(q, numbers, pooled, places)
-        yield _rounded(q, numbers, beside)
+        theirs = [f[q.name].dropna().to_numpy(float) for f in beside.others.values()]
+        theirs = [_tie_share(v) for v in theirs if len(v) >= _FEWEST]
+        if theirs:
+            yield _rounded(q, numbers, np.array(theirs))
+        else:
+            yield NotJudged("shape", "rounded", q.name, q.field, "no other centre has it for enough patients")
+    else:
+        for check in ("spike", "rounded"):
+            yield NotJudged("shape", check, q.name, q.field, "the others have too few values")
 
 
 def _repeated(q, numbers: np.ndarray, places: np.ndarray) -> Finding:
@@ -87,12 +96,12 @@ def _ordered(q, numbers: np.ndarray, own: pd.DataFrame) -> Finding:
         field=q.field,
         patients=n,
         found="sorted by the rows of the file" if is_sorted else "ordered by the rows of the file",
-        expected_text="no order, as in the columns beside it",
-        looks_like=f"This column is sorted and its neighbours are not: {q.meaning}."
+        expected_text="no order",
+        looks_like=f"This column is sorted, alone or with its rows: {q.meaning}."
         if is_sorted
         else f"This column goes {'up' if rho > 0 else 'down'} with the rows of the file: {q.meaning}.",
         p_look=float(2 * stats.norm.sf(z)),
-        p_stop=float(2 * stats.norm.sf(z)) if is_sorted else 1.0,
+        p_stop=float(2 * stats.norm.sf(z)) if is_sorted and not q.may_sort else 1.0,
         matters=abs(rho) >= _ORDERED,
     )
 
@@ -137,19 +146,11 @@ def _beside(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return (upto[high] - upto[low] - counts) / np.maximum(high - low - 1, 1)
 
 
-def _rounded(q, numbers: np.ndarray, beside: Beside) -> Finding:
-    """More equal values than the others have: rounded, or few different ones."""
-    theirs = np.array(
-        [
-            _tie_share(f[q.name].dropna().to_numpy(float))
-            for f in beside.others.values()
-            if f[q.name].notna().sum() >= _FEWEST
-        ]
-        or [np.nan]
-    )
+def _rounded(q, numbers: np.ndarray, theirs: np.ndarray) -> Finding:
+    """More equal values than the others have (``theirs``: shares of equal pairs): rounded, or few different ones."""
     own, n = _tie_share(numbers), len(numbers)
-    usual = max(float(np.nanmedian(theirs)), 1e-4)
-    largest = max(float(np.nanmax(theirs)), usual)
+    usual = max(float(np.median(theirs)), 1e-4)
+    largest = max(float(np.max(theirs)), usual)
     pairs = n * (n - 1) / 2
     # equal pairs are nearly Poisson for rounded values; the most rounded of the others is as it may be
     p = float(stats.poisson.sf(own * pairs * 0.5 - 1, max(largest * pairs * 0.5, 0.5)))
@@ -159,8 +160,8 @@ def _rounded(q, numbers: np.ndarray, beside: Beside) -> Finding:
         quantity=q.name,
         field=q.field,
         patients=n,
-        found=f"{own / usual:.2g} times as many equal values as in the others",
-        expected_text=f"{100 * usual:.1g} % equal pairs of patients",
+        found=f"{two_digits(own / usual)} times as many equal values as in the others",
+        expected_text=f"{two_digits(100 * usual)} % equal pairs of patients",
         looks_like=f"Rounded, or few different values: {q.meaning}.",
         p_look=p,
         matters=own > _ROUNDED * largest,

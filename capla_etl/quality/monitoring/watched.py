@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 
 from capla_etl import fields
+from capla_etl.protocol.wording import worded
 from capla_etl.quality.monitoring.signal import FAMILIES
 
 LOG, LINEAR, SHARE = "log", "linear", "share"
@@ -34,6 +35,12 @@ class Quantity:
     typical_source: str = ""
     complete: bool = False
     as_sent: bool = False
+    may_sort: bool = False
+    fixed: bool = False
+    list: str = ""
+    of_treated: bool = False
+    calendar: bool = False
+    unit: str = ""
 
     def compared(self, values: np.ndarray) -> np.ndarray:
         """The values on the scale on which they are compared; what has no place there is NaN."""
@@ -51,7 +58,8 @@ def _quantity(name: str, declared: dict) -> Quantity:
     quantity = Quantity(
         name=name,
         source=found.pop("from"),
-        meaning=found.pop("is"),
+        meaning=worded(found.pop("is")),
+        value=worded(found.pop("value")),
         typical=tuple(found.pop("typical")) if "typical" in found else None,
         typical_source=found.pop("source", ""),
         **found,

@@ -150,3 +150,40 @@ def test_one_mistake_is_one_signal():
     assert "more findings in this column" in found.signals[0].looks_like
     told = found.looked_at[found.looked_at["severity"] != ""]
     assert {"level", "typical"} <= set(told["check_name"])
+
+
+def test_a_share_of_a_small_first_centre_is_judged_exactly():
+    # 0 of 10 women where at least 52 % are usual: 2 * 0.48^10 = 1.3e-3, and there are some fifty checks
+    alone = monitored(patients("XX01", 10, seed=2, female=0.0), [])
+    assert alone.stops == []
+    p = alone.looked_at.set_index(["check_name", "quantity"]).loc[("typical", "female"), "p_value"]
+    assert p == pytest.approx(2 * 0.48**10, rel=1e-6)
+
+
+def test_few_patients_of_the_others_do_not_tell_where_outlying_begins():
+    few, many = others(3, 30), others(8, 100)
+    for beside, judged in ((few, "no"), (many, "yes")):
+        looked_at = monitored(patients("XX01", 100, seed=2), beside).looked_at.set_index(["check_name", "quantity"])
+        assert looked_at.loc[("outside", "creatinine"), "judged"] == judged
+
+
+def test_the_figures_of_fewer_than_four_others_stay_out_of_a_signal():
+    signal = monitored(patients("XX01", 100, seed=2, creatinine=10), others(3)).signals[0]
+    assert signal.found.startswith("clearly more than the others")
+    assert not any(character.isdigit() for character in signal.found)
+
+
+def test_a_confirmed_column_shows_what_else_stops_it():
+    moved = {"rituximab_day": 60.0, "caplacizumab_moved": 60.0}
+    rng = np.random.default_rng(5)
+
+    def with_days(frame, days):
+        drawn = {name: days.get(name, 0.0) + rng.normal(5, 2, len(frame)) for name in moved}
+        return frame.assign(**drawn)
+
+    beside = [type(o)(o.centre_id, with_days(o.quantities, {})) for o in others()]
+    one = monitored(with_days(patients("XX01", 60, seed=2), {"caplacizumab_moved": 60.0}), beside).signals[0]
+    both = monitored(with_days(patients("XX01", 60, seed=2), moved), beside).signals[0]
+    assert (one.field, both.field) == ("start_date", "start_date")
+    assert one.found != both.found
+    assert "rituximab_day" in both.found or "caplacizumab_moved" in both.found

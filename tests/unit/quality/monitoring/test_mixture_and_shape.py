@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from made_up_centres import monitored, others, patients, signals
 
+from capla_etl.quality.monitoring.monitor import CentrePatients
+
 ALONE = {"same_presentation", "same_series"}
 
 
@@ -102,5 +104,49 @@ def test_a_whole_series_in_two_patients_is_looked_at():
     assert (signal.severity, signal.patients, signal.rows) == ("look", 60, [7, 42])
 
 
-def test_others_with_copies_do_not_hide_a_rounded_centre():
-    assert signals(monitored(patients("XX01", 100, seed=2), others())) == {}
+def test_others_with_copies_are_a_measure_without_them():
+    beside = others()
+    columns = ["hemoglobin", "creatinine", "troponin", "anti_adamts13", "volume"]
+    for other in beside[:3]:
+        frame = other.quantities
+        places = [frame.columns.get_loc(c) for c in columns]
+        frame.iloc[50:90, places] = frame.iloc[5, places].to_numpy()
+    assert signals(monitored(patients("XX01", 100, seed=2), beside)) == {}
+
+
+def test_a_file_sorted_by_age_stops_nothing():
+    frame = patients("XX01", 100, seed=2).assign(age=np.linspace(20, 80, 100))
+    beside = [
+        CentrePatients(o.centre_id, o.quantities.assign(age=np.random.default_rng(i).uniform(20, 80, 100)))
+        for i, o in enumerate(others())
+    ]
+    found = monitored(frame, beside)
+    assert found.stops == []
+    assert {s.quantity for s in found.signals} == {"age"}
+
+
+def _two_treatments(frame, coma_treated, coma_not, seed):
+    rng = np.random.default_rng(seed)
+    treated = np.arange(len(frame)) % 2 == 0
+    share = np.where(treated, coma_treated, coma_not)
+    return frame.assign(treated=treated, coma=(rng.random(len(frame)) < share).astype(float))
+
+
+def test_the_treatments_are_compared_as_in_the_other_centres():
+    beside = [CentrePatients(o.centre_id, _two_treatments(o.quantities, 0.1, 0.1, i)) for i, o in enumerate(others())]
+    as_elsewhere = _two_treatments(patients("XX01", 200, seed=2), 0.1, 0.1, 77)
+    assert ("by_treatment", "coma") not in signals(monitored(as_elsewhere, beside))
+    exchanged = _two_treatments(patients("XX01", 200, seed=2), 0.7, 0.05, 77)
+    found = monitored(exchanged, beside).looked_at.set_index(["check_name", "quantity"])
+    assert found.loc[("by_treatment", "coma"), "severity"] == "stop"
+
+
+def test_a_rare_event_that_begins_is_seen_and_by_chance_is_not():
+    frame = patients("XX01", 200, seed=2).assign(coma=0.0)
+    since = frame["place"] > 150
+    found = monitored(frame.assign(coma=(since & (frame["place"] % 2 == 0)).astype(float))).looked_at
+    told = found[(found["check_name"] == "change_in_file") & (found["quantity"] == "coma")]
+    assert told["severity"].tolist() != [""]
+    few = monitored(frame.assign(coma=frame["place"].isin([30, 90, 160, 170, 190, 199]).astype(float))).looked_at
+    told = few[(few["check_name"] == "change_in_file") & (few["quantity"] == "coma")]
+    assert told["severity"].tolist() == [""]

@@ -4,6 +4,7 @@ import numpy as np
 from made_up_centres import monitored, others, patients, signals
 
 from capla_etl.quality.monitoring.monitor import LOOK_CHANCE, STOP_CHANCE, CentrePatients
+from capla_etl.quality.monitoring.watched import watched
 
 
 def test_the_last_patients_without_any_exchange_stop_the_centre():
@@ -111,3 +112,48 @@ def test_chance_is_shared_by_all_checks_of_a_centre():
     assert tests > 90
     for signal in found.signals:
         assert signal.p_value < (STOP_CHANCE if signal.severity == "stop" else LOOK_CHANCE)
+
+
+def test_longer_follow_up_is_no_finding():
+    before = patients("XX01", 100, seed=2).assign(last_contact_day=200.0, platelets_results_late=10.0)
+    now = before.assign(last_contact_day=380.0, platelets_results_late=14.0)
+    assert signals(monitored(now, before=before)) == {}
+
+
+def test_results_that_were_there_and_are_not_are_looked_at():
+    before = patients("XX01", 100, seed=2).assign(platelets_results_late=10.0)
+    for count, seen in ((10, False), (11, True)):
+        fewer = before["platelets_results_late"].mask(np.arange(100) < count, 6.0)
+        found = signals(monitored(before.assign(platelets_results_late=fewer), before=before))
+        assert found.get(("less", "platelets_results_late")) == ("look" if seen else None)
+
+
+def test_values_at_presentation_that_changed_are_looked_at_and_most_of_them_stop():
+    before = patients("XX01", 100, seed=2)
+    for count, severity in ((10, None), (11, "look"), (60, "look"), (61, "stop")):
+        changed = before["creatinine"].mask(np.arange(100) < count, before["creatinine"] * 1.1)
+        found = signals(monitored(before.assign(creatinine=changed), before=before))
+        assert found.get(("changed", "creatinine")) == severity
+
+
+def test_a_drug_that_a_centre_began_to_give_is_looked_at_and_stops_nothing():
+    frame = patients("XX01", 100, seed=2).sort_values("day0")
+    frame["place"] = np.arange(1, 101)
+    doses = np.where(np.arange(100) < 25, np.nan, 4.0)
+    found = monitored(frame.assign(rituximab_doses=doses))
+    assert signals(found)["cut", "rituximab_doses"] == "look"
+    assert found.stops == []
+
+
+def test_a_drug_that_the_last_patients_of_the_file_lack_stops():
+    doses = np.where(np.arange(100) >= 75, np.nan, 4.0)
+    found = monitored(patients("XX01", 100, seed=2).assign(rituximab_doses=doses))
+    assert signals(found)["cut", "rituximab_doses"] == "stop"
+
+
+def test_every_quantity_is_judged_or_says_why_not():
+    for beside in ([], None):
+        looked_at = monitored(patients("XX01", 60, seed=2), beside).looked_at
+        named = set(looked_at["quantity"])
+        assert set(watched()) <= named
+        assert (looked_at.loc[looked_at["judged"] == "no", "why_not"] != "").all()

@@ -97,7 +97,7 @@ def _kinds(declared: dict) -> list[Kind]:
 _DECLARED = _declared()
 #: What is asked about a refused value: its questions by rule, and the rules that make one question a patient.
 REFUSED = _DECLARED.pop("refused_value")
-#: What is asked about a signal of central monitoring; it names no patient.
+#: What is asked about a signal of central monitoring; it is about a column, not about one patient.
 MONITORING = "monitoring"
 SIGNAL = _DECLARED.pop(MONITORING)
 KINDS = _kinds(_DECLARED)

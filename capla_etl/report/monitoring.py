@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ from capla_etl.report.numbers import fixed, short
 CONFIRMED, NOTHING, NOT_JUDGED = "confirmed", "nothing", "not_judged"
 #: What a centre and a check can be, the worst first, in words.
 STATES = {
-    STOP: "stop (held back)",
+    STOP: "stop",
     LOOK: "look (loaded)",
     CONFIRMED: "confirmed by a person",
     NOTHING: "nothing found",
@@ -68,16 +68,8 @@ def newest(frame: pd.DataFrame) -> pd.DataFrame:
 
 def signals_of(frame: pd.DataFrame) -> list[Signal]:
     """The signals of ``quality.signal``; the worst first, then by centre."""
-    names = [one.name for one in fields(Signal)]
-    known = frame.astype(object).where(frame.notna(), "")
-    signals = []
-    for row in known.to_dict("records"):
-        listed = {
-            "rows": [int(number) for number in str(row["rows"]).split(", ") if number],
-            "patient_numbers": [number for number in str(row["patient_numbers"]).split(", ") if number],
-            "confirmed_on": row["confirmed_on"] or None,
-        }
-        signals.append(Signal(**{name: row[name] for name in names} | listed))
+    known = frame.astype(object).where(frame.notna(), None)
+    signals = [Signal.from_row(row) for row in known.to_dict("records")]
     return sorted(signals, key=lambda s: (list(STATES).index(state_of(s)), s.centre_id, s.check_name, s.quantity))
 
 
@@ -137,6 +129,8 @@ def _cell(centre: str, family: str, check: str, found: dict, by_place: dict) -> 
     if looked is None:
         return Cell("", f"{place}: does not apply.")
     judged = int((looked["judged"] == "yes").sum())
+    if told := [severity for severity in (STOP, LOOK) if severity in set(looked["severity"])]:
+        return Cell(told[0], f"{place}: {STATES[told[0]]}; part of another signal of the same column.")
     if judged:
         return Cell(NOTHING, f"{place}: {judged} {'quantity' if judged == 1 else 'quantities'} judged, nothing found.")
     why = "; ".join(dict.fromkeys(looked["why_not"].dropna()))

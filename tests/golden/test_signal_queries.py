@@ -42,7 +42,7 @@ def _asked(connection):
     return derived[derived["category"] == "monitoring"]
 
 
-def test_each_open_signal_is_one_question_without_a_patient(warehouse):
+def test_each_open_signal_is_one_question(warehouse):
     confirmed = replace(SEEN, quantity="hemoglobin", status="confirmed")
     of_patients = replace(SEEN, severity=LOOK, quantity="platelets", rows=[], patient_numbers=["HU001", "HU007"])
     asked = _asked(warehouse(SEEN, of_patients, confirmed))

@@ -1,7 +1,9 @@
 """What monitoring says: a signal for each difference that matters, and a line for everything that was looked at."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as names_of
 
 import pandas as pd
 
@@ -94,6 +96,17 @@ class Signal:
         )
         lapsed = f" {self.reason}" if self.reason and self.status == "open" else ""
         return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}.{lapsed}"
+
+    @classmethod
+    def from_row(cls, row: Mapping) -> "Signal":
+        """The signal that a row of ``quality.signal`` holds."""
+        day = row["confirmed_on"]
+        values = {one.name: row[one.name] for one in names_of(cls)} | {
+            "rows": [int(number) for number in row["rows"].split(", ") if number],
+            "patient_numbers": [number for number in row["patient_numbers"].split(", ") if number],
+            "confirmed_on": day and str(day)[:10],
+        }
+        return cls(**values)
 
     def as_row(self) -> dict:
         """The signal as a row of ``quality.signal``, but for the submission."""

@@ -16,7 +16,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from dataclasses import fields as names_of
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -274,13 +273,4 @@ def _history(centre: Looked) -> list[dict]:
 def read_signals(connection: duckdb.DuckDBPyConnection) -> list[Signal]:
     """The rows of ``quality.signal`` as signals, in the order in which they were written."""
     rows = connection.execute("select * from quality.signal order by rowid").to_arrow_table().to_pylist()
-    names = {field.name for field in names_of(Signal)}
-    return [
-        Signal(
-            **{name: value for name, value in row.items() if name in names}
-            | {"rows": [int(number) for number in row["rows"].split(", ") if number]}
-            | {"patient_numbers": [number for number in row["patient_numbers"].split(", ") if number]}
-            | {"confirmed_on": row["confirmed_on"] and row["confirmed_on"].isoformat()}
-        )
-        for row in rows
-    ]
+    return [Signal.from_row(row) for row in rows]

@@ -31,7 +31,7 @@ PLACE = {"file": "patients.csv", "column_name": "sex"}
 
 
 def _signal(centre_id: str = "XX01", severity: str = STOP, found: str = "a median of 3", **more) -> Signal:
-    about = ("level", "median", "age", "age_years_at_first_tpe", found, "about 50", "As if in decades.", 1e-6, 9)
+    about = ("level", "level", "age", "age_years_at_first_tpe", found, "about 50", "As if in decades.", 1e-6, 9)
     return Signal(centre_id, severity, *about, **PLACE | more)
 
 
@@ -51,11 +51,7 @@ class Monitor:
     def __call__(self, centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
         self.beside[centre.centre_id] = sorted(other.centre_id for other in others)
         given = self.signals.get(centre.centre_id, [])
-        row = dict.fromkeys(MONITORED.names) | {
-            "centre_id": centre.centre_id,
-            "family": "level",
-            "check_name": "median",
-        }
+        row = dict.fromkeys(MONITORED.names) | {"centre_id": centre.centre_id, "family": "level", "check_name": "level"}
         rows = [
             row | {"quantity": "age", "judged": "yes"},
             row | {"quantity": "ldh", "judged": "no", "why_not": "none"},
@@ -527,7 +523,7 @@ def test_a_check_compares_with_the_others_files_where_they_are_not_loaded_and_sa
     assert "XX02 has no load on this machine: its files are read" in err
     assert "XX01, submission 2020-12-31: held back, 2 patients. Nothing was loaded." in out
     assert f"STOP  {SIGNAL_ID}  patients.csv, column 'sex': As if in decades." in out and "Rows 3." in out
-    assert "2 checks, 1 of them not judged" in out and "none: median of ldh" in out
+    assert "2 checks, 1 of them not judged" in out and "none: level of ldh" in out
     assert not paths.warehouse().exists()
 
 
@@ -558,12 +554,12 @@ def test_machines_read_the_signals(second, monitor, capsys, centre):
     assert (status, found["status"]) == (1, "held back")
     (signal,) = found["signals"]
     assert signal == {
-        "id": SIGNAL_ID, "severity": "stop", "family": "level", "check": "median", "quantity": "age",
+        "id": SIGNAL_ID, "severity": "stop", "family": "level", "check": "level", "quantity": "age",
         "field": "age_years_at_first_tpe", "file": "patients.csv", "sheet": "", "column": "sex",
         "found": "a median of 3", "expected": "about 50", "looks_like": "As if in decades.", "p_value": 1e-6,
         "patients": 9, "patient_numbers": [], "rows": [3], "status": "open", "in_words": _signal().in_words,
     }  # fmt: skip
-    assert found["not_judged"] == [{"check": "median", "quantity": "ldh", "why": "none"}]
+    assert found["not_judged"] == [{"check": "level", "quantity": "ldh", "why": "none"}]
     _confirm(centre)
     status, out, _ = _checked(capsys, "--json")
     assert (status, json.loads(out)["status"], json.loads(out)["signals"][0]["status"]) == (

@@ -201,6 +201,7 @@ def _signals(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
     No single cell can be corrected, so no column is given; the words name it.
     """
+    submissions = dict(con.execute("select signal_id, submission from quality.signal").fetchall())
     rows = [
         {
             "centre_id": signal.centre_id,
@@ -211,7 +212,8 @@ def _signals(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             "row_number": row,
             "found": signal.found,
             "value": signal.signal_id,
-            "question": f"{signal.in_words}{_who(signal)} {SIGNAL['question']} {SIGNAL['accepted']}",
+            "question": f"Submission of {submissions[signal.signal_id]}: {signal.in_words}{_who(signal)} "
+            f"{SIGNAL['question']} {SIGNAL['accepted']}",
         }
         for signal in read_signals(con)
         if signal.status == "open"

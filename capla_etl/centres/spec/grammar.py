@@ -231,6 +231,8 @@ def _day(text: Any) -> date:
 class Confirmed(_Strict):
     """A signal of central monitoring that a person looked into and found to be right, while the finding is the same."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     signal: str = Field(pattern=r"^S-[0-9a-f]{10}$")
     found: str = Field(min_length=1)
     reason: str = Field(min_length=1)

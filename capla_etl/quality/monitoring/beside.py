@@ -101,7 +101,10 @@ class Beside:
         of_share = self.quantity.scale == SHARE
         overall = average(values[known], of_share)
         groups = {group: values[known & (treated == group)] for group in (False, True)}
-        return {g: average(of, of_share) if len(of) >= _FEWEST_OF_GROUP else overall for g, of in groups.items()}
+        enough = {g: len(of) >= _FEWEST_OF_GROUP for g, of in groups.items()}
+        # where the others show one treatment only, the patients of the other one are not judged
+        lacking = np.nan if any(enough.values()) else overall
+        return {g: average(of, of_share) if enough[g] else lacking for g, of in groups.items()}
 
     def group_values(self, frame: pd.DataFrame) -> np.ndarray:
         """For each patient of a frame what the others' patients of the group have."""
@@ -148,7 +151,7 @@ class Beside:
         """The same for yes and no: how much more of a centre's patients have it than the others' let expect."""
 
         def of(values: np.ndarray, frame: pd.DataFrame) -> Mean:
-            known = ~np.isnan(self.values(frame))
+            known = ~np.isnan(self.residuals(frame))
             share = float(np.mean(self.group_values(frame)[known]))
             n = len(values)
             return Mean(float(values.mean()), max(share * (1 - share), 0.25 / n) / n, n, n)

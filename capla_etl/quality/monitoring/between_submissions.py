@@ -19,6 +19,8 @@ _CHANGED, _CHANGED_STOPS, _FEWEST = 0.03, 0.10, 3
 #: The same for patients who are gone, and for a value that is another one.
 _GONE, _GONE_STOPS = 0.03, 0.25
 _OTHER_VALUE, _OTHER_VALUE_STOPS = 0.10, 0.60
+#: What cannot be taken back stops from this share on.
+_TAKEN_BACK_STOPS = 0.10
 #: A difference that is larger than this share of the value is another value.
 _SAME = 0.005
 
@@ -81,15 +83,15 @@ def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarr
             quantity=q.name,
         )
     elif q.family in ("completeness", "dates") and q.scale in (LOG, SHARE):
-        less = known & (a < b - room)
+        less, had = known & (a < b - room), known & (b > 0)
         yield _finding(
             "less",
             q.field,
             int(less.sum()),
-            int(known.sum()),
+            int(had.sum()),
             _CHANGED if q.scale == SHARE else _OTHER_VALUE,
-            None,
-            "{n} of the patients of both submissions have less of it",
+            _TAKEN_BACK_STOPS if q.never_less else None,
+            "{n} of the patients who had it have less of it",
             f"Less than before for many at once: {q.meaning}.",
             tuple(places[less]),
             quantity=q.name,

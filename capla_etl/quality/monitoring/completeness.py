@@ -3,7 +3,7 @@
 The shares of categories are levels of yes and no (level.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
         patients=n,
         found=f"not known in {100 * lacking / n:.0f} % of the patients",
         expected_text=f"about {100 * usual:.0f} %, as in {as_others(others.centres)}",
-        looks_like=f"{'More' if more else 'Fewer'} patients than elsewhere without {q.meaning}"
+        looks_like=f"{'More' if more else 'Fewer'} patients than elsewhere without a value of {q.field}"
         + ("." if more else ": is unknown sent as a value?"),
         p_look=share_tail(lacking, n, usual, sd, _MATTERS / 2),
         matters=abs(lacking / n - usual) > _MATTERS,
@@ -73,9 +73,12 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
     )
 
 
-def cut(quantities: Iterable[Quantity], own: pd.DataFrame) -> Iterator[Finding | NotJudged]:
+def cut(
+    quantities: Iterable[Quantity], own: pd.DataFrame, declared: Callable[[Quantity], bool]
+) -> Iterator[Finding | NotJudged]:
     """A part of the patients, by the file or by time, without any row in a list that the rest of the patients has.
 
+    ``declared``: whether the centre's spec reads it; a list that is read and empty is cut whole.
     A drug that a centre began to give, or stopped giving, is practice: only an end of the file stops.
     """
     for q in quantities:
@@ -83,7 +86,10 @@ def cut(quantities: Iterable[Quantity], own: pd.DataFrame) -> Iterator[Finding |
         of = own["treated"].to_numpy(bool) if q.of_treated else np.ones(len(own), bool)
         there = own[name].notna().to_numpy() & (own[name] != 0).to_numpy()
         if there[of].sum() < FEWEST_PATIENTS:
-            yield NotJudged("completeness", "cut", name, q.field, "too few patients with any", int(there[of].sum()))
+            if q.source != "drug" and declared(q) and not there.any() and len(own) >= FEWEST_PATIENTS:
+                yield _empty(q, len(own))
+            else:
+                yield NotJudged("completeness", "cut", name, q.field, "too few patients with any", int(there[of].sum()))
             continue
         worst: Finding | None = None
         for order, how in (("place", "the file"), ("day0", "time")):
@@ -114,6 +120,22 @@ def cut(quantities: Iterable[Quantity], own: pd.DataFrame) -> Iterator[Finding |
             )
             worst = found if worst is None or found.p_look < worst.p_look else worst
         yield worst
+
+
+def _empty(q: Quantity, patients: int) -> Finding:
+    """A list that the spec reads, without any row."""
+    return Finding(
+        family="completeness",
+        check_name="cut",
+        quantity=q.name,
+        field=q.field,
+        patients=patients,
+        found="none for all patients",
+        expected_text="some for most patients",
+        looks_like=f"No patient has any {q.list}, though the spec reads them: a part of the export is left out.",
+        p_look=0.0,
+        p_stop=0.0,
+    )
 
 
 def _longest_gap(there: np.ndarray) -> tuple[int, int]:

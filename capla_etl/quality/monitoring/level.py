@@ -28,7 +28,7 @@ _KNOWN_RATIOS = {
     100: "two powers of ten",
     1000: "thousands",
 }
-_KNOWN_RATIOS_OF_TIMES = {7: "days for weeks", 12: "months for years", 24: "hours for days", 30.4: "days for months"}
+_KNOWN_RATIOS_OF_TIMES = {24: "hours for days", 30.4: "days for months"}
 #: Days by which dates are moved by mistake.
 _KNOWN_SHIFTS = {1: "a day", 7: "a week", 30.4: "a month", 365.25: "a year", 1462: "four years (1904 for 1900)"}
 _NEAR_SHIFT = 0.12
@@ -296,7 +296,9 @@ def _outside(beside: Beside) -> Finding:
         looks_like=f"More patients than elsewhere lie beyond what the others have in {q.meaning}"
         + (f": {ratio}." if ratio else "."),
         p_look=share_tail(count, n, share, sd, 0.0) if more else 1.0,
-        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL) if more and q.natural else 1.0,
+        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
+        if more and q.natural and len(shares) >= FEWEST_CENTRES
+        else 1.0,
         matters=count >= _FEWEST_OUTSIDE and middle > natural and count / n - share > _OUTSIDE_MATTERS,
         places=tuple(np.flatnonzero(far)),
     )

@@ -36,6 +36,9 @@ def mixture(beside: Beside) -> Iterator[Finding | NotJudged]:
     if n < _FEWEST:
         yield NotJudged("mixture", "change_in_time", q.name, q.field, too_few(n, _FEWEST), n)
         return
+    if len(np.unique(beside.values(beside.own)[known])) == 1:
+        yield NotJudged("mixture", "change_in_time", q.name, q.field, "the same in all patients", n)
+        return
     for check, order, what in (
         ("change_in_file", beside.own["place"].to_numpy(float), "from row {row} on"),
         ("change_in_time", beside.own["day0"].to_numpy(float), "since {month}"),

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from capla_etl import fields
 from capla_etl.centres.errors import listed
-from capla_etl.centres.spec.grammar import Spec, source_columns
+from capla_etl.centres.spec.grammar import Spec, sheet_of, source_columns
 from capla_etl.quality.monitoring.beside import Finding, NotJudged, beside
 from capla_etl.quality.monitoring.between_columns import between_columns
 from capla_etl.quality.monitoring.between_submissions import between_submissions
@@ -22,11 +22,13 @@ from capla_etl.quality.monitoring.mixture import mixture
 from capla_etl.quality.monitoring.quantities import patient_quantities
 from capla_etl.quality.monitoring.shape import shape
 from capla_etl.quality.monitoring.signal import LOOK, MONITORED, ROWS_NAMED, STOP, Monitored, Signal
-from capla_etl.quality.monitoring.watched import SHARE, Quantity, watched
+from capla_etl.quality.monitoring.watched import SHARE, SOURCES, Quantity, watched
 from capla_etl.quality.monitoring.within_patients import copies, shared
 
 #: How often a centre without faults may give a signal to look at, and one that stops it, over all its checks.
 LOOK_CHANCE, STOP_CHANCE = 0.05, 0.001
+#: Study columns that are computed -> the fields that a spec reads for them.
+_READ_AS = {"age_years_at_first_tpe": ("birth_date", "birth_year", "age_years_reported")}
 #: Checks in the order in which their findings explain a column: a change explains a level, a level outlying patients.
 _SAYS_MOST = ["full_sheet", "cut", "changed_day0", "changed_linkage", "changed_sex", "gone", "changed", "less", "lost"]
 _SAYS_MOST += ["change_in_time", "change_in_file", "repeated", "ordered", "spike", "level", "share", "missing"]
@@ -41,15 +43,26 @@ class CentrePatients:
     """What monitoring knows of one centre's submission.
 
     ``quantities``: one row per patient, as ``patient_quantities`` returns it. ``before``: the same of the submission
-    before, or None. ``places``: field -> file, sheet and column that it is read from. ``rows``: (file, sheet) -> number
+    before, or None. ``places``: (table, field, drug or '') -> file, sheet and column. ``rows``: (file, sheet) -> number
     of its last row.
     """
 
     centre_id: str
     quantities: pd.DataFrame
     before: pd.DataFrame | None = None
-    places: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    places: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def place(self, field: str, quantity: str) -> tuple[str, str, str] | None:
+        """File, sheet and column that a finding is about; None where the spec reads none."""
+        q = watched().get(quantity.partition(" ~ ")[0])
+        table = SOURCES[q.source] if q else "patient"
+        drug = next((drug for drug in fields.vocabularies()["drug"] if quantity.startswith(drug)), "")
+        for name in _READ_AS.get(field, (field,)):
+            for key in ((table, name, drug), (table, name, ""), ("adverse_event_assessment", name, "")):
+                if key in self.places:
+                    return self.places[key]
+        return None
 
     @cached_property
     def distinct(self) -> pd.DataFrame:
@@ -75,21 +88,21 @@ def centre_patients(
     )
 
 
-def _places(spec: Spec, tables: Mapping[str, pa.Table]) -> dict[str, tuple[str, str, str]]:
-    """Where each field of the study is read from: file, sheet, column."""
-    found: dict[str, tuple[str, str, str]] = {}
+def _places(spec: Spec, tables: Mapping[str, pa.Table]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
+    """Where each field of the study is read from: (table, field, drug or '') -> file, sheet, column."""
+    found: dict[tuple[str, str, str], tuple[str, str, str]] = {}
     files: dict[str, tuple[str, str]] = {}
     for name in fields.tables():
         sources = tables[name].select(["source_record", "source_file", "source_sheet"]).to_pandas().drop_duplicates()
         for row in sources.itertuples(index=False):
             files.setdefault(str(row.source_record).rpartition(".")[0], (row.source_file, row.source_sheet))
     for name, table in spec.tables.items():
-        file, sheet = files.get(name, (table.file, ""))
+        file, sheet = files.get(name, (table.file, sheet_of(table)))
         for record in table.records:
+            drug = record.fields["drug"].constant if "drug" in record.fields else ""
             for of, source in record.fields.items():
-                columns = source_columns(source)
-                if columns:
-                    found.setdefault(of, (file, sheet, columns[0]))
+                if columns := source_columns(source):
+                    found.setdefault((record.table, of, drug or ""), (file, sheet, columns[0]))
     return found
 
 
@@ -105,7 +118,7 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
     tests = max(1, len(findings))
     severities = [_severity(f, tests) for f in findings]
     told = [(f, severity) for f, severity in zip(findings, severities, strict=True) if severity]
-    signals = [_signal(centre, group, tests) for group in _by_column(told)]
+    signals = [_signal(centre, group, tests) for group in _by_column(centre, told)]
     signals.sort(key=lambda s: (s.severity != STOP, s.p_value))
     by_finding = {id(f): severity for f, severity in told}
     return Monitored(centre.centre_id, signals, _looked_at(centre, made, by_finding))
@@ -145,14 +158,15 @@ def _of_patients(
             if not one.quantity.calendar:
                 yield from mixture(one)
             if one.quantity.complete:
-                yield from missing(one, _read_as(one.quantity.field) in centre.places)
+                yield from missing(one, centre.place(one.quantity.field, one.quantity.name) is not None)
             if one.quantity.as_sent:
                 yield from shape(one)
         else:
             q = one.quantity
             yield NotJudged(q.family, "share" if q.scale == SHARE else "level", q.name, q.field, "no patient has it")
     yield from between_columns(quantities, own, others)
-    yield from cut([q for q in quantities.values() if q.list], own)
+    lists = [q for q in quantities.values() if q.list]
+    yield from cut(lists, own, lambda q: centre.place(q.field, q.name) is not None)
 
 
 def _severity(finding: Finding, tests: int) -> str:
@@ -163,14 +177,15 @@ def _severity(finding: Finding, tests: int) -> str:
     return LOOK if finding.p_look * tests < LOOK_CHANCE else ""
 
 
-def _by_column(told: list[tuple[Finding, str]]) -> Iterator[list[tuple[Finding, str]]]:
+def _by_column(centre: CentrePatients, told: list[tuple[Finding, str]]) -> Iterator[list[tuple[Finding, str]]]:
     """Findings of one column together, the one first that says most: one mistake is one signal.
 
     What changed since the last submission is another matter than the column itself.
     """
-    groups: dict[tuple[str, bool], list[tuple[Finding, str]]] = {}
+    groups: dict[tuple, list[tuple[Finding, str]]] = {}
     for finding, severity in told:
-        groups.setdefault((finding.field, finding.family == "between_submissions"), []).append((finding, severity))
+        column = centre.place(finding.field, finding.quantity) or finding.field
+        groups.setdefault((column, finding.family == "between_submissions"), []).append((finding, severity))
     for group in groups.values():
         yield sorted(group, key=lambda one: (one[1] != STOP, _SAYS_MOST.index(one[0].check_name), one[0].p_look))
 
@@ -184,7 +199,7 @@ def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int
     others = f" {len(more)} more finding{'s' if len(more) > 1 else ''} in this column." if more else ""
     own = centre.quantities
     named_in = own["source_file"].iloc[0], own["source_sheet"].iloc[0]
-    file, sheet, column = centre.places.get(_read_as(finding.field), (*named_in, ""))
+    file, sheet, column = centre.place(finding.field, finding.quantity) or (*named_in, "")
     p = finding.p_stop if severity == STOP else finding.p_look
     return Signal(
         centre.centre_id,
@@ -204,11 +219,6 @@ def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int
         list(finding.rows) if (file, sheet) == named_in else [],
         list(finding.patient_numbers),
     )
-
-
-def _read_as(name: str) -> str:
-    """The field that a spec reads for a study column that is computed."""
-    return {"age_years_at_first_tpe": "birth_date"}.get(name, name)
 
 
 def _looked_at(centre: CentrePatients, made: list[Finding | NotJudged], severities: dict[int, str]) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def _repeated(q, numbers: np.ndarray, places: np.ndarray) -> Finding:
         found="one value in all rows"
         if constant
         else f"{100 * count / (n - 1):.0f} % of the rows with the value of the row above",
-        expected_text=f"about {100 * share:.1f} % by chance",
+        expected_text="different values" if constant else f"about {100 * share:.1f} % by chance",
         looks_like=f"Filled down or copied from row to row: {q.meaning}.",
         p_look=1e-12 if constant else p,
         p_stop=1e-12 if constant else p if count / (n - 1) - share > _REPEATED_STOPS else 1.0,

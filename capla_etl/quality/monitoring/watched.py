@@ -10,8 +10,16 @@ from capla_etl.protocol.wording import worded
 from capla_etl.quality.monitoring.signal import FAMILIES
 
 LOG, LINEAR, SHARE = "log", "linear", "share"
-#: What a quantity may be computed from (quantities.py).
-SOURCES = ("patient", "lab", "step", "same_day", "session", "drug", "event")
+#: What a quantity may be computed from (quantities.py), and the harmonised table behind it.
+SOURCES = {
+    "patient": "patient",
+    "lab": "lab_result",
+    "step": "lab_result",
+    "same_day": "lab_result",
+    "session": "tpe_session",
+    "drug": "drug_course",
+    "event": "adverse_event",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Quantity:
     as_sent: bool = False
     may_sort: bool = False
     fixed: bool = False
+    never_less: bool = False
     list: str = ""
     of_treated: bool = False
     calendar: bool = False

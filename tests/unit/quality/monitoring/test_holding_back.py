@@ -375,7 +375,7 @@ def test_what_is_kept_in_a_load_is_what_is_computed(second):
     pd.testing.assert_frame_equal(kept.quantities, computed.quantities)
     pd.testing.assert_frame_equal(kept.before, computed.before)
     assert (kept.places, kept.rows) == (computed.places, computed.rows)
-    assert kept.places["sex"] == ("patients.csv", "", "sex")
+    assert kept.places["patient", "sex", ""] == ("patients.csv", "", "sex")
 
 
 def test_what_other_code_has_kept_is_computed_again(second, monkeypatch):

@@ -31,7 +31,7 @@ def test_two_patients_in_a_row_are_no_cut():
 
 def test_a_column_that_is_declared_and_empty_is_looked_at():
     frame = patients("XX01", 100, seed=2).assign(creatinine=np.nan)
-    places = {"creatinine_umol_per_l": ("patients.csv", "", "Kreatinin")}
+    places = {("patient", "creatinine_umol_per_l", ""): ("patients.csv", "", "Kreatinin")}
     found = monitored(frame, places=places)
     signal = next(s for s in found.signals if s.check_name == "missing")
     assert (signal.severity, signal.column_name) == ("look", "Kreatinin")
@@ -157,3 +157,46 @@ def test_every_quantity_is_judged_or_says_why_not():
         named = set(looked_at["quantity"])
         assert set(watched()) <= named
         assert (looked_at.loc[looked_at["judged"] == "no", "why_not"] != "").all()
+
+
+def test_a_list_that_the_spec_reads_and_that_is_empty_stops():
+    frame = patients("XX01", 60, seed=2).assign(exchanges=np.nan)
+    places = {("tpe_session", "session_date", ""): ("exchanges.csv", "", "Datum")}
+    found = monitored(frame, places=places)
+    signal = next(s for s in found.signals if s.check_name == "cut")
+    assert (signal.severity, signal.file, signal.column_name) == ("stop", "exchanges.csv", "Datum")
+    assert not [check for check, _ in signals(monitored(frame)) if check == "cut"]
+
+
+def test_deaths_that_are_taken_back_stop():
+    before = patients("XX01", 200, seed=2).assign(died=(np.arange(200) < 15).astype(float))
+    for kept, severity in ((13, None), (12, "stop")):
+        now = before.assign(died=(np.arange(200) < kept).astype(float))
+        assert signals(monitored(now, before=before)).get(("less", "died")) == severity
+
+
+def test_more_deaths_than_before_are_no_finding():
+    before = patients("XX01", 200, seed=2).assign(died=(np.arange(200) < 5).astype(float))
+    now = before.assign(died=(np.arange(200) < 12).astype(float))
+    assert ("less", "died") not in signals(monitored(now, before=before))
+
+
+def test_a_treatment_that_no_other_centre_has_is_not_judged():
+    frame = patients("XX01", 100, seed=2)
+    controls = frame["place"] > 50
+    frame = frame.assign(treated=~controls, creatinine=frame["creatinine"].where(~controls, frame["creatinine"] * 3))
+    assert ("level", "creatinine") not in signals(monitored(frame))
+
+
+def test_a_column_is_that_of_the_table_and_the_drug():
+    places = {
+        ("patient", "adamts13_percent", ""): ("patients.csv", "", "ADAMTS13"),
+        ("lab_result", "adamts13_percent", ""): ("labs.csv", "", "Wert"),
+        ("drug_course", "start_date", "rituximab"): ("drugs.csv", "", "Rituximab"),
+        ("drug_course", "start_date", "caplacizumab"): ("drugs.csv", "", "Caplacizumab"),
+    }
+    centre = CentrePatients("XX01", patients("XX01", 10, seed=2), places=places)
+    assert centre.place("adamts13_percent", "adamts13_presentation") == ("patients.csv", "", "ADAMTS13")
+    assert centre.place("adamts13_percent", "adamts13_late") == ("labs.csv", "", "Wert")
+    assert centre.place("start_date", "rituximab_day") == ("drugs.csv", "", "Rituximab")
+    assert centre.place("hemoglobin_g_per_dl", "hemoglobin") is None

@@ -164,6 +164,7 @@ def frozen(study_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("frozen")
     shutil.copytree(study_run.warehouse, folder / "warehouse", ignore=shutil.ignore_patterns("build"))
     shutil.copytree(study_run.warehouse / "build" / "centres", folder / "warehouse" / "build" / "centres")
+    shutil.copyfile(study_run.warehouse / "build" / "accepted.txt", folder / "warehouse" / "build" / "accepted.txt")
     shutil.copytree(ROOT / "data_raw", folder / "data_raw")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAPLA_DATA_RAW", str(folder / "data_raw"))
@@ -181,7 +182,7 @@ def release(frozen, resubmitted, tmp_path, monkeypatch):
     monkeypatch.setattr(
         freeze,
         "rebuild",
-        lambda day, fresh, compared_with: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
+        lambda day, fresh, compared_with, accepted: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
     )
     return freeze.release_folder("first")
 

@@ -126,19 +126,24 @@ def _on_time(status: CentreStatus, today: date) -> dg.AssetCheckResult:
 centre_assets = [_centre(centre_id) for centre_id in centre_ids()]
 
 
-@dg.multi_asset(
-    name="harmonised",
-    specs=[
+def table_specs(relations: list[str], group: str, also_after: list[dg.AssetKey]) -> list[dg.AssetSpec]:
+    """Tables that one step makes from all centres, and from what else it comes after."""
+    return [
         dg.AssetSpec(
             asset_key(relation),
-            deps=[*(asset.key for asset in centre_assets), *map(asset_key, MONITORING)],
-            group_name="harmonised",
+            deps=[*(asset.key for asset in centre_assets), *also_after],
+            group_name=group,
             kinds={"python", "duckdb"},
             owners=DATA_MANAGEMENT,
             description=meanings.of_table(relation),
         )
-        for relation in TABLES
-    ],
+        for relation in relations
+    ]
+
+
+@dg.multi_asset(
+    name="harmonised",
+    specs=table_specs(TABLES, "harmonised", also_after=list(map(asset_key, MONITORING))),
     pool=WRITER_POOL,
 )
 def harmonised(warehouse: Warehouse):

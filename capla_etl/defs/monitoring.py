@@ -10,31 +10,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from capla_etl.centres.submissions.status import STATUSES, CentreStatus, status_of
-from capla_etl.defs.centres import ACCEPTED, DATA_MANAGEMENT, MONITORING, asset_key, centre_assets
+from capla_etl.defs.centres import ACCEPTED, MONITORING, asset_key, centre_assets, table_specs
 from capla_etl.defs.preview import markdown_list, table_metadata
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
-from capla_etl.fields import meanings
 from capla_etl.quality.monitoring.signal import FAMILIES, STOP, Signal
 from capla_etl.quality.monitoring.submissions import Looked, decide, read_signals, tables
 
 _SEVERITIES = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
 
 
-@dg.multi_asset(
-    name="monitoring",
-    specs=[
-        dg.AssetSpec(
-            asset_key(relation),
-            deps=[asset.key for asset in centre_assets],
-            group_name="monitoring",
-            kinds={"python", "duckdb"},
-            owners=DATA_MANAGEMENT,
-            description=meanings.of_table(relation),
-        )
-        for relation in MONITORING
-    ],
-    pool=WRITER_POOL,
-)
+@dg.multi_asset(name="monitoring", specs=table_specs(MONITORING, "monitoring", also_after=[]), pool=WRITER_POOL)
 def monitoring(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     """Look at all centres together; accept the loads that were received, or hold them back."""
     with warehouse.connect() as connection:

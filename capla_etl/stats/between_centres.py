@@ -56,6 +56,11 @@ def trimmed_mean(values: np.ndarray, least_variance: float = 0.0) -> Mean:
     return Mean(float(kept.mean()), squares / (h * (h - 1)) if h > 1 else np.inf, max(h - 1, 1), n)
 
 
+def share_variance(share: float, n: int) -> float:
+    """Variance of a share of ``n``; of none and all that of a quarter of a patient, as it is not known exactly."""
+    return max(share * (1 - share), 0.25 / n) / n
+
+
 def expected(means: np.ndarray, variances: np.ndarray, prior_sd: float) -> Expected:
     """Combine the other centres by random effects (DerSimonian and Laird), with a declared variation as prior.
 

@@ -14,7 +14,6 @@ from unittest import mock
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
@@ -134,20 +133,10 @@ def by_name(tables: dict) -> dict:
     return {name: tables[f"harmonised.{name}"] for name in fields.tables()}
 
 
-#: What a load keeps of a patient who left since the submission before.
-_WHO_LEFT = ("patient_id", "centre_patient_id", "centre_id", "submission")
-
-
 def kept_of(before: Centre, tables: dict) -> dict[str, pa.Table]:
     """What a load keeps of the submission before: of patients who left, their number alone."""
-    stay, found = tables["harmonised.patient"]["patient_id"].combine_chunks(), {}
-    for name, table in by_name(before.tables).items():
-        stays = pc.is_in(table["patient_id"], value_set=stay)
-        left = [table.filter(pc.invert(stays)).select(_WHO_LEFT)] if name == "patient" else []
-        found[name] = pa.concat_tables([table.filter(stays), *left], promote_options="default").select(
-            table.column_names
-        )
-    return found
+    stay = tables["harmonised.patient"]["patient_id"]
+    return {n: judge.of_who_stayed(table, stay, n == "patient") for n, table in by_name(before.tables).items()}
 
 
 @cache

@@ -208,10 +208,12 @@ def _harmonised_before(
         _check_most_is_read(spec, harmonised.ledger(), harmonised.quarantine(), harmonised.cells)
     except CentreRefused:  # not comparable
         return {}
-    tables = {}
-    for name, table in _harmonised_tables(harmonised, "before").items():
-        stays = pc.is_in(table["patient_id"], value_set=patients.combine_chunks())
-        left = table.filter(pc.invert(stays)).select(_WHO_LEFT) if name == "before.patient" else None
-        kept = [table.filter(stays), *([left] if left is not None else [])]
-        tables[name] = pa.concat_tables(kept, promote_options="default").cast(table.schema)
-    return tables
+    tables = _harmonised_tables(harmonised, "before")
+    return {name: of_who_stayed(table, patients, name == "before.patient") for name, table in tables.items()}
+
+
+def of_who_stayed(table: pa.Table, patients: pa.ChunkedArray, keep_numbers: bool) -> pa.Table:
+    """The rows of ``patients``; with ``keep_numbers`` also those of others, with nothing but their numbers."""
+    stays = pc.is_in(table["patient_id"], value_set=patients.combine_chunks())
+    left = [table.filter(pc.invert(stays)).select(_WHO_LEFT)] if keep_numbers else []
+    return pa.concat_tables([table.filter(stays), *left], promote_options="default").cast(table.schema)

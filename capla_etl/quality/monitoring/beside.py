@@ -1,6 +1,5 @@
 """One centre's patients beside the others', on the scale of comparison: what every family of checks begins with."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from capla_etl.quality.monitoring.watched import SHARE, Quantity
-from capla_etl.stats.between_centres import TRIMMED, Expected, Mean, expected, trimmed_mean
+from capla_etl.stats.between_centres import TRIMMED, Expected, Mean, expected, share_variance, trimmed_mean
 
 #: With fewer patients a quantity of a centre is not judged, and another centre is no measure.
 FEWEST_PATIENTS = 10
 #: With fewer other centres, natural differences cannot be learned from them: the declared ones are used.
 FEWEST_CENTRES = 4
-#: Where practice may differ by any amount, so many times what matters is as far as an other centre may lie off.
+#: Where practice may differ by any amount, so many times what matters is as far as a centre or patients may lie off.
 _WITHOUT_NATURAL = 4
 #: Near none and all, this part of a difference between shares matters that matters in the middle.
 _LEAST_OF_SHARE = 0.2
@@ -154,7 +153,7 @@ class Beside:
             known = ~np.isnan(self.residuals(frame))
             share = float(np.mean(self.group_values(frame)[known]))
             n = len(values)
-            return Mean(float(values.mean()), max(share * (1 - share), 0.25 / n) / n, n, n)
+            return Mean(float(values.mean()), share_variance(share, n), n, n)
 
         return of(self.known, self.own), [of(values, self.others[c]) for c, values in self.theirs.items()]
 
@@ -172,6 +171,12 @@ class Beside:
         share = self.share_of_groups
         return matters * max(_LEAST_OF_SHARE, 2 * np.sqrt(share * (1 - share)))
 
+    @property
+    def farthest(self) -> float:
+        """How far a centre may lie off at most: ``natural``, or some times what matters where none is declared."""
+        q = self.quantity
+        return q.limit(q.natural) if q.natural else _WITHOUT_NATURAL * self.smallest_that_matters
+
     def natural(self, others: Expected) -> float | None:
         """How far centres may truly differ: as declared, or more where they do; None: by any amount."""
         if self.quantity.natural is None:
@@ -182,8 +187,7 @@ class Beside:
         """What the others let expect of one more centre. Those who lie far off themselves are no measure."""
         means = np.array([m.mean for m in others])
         variances = np.array([m.variance for m in others])
-        q = self.quantity
-        natural = q.limit(q.natural) if q.natural else _WITHOUT_NATURAL * self.smallest_that_matters
+        natural = self.farthest
         near = np.abs(means - np.median(means)) <= natural + 4 * np.sqrt(variances)
         if near.any():
             means, variances = means[near], variances[near]
@@ -199,9 +203,3 @@ def as_others(centres: int) -> str:
 def too_few(n: int, fewest: int = FEWEST_PATIENTS) -> str:
     """Why a quantity is not judged that few patients have."""
     return f"known in {n} patients; at least {fewest} are needed"
-
-
-def beside(quantities: dict[str, Quantity], own: pd.DataFrame, others: dict[str, pd.DataFrame]) -> Iterator[Beside]:
-    """Every quantity of a centre beside the others."""
-    for quantity in quantities.values():
-        yield Beside(quantity, own, others)

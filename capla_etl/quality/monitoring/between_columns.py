@@ -32,8 +32,8 @@ def between_columns(
     names = list(quantities)
     pooled = _Ranked.of(pd.concat(others.values()), names)
     strength = pd.DataFrame(pooled.ranks).corr(min_periods=2 * _FEWEST).to_numpy(copy=True)
-    strength[pooled.nearly_constant(), :] = 0
-    strength[:, pooled.nearly_constant()] = 0
+    constant = pooled.nearly_constant()
+    strength[constant, :] = strength[:, constant] = 0
     chosen: dict[tuple[str, ...], tuple[float, int, int]] = {}
     for i, j in zip(*np.where(np.triu(np.abs(strength) >= _STRONG, 1)), strict=True):
         of = tuple(sorted((quantities[names[i]].field, quantities[names[j]].field)))
@@ -89,7 +89,6 @@ def _finding(own: Mean, peers: list[Mean], one: Quantity, other: Quantity) -> Fi
     difference = own.mean - others.mean
     found, usual = float(np.tanh(own.mean)), float(np.tanh(others.mean))
     lost = abs(found) < abs(usual) or found * usual < 0
-    p = tail(difference, own, others)
     return Finding(
         family="between_columns",
         check_name="correlation",
@@ -100,7 +99,7 @@ def _finding(own: Mean, peers: list[Mean], one: Quantity, other: Quantity) -> Fi
         expected_text=f"about {usual:.1f}, as in the other centres",
         looks_like=f"{_first(one.meaning)} and {other.meaning} "
         "are less related than in the other centres: one of the two may belong to other patients.",
-        p_look=p,
+        p_look=tail(difference, own, others),
         p_stop=tail(difference, own, others, _NATURAL, with_between=False) if lost else 1.0,
         matters=lost and abs(found - usual) > _MATTERS,
         scale="linear",

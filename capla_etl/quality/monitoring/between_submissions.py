@@ -69,7 +69,7 @@ def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarr
     known = ~np.isnan(a) & ~np.isnan(b)
     room = _SAME * np.maximum(np.abs(b), 1e-9)
     if q.fixed:
-        other, what = known & (np.abs(a - b) > room), "have another value"
+        other = known & (np.abs(a - b) > room)
         yield _finding(
             "changed",
             q.field,
@@ -77,7 +77,7 @@ def _values(q: Quantity, now: pd.DataFrame, then: pd.DataFrame, places: np.ndarr
             int(known.sum()),
             _CHANGED if q.scale == SHARE else _OTHER_VALUE,
             _OTHER_VALUE_STOPS,
-            "{n} of the patients of both submissions " + what,
+            "{n} of the patients of both submissions have another value",
             f"Changed for many at once: {q.meaning}.",
             tuple(places[other]),
             quantity=q.name,

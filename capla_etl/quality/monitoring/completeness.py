@@ -10,7 +10,7 @@ import pandas as pd
 
 from capla_etl.quality.monitoring.beside import FEWEST_PATIENTS, Beside, Finding, NotJudged, as_others
 from capla_etl.quality.monitoring.watched import Quantity
-from capla_etl.stats.between_centres import Mean, expected, share_tail
+from capla_etl.stats.between_centres import Mean, expected, share_tail, share_variance
 
 #: A share of patients without a quantity that is looked at if it is that much larger than elsewhere.
 _MATTERS = 0.04
@@ -27,22 +27,15 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
         declared: whether the centre's spec reads the field: then nobody having it is a finding, not a gap.
     """
     q = beside.quantity
-    known = beside.own[q.name].notna().to_numpy()
-    group = beside.own["treated"].to_numpy(bool)
-    if not known.any() and not declared:
+    if not beside.own[q.name].notna().any() and not declared:
         yield NotJudged("completeness", "missing", q.name, q.field, "the centre does not send it")
         return
-    if q.of_treated:
-        known = known[group]
+    known = _known(q, beside.own)
     shares = []
-    for frame in beside.others.values():
-        theirs = frame[q.name].notna().to_numpy()
-        theirs = theirs[frame["treated"].to_numpy(bool)] if q.of_treated else theirs
-        if theirs.any() and len(theirs) >= FEWEST_PATIENTS:
+    for theirs in (_known(q, frame) for frame in beside.others.values()):
+        if theirs.any() and (of := len(theirs)) >= FEWEST_PATIENTS:
             share = float(1 - theirs.mean())
-            shares.append(
-                Mean(share, max(share * (1 - share), 0.25 / len(theirs)) / len(theirs), len(theirs), len(theirs))
-            )
+            shares.append(Mean(share, share_variance(share, of), of, of))
     if not shares:
         yield NotJudged("completeness", "missing", q.name, q.field, "no other centre sends it", len(known))
         return
@@ -71,6 +64,12 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
         expected=usual,
         places=tuple(np.flatnonzero(beside.own[q.name].isna())) if more else (),
     )
+
+
+def _known(q: Quantity, frame: pd.DataFrame) -> np.ndarray:
+    """Which of the patients who can have a quantity have it."""
+    known = frame[q.name].notna().to_numpy()
+    return known[frame["treated"].to_numpy(bool)] if q.of_treated else known
 
 
 def cut(

@@ -19,7 +19,7 @@ from capla_etl.quality.monitoring.beside import (
     too_few,
 )
 from capla_etl.quality.monitoring.watched import LOG, SHARE
-from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, tail, trimmed_mean
+from capla_etl.stats.between_centres import Expected, Mean, expected, share_tail, share_variance, tail, trimmed_mean
 
 #: Ratios of two levels that come of a mistake, beside those of a field's units: of any quantity; of days and years.
 _KNOWN_RATIOS = {
@@ -39,8 +39,6 @@ _DRAWN = 3.3
 #: Values beyond this share of the others' patients at each end lie outside. So many more patients outside matter, and
 #: as many may be natural; at least so many patients; and so many of the others' patients tell where the ends are.
 _OUTSIDE, _OUTSIDE_MATTERS, _OUTSIDE_NATURAL, _FEWEST_OUTSIDE, _FEWEST_POOLED = 0.005, 0.015, 0.05, 3, 200
-#: Where practice may differ by any amount, outlying patients lie at least so many times what matters from the middle.
-_WITHOUT_NATURAL = 4
 #: A share is called that of the other code if it lies so near it, and the two codes are farther apart.
 _NEAR_SHARE = 0.12
 #: So many patients more or less than expected are no signal, however surprising.
@@ -164,49 +162,18 @@ def _share(beside: Beside) -> Finding:
     q = beside.quantity
     own, theirs = beside.shares()
     others = beside.expected(theirs)
-    return share_finding(
-        beside,
-        q.family,
-        "share",
-        own,
-        others,
-        beside.share_of_groups + others.mean,
-        q.meaning,
-        beside.smallest_that_matters,
-        beside.natural(others),
-    )
-
-
-def share_finding(
-    beside: Beside,
-    family: str,
-    check: str,
-    own: Mean,
-    others: Expected,
-    share: float,
-    what: str,
-    matters: float,
-    natural: float | None,
-) -> Finding:
-    """Judge how many of the centre's patients have something.
-
-    Args:
-        own: mean of yes less what the others let expect (``Beside.shares``).
-        share: what the others let expect of this centre, 0 to 1.
-        what: words for the share.
-        matters, natural: shares of 1; None: centres may differ by any amount.
-    """
-    q, n = beside.quantity, own.n
-    share = float(np.clip(share, 0, 1))
-    found = float(np.clip(own.mean + beside.share_of_groups, 0, 1)) if check == "share" else own.mean + share
+    n, natural, matters = own.n, beside.natural(others), beside.smallest_that_matters
+    usual = beside.share_of_groups
+    share = float(np.clip(usual + others.mean, 0, 1))
+    found = float(np.clip(own.mean + usual, 0, 1))
     count, sd = round(found * n), float(np.sqrt(others.between + others.variance))
-    half = _DRAWN * np.sqrt(max(share * (1 - share), 0.25 / n) / n + sd**2)
-    said = f"{'Higher' if found > share else 'Lower'} than in the other centres: {what}"
+    half = _DRAWN * np.sqrt(share_variance(share, n) + sd**2)
+    said = f"{'Higher' if found > share else 'Lower'} than in the other centres: {q.meaning}"
     if abs(found - (1 - share)) < _NEAR_SHARE < abs(2 * share - 1):
         said += ", as if the two codes were exchanged"
     return Finding(
-        family=family,
-        check_name=check,
+        family=q.family,
+        check_name="share",
         quantity=q.name,
         field=q.field,
         patients=n,
@@ -220,7 +187,7 @@ def share_finding(
         matters=abs(found - share) > matters and abs(count - share * n) > _FEWEST_DIFFERENT,
         scale=SHARE,
         estimate=found,
-        standard_error=float(np.sqrt(max(found * (1 - found), 0.25 / n) / n)),
+        standard_error=float(np.sqrt(share_variance(found, n))),
         expected=share,
         look_below=max(0.0, share - half),
         look_above=min(1.0, share + half),
@@ -282,7 +249,6 @@ def _outside(beside: Beside) -> Finding:
     chance = np.mean([share * (1 - share) / len(v) for v in beside.theirs.values()])
     sd = float(np.hypot(np.sqrt(max(np.var(shares) - chance, 0.0)), share))
     middle = float(np.median(np.abs(beside.mine[far]))) if count else 0.0
-    natural = q.limit(q.natural) if q.natural else _WITHOUT_NATURAL * room
     more = count / n > share
     ratio = known_ratio(q.field, float(np.exp(np.median(beside.mine[far])))) if q.scale == LOG and count else ""
     return Finding(
@@ -299,7 +265,7 @@ def _outside(beside: Beside) -> Finding:
         p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
         if more and q.natural and len(shares) >= FEWEST_CENTRES
         else 1.0,
-        matters=count >= _FEWEST_OUTSIDE and middle > natural and count / n - share > _OUTSIDE_MATTERS,
+        matters=count >= _FEWEST_OUTSIDE and middle > beside.farthest and count / n - share > _OUTSIDE_MATTERS,
         places=tuple(np.flatnonzero(far)),
     )
 

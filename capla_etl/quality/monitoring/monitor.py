@@ -13,7 +13,7 @@ import pyarrow as pa
 from capla_etl import fields
 from capla_etl.centres.errors import listed
 from capla_etl.centres.spec.grammar import Spec, sheet_of, source_columns
-from capla_etl.quality.monitoring.beside import Finding, NotJudged, beside
+from capla_etl.quality.monitoring.beside import Beside, Finding, NotJudged
 from capla_etl.quality.monitoring.between_columns import between_columns
 from capla_etl.quality.monitoring.between_submissions import between_submissions
 from capla_etl.quality.monitoring.completeness import cut, full_sheets, missing
@@ -65,9 +65,14 @@ class CentrePatients:
         return None
 
     @cached_property
+    def copies(self) -> pd.DataFrame:
+        """Which patients are copies of another one."""
+        return copies(self.quantities)
+
+    @cached_property
     def distinct(self) -> pd.DataFrame:
         """The patients without those whose values are another one's: a copy judges nothing."""
-        return self.quantities[~copies(self.quantities)["again"]]
+        return self.quantities[~self.copies["again"]]
 
 
 def centre_patients(
@@ -127,7 +132,7 @@ def monitor(centre: CentrePatients, others: list[CentrePatients]) -> Monitored:
 def _checks(centre: CentrePatients, others: dict[str, pd.DataFrame]) -> Iterator[Finding | NotJudged]:
     quantities = watched()
     yield from _with_rows(centre.distinct, _of_patients(quantities, centre, others))
-    yield from _with_rows(centre.quantities, shared(centre.quantities))
+    yield from _with_rows(centre.quantities, shared(centre.copies))
     yield from full_sheets(centre.rows)
     if centre.before is None:
         why = "no earlier submission that can be compared"
@@ -152,21 +157,25 @@ def _of_patients(
     quantities: dict[str, Quantity], centre: CentrePatients, others: dict[str, pd.DataFrame]
 ) -> Iterator[Finding | NotJudged]:
     own = centre.distinct
-    for one in beside(quantities, own, others):
-        if own[one.quantity.name].notna().any() or one.quantity.complete:
+
+    def reads(q: Quantity) -> bool:
+        return centre.place(q.field, q.name) is not None
+
+    for q in quantities.values():
+        one = Beside(q, own, others)
+        if own[q.name].notna().any() or q.complete:
             yield from level(one)
-            if not one.quantity.calendar:
+            if not q.calendar:
                 yield from mixture(one)
-            if one.quantity.complete:
-                yield from missing(one, centre.place(one.quantity.field, one.quantity.name) is not None)
-            if one.quantity.as_sent:
+            if q.complete:
+                yield from missing(one, reads(q))
+            if q.as_sent:
                 yield from shape(one)
         else:
-            q = one.quantity
             yield NotJudged(q.family, "share" if q.scale == SHARE else "level", q.name, q.field, "no patient has it")
     yield from between_columns(quantities, own, others)
     lists = [q for q in quantities.values() if q.list]
-    yield from cut(lists, own, lambda q: centre.place(q.field, q.name) is not None)
+    yield from cut(lists, own, reads)
 
 
 def _severity(finding: Finding, tests: int) -> str:
@@ -240,5 +249,4 @@ def _looked_at(centre: CentrePatients, made: list[Finding | NotJudged], severiti
             row |= {"expected": one.expected, "look_below": one.look_below, "look_above": one.look_above}
             row |= {"p_value": one.p_look}
         rows.append(row)
-    frame = pd.DataFrame(rows, columns=[n for n in MONITORED.names if n != "submission"])
-    return frame
+    return pd.DataFrame(rows, columns=[n for n in MONITORED.names if n != "submission"])

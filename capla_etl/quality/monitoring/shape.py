@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from capla_etl.fields.units import two_digits
@@ -34,8 +33,9 @@ def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
     numbers = known.to_numpy(float)
     pooled = np.concatenate([f[q.name].dropna().to_numpy(float) for f in beside.others.values()] or [np.empty(0)])
     places = np.flatnonzero(values.notna())
-    yield _repeated(q, numbers, places)
-    yield _ordered(q, numbers, beside.own)
+    rho = float(stats.spearmanr(np.arange(len(numbers)), numbers)[0]) if len(set(numbers)) > 1 else 0.0
+    yield _repeated(q, numbers, rho, places)
+    yield _ordered(q, len(numbers), rho)
     if len(pooled) >= 2 * _FEWEST:
         yield _spike(q, numbers, pooled, places)
         theirs = [f[q.name].dropna().to_numpy(float) for f in beside.others.values()]
@@ -49,14 +49,13 @@ def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
             yield NotJudged("shape", check, q.name, q.field, "the others have too few values")
 
 
-def _repeated(q, numbers: np.ndarray, places: np.ndarray) -> Finding:
-    """Equal values in neighbouring rows: filled down, or copied."""
+def _repeated(q, numbers: np.ndarray, rho: float, places: np.ndarray) -> Finding:
+    """Equal values in neighbouring rows: filled down, or copied; ``rho``: correlation with the order of the rows."""
     n = len(numbers)
     equal = np.isclose(numbers[1:], numbers[:-1], rtol=1e-9)
     share = _tie_share(numbers)
     count, chance = int(equal.sum()), max(share, 1e-4)
-    natural_order = abs(stats.spearmanr(np.arange(n), numbers)[0]) > _ORDERED if len(set(numbers)) > 1 else False
-    p = float(stats.binom.sf(count - 1, n - 1, chance)) if not natural_order else 1.0
+    p = float(stats.binom.sf(count - 1, n - 1, chance)) if abs(rho) <= _ORDERED else 1.0
     constant = len(set(numbers)) == 1
     return Finding(
         family="shape",
@@ -83,12 +82,10 @@ def _tie_share(numbers: np.ndarray) -> float:
     return float(np.sum(counts * (counts - 1)) / (n * (n - 1)))
 
 
-def _ordered(q, numbers: np.ndarray, own: pd.DataFrame) -> Finding:
-    """A column that goes up or down with the rows: sorted apart from its row, or drifting."""
-    n = len(numbers)
-    rho = float(stats.spearmanr(np.arange(n), numbers)[0]) if len(set(numbers)) > 1 else 0.0
+def _ordered(q, n: int, rho: float) -> Finding:
+    """A column that goes up or down with the rows: sorted, alone or with them, or drifting."""
     z = np.arctanh(min(abs(rho), 0.999999)) * np.sqrt((n - 3) / 1.06)
-    is_sorted = abs(rho) >= _SORTED
+    p, is_sorted = float(2 * stats.norm.sf(z)), abs(rho) >= _SORTED
     return Finding(
         family="shape",
         check_name="ordered",
@@ -100,8 +97,8 @@ def _ordered(q, numbers: np.ndarray, own: pd.DataFrame) -> Finding:
         looks_like=f"This column is sorted, alone or with its rows: {q.meaning}."
         if is_sorted
         else f"This column goes {'up' if rho > 0 else 'down'} with the rows of the file: {q.meaning}.",
-        p_look=float(2 * stats.norm.sf(z)),
-        p_stop=float(2 * stats.norm.sf(z)) if is_sorted and not q.may_sort else 1.0,
+        p_look=p,
+        p_stop=p if is_sorted and not q.may_sort else 1.0,
         matters=abs(rho) >= _ORDERED,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import fields as names_of
 import pandas as pd
 
 from capla_etl import fields
+from capla_etl.centres.errors import said_place
 
 STOP, LOOK = "stop", "look"
 #: Families of checks, in the order in which they are shown.
@@ -85,15 +86,7 @@ class Signal:
     @property
     def in_words(self) -> str:
         """One sentence for people: where, what, and what it looks like."""
-        place = ", ".join(
-            said
-            for said in (
-                self.file,
-                self.sheet and f"sheet {self.sheet!r}",
-                self.column_name and f"column {self.column_name!r}",
-            )
-            if said
-        )
+        place = said_place(self.file, self.sheet) + (f", column {self.column_name!r}" if self.column_name else "")
         lapsed = f" {self.reason}" if self.reason and self.status == "open" else ""
         return f"{place or 'patients'}: {self.looks_like} Found {self.found}; expected {self.expected}.{lapsed}"
 

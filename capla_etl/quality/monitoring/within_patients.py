@@ -32,9 +32,11 @@ def copies(own: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"series": series, "presentation": presentation, "again": again})
 
 
-def shared(own: pd.DataFrame) -> Iterator[Finding]:
-    """Patients with the same series of platelet counts, or the same values at presentation, as another one."""
-    found = copies(own)
+def shared(found: pd.DataFrame) -> Iterator[Finding]:
+    """Patients with the same series of platelet counts, or the same values at presentation, as another one.
+
+    ``found``: as ``copies`` returns it.
+    """
     for name, mask, what in (
         ("same_series", found["series"], "series of platelet counts"),
         ("same_presentation", found["presentation"], "values at presentation"),
@@ -45,7 +47,7 @@ def shared(own: pd.DataFrame) -> Iterator[Finding]:
             check_name=name,
             quantity=name,
             field="centre_patient_id",
-            patients=len(own),
+            patients=len(found),
             found=f"{count} patients with the same {what} as another patient",
             expected_text="none",
             looks_like=f"The {what} of one patient were copied to another one, or a patient was sent twice.",

@@ -28,7 +28,9 @@ class Finding:
     ``p_look``: how likely chance gives it; ``p_stop``: the same where the centre truly differs by as much as centres
     may. ``matters``: whether the difference is large enough. ``estimate``, ``standard_error``, ``expected``,
     ``look_below``, ``look_above``: on the scale of comparison, for plots. ``places``: patients who show it,
-    by their place in the frame; ``rows``, ``patient_numbers``: the same by row and number.
+    by their place in the frame; ``rows``, ``patient_numbers``: the same by row and number. ``others``: with how many
+    other centres it compares; None: with none. ``found_of_few``: ``found`` without a figure that a few others would
+    be known from, where it holds one.
     """
 
     family: str
@@ -51,6 +53,16 @@ class Finding:
     places: tuple[int, ...] = ()
     rows: tuple[int, ...] = ()
     patient_numbers: tuple[str, ...] = ()
+    others: int | None = None
+    found_of_few: str = ""
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What was found and expected as it may be said: signals go to the centre, and a figure of a few other
+        centres would tell theirs."""
+        if self.others is None or self.others >= FEWEST_CENTRES:
+            return self.found, self.expected_text
+        return self.found_of_few or self.found, f"as in {as_others(self.others)}"
 
 
 @dataclass(frozen=True)

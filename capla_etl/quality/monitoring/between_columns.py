@@ -105,6 +105,7 @@ def _finding(own: Mean, peers: list[Mean], one: Quantity, other: Quantity) -> Fi
         scale="linear",
         estimate=found,
         expected=usual,
+        others=others.centres,
     )
 
 

@@ -63,6 +63,7 @@ def missing(beside: Beside, declared: bool) -> Iterator[Finding | NotJudged]:
         estimate=lacking / n,
         expected=usual,
         places=tuple(np.flatnonzero(beside.own[q.name].isna())) if more else (),
+        others=others.centres,
     )
 
 

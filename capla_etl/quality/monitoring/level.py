@@ -87,7 +87,7 @@ def _mean(beside: Beside) -> Finding:
         quantity=q.name,
         field=q.field,
         patients=own.n,
-        found=_compared(q, difference) if _may_be_shown(others) else _side(difference),
+        found=_compared(q, difference),
         expected_text=f"about that of {as_others(others.centres)}",
         looks_like=_in_words(q, difference),
         p_look=tail(difference, own, others),
@@ -99,16 +99,9 @@ def _mean(beside: Beside) -> Finding:
         expected=others.mean,
         look_below=others.mean - half,
         look_above=others.mean + half,
+        others=others.centres,
+        found_of_few=f"clearly {'more' if difference > 0 else 'less'} than the others",
     )
-
-
-def _may_be_shown(others: Expected) -> bool:
-    """Whether the others' figures may stand in a signal, which goes to the centre: not where they would tell one."""
-    return others.centres >= FEWEST_CENTRES
-
-
-def _side(difference: float) -> str:
-    return f"clearly {'more' if difference > 0 else 'less'} than the others"
 
 
 def _compared(q, difference: float) -> str:
@@ -178,9 +171,7 @@ def _share(beside: Beside) -> Finding:
         field=q.field,
         patients=n,
         found=f"{100 * found:.0f} % of the patients",
-        expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}"
-        if _may_be_shown(others)
-        else f"the share of {as_others(others.centres)}",
+        expected_text=f"about {100 * share:.0f} %, as in {as_others(others.centres)}",
         looks_like=f"{said}.",
         p_look=share_tail(count, n, share, sd, 0.0),
         p_stop=share_tail(count, n, share, float(np.sqrt(others.variance)), natural) if natural else 1.0,
@@ -191,6 +182,7 @@ def _share(beside: Beside) -> Finding:
         expected=share,
         look_below=max(0.0, share - half),
         look_above=min(1.0, share + half),
+        others=others.centres,
     )
 
 
@@ -226,6 +218,8 @@ def _spread(beside: Beside) -> Finding:
         ),
         p_look=tail(difference, ratios[0], others),
         matters=abs(difference) > np.log(_SPREAD_MATTERS),
+        others=others.centres,
+        found_of_few=f"a spread clearly {'larger' if difference > 0 else 'smaller'} than that of the others",
     )
 
 
@@ -258,7 +252,7 @@ def _outside(beside: Beside) -> Finding:
         field=q.field,
         patients=n,
         found=f"{count} of {n} patients",
-        expected_text=f"at most about {two_digits(100 * share)} %" if len(shares) >= FEWEST_CENTRES else "few",
+        expected_text=f"at most about {two_digits(100 * share)} %",
         looks_like=f"More patients than elsewhere lie beyond what the others have in {q.meaning}"
         + (f": {ratio}." if ratio else "."),
         p_look=share_tail(count, n, share, sd, 0.0) if more else 1.0,
@@ -267,6 +261,7 @@ def _outside(beside: Beside) -> Finding:
         else 1.0,
         matters=count >= _FEWEST_OUTSIDE and middle > beside.farthest and count / n - share > _OUTSIDE_MATTERS,
         places=tuple(np.flatnonzero(far)),
+        others=len(shares),
     )
 
 

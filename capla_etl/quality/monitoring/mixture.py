@@ -69,6 +69,7 @@ def _by_treatment(beside: Beside) -> Iterator[Finding]:
         tail(difference, own, others),
         tail(difference, own, others, natural, with_between=False) if natural else 1.0,
         np.flatnonzero(treated),
+        others.centres,
     )
 
 
@@ -168,10 +169,11 @@ def _finding(
     p_look: float,
     p_stop: float,
     places: np.ndarray,
+    others: int | None = None,
 ) -> Finding:
-    """Word the difference between two parts of a centre."""
+    """Word the difference between two parts of a centre; ``others``: beside the same in so many other centres."""
     q = beside.quantity
-    ratio = ""
+    ratio, side = "", "more" if difference > 0 else "less"
     if q.scale == LOG:
         size = said = f"{two_digits(np.exp(difference))} times"
         ratio = known_ratio(q.field, float(np.exp(difference)))
@@ -185,11 +187,14 @@ def _finding(
         field=q.field,
         patients=patients,
         found=f"{size} {where}",
-        expected_text="one level in the whole column",
-        looks_like=f"{where[0].upper()}{where[1:]}, {q.meaning}: {said} compared with the rest of the centre"
+        expected_text="one level in the whole column" if others is None else "the difference that others have",
+        looks_like=f"{where[0].upper()}{where[1:]}, {q.meaning}: "
+        + (f"{said} compared with the rest of the centre" if others is None else f"{side} than elsewhere")
         + (f", {ratio}." if ratio else "."),
         p_look=p_look,
         p_stop=p_stop,
         matters=abs(difference) > _SLACK * beside.smallest_that_matters,
         places=tuple(places),
+        others=others,
+        found_of_few=f"clearly {side} {where}",
     )

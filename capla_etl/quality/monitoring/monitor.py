@@ -210,6 +210,7 @@ def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int
     named_in = own["source_file"].iloc[0], own["source_sheet"].iloc[0]
     file, sheet, column = centre.place(finding.field, finding.quantity) or (*named_in, "")
     p = finding.p_stop if severity == STOP else finding.p_look
+    found, expected = finding.words
     return Signal(
         centre.centre_id,
         severity,
@@ -217,8 +218,8 @@ def _signal(centre: CentrePatients, group: list[tuple[Finding, str]], tests: int
         finding.check_name,
         finding.quantity,
         finding.field,
-        finding.found + also,
-        finding.expected_text,
+        found + also,
+        expected,
         finding.looks_like + others,
         float(min(1.0, p * tests)),
         finding.patients,

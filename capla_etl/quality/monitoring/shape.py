@@ -31,15 +31,15 @@ def shape(beside: Beside) -> Iterator[Finding | NotJudged]:
         yield NotJudged("shape", "repeated", q.name, q.field, too_few(len(known), _FEWEST), len(known))
         return
     numbers = known.to_numpy(float)
-    pooled = np.concatenate([f[q.name].dropna().to_numpy(float) for f in beside.others.values()] or [np.empty(0)])
+    of_others = [f[q.name].dropna().to_numpy(float) for f in beside.others.values()]
+    pooled = np.concatenate([*of_others, np.empty(0)])
     places = np.flatnonzero(values.notna())
     rho = float(stats.spearmanr(np.arange(len(numbers)), numbers)[0]) if len(set(numbers)) > 1 else 0.0
     yield _repeated(q, numbers, rho, places)
     yield _ordered(q, len(numbers), rho)
     if len(pooled) >= 2 * _FEWEST:
-        yield _spike(q, numbers, pooled, places)
-        theirs = [f[q.name].dropna().to_numpy(float) for f in beside.others.values()]
-        theirs = [_tie_share(v) for v in theirs if len(v) >= _FEWEST]
+        yield _spike(q, numbers, pooled, places, sum(len(v) > 0 for v in of_others))
+        theirs = [_tie_share(v) for v in of_others if len(v) >= _FEWEST]
         if theirs:
             yield _rounded(q, numbers, np.array(theirs))
         else:
@@ -103,7 +103,7 @@ def _ordered(q, n: int, rho: float) -> Finding:
     )
 
 
-def _spike(q, numbers: np.ndarray, pooled: np.ndarray, places: np.ndarray) -> Finding:
+def _spike(q, numbers: np.ndarray, pooled: np.ndarray, places: np.ndarray, others: int) -> Finding:
     """One value that many patients have and that is rare elsewhere: a code for missing, a limit, a default."""
     values, counts = np.unique(np.round(numbers, 9), return_counts=True)
     n = len(numbers)
@@ -131,6 +131,7 @@ def _spike(q, numbers: np.ndarray, pooled: np.ndarray, places: np.ndarray) -> Fi
         p_stop=float(min(1.0, tails[worst])) if share - usual > _SPIKE_STOPS else 1.0,
         matters=share - usual > _SPIKE,
         places=tuple(places[np.isclose(numbers, values[worst])]),
+        others=others,
     )
 
 
@@ -162,4 +163,6 @@ def _rounded(q, numbers: np.ndarray, theirs: np.ndarray) -> Finding:
         looks_like=f"Rounded, or few different values: {q.meaning}.",
         p_look=p,
         matters=own > _ROUNDED * largest,
+        others=len(theirs),
+        found_of_few="clearly more equal values than in the others",
     )

@@ -1,10 +1,18 @@
 """Level: unit, share, spread and outlying patients, on both sides of what matters and of what centres may differ by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up_centres import monitored, others, patients, signals
 
-from capla_etl.quality.monitoring.level import known_ratio, known_shift
+from capla_etl.quality.monitoring.beside import Beside, Finding
+from capla_etl.quality.monitoring.between_columns import between_columns
+from capla_etl.quality.monitoring.completeness import missing
+from capla_etl.quality.monitoring.level import known_ratio, known_shift, level
+from capla_etl.quality.monitoring.mixture import mixture
+from capla_etl.quality.monitoring.shape import shape
+from capla_etl.quality.monitoring.watched import watched
 
 
 def test_a_centre_like_the_others_gives_no_signal():
@@ -171,6 +179,35 @@ def test_the_figures_of_fewer_than_four_others_stay_out_of_a_signal():
     signal = monitored(patients("XX01", 100, seed=2, creatinine=10), others(3)).signals[0]
     assert signal.found.startswith("clearly more than the others")
     assert not any(character.isdigit() for character in signal.found)
+
+
+def test_no_check_states_a_figure_of_fewer_than_four_others():
+    compared = Finding("level", "level", "ldh", "ldh_u_per_l", 40, "1.7 times the others", "about 212", "Higher.", 0.0)
+    assert compared.words == ("1.7 times the others", "about 212")  # beside a published range, say
+    assert replace(compared, others=4).words == ("1.7 times the others", "about 212")
+    few = replace(compared, others=3, found_of_few="clearly more than the others")
+    assert few.words == ("clearly more than the others", "as in the 3 other centres")
+
+
+def words_of_all_checks(own, beside):
+    """(check, quantity) -> what is said of each finding that compares with others."""
+    frames = {other.centre_id: other.quantities for other in beside}
+    made = list(between_columns(watched(), own, frames))
+    for quantity in watched().values():
+        one = Beside(quantity, own, frames)
+        made += [*level(one), *mixture(one), *missing(one, True), *shape(one)]
+    return {(f.check_name, f.quantity): f.words for f in made if isinstance(f, Finding) and f.others is not None}
+
+
+def test_a_centre_is_told_the_same_whatever_figures_three_others_have():
+    own = patients("XX01", 200, seed=2, creatinine=10)
+    own.loc[own["place"] % 3 == 0, "creatinine"] = np.nan
+    own.loc[own["place"] % 2 == 0, "hemoglobin"] = 9.9
+    one, other = (words_of_all_checks(own, others(3, 100 + add)) for add in (0, 40))
+    assert one.keys() == other.keys()
+    for key in ("level", "creatinine"), ("missing", "creatinine"), ("spike", "hemoglobin"), ("rounded", "hemoglobin"):
+        assert one[key] == other[key]
+    assert {key: words for key, words in one.items() if "as in the 3 other centres" != words[1]} == {}
 
 
 def test_a_confirmed_column_shows_what_else_stops_it():

@@ -207,7 +207,7 @@ def test_a_centre_is_told_the_same_whatever_figures_three_others_have():
     assert one.keys() == other.keys()
     for key in ("level", "creatinine"), ("missing", "creatinine"), ("spike", "hemoglobin"), ("rounded", "hemoglobin"):
         assert one[key] == other[key]
-    assert {key: words for key, words in one.items() if "as in the 3 other centres" != words[1]} == {}
+    assert {key: words for key, words in one.items() if words[1] != "as in the 3 other centres"} == {}
 
 
 def test_a_confirmed_column_shows_what_else_stops_it():

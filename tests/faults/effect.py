@@ -135,5 +135,5 @@ def _changes(before: dict, after: dict) -> Iterator[tuple]:
         if np.isnan(old) and np.isnan(new):
             continue
         quartiles = [before[(*which[:3], name)] for name in ("q1", "median", "q3") if (*which[:3], name) in before]
-        whole = which[3] == "count" or quartiles and all(value == round(value) for value in quartiles)
+        whole = which[3] == "count" or quartiles and all(value % 1 == 0 for value in quartiles)
         yield which, abs(new - old) if new == new and old == old else np.inf, 1 if whole else 0.1, old

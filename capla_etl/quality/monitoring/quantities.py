@@ -29,11 +29,14 @@ from patient p left join (
 
 create temp table lab as
 select l.patient_id, analyte, value, comparator, result_date, result_date - day0 as day, l.source_row,
-    l.source_repetition, last_contact_date, death_date
+    l.source_repetition, last_contact_date, death_date, last_session - day0 as last_exchange_day,
+    reported_refractory, reported_exacerbation, adamts13_percent as presentation
 from lab_result l join patient_day using (patient_id);
 
 create temp view step as
-select patient_id, analyte, day, value, lag(value) over series as previous from lab
+select patient_id, analyte, day, value, lag(value) over series as previous, last_exchange_day,
+    reported_exacerbation
+from lab
 window series as (partition by patient_id, analyte order by day, source_row, source_repetition);
 
 create temp view same_day as

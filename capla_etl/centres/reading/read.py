@@ -34,6 +34,7 @@ from capla_etl.centres.spec.grammar import (
     source_columns,
     used_columns,
 )
+from capla_etl.centres.worker import now_reading
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -195,6 +196,7 @@ def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
     files, problems = [], []
     for path in sorted(submission.iterdir()):
         try:
+            now_reading(f"{submission.name}/{path.name}")
             files += sent_files(path)
         except Unreadable as error:
             if not _is_ignored(spec, path.name):
@@ -235,6 +237,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             label = f"{submission.name}/{file.name}"
             if isinstance(declared, Workbook):
                 label += f", sheet {sheet!r}"
+            now_reading(label)
             if file.name not in contents:
                 contents[file.name] = file.content()
             content = contents[file.name]
@@ -275,6 +278,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     problems += _set_aside_no_records(spec, submission, raws)
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
+    now_reading(f"{submission.name} (all its files)")
     named = {raw.name: raw.named for raw in raws}
     scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws}, named)
     for raw in raws:

@@ -31,6 +31,7 @@ from capla_etl.centres.spec.grammar import Confirmed, Spec
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
 from capla_etl.centres.submissions.load import accept, hold_back, restore
 from capla_etl.centres.submissions.status import Load, accepted_before, centre_ids, newest_loads, received_loads
+from capla_etl.centres.worker import read_apart
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import FAMILIES, MONITORED, SIGNAL, STOP, Monitored, Signal
 
@@ -219,7 +220,7 @@ def look_at(centre: HarmonisedCentre, say: Callable[[str], None]) -> Monitored:
             if name in loads:
                 others.append(of_load(loads[name]))
             else:
-                other = judged(name)
+                other = read_apart(name, judged, name)
                 others.append(from_tables(other.spec, other.tables))
         except (CentreRefused, OSError):
             say(f"{name} cannot be read and is left out of the comparison.")

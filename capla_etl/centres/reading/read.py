@@ -8,6 +8,7 @@ What does not belong here: how a format is read (formats/), and units, vocabular
 """
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capla_etl.centres.errors import CentreRefused, closest, listed, said_place
+from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
@@ -108,8 +110,8 @@ def content_hash(submission: Path, spec: bytes) -> str:
     """SHA-256 over the names and contents of a submission's files and its spec."""
     digest = hashlib.sha256(spec)
     for path in sorted(p for p in submission.iterdir() if p.is_file()):
-        digest.update(path.name.encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(os.fsencode(path.name))
+        digest.update(sha256(path).digest())
     return digest.hexdigest()
 
 
@@ -196,11 +198,11 @@ def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
     files, problems = [], []
     for path in sorted(submission.iterdir()):
         try:
-            now_reading(f"{submission.name}/{path.name}")
+            now_reading(f"{submission.name}/{shown(path.name)}")
             files += sent_files(path)
         except Unreadable as error:
             if not _is_ignored(spec, path.name):
-                problems.append(f"{submission.name}/{path.name}: {error}")
+                problems.append(f"{submission.name}/{shown(path.name)}: {error}")
     return files, problems
 
 

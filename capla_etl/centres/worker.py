@@ -132,7 +132,7 @@ def _read_last(folder: Path) -> str:
 def _process() -> Callable[..., Future]:
     _METHOD.set_forkserver_preload(_PRELOADED)
     atexit.register(_end_workers)
-    return concurrent.process(timeout=MOST_WALL_SECONDS, mp_context=_METHOD, name="capla worker")(_in_worker)
+    return concurrent.process(timeout=MOST_WALL_SECONDS, context=_METHOD, name="capla worker")(_in_worker)
 
 
 def _end_workers() -> None:

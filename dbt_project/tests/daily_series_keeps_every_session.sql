@@ -1,6 +1,6 @@
 {{ config(meta={
     "dagster": {"ref": {"name": "daily_series"}},
-    "description": "The sessions of the daily series (from day 0), of the courses and of the list are the same sessions."
+    "description": "The sessions of the daily series (from day 0), the courses and the list are the same sessions."
 }) }}
 -- a session before the stated first one is asked about (quality.query) and lies before the series: it is in no day
 with per_patient as (

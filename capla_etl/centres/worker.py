@@ -35,6 +35,8 @@ _READING = "reading"
 _PRELOADED = ["capla_etl.centres.submissions.preloaded"]
 #: As many centres at a time as the machine has processors, but not more than two: each may take much memory.
 _SLOTS = threading.BoundedSemaphore(min(2, os.cpu_count() or 1))
+#: In a worker, its folder; elsewhere empty.
+_own_folder: list[Path] = []
 _METHOD = multiprocessing.get_context("forkserver")
 
 
@@ -56,13 +58,8 @@ class Died(Exception):
 
 def now_reading(label: str) -> None:
     """Keep the name of what is read next, for the message if this process dies of it."""
-    if folder := os.environ.get("CAPLA_WORKER"):
-        (Path(folder) / _READING).write_text(label, encoding="utf-8", errors="backslashreplace")
-
-
-def in_worker() -> bool:
-    """Whether this process is such a worker."""
-    return "CAPLA_WORKER" in os.environ
+    for folder in _own_folder:
+        (folder / _READING).write_text(label, encoding="utf-8", errors="backslashreplace")
 
 
 def apart(task: Callable, *args: Any) -> Future:
@@ -95,7 +92,7 @@ def _as_refusal(centre_id: str, task: Callable, args: tuple) -> Any:
 @concurrent.thread(daemon=True)
 def _when_free(task: Callable, args: tuple, environment: dict[str, str]) -> Any:
     with _SLOTS, _folder() as folder:
-        environment |= {"CAPLA_WORKER": str(folder), "TMPDIR": str(folder)}
+        environment["TMPDIR"] = str(folder)
         try:
             return _process()(task, args, environment).result()
         except ProcessExpired as expired:
@@ -149,6 +146,7 @@ def _in_worker(task: Callable, args: tuple, environment: dict[str, str]) -> Any:
     os.environ.update(environment)
     os.umask(0o077)
     tempfile.tempdir = environment["TMPDIR"]
+    _own_folder.append(Path(environment["TMPDIR"]))
     # what C and Rust print when they fail may hold a value of the file
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with contextlib.suppress(OSError):  # not Linux: there the memory limit below is all

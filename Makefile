@@ -4,6 +4,7 @@
 # make bench   each computation compared with a library           make clean  remove what was built
 # make columns 10,000 columns of known truth through the readers: what is read right, refused, or wrong in silence
 # make faults  faults of real life in the ten centres' files: which central monitoring sees, and false alarms
+# make fire    damaged and hostile files through every reader: each ends in values or a message
 # Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also needs Chromium and
 # its driver.
 
@@ -20,7 +21,7 @@ COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
 
 COMPILE_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
 
-.PHONY: help study test browser bench columns faults docs ui lock clean
+.PHONY: help study test browser bench columns faults fire docs ui lock clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -47,6 +48,10 @@ columns: $(READY)
 # Apart from the tests: about an hour in two processes. A smaller run is among them.
 faults: $(READY)
 	@$(BIN)/python -m tests.faults
+
+# Apart from the tests: about ten minutes. A smaller run is among them.
+fire: $(READY)
+	@$(BIN)/python -m tests.fire --inputs 10000
 
 docs: $(READY)
 	@$(BIN)/python -m capla_etl.protocol.document

@@ -1,7 +1,10 @@
 """Errors for the people who send and receive the files."""
 
-from collections.abc import Iterable
+import contextlib
+import traceback
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class CentreRefused(Exception):
@@ -16,6 +19,29 @@ class CentreRefused(Exception):
         self.problems = problems
         head = f"{centre_id}: not loaded, {len(problems)} problem(s); the last good load is unchanged."
         super().__init__("\n".join([head, *(f"  - {p}" for p in problems)]))
+
+    def __reduce__(self):
+        """As it comes from another process."""
+        return CentreRefused, (self.centre_id, self.problems)
+
+
+@contextlib.contextmanager
+def one_centres_problem(centre_id: str) -> Iterator[None]:
+    """Make any error of a block the refusal of one centre, whatever it is; running out of memory stays what it is.
+
+    The message names the kind and place of an unexpected error, and not its text, which may hold a patient's value.
+    """
+    try:
+        yield
+    except (CentreRefused, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryException":  # DuckDB's is no MemoryError
+            raise MemoryError from None
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
+        place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+        problem = f"an unexpected {type(error).__name__} in {place}; report it to the maintainers with the file."
+        raise CentreRefused(centre_id, [f"{centre_id}: {problem}"]) from None
 
 
 def listed(words: Iterable) -> str:

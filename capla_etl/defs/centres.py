@@ -12,7 +12,7 @@ import dagster as dg
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import CentreLoad, receive
+from capla_etl.centres.submissions.load import CentreLoad, hand_out, receive
 from capla_etl.centres.submissions.status import CentreStatus, centre_ids, refuse_unreachable, status_of
 from capla_etl.defs.preview import markdown, markdown_list, table_metadata
 from capla_etl.defs.resources import WRITER_POOL, Study, Warehouse
@@ -65,6 +65,7 @@ def _centre(centre_id: str) -> dg.AssetsDefinition:
     )
     def centre(context: dg.AssetExecutionContext, study: Study) -> dg.MaterializeResult:
         study.begin(wait_seconds=LONGEST_RUN_SECONDS)
+        hand_out(_in_this_run(context), context.run_id)
         loaded = None
         try:
             loaded = receive(centre_id)
@@ -82,6 +83,14 @@ def _centre(centre_id: str) -> dg.AssetsDefinition:
         )
 
     return centre
+
+
+def _in_this_run(context: dg.AssetExecutionContext) -> list[str]:
+    """The centres that a run reads."""
+    keys = {asset.key: asset.op.name for asset in centre_assets}
+    steps = context.run.step_keys_to_execute or keys.values()
+    selected = context.job_def.asset_layer.selected_asset_keys
+    return [key.path[1] for key, step in keys.items() if key in selected and step in steps]
 
 
 def _loaded(load: CentreLoad) -> dict:

@@ -20,6 +20,7 @@ from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.spec.grammar import Spec, source_columns
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
 from capla_etl.centres.submissions.status import SPEC
+from capla_etl.centres.worker import read_apart
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.monitoring.signal import Monitored
 from capla_etl.quality.monitoring.submissions import look_at, to_remove
@@ -89,7 +90,7 @@ def check_centre(centre_id: str, say: Callable[[str], None] = lambda line: None)
         CentreRefused: it cannot be loaded; every problem is in the message.
         OSError: a file cannot be reached.
     """
-    harmonised = judged(centre_id, keep_readings=True)
+    harmonised = read_apart(centre_id, judged, centre_id, True)
     monitored, declared = look_at(harmonised, say), harmonised.spec.confirmed
     con = duckdb.connect(config={"threads": 1})
     for name, table in harmonised.tables.items():

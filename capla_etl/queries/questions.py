@@ -24,6 +24,7 @@ from capla_etl.centres.reading.sent_files import fits, sent_in
 from capla_etl.centres.spec.grammar import Spec, sheet_of, withheld_columns
 from capla_etl.centres.submissions.history import distinct_submissions
 from capla_etl.centres.submissions.status import Load
+from capla_etl.centres.worker import read_apart
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.monitoring.signal import Signal
 from capla_etl.quality.monitoring.submissions import read_signals
@@ -440,7 +441,7 @@ def _submissions(load: Load) -> list[tuple[date, list[RawTable]]]:
     if len(sent) > 1 and days[-1] == load.submission:
         for day, submission in zip(reversed(days), reversed(sent), strict=True):
             try:
-                read.insert(0, (day, read_submission(load.spec, submission)))
+                read.insert(0, (day, read_apart(load.centre_id, read_submission, load.spec, submission)))
             except CentreRefused:
                 break
     return read or [(load.submission, [])]

@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from capla_etl.centres.submissions.load import CentreLoad, accept, receive
+from capla_etl.centres.submissions.load import CentreLoad, accept, receive_here
 from capla_etl.centres.submissions.status import received_loads
 
 PATIENTS = """
@@ -63,6 +63,6 @@ class TinyCentre:
 
 def load_centre(centre_id: str) -> CentreLoad:
     """Receive a centre's current submission and accept it, without comparing it with other centres."""
-    load = receive(centre_id)
+    load = receive_here(centre_id)
     accept(received_loads()[centre_id])
     return load

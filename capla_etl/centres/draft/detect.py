@@ -7,13 +7,10 @@ What does not belong here: which row is the header (header.py), and what a file 
 """
 
 import csv
-import gzip
 import io
-import json
 import re
 import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +20,10 @@ from capla_etl.centres.draft.no_table import what_it_is
 from capla_etl.centres.draft.words import words
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
-from capla_etl.centres.reading.formats.json_lines import JsonFile
-from capla_etl.centres.reading.sent_files import SentFile, archive_members
+from capla_etl.centres.reading.formats.json_lines import JsonFile, parsed
+from capla_etl.centres.reading.formats.unpack import DAMAGED_ZIP, gunzipped, workbook_parts
+from capla_etl.centres.reading.formats.workbook_extent import check_workbook
+from capla_etl.centres.reading.sent_files import SentFile, archive_members, sent_name
 from capla_etl.centres.spec.grammar import (
     TO_DECIDE,
     Delimited,
@@ -37,6 +36,7 @@ from capla_etl.centres.spec.grammar import (
     Stata,
     Workbook,
 )
+from capla_etl.centres.worker import now_reading
 
 #: First bytes of the formats that have them.
 _MAGIC: list[tuple[bytes, Format]] = [
@@ -98,14 +98,19 @@ def detect(path: Path) -> tuple[list[Found], list[tuple[str, str]]]:
     Raises:
         OSError: the file cannot be opened.
     """
-    content = path.read_bytes()
+    name = sent_name(path)
+    now_reading(name)
+    try:
+        content = SentFile(name, path).content()
+    except Unreadable as unreadable:
+        return [], [(name, str(unreadable))]
     if not content.startswith(b"PK\x03\x04") or _is_office(content):
-        return _detect_one(path.name, content)
+        return _detect_one(name, content)
     found, problems = [], []
     try:
         members = archive_members(path)
     except Unreadable as unreadable:
-        return [], [(path.name, str(unreadable))]
+        return [], [(name, str(unreadable))]
     for member in members:
         there, problem = _detect_one(member.name, member)
         found += there
@@ -130,7 +135,7 @@ def _is_office(content: bytes) -> bool:
     """Whether an archive is a document or workbook, or too damaged to say."""
     try:
         names = set(zipfile.ZipFile(io.BytesIO(content)).namelist())
-    except zipfile.BadZipFile:
+    except DAMAGED_ZIP:
         return True
     return bool(names & {"[Content_Types].xml", "content.xml", "Index/Document.iwa"})
 
@@ -151,10 +156,7 @@ def _detect(name: str, content: bytes, problems: list[str]) -> list[Found]:
         return _workbook(name, content, problems)
     text, compression = content, None
     if content.startswith(b"\x1f\x8b"):
-        try:
-            text, compression = gzip.decompress(content), "gzip"
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
+        text, compression = gunzipped(content), "gzip"
     if said := what_it_is(text):
         raise Unreadable(said)
     if _is_json_lines(text):
@@ -209,7 +211,7 @@ def _data_sets(content: bytes) -> list[str]:
 def _is_json_lines(content: bytes) -> bool:
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].strip()
     try:
-        return isinstance(json.loads(first), dict)
+        return isinstance(parsed(first.decode()), dict)
     except ValueError:
         return False
 
@@ -267,9 +269,10 @@ def _kind_of_office_file(content: bytes) -> str:
         Unreadable: another kind of document.
     """
     try:
-        parts = zipfile.ZipFile(io.BytesIO(content))
-    except zipfile.BadZipFile as error:
+        check_workbook(content)
+    except DAMAGED_ZIP as error:
         raise Unreadable("not a complete workbook or archive; ask the centre to send it again.") from error
+    parts = workbook_parts(content)
     names = parts.namelist()
     kinds = {"word/": "a Word document", "ppt/": "a PowerPoint file", "Index/Document.iwa": "an Apple Numbers file"}
     what = next((kinds[start] for start in kinds if any(n.startswith(start) for n in names)), None)
@@ -304,7 +307,7 @@ def one_encoding(found: list[Found]) -> None:
 
 def _alike(content: bytes, declared: Delimited) -> list[str]:
     """Encodings that read the very same text."""
-    content = gzip.decompress(content) if declared.compression else content
+    content = gunzipped(content) if declared.compression else content
     text = content.decode(declared.encoding)
     return [encoding for encoding in _ENCODINGS if _decoded(content, encoding) == text]
 

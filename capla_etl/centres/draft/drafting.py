@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
 from capla_etl.centres.draft.text import spec_text
 from capla_etl.centres.draft.words import normal, words
+from capla_etl.centres.files import shown
 from capla_etl.centres.reading.sent_files import fits
 from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
+from capla_etl.centres.worker import Died, apart
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 #: Full-width digits and letters; signs only beside nothing but digits and signs, as Japanese text has them by right.
@@ -108,8 +111,7 @@ def draft_centre(path: Path, centre_id: str | None = None, others: Mapping[str, 
     """
     folder, files = _files(path)
     found, problems = [], []
-    for file in files:
-        there, unread = detect(file)
+    for there, unread in _detected(files):
         found += there
         problems += unread
     problems += [
@@ -131,6 +133,19 @@ def draft_centre(path: Path, centre_id: str | None = None, others: Mapping[str, 
     text = spec_text(code, tables, unreadable, [f.name for f in files], left)
     draft = Draft(text, [], tables, unreadable)
     return Draft(text, _summary(draft), tables, unreadable)
+
+
+def _detected(files: list[Path]) -> list[tuple[list[Found], list[tuple[str, str]]]]:
+    """What ``detect`` finds in each file, each read in a process of its own."""
+    futures = [apart(detect, file) for file in files]
+    return [_detected_or_died(file, future) for file, future in zip(files, futures, strict=True)]
+
+
+def _detected_or_died(file: Path, future: Future) -> tuple[list[Found], list[tuple[str, str]]]:
+    try:
+        return future.result()
+    except Died as died:
+        return [], [(unicodedata.normalize("NFC", shown(file.name)), f"the program that reads it {died.why}")]
 
 
 def _files(path: Path) -> tuple[Path, list[Path]]:

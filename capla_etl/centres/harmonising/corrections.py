@@ -16,13 +16,13 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from capla_etl import fields
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
 from capla_etl.centres.spec.grammar import Spec, withheld_columns, withheld_note
+from capla_etl.centres.spec.yaml_text import NotYaml, read_yaml
 
 CORRECTIONS, ANSWERS = "corrections.yml", "answers.yml"
 #: Columns of ``quality.correction``.
@@ -90,9 +90,9 @@ def read_declared(folder: Path, name: str, model: type[BaseModel]) -> list:
         return []
     label = f"{folder.name}/{name}"
     try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or []
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CentreRefused(folder.name, [f"{label}: not readable as YAML."]) from error
+        entries = read_yaml(path) or []
+    except NotYaml as error:
+        raise CentreRefused(folder.name, [f"{label}{error}"]) from error
     if not isinstance(entries, list):
         raise CentreRefused(folder.name, [f"{label}: expected a list of entries, each beginning with `- query:`."])
     found, problems = [], []

@@ -8,6 +8,7 @@ What does not belong here: how a format is read (formats/), and units, vocabular
 """
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capla_etl.centres.errors import CentreRefused, closest, listed, said_place
+from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
@@ -34,6 +36,7 @@ from capla_etl.centres.spec.grammar import (
     source_columns,
     used_columns,
 )
+from capla_etl.centres.worker import now_reading
 
 #: Rows of the k-th submission before the current one are numbered from k times this (tables declared incremental).
 EARLIER_ROW = 100_000_000
@@ -107,8 +110,8 @@ def content_hash(submission: Path, spec: bytes) -> str:
     """SHA-256 over the names and contents of a submission's files and its spec."""
     digest = hashlib.sha256(spec)
     for path in sorted(p for p in submission.iterdir() if p.is_file()):
-        digest.update(path.name.encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(os.fsencode(path.name))
+        digest.update(sha256(path).digest())
     return digest.hexdigest()
 
 
@@ -195,10 +198,11 @@ def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
     files, problems = [], []
     for path in sorted(submission.iterdir()):
         try:
+            now_reading(f"{submission.name}/{shown(path.name)}")
             files += sent_files(path)
         except Unreadable as error:
             if not _is_ignored(spec, path.name):
-                problems.append(f"{submission.name}/{path.name}: {error}")
+                problems.append(f"{submission.name}/{shown(path.name)}: {error}")
     return files, problems
 
 
@@ -235,6 +239,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             label = f"{submission.name}/{file.name}"
             if isinstance(declared, Workbook):
                 label += f", sheet {sheet!r}"
+            now_reading(label)
             if file.name not in contents:
                 contents[file.name] = file.content()
             content = contents[file.name]
@@ -275,6 +280,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
     problems += _set_aside_no_records(spec, submission, raws)
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])
+    now_reading(f"{submission.name} (all its files)")
     named = {raw.name: raw.named for raw in raws}
     scanned, counts = free_text.withhold(spec, {raw.name: raw.rows for raw in raws}, named)
     for raw in raws:

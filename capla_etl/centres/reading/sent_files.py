@@ -7,15 +7,15 @@ import fnmatch
 import re
 import unicodedata
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from capla_etl.centres.errors import listed
+from capla_etl.centres.files import problem_with, shown
+from capla_etl.centres.limits import MOST_FILE_BYTES
 from capla_etl.centres.reading.formats import Unreadable
+from capla_etl.centres.reading.formats.unpack import DAMAGED_ZIP, check_members, check_unpacked
 
-#: A member of an archive that says that it is larger is not unpacked.
-MOST_UNPACKED_BYTES = 500_000_000
 #: The bit of a member of an archive that says that its name is in UTF-8.
 _MARK_OF_UTF_8 = 0x800
 #: Chinese and Japanese letters and signs, never one alone beside a Latin letter: "K人n" is "Köln" read wrongly.
@@ -49,6 +49,8 @@ class SentFile:
             OSError: the file cannot be opened.
         """
         if self.member is None:
+            if problem := problem_with(self.path, MOST_FILE_BYTES):
+                raise Unreadable(problem)
             return self.path.read_bytes()
         if self.name.lower().endswith(".zip"):
             raise Unreadable(
@@ -58,16 +60,14 @@ class SentFile:
             raise Unreadable(
                 "the file is encrypted (protected by a password); ask the centre to send it without one, by a safe way."
             )
-        if self.member.file_size > MOST_UNPACKED_BYTES:
-            size = f"{self.member.file_size:,} bytes; expected at most {MOST_UNPACKED_BYTES:,}"
-            raise Unreadable(f"the unpacked file would have {size}. Ask the centre what it is.")
+        check_unpacked(self.member.file_size, self.member.compress_size)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(self.member)
         except NotImplementedError as error:
             advice = "ask the centre to make the archive with standard compression."
             raise Unreadable(f"compressed in a way that is not known here; {advice}") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except DAMAGED_ZIP as error:
             raise Unreadable("damaged inside its archive; ask the centre to send the archive again.") from error
 
 
@@ -78,7 +78,7 @@ def sent_files(path: Path) -> list[SentFile]:
         Unreadable: a damaged archive, an empty one, or two members of one name.
     """
     if path.suffix.lower() != ".zip" or not path.is_file():
-        return [SentFile(unicodedata.normalize("NFC", path.name), path)]
+        return [SentFile(sent_name(path), path)]
     return archive_members(path)
 
 
@@ -88,12 +88,15 @@ def archive_members(path: Path) -> list[SentFile]:
     Raises:
         Unreadable: a damaged archive, an empty one, or two members of one name.
     """
-    name = unicodedata.normalize("NFC", path.name)
+    name = sent_name(path)
+    if problem := problem_with(path, MOST_FILE_BYTES):
+        raise Unreadable(problem)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-    except zipfile.BadZipFile as error:
+    except DAMAGED_ZIP as error:
         raise Unreadable("not a complete zip archive; ask the centre to send it again.") from error
+    check_members(members)
     found = {}
     for member in members:
         inside = member_name(member)
@@ -105,6 +108,11 @@ def archive_members(path: Path) -> list[SentFile]:
     if not found:
         raise Unreadable("the archive holds no file; ask the centre to send it again.")
     return list(found.values())
+
+
+def sent_name(path: Path) -> str:
+    """The name of a file as tables and messages give it."""
+    return unicodedata.normalize("NFC", shown(path.name))
 
 
 def member_name(member: zipfile.ZipInfo) -> str:

@@ -1,6 +1,5 @@
 """Read a centre's spec strictly; every error names file, key, what was found and what is allowed."""
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -9,11 +8,11 @@ from typing import Any
 from zoneinfo import available_timezones
 
 import duckdb
-import yaml
 from pydantic import ValidationError
 
 from capla_etl import fields
-from capla_etl.centres.errors import CentreRefused, closest, listed
+from capla_etl.centres.errors import CentreRefused, closest, listed, one_centres_problem
+from capla_etl.centres.files import shown
 from capla_etl.centres.spec.dates import EPOCH, NAMED_DATE_FORMATS, date_pattern, day_sql
 from capla_etl.centres.spec.grammar import (
     AUXILIARY_FIELDS,
@@ -30,25 +29,12 @@ from capla_etl.centres.spec.grammar import (
     withheld_columns,
 )
 from capla_etl.centres.spec.numbers import COMPARATORS, Notation
+from capla_etl.centres.spec.yaml_text import NotYaml, read_yaml
 from capla_etl.fields.units import conversion, limit_range, needs_limit, suggested
 from capla_etl.sql import quote
 
 #: An example to compare formats by: its day can be a month, and its hour is the same by both clocks.
 _EXAMPLE = datetime(2020, 3, 4, 8, 30)
-
-
-class _TextLoader(yaml.BaseLoader):
-    """Every scalar is text (``NO`` stays NO, 01 stays 01); a duplicate key is an error."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "found a key that is no text", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 #: The first of the hundred years that two-digit years mean lies between these.
@@ -398,16 +384,18 @@ def load_spec(path: Path) -> Spec:
     Raises:
         CentreRefused: not YAML, an unknown or missing key, or a field, unit, code or date format unknown to the study.
     """
-    centre_id = path.parent.name
-    if not path.is_file():
+    centre_id = shown(path.parent.name)
+    with one_centres_problem(centre_id):
+        return _load_spec(path, centre_id)
+
+
+def _load_spec(path: Path, centre_id: str) -> Spec:
+    if not path.is_file() and not path.is_symlink():
         raise CentreRefused(centre_id, [f"{centre_id}/centre.yml: not found; each centre's folder needs a spec."])
     try:
-        content = yaml.load(unicodedata.normalize("NFC", path.read_text(encoding="utf-8")), Loader=_TextLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f", line {mark.line + 1}" if mark else ""
-        problem = f"{centre_id}/centre.yml{at}: not readable as YAML: {getattr(error, 'problem', error)}."
-        raise CentreRefused(centre_id, [problem]) from error
+        content = read_yaml(path)
+    except NotYaml as error:
+        raise CentreRefused(centre_id, [f"{centre_id}/centre.yml{error}"]) from error
     if not isinstance(content, dict):
         found = "a list" if isinstance(content, list) else "a text" if content else "an empty document"
         problem = f"{centre_id}/centre.yml: found {found}; expected the keys centre, lists, tables and what they hold."

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from capla_etl import fields
+from capla_etl.centres.limits import MOST_FORMAT_SIGNS
 from capla_etl.sql import quote
 
 #: Formats by name: an ISO date; ISO 8601 with or without a time of day; a date or timestamp cell of a typed file (as
@@ -64,7 +65,8 @@ def date_pattern(date_format: str, language: str | None = None) -> str:
         return _SHAPES[date_format]
     parts = _TOKEN.split(NAMED_DATE_FORMATS.get(date_format) or date_format)
     unknown = [p for p in parts[1::2] if p not in _TOKENS and p not in _MONTH_TOKENS]
-    if unknown or len(parts) == 1:
+    unknown += [p for p in parts[::2] if "%" in p]
+    if unknown or len(parts) == 1 or len(date_format) > MOST_FORMAT_SIGNS:
         tokens = ", ".join([*_TOKENS, *_MONTH_TOKENS])
         raise ValueError(f"found {date_format!r}; expected {', '.join(NAMED_DATE_FORMATS)} or a format of {tokens}")
     month = _month_token(date_format)

@@ -20,6 +20,8 @@ from capla_etl import fields
 TO_DECIDE = "TO_DECIDE"
 #: Fields of a record that are no columns of a harmonised table but fill some.
 AUXILIARY_FIELDS = {"transferred_from"}
+#: A centre's code, which is the name of its folder.
+CODE = r"[A-Z]{2}[0-9]{2}"
 
 
 class _Strict(BaseModel):
@@ -204,7 +206,7 @@ class Table(_Strict):
 class Centre(_Strict):
     """The centre. Its code (two letters, two digits) is part of names of files and tables."""
 
-    id: str = Field(pattern=r"^[A-Z]{2}\d{2}$")
+    id: str = Field(pattern=f"^{CODE}$")
     name: str
     country: str
     submits_every_days: int | None = Field(default=None, ge=1)

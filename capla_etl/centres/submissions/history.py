@@ -6,7 +6,6 @@ For a withdrawn patient we keep only the fact of withdrawal.
 What does not belong here: what moved in outcomes and study numbers because of it (capla_etl.releases.compare).
 """
 
-import hashlib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from capla_etl import fields
+from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.reading.cell_text import cleaned, filled_down, patient_number, use_cell_forms
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
 from capla_etl.centres.spec.grammar import Spec, Table, naming_records, source_columns, withheld_columns
@@ -29,7 +29,7 @@ HISTORY = fields.arrow_schema("centre_id submission:date status file sha256 byte
 
 def file_hashes(submission: Path) -> dict[str, str]:
     """File name -> SHA-256 of its content."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(submission.iterdir()) if p.is_file()}
+    return {shown(p.name): sha256(p).hexdigest() for p in sorted(submission.iterdir()) if p.is_file()}
 
 
 def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
@@ -58,6 +58,7 @@ def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
         day = date.fromisoformat(submission.name)
         status = "current" if submission.name == distinct[-1] else "superseded"
         status = status if submission.name in distinct else "same content"
+        sizes = {shown(p.name): p.stat().st_size for p in submission.iterdir() if p.is_file()}
         for name, sha in file_hashes(submission).items():
             rows.append(
                 {
@@ -66,7 +67,7 @@ def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
                     "status": status,
                     "file": name,
                     "sha256": sha,
-                    "bytes": (submission / name).stat().st_size,
+                    "bytes": sizes[name],
                     "first_seen_submission": first_seen.setdefault(sha, day),
                 }
             )

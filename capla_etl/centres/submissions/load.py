@@ -10,7 +10,8 @@ What does not belong here: Dagster, how a value is read (harmonising/values.py),
 
 import json
 import shutil
-import traceback
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capla_etl import fields, paths
-from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
 from capla_etl.centres.submissions.judge import judged
@@ -34,6 +35,7 @@ from capla_etl.centres.submissions.status import (
     record_accepted,
     record_refusal,
 )
+from capla_etl.centres.worker import Died, apart
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,36 @@ class CentreLoad:
     refused: pd.DataFrame
 
 
+#: What was handed out to be received and not asked for yet: centre -> its future load; and for which run.
+_handed_out: dict[str, Future] = {}
+_handed_out_for: list[str] = []
+
+
+def hand_out(centre_ids: Iterable[str], run: str) -> None:
+    """Start to receive centres that a run will ask for one by one; once a run. Two are read at a time."""
+    if _handed_out_for != [run]:
+        _handed_out_for[:] = [run]
+        _handed_out.clear()
+        _handed_out.update({centre_id: apart(receive_here, centre_id) for centre_id in centre_ids})
+
+
 def receive(centre_id: str) -> CentreLoad:
+    """Receive a centre's current submission as ``receive_here`` does, in a process of its own.
+
+    Raises:
+        CentreRefused: as there, or the process died: the message names the file and the reason.
+        OSError: as there.
+    """
+    try:
+        return (_handed_out.pop(centre_id, None) or apart(receive_here, centre_id)).result()
+    except Died as died:
+        shutil.rmtree(_fresh(centre_id), ignore_errors=True)
+        refused = died.refused(centre_id)
+        record_refusal(centre_id, received(paths.data_raw() / centre_id), refused.problems)
+        raise refused from None
+
+
+def receive_here(centre_id: str) -> CentreLoad:
     """Read, harmonise and judge a centre's current submission, and put it aside as received.
 
     What was received before, and not accepted, is discarded first.
@@ -65,12 +96,8 @@ def receive(centre_id: str) -> CentreLoad:
     _discard(paths.received_loads() / centre_id)
     fingerprint_received = received(paths.data_raw() / centre_id)
     try:
-        try:
+        with one_centres_problem(centre_id):
             return _receive(centre_id, fingerprint_received)
-        except (CentreRefused, OSError):
-            raise
-        except Exception as error:  # unexpected errors refuse the centre too
-            raise CentreRefused(centre_id, [_unexpected(centre_id, error)]) from None
     except CentreRefused as refused:
         record_refusal(centre_id, fingerprint_received, refused.problems)
         raise
@@ -121,13 +148,6 @@ def _discard(folder: Path) -> None:
         shutil.rmtree(_old(folder), ignore_errors=True)
 
 
-def _unexpected(centre_id: str, error: Exception) -> str:
-    """Name the kind and place of an error, and not its text, which may hold a patient's value."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
-    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
-    return f"{centre_id}: an unexpected {type(error).__name__} in {place}; report it to the maintainers with the file."
-
-
 def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     harmonised = judged(centre_id)
     tables, content_hash = harmonised.tables, harmonised.content_hash
@@ -142,10 +162,14 @@ def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     return CentreLoad(centre_id, harmonised.submission.isoformat(), content_hash, rows, ledger, refused)
 
 
+def _fresh(centre_id: str) -> Path:
+    return paths.received_loads() / f".{centre_id}.new"
+
+
 def _put_aside(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
     """Write a complete load, then give it its name: a folder of this name is whole."""
     target = paths.received_loads() / centre_id
-    fresh = target.with_name(f".{centre_id}.new")
+    fresh = _fresh(centre_id)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, table in tables.items():

@@ -9,6 +9,7 @@ What does not belong here: reading and judging a submission (load.py), and decid
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,10 +18,11 @@ import pyarrow as pa
 
 from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS
 from capla_etl.centres.reading.read import submissions
 from capla_etl.centres.spec.check import load_spec
-from capla_etl.centres.spec.grammar import Centre, Spec
+from capla_etl.centres.spec.grammar import CODE, Centre, Spec
 from capla_etl.centres.submissions.history import distinct_submissions, file_hashes
 from capla_etl.fields import meanings
 
@@ -80,8 +82,30 @@ class CentreStatus:
 
 def centre_ids() -> list[str]:
     """Centres with a folder and a spec, by code; for an earlier state only those that had submitted by then."""
-    folders = sorted(p.parent for p in paths.data_raw().glob(f"*/{SPEC}"))
-    return [f.name for f in folders if paths.as_of() is None or submissions(f, paths.as_of())]
+    return [f.name for f in _folders() if is_code(f.name) and _is_there(f) and _has_submitted(f)]
+
+
+def is_code(name: str) -> bool:
+    """Whether the name of a folder can be a centre's code; only such names can be those of tables and steps."""
+    return re.fullmatch(CODE, name) is not None
+
+
+def _folders() -> list[Path]:
+    return sorted(p for p in paths.data_raw().glob("*") if p.is_dir() and not p.name.startswith("."))
+
+
+def _is_there(folder: Path) -> bool:
+    return (folder / SPEC).is_file() or (folder / SPEC).is_symlink()
+
+
+def _has_submitted(folder: Path) -> bool:
+    """Whether a centre had submitted by the day of an earlier state; a folder that cannot be read is refused later."""
+    if paths.as_of() is None:
+        return True
+    try:
+        return bool(submissions(folder, paths.as_of()))
+    except (CentreRefused, OSError):
+        return True
 
 
 def received(folder: Path) -> str:
@@ -102,7 +126,7 @@ def received(folder: Path) -> str:
         digest.update(" ".join([submission.name, *sorted(file_hashes(submission).values())]).encode())
     for name in BESIDE:
         path = folder / name
-        digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"-")
+        digest.update(sha256(path).digest() if path.is_file() else b"-")
     return digest.hexdigest()
 
 
@@ -224,9 +248,9 @@ def centre_status() -> list[CentreStatus]:
 
 
 def _not_described() -> list[str]:
-    """Folders with submissions but no spec."""
-    folders = [f for f in paths.data_raw().iterdir() if f.is_dir() and not (f / SPEC).is_file()]
-    return [f.name for f in folders if _newest(f)]
+    """Folders with submissions but no spec, or with a spec in a folder whose name is no code."""
+    odd = [f for f in _folders() if not (is_code(f.name) and _is_there(f))]
+    return [f.name for f in odd if _newest(f) or _is_there(f)]
 
 
 def status_of(centre_id: str) -> CentreStatus:
@@ -247,12 +271,15 @@ def refuse_unreachable(centre_id: str, error: OSError) -> CentreStatus:
 
 def _status(centre_id: str, load: Load | None) -> CentreStatus:
     folder = paths.data_raw() / centre_id
-    there = (folder / SPEC).is_file()
+    there = _is_there(folder) and is_code(centre_id)
     refusal = _recorded_refusal(centre_id) if there else None
     problems = refusal["problems"] if refusal else []
     if not there and load is None:
         status = "not_described"
         problems = [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"]
+        if not is_code(centre_id):
+            name = f"found the folder {shown(centre_id)!r}; expected a centre's code, two letters and two digits"
+            problems = [f"{name}, such as HU01. Rename it, or move it out of the data folder."]
     elif not there:
         status, problems = "missing", [f"{folder}: folder or {SPEC} missing. Put it back, or withdraw the centre "]
         problems[0] += "(docs/AUTOMATION.md)."
@@ -266,7 +293,7 @@ def _status(centre_id: str, load: Load | None) -> CentreStatus:
         status = "current" if load.received == _received_or_gone(folder) else "waiting"
     centre = _who(folder, load)
     return CentreStatus(
-        centre_id=centre_id,
+        centre_id=shown(centre_id),
         name=centre and centre.name,
         country=centre and centre.country,
         status=status,
@@ -288,15 +315,15 @@ def _who(folder: Path, load: Load | None) -> Centre | None:
     """The centre as the spec in force describes it, else as the new one does if it can be read."""
     try:
         return load.spec.centre if load else load_spec(folder / SPEC).centre
-    except CentreRefused:
+    except (CentreRefused, OSError):
         return None  # the refusal states its problems
 
 
 def _newest(folder: Path) -> date | None:
     try:
         dated = submissions(folder, paths.as_of())
-    except CentreRefused:
-        return None  # a folder name that is no valid date; the refusal says so
+    except (CentreRefused, OSError):
+        return None  # a folder name that is no valid date, or out of reach; the refusal says so
     return date.fromisoformat(dated[-1].name) if dated else None
 
 

@@ -12,9 +12,10 @@ All centres are looked at before any load is moved, so that the order of the cen
 What does not belong here: how a load is written and moved (centres/submissions/load.py), and what is a signal.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -26,11 +27,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capla_etl import fields, paths
-from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.spec.grammar import Confirmed, Spec
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
 from capla_etl.centres.submissions.load import accept, hold_back, restore
-from capla_etl.centres.submissions.status import Load, accepted_before, centre_ids, newest_loads, received_loads
+from capla_etl.centres.submissions.status import (
+    Load,
+    accepted_before,
+    centre_ids,
+    newest_loads,
+    received_loads,
+    record_refusal,
+)
+from capla_etl.centres.worker import read_apart
 from capla_etl.quality.monitoring.monitor import CentrePatients, centre_patients, monitor
 from capla_etl.quality.monitoring.signal import FAMILIES, MONITORED, SIGNAL, STOP, Monitored, Signal
 
@@ -177,23 +186,38 @@ def decide() -> list[Looked]:
     """Look at every centre's newest load beside the others', then accept or hold back what was received.
 
     Returns:
-        One entry per centre with a load, by code.
+        One entry per centre with a load, by code; none of a centre that could not be looked at, which is refused.
     """
     restore()
     loads, received = newest_loads(), received_loads()
-    patients = {centre_id: of_load(load, keep=True) for centre_id, load in loads.items()}
-    looked = []
+    patients, looked = {}, []
     for centre_id, load in loads.items():
-        others, declared = _beside(centre_id, patients), load.spec.confirmed
-        seen = confirmed(monitor(patients[centre_id], others), declared)
-        held_back = centre_id in received and bool(seen.stops) and not accepted_before(load)
-        looked.append(Looked(load, seen, _before(patients[centre_id], others, declared), held_back))
+        with _its_own_problem(load):
+            patients[centre_id] = of_load(load, keep=True)
+    for centre_id, load in loads.items():
+        if centre_id not in patients:
+            continue
+        with _its_own_problem(load):
+            others, declared = _beside(centre_id, patients), load.spec.confirmed
+            seen = confirmed(monitor(patients[centre_id], others), declared)
+            held_back = centre_id in received and bool(seen.stops) and not accepted_before(load)
+            looked.append(Looked(load, seen, _before(patients[centre_id], others, declared), held_back))
     for centre in looked:
         if centre.held_back:
             hold_back(centre.load, [problem(signal) for signal in centre.monitored.stops])
         elif centre.load.centre_id in received:
             accept(centre.load, _needed(centre.monitored))
     return looked
+
+
+@contextlib.contextmanager
+def _its_own_problem(load: Load) -> Iterator[None]:
+    """Make what goes wrong with one centre its refusal: it is not accepted, and the others are looked at."""
+    try:
+        with one_centres_problem(load.centre_id):
+            yield
+    except CentreRefused as refused:
+        record_refusal(load.centre_id, load.received, refused.problems)
 
 
 def _needed(monitored: Monitored) -> date | None:
@@ -219,7 +243,7 @@ def look_at(centre: HarmonisedCentre, say: Callable[[str], None]) -> Monitored:
             if name in loads:
                 others.append(of_load(loads[name]))
             else:
-                other = judged(name)
+                other = read_apart(name, judged, name)
                 others.append(from_tables(other.spec, other.tables))
         except (CentreRefused, OSError):
             say(f"{name} cannot be read and is left out of the comparison.")

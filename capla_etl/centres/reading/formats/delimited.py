@@ -2,16 +2,23 @@
 
 import codecs
 import csv as python_csv
-import gzip
 import io
 import itertools
 import re
-import zlib
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.reading.formats.file_table import FileTable, Unreadable, check_unique, named, numbered, table_of
+from capla_etl.centres.reading.formats.file_table import (
+    FileTable,
+    Unreadable,
+    check_extent,
+    check_unique,
+    named,
+    numbered,
+    table_of,
+)
+from capla_etl.centres.reading.formats.unpack import gunzipped
 from capla_etl.centres.spec.grammar import Delimited
 
 #: Ctrl-Z, with which programs of DOS end a file.
@@ -85,6 +92,7 @@ def read_delimited(content: bytes, declared: Delimited) -> FileTable:
         header = numbered(header)
     if any("\n" in name or "\r" in name for name in header):
         raise Unreadable("the header spans several lines; is every quotation mark closed?")
+    check_extent(max(text.count("\n"), text.count("\r")), len(header))
     check_unique(header)
     notes = [] if text[-1] in "\r\n" else ["The last line has no end; make sure that the file was not cut off."]
     body = text[lines.tell() :]
@@ -129,14 +137,7 @@ def _are_row_names(texts: list[str]) -> bool:
 
 
 def _unpacked(content: bytes, declared: Delimited) -> bytes:
-    if declared.compression != "gzip":
-        return content
-    try:
-        return gzip.decompress(content)
-    except gzip.BadGzipFile as error:
-        raise Unreadable("not a whole gzip file; is `compression: gzip` right in the spec?") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise Unreadable("the gzip file is damaged; ask the centre to send it again.") from error
+    return gunzipped(content) if declared.compression == "gzip" else content
 
 
 def _rows(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from capla_etl.centres.limits import MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from capla_etl.centres.spec.dates import EPOCH
 from capla_etl.centres.spec.grammar import declared_for
 
@@ -87,9 +88,21 @@ def table_of(header: list[str], columns: list, rows: list[int], **rest) -> FileT
     Raises:
         Unreadable: two columns of one name.
     """
+    check_extent(len(rows), len(header))
     check_unique(header)
     arrays = [*map(in_one_form, columns), pa.array(rows, pa.int64())]
     return FileTable(header, pa.table(arrays, names=[*arrow_names(header), "source_row"]), **rest)
+
+
+def check_extent(rows: int, columns: int) -> None:
+    """Refuse a table with more rows, columns or cells than ``limits.py`` allows."""
+    for found, most, what in (
+        (columns, MOST_COLUMNS, "columns"),
+        (rows, MOST_ROWS, "rows"),
+        (rows * columns, MOST_CELLS, "cells"),
+    ):
+        if found > most:
+            raise Unreadable(f"the table has {found:,} {what}; expected at most {most:,}. Ask the centre what it is.")
 
 
 def check_unique(header: list[str]) -> None:

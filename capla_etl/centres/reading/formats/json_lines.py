@@ -1,19 +1,30 @@
 """Read JSON lines: one object a line, its own values or the elements of one of its lists. Numbers keep their text."""
 
+import itertools
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
 from capla_etl.centres.errors import listed
+from capla_etl.centres.limits import MOST_DEPTH
 from capla_etl.centres.reading.formats.delimited import decode
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, table_of
 from capla_etl.centres.spec.grammar import JsonLines
 
+#: Texts of JSON, and the signs that begin and end a level.
+_TEXTS, _SIGNS = re.compile(r'"(?:[^"\\]|\\.)*"'), re.compile(r"[\[\]{}]")
+_LEVEL = {"[": 1, "{": 1, "]": -1, "}": -1}
+
 
 class _Number(str):
     """A number as it is written, which a text in quotation marks is not."""
+
+
+class _TooDeep(ValueError):
+    """A JSON text has more levels than can be."""
 
 
 class _RepeatedKey(Exception):
@@ -47,9 +58,10 @@ class JsonFile:
                 aside = ("quarantined", "repeated_key", "The object names a key more than once.")
                 self.set_aside.append((number, *aside))
                 continue
-            except (ValueError, RecursionError):
+            except ValueError as error:
                 broken.append(number)
-                self.set_aside.append((number, "quarantined", "not_json", "The line is no JSON object."))
+                said = str(error) if isinstance(error, _TooDeep) else "The line is no JSON object."
+                self.set_aside.append((number, "quarantined", "not_json", said))
                 continue
             for path, of_line in found.items():
                 elements.setdefault(path, []).extend((number, values) for values in of_line)
@@ -138,13 +150,24 @@ def _parsed(line: str) -> dict:
         _RepeatedKey: an object names a key more than once.
     """
     if "\\ud" in line.lower():
-        json.dumps(json.loads(line), ensure_ascii=False).encode()
-    found = json.loads(
-        line, parse_float=_Number, parse_int=_Number, parse_constant=_no_number, object_pairs_hook=_without_repetition
-    )
+        json.dumps(parsed(line), ensure_ascii=False).encode()
+    found = parsed(line, parse_float=_Number, parse_int=_Number, object_pairs_hook=_without_repetition)
     if not isinstance(found, dict) or not found:
         raise ValueError("no object")
     return found
+
+
+def parsed(text: str, **options) -> object:
+    """A JSON text as the standard has it: no NaN, no infinity, and no more levels than ``limits.py`` allows.
+
+    Raises:
+        ValueError: it is none, or has more levels.
+    """
+    if text.count("[") + text.count("{") > MOST_DEPTH:
+        deepest = max(itertools.accumulate(_LEVEL[sign] for sign in _SIGNS.findall(_TEXTS.sub("", text))), default=0)
+        if deepest > MOST_DEPTH:
+            raise _TooDeep(f"Lists or objects lie in {deepest:,} levels; expected at most {MOST_DEPTH}.")
+    return json.loads(text, parse_constant=_no_number, **options)
 
 
 def _no_number(word: str):
@@ -202,8 +225,11 @@ def _values(line: dict) -> tuple[dict[str, str], dict[str, list[dict[str, str]]]
 def _explain(text: str, lines: list[str], broken: list[int]) -> None:
     """Refuse a file that is JSON in another arrangement, that was cut off, or none of whose lines is an object."""
     try:
-        found = "list" if isinstance(json.loads(text), list) else "object"
-    except (ValueError, RecursionError):
+        found = "list" if isinstance(parsed(text), list) else "object"
+    except _TooDeep as error:
+        if len(lines) == len(broken):
+            raise Unreadable(str(error)) from None
+    except ValueError:
         pass
     else:
         advice = "expected JSON lines: one object on each line, without a list around them."

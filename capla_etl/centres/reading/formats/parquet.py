@@ -6,8 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
+from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, check_extent, named, table_of
 from capla_etl.centres.reading.formats.typed_cells import cell_texts
+from capla_etl.centres.reading.formats.unpack import check_unpacked
+
+#: What the reader raises on damaged files; a lie about sizes shows as one of memory.
+_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
 def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
@@ -17,8 +21,14 @@ def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
         Unreadable: no Parquet file, or a nested or binary column.
     """
     try:
-        table = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowInvalid, OSError) as error:
+        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+        check_extent(file.metadata.num_rows, len(file.schema_arrow.names))
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        unpacked = sum(group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns))
+        check_unpacked(unpacked)
+        table = file.read()
+        table.validate(full=True)
+    except _DAMAGED as error:
         raise Unreadable("the Parquet file is damaged; ask the centre to send it again.") from error
     header = named(table.column_names)
     columns = zip(header, table.columns, strict=True)

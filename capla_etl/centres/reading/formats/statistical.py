@@ -18,12 +18,12 @@ from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Un
 from capla_etl.centres.reading.formats.typed_cells import Percentage, cell_texts, numbers_shown
 from capla_etl.centres.spec.grammar import Sas, SasTransport, Spss, Stata, declared_for
 
-#: Format -> suffix of the copy that the reader needs, function of pyreadstat, and its options.
+#: Format -> function of pyreadstat, and its options.
 _READERS = {
-    "stata": (".dta", "read_dta", {"user_missing": True}),
-    "spss": (".sav", "read_sav", {"user_missing": True}),
-    "sas_transport": (".xpt", "read_xport", {}),
-    "sas": (".sas7bdat", "read_sas7bdat", {"user_missing": True}),
+    "stata": ("read_dta", {"user_missing": True}),
+    "spss": ("read_sav", {"user_missing": True}),
+    "sas_transport": ("read_xport", {}),
+    "sas": ("read_sas7bdat", {"user_missing": True}),
 }
 #: What readers raise on broken files, beyond errors of their own.
 _BROKEN = (ValueError, TypeError, OverflowError, IndexError, MemoryError)
@@ -215,20 +215,20 @@ def _data(content: bytes, declared: Stata | Spss | Sas | SasTransport) -> tuple:
     """
     import pyreadstat
 
-    suffix, reader, options = _READERS[declared.type]
+    reader, options = _READERS[declared.type]
     try:
         encoding = declared.encoding and codecs.lookup(declared.encoding).name.replace("_", "-")
     except LookupError as error:
         raise Unreadable(f"unknown encoding {declared.encoding!r}; expected one that Python knows.") from error
     encoding = "MACINTOSH" if encoding == "mac-roman" else encoding
     decode = str
-    with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
+    with tempfile.TemporaryFile() as copy:  # has no name, so that nothing is left however the process ends
         copy.write(content)
         copy.flush()
 
         def read(**more) -> tuple:
             more |= {"disable_datetime_conversion": True, "output_format": "dict", **options}
-            return getattr(pyreadstat, reader)(copy.name, **more)
+            return getattr(pyreadstat, reader)(f"/dev/fd/{copy.fileno()}", **more)
 
         try:
             if encoding is None and declared.type in ("spss", "sas"):

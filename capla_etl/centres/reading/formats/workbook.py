@@ -4,19 +4,22 @@ formulas are never taken for blank cells."""
 import contextlib
 import io
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
 from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, numbers_shown
+from capla_etl.centres.reading.formats.unpack import DAMAGED_ZIP
 from capla_etl.centres.reading.formats.workbook_cells import SheetNotes, ods_notes, xlsx_notes
+from capla_etl.centres.reading.formats.workbook_extent import check_workbook
 from capla_etl.centres.spec.grammar import Workbook
 
 #: How an old Excel workbook begins, and one with a password.
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+#: What a damaged workbook raises, beyond errors of its reader.
+_BROKEN = (*DAMAGED_ZIP, ElementTree.ParseError, OSError, LookupError, ArithmeticError, AttributeError, TypeError)
+_BROKEN += (StopIteration,)
 #: A spreadsheet keeps 15 digits of a number that is typed in.
 _MOST_DIGITS = 10**15
 
@@ -34,22 +37,14 @@ def _whole(content: bytes, kind: str) -> Iterator:
             "so, without a password."
         )
     try:
+        check_workbook(content)
         yield CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except (
-        CalamineError,
-        XmlError,
-        ZipError,
-        WorksheetNotFound,
-        ElementTree.ParseError,
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        ValueError,
-        KeyError,
-        StopIteration,
-        TypeError,
-    ) as error:
+    except (CalamineError, XmlError, ZipError, WorksheetNotFound, *_BROKEN) as error:
         raise Unreadable(f"not a complete {kind} workbook; ask the centre to send it again.") from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # of the reader's Rust; Python has no name for it
+            raise Unreadable(f"the {kind} workbook is damaged; ask the centre to send it again.") from None
+        raise
 
 
 def sheet_names(content: bytes) -> list[str]:

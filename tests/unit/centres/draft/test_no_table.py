@@ -141,9 +141,9 @@ def test_an_error_that_nobody_foresaw_is_said_without_its_text_and_stops_no_othe
     monkeypatch.setattr(detect, "find_header", fails)
     (tmp_path / "a.csv").write_text("broken;b\n1;2\n")
     (tmp_path / "b.csv").write_text(TABLE)
-    draft = draft_centre(tmp_path)
-    assert len(draft.tables) == 1 and "unexpected error (ZeroDivisionError)" in draft.unreadable[0]
-    assert "Anna" not in draft.centre_yml
+    found, problems = detect.detect(tmp_path / "a.csv")
+    assert found == [] and "unexpected error (ZeroDivisionError)" in problems[0][1] and "Anna" not in str(problems)
+    assert len(detect.detect(tmp_path / "b.csv")[0]) == 1
 
 
 def _archive(members, password=False):

@@ -14,6 +14,7 @@ from tiny_centre import load_centre
 
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats, sent_files
+from capla_etl.centres.reading.formats import unpack
 from capla_etl.centres.reading.formats.file_table import arrow_names, named
 from capla_etl.centres.reading.formats.json_lines import JsonFile
 from capla_etl.centres.reading.read import RawTable, read_submission
@@ -293,9 +294,9 @@ def test_an_archive_in_an_archive_and_one_that_is_too_large_are_not_unpacked(cen
         raws(centre)
     centre.spec(LABS.format(file="export.zip/labs.csv", format=FORMAT))
     archive(centre, labs_csv=ROWS)
-    monkeypatch.setattr(sent_files, "MOST_UNPACKED_BYTES", len(ROWS))
+    monkeypatch.setattr(unpack, "MOST_UNPACKED_BYTES", len(ROWS))
     assert raws(centre)["labs"].rows.num_rows == 1
-    monkeypatch.setattr(sent_files, "MOST_UNPACKED_BYTES", len(ROWS) - 1)
+    monkeypatch.setattr(unpack, "MOST_UNPACKED_BYTES", len(ROWS) - 1)
     with pytest.raises(CentreRefused, match="the unpacked file would have 37 bytes; expected at most 36"):
         raws(centre)
 

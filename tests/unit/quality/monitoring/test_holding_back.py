@@ -20,7 +20,7 @@ from capla_etl.centres.spec.grammar import Confirmed
 from capla_etl.centres.submissions import load as loading
 from capla_etl.centres.submissions.arrivals import look
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.load import receive
+from capla_etl.centres.submissions.load import receive_here as receive
 from capla_etl.centres.submissions.status import accepted_before, centre_status, good_loads, received_loads
 from capla_etl.quality.monitoring import submissions
 from capla_etl.quality.monitoring.monitor import CentrePatients

@@ -31,7 +31,8 @@ def patients(centre: str, n: int, seed: int, **levels: float) -> pd.DataFrame:
     about = {"centre_patient_id": [str(i) for i in range(n)], "source_file": "patients.csv", "source_sheet": ""}
     about |= {"source_row": np.arange(2, n + 2), "place": np.arange(1, n + 1), "treated": True}
     about |= {"day0": rng.integers(6600, 8400, n).astype(float), "sex": np.where(frame["female"], "female", "male")}
-    about |= {"linkage": [f"{centre}{i}" for i in range(n)], "series": [f"{centre}{i}" for i in range(n)]}
+    about |= {"linkage": [f"{centre}{i}" for i in range(n)], "ldh_series": None}
+    about |= {"platelet_series": [f"{centre}{i}" for i in range(n)]}
     return frame.assign(**about)[[*ABOUT, *watched()]]
 
 

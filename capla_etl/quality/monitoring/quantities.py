@@ -15,13 +15,16 @@ from capla_etl.quality.monitoring.watched import SHARE, SOURCES, watched
 #: Columns of a patient beside the watched quantities: the row that names the patient and its order, the group, the
 #: first exchange, and what is compared between submissions.
 ABOUT = ["centre_patient_id", "source_file", "source_sheet", "source_row", "place", "treated", "day0"]
-ABOUT += ["sex", "linkage", "series"]
+ABOUT += ["sex", "linkage", "platelet_series", "ldh_series"]
+#: So many first results of an analyte are a series: no two patients have so many alike, whatever their days.
+_SERIES = 10
 
 _VIEWS = """
 create temp view patient_day as
 select p.*, coalesce(first_session, first_tpe_date) as day0, first_session, last_session,
     patient_id in (select patient_id from drug_course where drug = 'caplacizumab') as treated,
-    count(*) over (partition by last_contact_date) as same_contact, count(last_contact_date) over () as contacts
+    count(*) over (partition by last_contact_date) as same_contact, count(last_contact_date) over () as contacts,
+    count(*) over (partition by birth_date_linkage) as same_birth
 from patient p left join (
     select patient_id, min(session_date) as first_session, max(session_date) as last_session
     from tpe_session group by 1
@@ -68,6 +71,16 @@ from patient_day p left join (
 """
 
 
+#: Analyte -> name of its series.
+_SERIES_OF = {"platelets": "platelet_series", "ldh": "ldh_series"}
+
+
+def _series(analyte: str) -> str:
+    """SQL of a fingerprint of the first results of one analyte; null where there are fewer."""
+    of = f"filter (analyte = '{analyte}')"
+    return f"case when count(*) {of} = {_SERIES} then md5(string_agg(value, ',' order by n) {of}) end"
+
+
 def patient_quantities(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """Compute every watched quantity of each patient.
 
@@ -83,12 +96,14 @@ def patient_quantities(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
         con.register(name, tables[name])
     con.execute(_VIEWS)
     frame = con.execute(
-        """select patient_id, centre_patient_id, source_file, source_sheet, source_row,
+        f"""select patient_id, centre_patient_id, source_file, source_sheet, source_row,
             row_number() over (order by source_file, source_sheet, source_row) as place, treated,
-            day0 - date '2000-01-01' as day0, sex, birth_date_linkage as linkage, series
+            day0 - date '2000-01-01' as day0, sex, birth_date_linkage as linkage, platelet_series, ldh_series
         from patient_day left join (
-            select patient_id, md5(string_agg(day || ' ' || value, ',' order by day, value)) as series
-            from lab where analyte = 'platelets' group by 1 having count(*) >= 8
+            select patient_id, {", ".join(f"{_series(analyte)} as {name}" for analyte, name in _SERIES_OF.items())}
+            from (select *, row_number() over (
+                partition by patient_id, analyte order by day, source_row, source_repetition) as n from lab)
+            where n <= {_SERIES} group by 1
         ) using (patient_id) order by place"""
     ).df()
     frame = frame.set_index("patient_id")

@@ -16,14 +16,15 @@ _PRESENTATION, _ALIKE = ["hemoglobin", "creatinine", "troponin", "anti_adamts13"
 
 
 def copies(own: pd.DataFrame) -> pd.DataFrame:
-    """Which patients have the series of platelet counts, or the values at presentation, of another one.
+    """Which patients have the series of platelet counts or of LDH, or the values at presentation, of another one.
 
     Returns:
         One row per patient: ``series``, ``presentation``, and ``again`` (a patient before this one has them).
     """
-    series = own["series"].notna() & own["series"].duplicated(keep=False)
-    presentation = pd.Series(False, index=own.index)
-    again = own["series"].notna() & own["series"].duplicated()
+    series, presentation, again = (pd.Series(False, index=own.index) for _ in range(3))
+    for name in ("platelet_series", "ldh_series"):
+        series |= own[name].notna() & own[name].duplicated(keep=False)
+        again |= own[name].notna() & own[name].duplicated()
     differing = [name for name in _PRESENTATION if own[name].nunique() > 1]
     for names in combinations(differing, _ALIKE):
         values = own[list(names)].dropna().round(9)
@@ -33,12 +34,12 @@ def copies(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def shared(found: pd.DataFrame) -> Iterator[Finding]:
-    """Patients with the same series of platelet counts, or the same values at presentation, as another one.
+    """Patients with the same series of results, or the same values at presentation, as another one.
 
     ``found``: as ``copies`` returns it.
     """
     for name, mask, what in (
-        ("same_series", found["series"], "series of platelet counts"),
+        ("same_series", found["series"], "series of platelet counts or LDH"),
         ("same_presentation", found["presentation"], "values at presentation"),
     ):
         count = int(mask.sum())

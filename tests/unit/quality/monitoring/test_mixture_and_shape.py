@@ -98,7 +98,7 @@ def test_three_values_alike_are_chance():
 
 def test_a_whole_series_in_two_patients_is_looked_at():
     frame = patients("XX01", 60, seed=2)
-    frame.iloc[40, frame.columns.get_loc("series")] = frame["series"].iloc[5]
+    frame.iloc[40, frame.columns.get_loc("platelet_series")] = frame["platelet_series"].iloc[5]
     found = monitored(frame)
     signal = next(s for s in found.signals if s.check_name == "same_series")
     assert (signal.severity, signal.patients, signal.rows) == ("look", 60, [7, 42])

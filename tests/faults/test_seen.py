@@ -33,7 +33,7 @@ def five_centres(tmp_path_factory):
     folder.mkdir()
     shutil.copy(paths.data_raw() / "SYNTHETIC", folder)
     for name in (CENTRE, *BESIDE):
-        (folder / name).symlink_to(paths.data_raw() / name)
+        shutil.copytree(paths.data_raw() / name, folder / name)
     cached = (measure.centres, measure.clean, clean._frames, clean._all)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("CAPLA_DATA_RAW", str(folder))

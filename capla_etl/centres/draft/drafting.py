@@ -20,8 +20,7 @@ from capla_etl.centres.draft.profile import Column, column_of
 from capla_etl.centres.draft.recognise import recognise
 from capla_etl.centres.draft.text import spec_text
 from capla_etl.centres.draft.words import normal, words
-from capla_etl.centres.files import shown
-from capla_etl.centres.reading.sent_files import fits
+from capla_etl.centres.reading.sent_files import fits, sent_name
 from capla_etl.centres.spec.grammar import TO_DECIDE, JsonLines, Workbook
 from capla_etl.centres.worker import Died, apart
 
@@ -145,7 +144,7 @@ def _detected_or_died(file: Path, future: Future) -> tuple[list[Found], list[tup
     try:
         return future.result()
     except Died as died:
-        return [], [(unicodedata.normalize("NFC", shown(file.name)), f"the program that reads it {died.why}")]
+        return [], [(sent_name(file), f"the program that reads it {died.why}")]
 
 
 def _files(path: Path) -> tuple[Path, list[Path]]:

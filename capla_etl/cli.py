@@ -114,7 +114,7 @@ def _stopped(before: dict[Path, tuple[int, int]]) -> int:
     now = _published()
     published = "What is published is as it was." if now else "Nothing was published yet."
     if now != before:
-        published = "What it had to publish was published before it was stopped."
+        published = "What is published is as the last complete run left it."
     print(f"\nStopped. {published}", file=sys.stderr)
     return STOPPED
 

@@ -82,14 +82,14 @@ def take_when_free(place: Path, who: str, what: str, say: Callable[[str], None])
         if said is None or waited - said >= SAY_EVERY_SECONDS:
             said = waited
             so_long = f" ({waited:.0f} s so far)" if waited > 1 else ""
-            say(f"waiting for {holder(place)}, which {what}{so_long}")
+            say(f"Waiting for {holder(place)}, which {what}{so_long}")
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
 def is_held(place: Path) -> bool:
     """Whether a living process, be it this one, holds a lock."""
     try:
-        file = place.open("a+")
+        file = place.open("r+")
     except FileNotFoundError:
         return False
     with file:
@@ -182,14 +182,40 @@ def _settings(folder: Path) -> dict[str, str]:
     return {ENDS_WITH: str(folder), "TMPDIR": str(folder)}
 
 
-@contextlib.contextmanager
-def leading() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Lead other processes: a temporary folder, and the environment with which they use it and end with this one.
+@dataclass(frozen=True)
+class Led:
+    """Processes that end together: their temporary folder, the environment they need, and their process group."""
 
-    They do so if they call ``end_with_leader``. At the end of the block all of them end, and the folder is removed.
+    folder: Path
+    environment: dict[str, str]
+    group: int
+
+    def end(self) -> None:
+        """End all of them now."""
+        os.killpg(self.group, signal.SIGKILL)  # it stays: its first process is waited for at the end of the block
+
+
+@contextlib.contextmanager
+def leading() -> Iterator[Led]:
+    """Lead a group of processes, which end with all that they start when the block does, or this process does.
+
+    Enter it before other threads are started.
     """
-    with temporary_folder(_FOLDER) as folder:
-        yield folder, _settings(folder)
+    folder = _new_folder(_FOLDER)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    guard = os.fork()
+    if guard == 0:  # is the group's first, and kills it when this process is gone
+        os.setpgid(0, 0)
+        os.close(folder.lock)
+        _end_when_free(str(folder.path))
+    os.setpgid(guard, guard)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    try:
+        yield (led := Led(folder.path, _settings(folder.path), guard))
+    finally:
+        led.end()
+        os.waitpid(guard, 0)
+        folder.end()
 
 
 def end_with_leader() -> bool:

@@ -7,6 +7,7 @@ does while it is alive does not belong here.
 import contextlib
 import fcntl
 import json
+import math
 import os
 import shutil
 import signal
@@ -67,23 +68,30 @@ def take_new(place: Path, who: str) -> None:
     _held[place] = file
 
 
-def take_when_free(place: Path, who: str, what: str, say: Callable[[str], None]) -> None:
+def take_when_free(place: Path, who: str, what: str, say: Callable[[str], None], wait_seconds: float) -> bool:
     """Take a lock as ``take`` does; wait while another process holds it, and no longer than that process lives.
 
     Args:
         who: what this process is, for those who wait for it.
         what: what the holder does, for those who wait: "is building ...".
         say: is told who is waited for, at once and every half minute.
+        wait_seconds: how long to wait at most.
+
+    Returns:
+        Whether this process has it.
     """
     began = time.monotonic()
-    said = None
+    said = -math.inf
     while not take(place, who):
         waited = time.monotonic() - began
-        if said is None or waited - said >= SAY_EVERY_SECONDS:
+        if waited >= wait_seconds:
+            return False
+        if waited - said >= SAY_EVERY_SECONDS:
             said = waited
-            so_long = f" ({waited:.0f} s so far)" if waited > 1 else ""
+            so_long = f" ({waited:.0f} s so far)" if waited >= 1 else ""
             say(f"Waiting for {holder(place)}, which {what}{so_long}")
         time.sleep(_LOOK_EVERY_SECONDS)
+    return True
 
 
 def is_held(place: Path) -> bool:

@@ -20,7 +20,7 @@ from socket import SO_REUSEADDR, SOL_SOCKET
 from socket import socket as new_socket
 
 from capla_etl import paths, processes
-from capla_etl.defs.locks import lock_of_run, lock_of_ui
+from capla_etl.defs.build_lock import lock_of_run, lock_of_ui
 from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home, unfinished_runs
 
 HOST = "127.0.0.1"

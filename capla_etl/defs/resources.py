@@ -18,7 +18,7 @@ from pydantic import Field
 
 from capla_etl import paths, processes
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
-from capla_etl.defs.locks import hold_build, lock_of_run
+from capla_etl.defs.build_lock import hold_build, lock_of_run
 from capla_etl.protocol.parameters import RULE_SET, parameter
 from capla_etl.releases.variant import JOURNAL, Variant
 
@@ -75,7 +75,7 @@ def _begin(context: dg.InitResourceContext) -> None:
     if context.instance.is_persistent:
         processes.take_new(lock_of_run(context.instance, context.run.run_id), who)
     with raise_execution_interrupts():  # a run that waits can be terminated in Dagster
-        hold_build(who, context.log.info)
+        hold_build(say=context.log.info, who=who)
 
 
 _NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}

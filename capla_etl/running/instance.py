@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from capla_etl import paths, processes
-from capla_etl.defs.locks import lock_of_run, lock_of_ui
+from capla_etl.defs.build_lock import lock_of_run, lock_of_ui
 
 
 def dagster_home() -> Path:

@@ -6,7 +6,7 @@ import time
 import warnings
 
 from capla_etl import paths
-from capla_etl.defs.locks import hold_build, lock_of_run, lock_of_ui
+from capla_etl.defs.build_lock import hold_build, lock_of_run, lock_of_ui
 from capla_etl.processes import is_held, take_new
 from capla_etl.releases.variant import PROTECTED, profile
 from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
@@ -38,6 +38,8 @@ def run_study(verbose: bool, progress: Progress) -> int:
 
     kind = " (synthetic data)" if is_synthetic() else ""
     print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
+    from dagster._core.storage.tags import MAX_RETRIES_TAG
+
     from capla_etl.definitions import defs
 
     job = defs.resolve_job_def("study")
@@ -48,7 +50,7 @@ def run_study(verbose: bool, progress: Progress) -> int:
         end_dead_runs(instance, start_again=not is_held(lock_of_ui(dagster_home())))
         who = f"run {run_id[:8]} of a terminal"
         take_new(lock_of_run(instance, run_id), who)
-        hold_build(who, lambda said: print(said, flush=True))
+        hold_build(say=lambda said: print(said, flush=True), who=who)
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"
@@ -56,7 +58,12 @@ def run_study(verbose: bool, progress: Progress) -> int:
         # Apart from the main thread Dagster leaves the answers to signals as they are.
         with ThreadPoolExecutor(1) as apart:
             result = apart.submit(
-                job.execute_in_process, run_config, instance=instance, run_id=run_id, raise_on_error=False
+                job.execute_in_process,
+                run_config=run_config,
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                tags={MAX_RETRIES_TAG: "0"},  # a person starts it again
             ).result()
         running = time.monotonic() - before
     steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))

@@ -5,6 +5,7 @@ nightly and the weekly schedule on; otherwise switch them on in Dagster, under A
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,8 +27,8 @@ from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_
 HOST = "127.0.0.1"
 #: Settings that may be relative to the caller's folder, in which Dagster is not started.
 _PLACES = ("CAPLA_DATA_RAW", "CAPLA_WAREHOUSE", "CAPLA_RELEASES", "CAPLA_PATIENT_KEY_FILE")
-#: How long a server may take to end after it was asked to, before it is killed.
-_SECONDS_TO_END = 60
+#: How long servers may take to end after they were asked to, before they are killed.
+_SECONDS_TO_END = 10
 #: How often runs are looked after.
 _LOOK_EVERY_SECONDS = 5
 
@@ -105,17 +106,14 @@ class _Servers:
         return self._stop.is_set()
 
     def end(self) -> None:
-        """End all servers, first those that use the first."""
+        """Ask the servers to end that use the first; whatever is there after that ends with the group."""
         deadline = time.monotonic() + _SECONDS_TO_END
-        started = list(self._started.values())
-        for group in (started[1:], started[:1]):
-            for process in group:
-                process.send_signal(signal.SIGINT)
-            for process in group:
-                try:
-                    process.wait(max(0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        users = list(self._started.values())[1:]
+        for process in users:
+            process.send_signal(signal.SIGINT)
+        for process in users:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, deadline - time.monotonic()))
 
 
 def _answers(address: str) -> bool:

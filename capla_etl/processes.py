@@ -23,8 +23,8 @@ from typing import TextIO
 
 #: Names the temporary folder of the process that a process ends with.
 ENDS_WITH = "CAPLA_ENDS_WITH"
-#: Start of that folder's name.
-_FOLDER = "capla_process_"
+#: Start of that folder's name; short, as the paths of sockets in it may have about a hundred characters.
+_FOLDER = "capla_p_"
 #: How often a process that waits says so.
 SAY_EVERY_SECONDS = 30
 _LOOK_EVERY_SECONDS = 0.5
@@ -160,7 +160,7 @@ class _Folder:
 
 
 def _new_folder(start: str) -> _Folder:
-    for left in Path(tempfile.gettempdir()).glob(f"{start}*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{start}????????"):  # as mkdtemp names them
         with contextlib.suppress(OSError):  # another user's
             if (lock := _lock_of(left)) is not None:
                 shutil.rmtree(left, ignore_errors=True)

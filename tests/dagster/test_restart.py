@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,12 +67,14 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
     """A study of one centre that was never published, with its own history of runs and temporary files."""
     shutil.copytree(ROOT / "data_raw" / "FR01", tmp_path / "data" / "FR01")
     shutil.copy(ROOT / "data_raw" / "SYNTHETIC", tmp_path / "data")
-    (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    return tmp_path
+    with tempfile.TemporaryDirectory() as temporary:  # a short path, for sockets
+        (tmp_path / "tmp").symlink_to(temporary)
+        monkeypatch.setenv("TMPDIR", temporary)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield tmp_path
 
 
 def _nothing_left(place: Path, command: Command) -> bool:
@@ -201,7 +204,7 @@ def test_one_ui_at_a_time_and_its_processes_end_with_it(place, how):
     assert len(ui.alive()) > 4
     if how == signal.SIGKILL:
         ui.stop(how)
-        with processes.temporary_folder("capla_process_"):  # of the next command
+        with processes.temporary_folder("capla_p_"):  # of the next command
             pass
     else:
         assert ui.stop(how) == 130

@@ -128,7 +128,7 @@ def test_a_command_that_is_killed_takes_along_what_it_has_started():
     command.kill()
     command.wait()
     assert _soon(lambda: _gone(int(started)))
-    with processes.temporary_folder("capla_process_"):  # the next command
+    with processes.temporary_folder("capla_p_"):  # the next command
         assert not Path(temporary).exists()
 
 
@@ -158,11 +158,12 @@ def test_servers_end_with_the_process_that_leads_them(kill):
 
 def test_what_killed_processes_left_is_removed_and_what_the_living_have_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left, other = tmp_path / "mine_left", tmp_path / "other_left"
-    for folder in (left, other):
+    left, other = tmp_path / "mine_leftover", tmp_path / "other_leftover"
+    of_a_person = tmp_path / "mine_data"
+    for folder in (left, other, of_a_person):
         folder.mkdir()
         (folder / "patients.sav").write_text("Secret Person")
     with processes.temporary_folder("mine_") as living, processes.temporary_folder("mine_"):
-        assert living.exists() and not left.exists() and other.exists()
+        assert living.exists() and not left.exists() and other.exists() and of_a_person.exists()
         assert living.stat().st_mode & 0o777 == 0o700
     assert not living.exists()

@@ -150,13 +150,16 @@ def _why_not(ports: dict[str, int], home: Path) -> str:
 
 def _looks_after(instance) -> Callable[[], bool]:
     """What is done while the servers work: runs that died are ended, and their places given back."""
+    from sqlalchemy.exc import OperationalError
+
     last = time.monotonic()
 
     def look() -> bool:
         nonlocal last
         if time.monotonic() - last >= _LOOK_EVERY_SECONDS:
             last = time.monotonic()
-            end_dead_runs(instance, start_again=False)
+            with contextlib.suppress(OperationalError):  # another process has the history for long: look again later
+                end_dead_runs(instance, start_again=False)
         return False
 
     return look
@@ -168,9 +171,10 @@ def _end_runs(instance) -> None:
     own = [run.run_id for run in unfinished_runs(instance) if run.remote_job_origin]
     while any(processes.is_held(lock_of_run(instance, run)) for run in own) and time.monotonic() < deadline:
         time.sleep(0.1)
-    for run in end_dead_runs(instance, start_again=True):
-        if run in own:
-            print(f"Run {run[:8]} was stopped. Dagster starts it again with the next `capla ui`.", file=sys.stderr)
+    for run in set(end_dead_runs(instance, start_again=True)) & set(own):
+        again = instance.get_run_by_id(run).tags.get("dagster/will_retry") == "true"
+        what_next = "It starts again with the next `capla ui`." if again else "Start it again by hand if it is needed."
+        print(f"Run {run[:8]} was stopped. {what_next}", file=sys.stderr)
 
 
 def run(options: argparse.Namespace) -> int:

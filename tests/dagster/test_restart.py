@@ -85,6 +85,12 @@ def _nothing_left(place: Path, command: Command) -> bool:
     return not left
 
 
+def _sweep() -> None:
+    """Remove what killed processes left, as the next command does at its start."""
+    with processes.temporary_folder("capla_p_"):
+        pass
+
+
 def test_everything_is_killed_and_the_next_goes_on_at_once(place):
     first = Command(place, "study").until("FR01:")
     second = Command(place, "study").until("Waiting for run ")
@@ -96,6 +102,7 @@ def test_everything_is_killed_and_the_next_goes_on_at_once(place):
     second.until("FR01:")
     assert second.stop(signal.SIGTERM) == 130
     assert second.said.endswith("\nStopped. Nothing was published yet.\n") and "Traceback" not in second.said
+    _sweep()
     assert _nothing_left(place, second)
     with instance_at_home() as instance:
         end_dead_runs(instance, start_again=False)
@@ -204,8 +211,7 @@ def test_one_ui_at_a_time_and_its_processes_end_with_it(place, how):
     assert len(ui.alive()) > 4
     if how == signal.SIGKILL:
         ui.stop(how)
-        with processes.temporary_folder("capla_p_"):  # of the next command
-            pass
+        _sweep()
     else:
         assert ui.stop(how) == 130
         assert ui.said.endswith("\nStopped. Nothing was published yet.\n")

@@ -283,7 +283,8 @@ def run_apart(stopped: Callable[[], int]) -> int | None:
         ended_itself = True
     except KeyboardInterrupt:
         ended_itself = False
-    os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(PermissionError):  # macOS, if only a process that has ended is left
+        os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     folder.end()
     if not ended_itself or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in STOPS):

@@ -47,10 +47,11 @@ def run_study(verbose: bool, progress: Progress) -> int:
     progress.line("imports", "ready")
     run_id = str(uuid.uuid4())
     with instance_at_home() as instance:
-        end_dead_runs(instance, start_again=not is_held(lock_of_ui(dagster_home())))
         who = f"run {run_id[:8]} of a terminal"
         take_new(lock_of_run(instance, run_id), who)
         hold_build(say=lambda said: print(said, flush=True), who=who)
+        # only now: whoever was waited for may have been killed in the one place of the DuckDB writer
+        end_dead_runs(instance, start_again=not is_held(lock_of_ui(dagster_home())))
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"

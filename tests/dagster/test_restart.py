@@ -98,8 +98,12 @@ def test_everything_is_killed_and_the_next_goes_on_at_once(place):
     assert re.search(r"run \w{8} of a terminal \(process \d+, since [-\d: ]+UTC\), which is building ", second.said)
     assert third.stop(signal.SIGINT) == 130
     assert third.said.endswith("\nStopped. Nothing was published yet.\n") and "Traceback" not in third.said
+    with instance_at_home() as instance:
+        (run,) = [run.run_id for run in instance.get_runs()]
+        instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
+        instance.event_log_storage.claim_concurrency_slot("duckdb_writer", run, "harmonised")
     first.kill_everything()
-    second.until("FR01:")
+    second.until("harmonised:")
     assert second.stop(signal.SIGTERM) == 130
     assert second.said.endswith("\nStopped. Nothing was published yet.\n") and "Traceback" not in second.said
     _sweep()

@@ -7,8 +7,12 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
 import traceback
+from pathlib import Path
+
+from capla_etl import paths, processes
 
 #: Commands in the order of the work, by their heading in the help. Each is imported only when it is called.
 GROUPS = {
@@ -18,9 +22,11 @@ GROUPS = {
     "this command": ("completion",),
 }
 COMMANDS = [name for names in GROUPS.values() for name in names]
+#: Exit status of a command that a person stopped.
+STOPPED = 130
 ABOUT = "Capla 500+: centres' files to the study's tables. The data that ship with it are synthetic."
 EPILOG = """exit status: 0 success; 1 a problem, which is printed (also a run without a centre's newest submission);
-2 a wrong command line; 130 stopped by Ctrl-C. CAPLA_DEBUG=1 shows where an unexpected error came from.
+2 a wrong command line; 130 stopped by Ctrl+C or SIGTERM. CAPLA_DEBUG=1 shows where an unexpected error came from.
 `capla COMMAND --help` lists the options of a command."""
 
 
@@ -62,17 +68,27 @@ def _overview() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; the exit status is 0 for success, 1 for a problem, 2 for a wrong command line."""
-    options = parser().parse_args(arguments)
+    """Run a command; the exit status is 0 for success, 1 for a problem, 2 for a wrong command line, 130 if stopped.
+
+    A command line runs in a process apart, which can be stopped at any moment. ``ui`` has its processes itself.
+    """
+    from_shell = arguments is None
+    before = _published()
     try:
+        if from_shell:
+            processes.stop_by_interrupt()
+        options = parser().parse_args(arguments)
+        if from_shell and options.command != "ui":
+            status = processes.run_apart(stopped=lambda: _stopped(before))
+            if status is not None:
+                return _said_if_killed(options.command, status)
         return module_of(options.command).run(options)
     except BrokenPipeError:
         # The reader of the output has read enough (`capla explain ... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\nStopped. What is published is as it was.", file=sys.stderr)
-        return 130
+        return _stopped(before)
     except Exception as error:
         if os.environ.get("CAPLA_DEBUG"):
             traceback.print_exc()
@@ -83,6 +99,32 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _published() -> dict[Path, tuple[int, int]]:
+    """What is published, of the study and of its variants: each place, and which file is there."""
+    warehouse = paths.warehouse()
+    names = [paths.published_database().name, paths.report().name, f"{paths.outputs().name}/protected"]
+    places = [place for name in names for place in (warehouse / name, *warehouse.glob(f"variants/*/{name}"))]
+    return {place: (place.stat().st_ino, place.stat().st_mtime_ns) for place in places if place.exists()}
+
+
+def _stopped(before: dict[Path, tuple[int, int]]) -> int:
+    """Say that a person stopped the command, and what that means for what is published."""
+    now = _published()
+    published = "What is published is as it was." if now else "Nothing was published yet."
+    if now != before:
+        published = "What is published is as the last complete run left it."
+    print(f"\nStopped. {published}", file=sys.stderr)
+    return STOPPED
+
+
+def _said_if_killed(command: str, status: int) -> int:
+    """The exit status of the process apart; if it was killed or crashed, say so."""
+    if status > 128 and status != STOPPED:
+        name = signal.Signals(status - 128).name
+        print(f"capla {command}: ended by the system ({name}), as happens when memory runs out.", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

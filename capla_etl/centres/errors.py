@@ -36,12 +36,27 @@ def one_centres_problem(centre_id: str) -> Iterator[None]:
     except (CentreRefused, OSError, MemoryError):
         raise
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryException":  # DuckDB's is no MemoryError
-            raise MemoryError from None
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
-        place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
-        problem = f"an unexpected {type(error).__name__} in {place}; report it to the maintainers with the file."
-        raise CentreRefused(centre_id, [f"{centre_id}: {problem}"]) from None
+        found = f"an unexpected {_kind_and_place(error)}; report it to the maintainers with the file."
+        raise CentreRefused(centre_id, [f"{centre_id}: {found}"]) from None
+
+
+def damaged(error: Exception) -> str:
+    """What an error of the reader of a file means for the people who send the file, without its text."""
+    advice = "Ask the centre to open the file and to send it again; if it opens there, report this to the maintainers."
+    return f"damaged, or not of the declared format; its reader stopped at: {_kind_and_place(error)}. {advice}"
+
+
+def _kind_and_place(error: Exception) -> str:
+    """The kind of an error, and the line of this package where it came from.
+
+    Raises:
+        MemoryError: the error says that memory ran out.
+    """
+    if type(error).__name__ == "OutOfMemoryException":  # DuckDB's is no MemoryError
+        raise MemoryError from None
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "capla_etl" in f.filename]
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+    return f"{type(error).__name__} in {place}"
 
 
 def listed(words: Iterable) -> str:

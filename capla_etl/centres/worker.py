@@ -8,15 +8,13 @@ What does not belong here: what is read (reading/), and what becomes of a centre
 
 import atexit
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import resource
-import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from functools import cache
 from pathlib import Path
@@ -26,6 +24,7 @@ from pebble import ProcessExpired, concurrent
 
 from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.limits import MOST_CPU_SECONDS, MOST_MEMORY_BYTES, MOST_WALL_SECONDS
+from capla_etl.processes import temporary_folder
 
 #: Start of the name of a worker's folder for temporary files, next to others of this machine.
 _FOLDER = "capla_worker_"
@@ -91,7 +90,7 @@ def _as_refusal(centre_id: str, task: Callable, args: tuple) -> Any:
 
 @concurrent.thread(daemon=True)
 def _when_free(task: Callable, args: tuple, environment: dict[str, str]) -> Any:
-    with _SLOTS, _folder() as folder:
+    with _SLOTS, temporary_folder(_FOLDER) as folder:
         environment["TMPDIR"] = str(folder)
         try:
             return _process()(task, args, environment).result()
@@ -166,41 +165,3 @@ def _limit(what: int, value: int) -> None:
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A worker's folder for temporary files, removed at its end; those of processes that were killed go first.
-
-    A lock on the folder says that its process lives.
-    """
-    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with contextlib.suppress(OSError):  # another user's
-            lock = _lock(left)
-            if lock is not None:
-                shutil.rmtree(left, ignore_errors=True)
-                os.close(lock)
-    while True:
-        with tempfile.TemporaryDirectory(prefix=_FOLDER, ignore_cleanup_errors=True) as name:
-            lock = _lock(Path(name))
-            if lock is None or not Path(name).exists():  # taken for one left behind before it was locked
-                continue
-            try:
-                yield Path(name)
-            finally:
-                os.close(lock)
-            return
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder; None if another process holds it, or it is gone."""
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(opened)
-        return None
-    return opened

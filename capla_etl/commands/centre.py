@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import textwrap
+from datetime import date
 from pathlib import Path
 
 from capla_etl import paths
@@ -262,27 +263,44 @@ def _say_courses(courses) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     from capla_etl.centres.errors import CentreRefused
-    from capla_etl.centres.submissions.status import STATUSES, centre_status
+    from capla_etl.centres.submissions.status import STATUSES, as_published, centre_status
 
+    there = _in_the_published_study()
     try:
-        statuses = centre_status()
+        statuses = as_published(centre_status(), there)
     except CentreRefused as refused:
         print(refused, file=sys.stderr)
         return 1
     if options.json:
-        keys, days = ("centre_id", "name", "country", "status", "problems"), ("submission", "received")
-        plain = [{k: getattr(s, k) for k in keys} for s in statuses]
-        dates = [{k: (day := getattr(s, k)) and day.isoformat() for k in days} for s in statuses]
-        return _print_json([a | b for a, b in zip(plain, dates, strict=True)])
+        keys = ("centre_id", "name", "country", "status", "problems")
+        days = [(s.submission, there.get(s.centre_id), s.received) for s in statuses]
+        named = [dict(zip(("submission", "published", "received"), map(_iso, of), strict=True)) for of in days]
+        return _print_json([{k: getattr(s, k) for k in keys} | of for s, of in zip(statuses, named, strict=True)])
     rows = [
-        (s.centre_id, s.name, s.country, s.status, s.submission or "none", s.received or "none", STATUSES[s.status])
+        (s.centre_id, s.name, s.country, s.status, *(day or "none" for day in days))
         for s in statuses
+        for days in [(s.received, s.submission, there.get(s.centre_id))]
     ]
-    _columns(rows, ("code", "name", "country", "status", "in the study", "newest", "meaning"))
+    _columns(rows, ("code", "name", "country", "status", "newest", "loaded", "published"))
+    print("".join(f"  {status}: {STATUSES[status]}\n" for status in dict.fromkeys(s.status for s in statuses)))
     for status in statuses:
         if status.problems:
             print(f"{status.centre_id}\n" + "\n".join(f"  - {p}" for p in status.problems))
     return 0
+
+
+def _in_the_published_study() -> dict[str, date | None]:
+    """Centre -> its submission in the published study, as that says itself; {} if nothing is published."""
+    from capla_etl.commands import published
+
+    if not paths.published_database().exists():
+        return {}
+    with published.opened() as connection:
+        return dict(connection.execute("select centre_id, submission from quality.centre_status").fetchall())
+
+
+def _iso(day: date | None) -> str | None:
+    return day and day.isoformat()
 
 
 def _page(options: argparse.Namespace) -> int:

@@ -5,26 +5,32 @@ nightly and the weekly schedule on; otherwise switch them on in Dagster, under A
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET
+from socket import socket as new_socket
 
-from capla_etl import paths
+from capla_etl import paths, processes
+from capla_etl.defs.build_lock import lock_of_run, lock_of_ui
+from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home, unfinished_runs
 
 HOST = "127.0.0.1"
 #: Settings that may be relative to the caller's folder, in which Dagster is not started.
 _PLACES = ("CAPLA_DATA_RAW", "CAPLA_WAREHOUSE", "CAPLA_RELEASES", "CAPLA_PATIENT_KEY_FILE")
-#: How long a server may take to end after it was asked to, before it is killed.
-_SECONDS_TO_END = 60
+#: How long servers may take to end after they were asked to, before they are killed.
+_SECONDS_TO_END = 10
+#: How often runs are looked after.
+_LOOK_EVERY_SECONDS = 5
 
 
 class _PublishedPages(SimpleHTTPRequestHandler):
@@ -66,21 +72,21 @@ class _Servers:
     them a client of Dagster's cloud service, and add nothing here.
     """
 
-    def __init__(self, settings: dict[str, str]) -> None:
-        self._settings, self._started = settings, {}
+    def __init__(self, settings: dict[str, str], group: int) -> None:
+        self._settings, self._started, self._group = settings, {}, group
         self._stop = threading.Event()
         # What a script starts in the background ignores SIGINT, and so would Dagster, unless a handler is set first.
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, lambda *_: self._stop.set())
 
     def start(self, name: str, *options: str | Path) -> None:
-        """Start a command of Dagster, in a process group of its own so that Ctrl+C reaches it once, through ``end``.
+        """Start a command of Dagster, in the group that ends with this process; Ctrl+C reaches it through ``end``.
 
         It starts in DAGSTER_HOME: in the project's folder it would read .env, which overrules these settings.
         """
         command = [Path(sysconfig.get_path("scripts")) / name, *map(str, options)]
         environment, home = os.environ | self._settings, self._settings["DAGSTER_HOME"]
-        self._started[name] = subprocess.Popen(command, env=environment, cwd=home, process_group=0)
+        self._started[name] = subprocess.Popen(command, env=environment, cwd=home, process_group=self._group)
 
     def wait(self, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait until something holds. False: a server ended, which is printed, or a person stopped them."""
@@ -94,19 +100,20 @@ class _Servers:
             self._stop.wait(0.2)
         return False
 
-    def end(self) -> int:
-        """End all servers, first those that use the first; return the exit status of the command."""
+    @property
+    def stopped(self) -> bool:
+        """Whether a person stopped them."""
+        return self._stop.is_set()
+
+    def end(self) -> None:
+        """Ask the servers to end that use the first; whatever is there after that ends with the group."""
         deadline = time.monotonic() + _SECONDS_TO_END
-        started = list(self._started.values())
-        for group in (started[1:], started[:1]):
-            for process in group:
-                process.send_signal(signal.SIGINT)
-            for process in group:
-                try:
-                    process.wait(max(0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    process.kill()
-        return 0 if self._stop.is_set() else 1
+        users = list(self._started.values())[1:]
+        for process in users:
+            process.send_signal(signal.SIGINT)
+        for process in users:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, deadline - time.monotonic()))
 
 
 def _answers(address: str) -> bool:
@@ -124,13 +131,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--automation", action="store_true", help="sensor and schedules on from the start")
 
 
+def _why_not(ports: dict[str, int], home: Path) -> str:
+    """Take the place of ``capla ui`` in DAGSTER_HOME, before anything is started; say why it cannot start, if so."""
+    place = lock_of_ui(home)
+    if not processes.take(place, f"`capla ui` on port {ports['--port']}"):
+        advice = "Use that one, or stop it first. Nothing was started."
+        return f"{processes.holder(place)} already works on {home}. {advice}"
+    for option, port in ports.items():
+        try:
+            with new_socket() as probe:
+                probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the servers do
+                probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            return f"Port {port} cannot be used ({why}). Choose another with {option}. Nothing was started."
+    return ""
+
+
+def _looks_after(instance) -> Callable[[], bool]:
+    """What is done while the servers work: runs that died are ended, and their places given back."""
+    from sqlalchemy.exc import OperationalError
+
+    last = time.monotonic()
+
+    def look() -> bool:
+        nonlocal last
+        if time.monotonic() - last >= _LOOK_EVERY_SECONDS:
+            last = time.monotonic()
+            with contextlib.suppress(OperationalError):  # another process has the history for long: look again later
+                end_dead_runs(instance, start_again=False)
+        return False
+
+    return look
+
+
+def _end_runs(instance) -> None:
+    """End the runs whose processes ended with the servers, and say so."""
+    deadline = time.monotonic() + _SECONDS_TO_END
+    own = [run.run_id for run in unfinished_runs(instance) if run.remote_job_origin]
+    while any(processes.is_held(lock_of_run(instance, run)) for run in own) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for run in set(end_dead_runs(instance, start_again=True)) & set(own):
+        again = instance.get_run_by_id(run).tags.get("dagster/will_retry") == "true"
+        what_next = "It starts again with the next `capla ui`." if again else "Start it again by hand if it is needed."
+        print(f"Run {run[:8]} was stopped. {what_next}", file=sys.stderr)
+
+
 def run(options: argparse.Namespace) -> int:
     """Dagster in the browser, with links to the published pages."""
+    with processes.leading() as led:
+        return _run(options, led)
+
+
+def _run(options: argparse.Namespace, led: processes.Led) -> int:
+    """Start the servers, wait for a person to stop them, and end them with their runs.
+
+    Raises:
+        KeyboardInterrupt: a person stopped them.
+    """
     from capla_etl.dbt_runner import QUIET
-    from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 
     pages_port = options.pages_port or options.port + 1
     dagster, pages = f"http://{HOST}:{options.port}", f"http://{HOST}:{pages_port}"
+    if why_not := _why_not({"--port": options.port, "--pages-port": pages_port}, dagster_home()):
+        print(why_not, file=sys.stderr)
+        return 1
     try:
         pages_server = serve_pages(pages_port)
     except OSError as error:
@@ -142,13 +207,13 @@ def run(options: argparse.Namespace) -> int:
     settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages}
     settings |= {"CAPLA_AUTOMATION": "on"} if options.automation else {}
     settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
-    with instance_at_home() as instance:
-        end_dead_runs(instance)  # after a crash of the machine: they would block every other run
+    settings |= led.environment
     print("Dagster is starting, which takes about ten seconds.", flush=True)
-    with tempfile.TemporaryDirectory(prefix="capla-") as folder:
-        servers = _Servers(settings)
+    with instance_at_home() as instance:
+        end_dead_runs(instance, start_again=True)  # after a crash: they would block every other run
+        servers = _Servers(settings, led.group)
         # One server has the definitions, for the UI and the daemon alike: when it reloads them, both see a new centre.
-        socket, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        socket, workspace = led.folder / "code", led.folder / "workspace.yaml"
         workspace.write_text(f"load_from: [{{grpc_server: {{socket: {socket}, location_name: capla_etl}}}}]\n")
         try:
             code = ("-m", "capla_etl.definitions", "-d", paths.ROOT, "--location-name", "capla_etl")
@@ -158,8 +223,12 @@ def run(options: argparse.Namespace) -> int:
                 servers.start("dagster-daemon", "run", "-w", workspace)
             if servers.wait(lambda: _answers(dagster)):
                 print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)
-                servers.wait()
+                servers.wait(_looks_after(instance))
         finally:
-            status = servers.end()
+            servers.end()
             pages_server.shutdown()
-    return status
+            led.end()
+            _end_runs(instance)
+    if servers.stopped:
+        raise KeyboardInterrupt
+    return 1

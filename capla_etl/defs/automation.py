@@ -9,6 +9,7 @@ import os
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
 
 from capla_etl.centres.submissions.arrivals import Arrivals, look
 from capla_etl.defs.centres import ACCEPTED
@@ -33,6 +34,8 @@ study = dg.define_asset_job(
     "study",
     selection=dg.AssetSelection.all(),
     description="The whole study, from the centres' files to the published report.",
+    # a run whose process died is started again, once and whole; one that failed by itself is not (dagster.yaml)
+    tags={MAX_RETRIES_TAG: "1", RETRY_STRATEGY_TAG: "ALL_STEPS"},
 )
 
 
@@ -110,7 +113,7 @@ def _run(found: Arrivals, graph) -> dg.RunRequest:
     needed = ((dependent.upstream() - dg.AssetSelection.key_prefixes(["centre"])) | dependent).resolve(graph)
     checks = [key for key in graph.asset_check_keys if key.asset_key in needed or key in monitoring_checks.check_keys]
     return dg.RunRequest(
-        run_key=" ".join(f"{centre}:{fingerprint[:16]}" for centre, fingerprint in found.ready.items()),
+        run_key=found.name(),
         asset_selection=sorted(needed),
         asset_check_keys=sorted(checks),
         tags={ARRIVED: ",".join(found.ready)},

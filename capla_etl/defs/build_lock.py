@@ -1,55 +1,44 @@
-"""Let one run at a time build a warehouse, whether it comes from the terminal, the UI or a schedule.
+"""The locks of the study: one run at a time builds a warehouse, every run shows that it lives, as does ``capla ui``.
 
-Alternating steps of two runs would publish a mixture. The lock is the operating system's, so it ends with the process
-that holds it, however that ends.
+Alternating steps of two runs would publish a mixture. Each lock ends with the process that holds it (``processes``).
 """
 
-import fcntl
-import os
-import time
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
-from capla_etl import paths
-
-#: Locks that this process holds until it ends: lock file -> open file.
-_held: dict[Path, TextIO] = {}
+from capla_etl import paths, processes
 
 
 class BuildInUse(Exception):
-    """Another run is building this warehouse; the message says which process."""
+    """Another run is building this warehouse; the message says which."""
 
 
-def hold_build(wait_seconds: float) -> None:
-    """Take the lock of the warehouse being built until this process ends; keep it if this process has it already.
+def hold_build(
+    wait_seconds: float = math.inf, say: Callable[[str], None] = print, who: str = "a command in a terminal"
+) -> None:
+    """Take the warehouse being built for this process until it ends; keep it if this process has it already.
 
     Args:
-        wait_seconds: how long to wait for another run.
+        wait_seconds: how long to wait for another run; by default as long as it lives.
+        say: is told who is waited for, at once and every half minute.
+        who: what this process is, for those who wait for it.
 
     Raises:
         BuildInUse: another run is still building it after that.
     """
-    place = paths.warehouse() / "build" / ".lock"
-    if place in _held:
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    file = place.open("a+")
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                file.seek(0)
-                who = file.read().strip() or "unknown"
-                file.close()
-                raise BuildInUse(
-                    f"Another run (process {who}) is building {place.parent}. Nothing was changed: start again when it "
-                    "has ended."
-                ) from None
-            time.sleep(1)
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    _held[place] = file
+    build = paths.warehouse() / "build"
+    place = build / ".lock"
+    if not processes.take_when_free(place, who, f"is building {build}", say, wait_seconds):
+        advice = "Nothing was changed: start again when it has ended."
+        raise BuildInUse(f"{processes.holder(place)} is building {build}. {advice}")
+
+
+def lock_of_run(instance, run_id: str) -> Path:
+    """The lock that a run holds as long as its process lives."""
+    return Path(instance.root_directory) / ".runs" / run_id
+
+
+def lock_of_ui(home: Path) -> Path:
+    """The lock that ``capla ui`` holds: one at a time for a DAGSTER_HOME."""
+    return home / ".ui.lock"

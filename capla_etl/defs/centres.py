@@ -35,9 +35,6 @@ MONITORING = ["quality.signal", "quality.monitored", "quality.signal_history"]
 #: A file out of reach (a network drive) may come back soon; a file with wrong content stays wrong.
 RETRIES, RETRY_AFTER_SECONDS = 2, 5
 
-#: How long a centre waits for another run that is building the warehouse.
-LONGEST_RUN_SECONDS = 1800
-
 #: Checks of a centre; neither stops the other centres. ``accepted`` is judged after the step ``monitoring``.
 ACCEPTED, ON_TIME = "accepted", "on_time"
 _ON_TIME = (
@@ -64,7 +61,6 @@ def _centre(centre_id: str) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec(ON_TIME, asset=key, description=_ON_TIME)],
     )
     def centre(context: dg.AssetExecutionContext, study: Study) -> dg.MaterializeResult:
-        study.begin(wait_seconds=LONGEST_RUN_SECONDS)
         hand_out(_in_this_run(context), context.run_id)
         loaded = None
         try:

@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 
 from capla_etl import paths
+from capla_etl.centres.submissions.status import record_published
 from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.defs.comments import write_comments
 from capla_etl.defs.dbt import dbt_docs
@@ -273,6 +274,7 @@ def published(warehouse: Warehouse) -> dg.MaterializeResult:
         write_comments(connection)
     shown_before.record()
     places = publish()
+    record_published()
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]
     said = {"summary": f"{len(places)} published", "published": markdown_list([str(place) for place in places])}

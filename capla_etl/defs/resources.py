@@ -13,11 +13,12 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+from dagster._core.errors import raise_execution_interrupts
 from pydantic import Field
 
-from capla_etl import paths
+from capla_etl import paths, processes
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
-from capla_etl.defs.build_lock import BuildInUse, hold_build
+from capla_etl.defs.build_lock import hold_build, lock_of_run
 from capla_etl.protocol.parameters import RULE_SET, parameter
 from capla_etl.releases.variant import JOURNAL, Variant
 
@@ -56,21 +57,25 @@ class Study(dg.ConfigurableResource):
         before = {name: os.environ.get(name) for name in variant.environment()}
         os.environ.update(variant.environment())
         try:
+            _begin(context)
             yield self
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
-    def begin(self, wait_seconds: float = 0) -> None:
-        """Take the warehouse for this run, so that no other run builds it at the same time.
 
-        Raises:
-            dg.Failure: another run is still building it after ``wait_seconds``.
-        """
-        try:
-            hold_build(wait_seconds)
-        except BuildInUse as in_use:
-            raise dg.Failure(str(in_use), allow_retries=False) from None
+def _begin(context: dg.InitResourceContext) -> None:
+    """Take the warehouse for a run before its first step, so that no other run builds it at the same time.
+
+    A step that waited would keep the place of the one DuckDB writer, for which the other run may wait.
+    """
+    if context.run is None:  # outside a run
+        return
+    who = f"run {context.run.run_id[:8]} in Dagster"
+    if context.instance.is_persistent:
+        processes.take_new(lock_of_run(context.instance, context.run.run_id), who)
+    with raise_execution_interrupts():  # a run that waits can be terminated in Dagster
+        hold_build(say=context.log.info, who=who)
 
 
 _NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -89,7 +94,6 @@ class Warehouse(dg.ConfigurableResource):
         Raises:
             duckdb.IOException: the file is still locked after ``lock_timeout_seconds``.
         """
-        self.study.begin()
         database = paths.build_database()
         database.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self.lock_timeout_seconds

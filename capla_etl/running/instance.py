@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import time
 from pathlib import Path
 
-from capla_etl import paths
+from capla_etl import paths, processes
+from capla_etl.defs.build_lock import lock_of_run, lock_of_ui
 
 
 def dagster_home() -> Path:
@@ -30,40 +30,56 @@ def instance_at_home():
     return dg.DagsterInstance.get()
 
 
-#: Tag of a run that names the process it runs in.
-PROCESS_TAG = "capla/process"
+#: How often a run that was stopped or killed is started again.
+_MOST_RESTARTS = 3
+GONE = "The process of this run is gone: it was stopped or killed, or the machine was."
 
 
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def end_dead_runs(instance, start_again: bool) -> list[str]:
+    """Mark runs whose process is gone as failed and release their DuckDB writer slots, for which others would wait.
 
+    A run in a process of its own holds a lock as long as it lives. A run that Dagster has just started holds none yet:
+    it is dead when no ``capla ui`` lives, with which its runs end.
 
-#: Dagster's daemon reports every 30 seconds; after this time without a report it is gone.
-_SILENT_SECONDS = 75
+    Args:
+        start_again: let Dagster start the runs of ``capla ui`` again, from their first step.
 
-
-def _served(instance) -> bool:
-    """Whether a Dagster daemon, and so a ``capla ui``, works on this instance."""
-    last = [heartbeat.timestamp for heartbeat in instance.get_daemon_heartbeats().values()]
-    return any(time.time() - timestamp < _SILENT_SECONDS for timestamp in last)
-
-
-def end_dead_runs(instance) -> None:
-    """Mark killed runs as failed and release their DuckDB writer slot, for which the next run would wait for ever.
-
-    A terminal's run is dead when its process is. The UI ends its own runs, so one of these is dead when no UI works.
+    Returns:
+        The runs that were ended.
     """
     import dagster as dg
+    from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
 
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
-        process = run.tags.get(PROCESS_TAG)
-        if not _alive(int(process)) if process else not _served(instance):
-            instance.report_run_failed(run, "The process of this run ended before the run did.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    ended = []
+    for run in unfinished_runs(instance):
+        if _alive(instance, run):
+            continue
+        if start_again and run.remote_job_origin:
+            again = {MAX_RETRIES_TAG: str(_MOST_RESTARTS), RETRY_STRATEGY_TAG: "ALL_STEPS"}
+            instance.add_run_tags(run.run_id, again)
+        instance.report_run_failed(run, GONE)
+        ended.append(run.run_id)
+    storage = instance.event_log_storage
+    holders = storage.get_concurrency_run_ids()
+    for run in instance.get_runs(filters=dg.RunsFilter(run_ids=list(holders))) if holders else []:
+        if run.is_finished:
+            storage.free_concurrency_slots_for_run(run.run_id)
+    for lock in lock_of_run(instance, "").glob("[!.]*"):
+        if not processes.is_held(lock):
+            lock.unlink(missing_ok=True)
+    return ended
+
+
+def unfinished_runs(instance) -> list:
+    """Runs that were started and have not ended."""
+    import dagster as dg
+
+    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    return instance.get_runs(filters=dg.RunsFilter(statuses=statuses))
+
+
+def _alive(instance, run) -> bool:
+    lock = lock_of_run(instance, run.run_id)
+    if lock.exists():
+        return processes.is_held(lock)
+    return run.remote_job_origin is not None and processes.is_held(lock_of_ui(Path(instance.root_directory)))

@@ -6,8 +6,10 @@ import time
 import warnings
 
 from capla_etl import paths
+from capla_etl.defs.build_lock import hold_build, lock_of_run, lock_of_ui
+from capla_etl.processes import is_held, take_new
 from capla_etl.releases.variant import PROTECTED, profile
-from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
+from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 from capla_etl.running.progress import STAGES, STARTED, Progress
 
 
@@ -30,11 +32,14 @@ def run_study(verbose: bool, progress: Progress) -> int:
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
     _quiet()
     import uuid
+    from concurrent.futures import ThreadPoolExecutor
 
     from capla_etl.centres.harmonising.pseudonym import is_synthetic
 
     kind = " (synthetic data)" if is_synthetic() else ""
     print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
+    from dagster._core.storage.tags import MAX_RETRIES_TAG
+
     from capla_etl.definitions import defs
 
     job = defs.resolve_job_def("study")
@@ -42,15 +47,25 @@ def run_study(verbose: bool, progress: Progress) -> int:
     progress.line("imports", "ready")
     run_id = str(uuid.uuid4())
     with instance_at_home() as instance:
-        end_dead_runs(instance)
+        who = f"run {run_id[:8]} of a terminal"
+        take_new(lock_of_run(instance, run_id), who)
+        hold_build(say=lambda said: print(said, flush=True), who=who)
+        # only now: whoever was waited for may have been killed in the one place of the DuckDB writer
+        end_dead_runs(instance, start_again=not is_held(lock_of_ui(dagster_home())))
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"
         run_config = {"loggers": {"console": {"config": {"log_level": level}}}}
-        tags = {PROCESS_TAG: str(os.getpid())}
-        result = job.execute_in_process(
-            run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False, tags=tags
-        )
+        # Apart from the main thread Dagster leaves the answers to signals as they are.
+        with ThreadPoolExecutor(1) as apart:
+            result = apart.submit(
+                job.execute_in_process,
+                run_config=run_config,
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                tags={MAX_RETRIES_TAG: "0"},  # a person starts it again
+            ).result()
         running = time.monotonic() - before
     steps = sum(s for name, s in progress.seconds.items() if name not in ("environment", "imports"))
     progress.seconds["orchestration"] = running - steps
@@ -82,7 +97,8 @@ def _close(progress: Progress, success: bool, steps: int) -> None:
             print(f"\nPUBLISHED WITHOUT THE NEWEST SUBMISSION of {refused} centre(s); the others are up to date.\n")
     else:
         print(f"\nNOT PUBLISHED. Steps failed: {failed}; not run because of them: {steps - progress.started}.")
-        print("The last published warehouse, tables and report are as they were.\n")
+        was = "The last published warehouse, tables and report are as they were."
+        print((was if paths.published_database().exists() else "Nothing was published before.") + "\n")
     if refused or failed:
         print("\n\n".join([*progress.failures, *progress.refused]))
     if progress.signals:

@@ -47,13 +47,15 @@ def test_a_run_holds_the_centres_that_sent_and_what_depends_on_them_and_no_other
     }
 
 
-def test_the_same_content_asks_for_the_same_run(monkeypatch):
+def test_an_arrival_asks_for_one_run_however_often_and_its_coming_again_for_another(monkeypatch):
     """Dagster launches a run key once: a sensor that is asked twice, or restarted, does not run twice."""
-    keys = [
-        _tick(monkeypatch, Arrivals(ready={"FR01": fingerprint}, seen={"FR01": {}})).run_requests[0].run_key
-        for fingerprint in ("a" * 64, "a" * 64, "c" * 64)
-    ]
-    assert keys[0] == keys[1] != keys[2]
+
+    def key(fingerprint: str, arrival: str) -> str:
+        found = Arrivals(ready={"FR01": fingerprint}, seen={"FR01": {"arrival": arrival}})
+        return _tick(monkeypatch, found).run_requests[0].run_key
+
+    assert key("a after x", "first") == key("a after x", "first")
+    assert len({key("a after x", "first"), key("a after x", "second"), key("a after b", "first")}) == 3
 
 
 def test_nothing_new_launches_nothing_and_says_what_it_waits_for(monkeypatch):
@@ -186,7 +188,7 @@ def test_a_notice_that_cannot_be_sent_is_an_error_and_in_the_log_all_the_same(mo
 
 def test_two_runs_never_build_the_same_warehouse_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
-    program = "from capla_etl.defs.build_lock import hold_build; hold_build(0); print('held', flush=True); input()"
+    program = "from capla_etl.defs.build_lock import hold_build as hold; hold(0); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
     ) as other:

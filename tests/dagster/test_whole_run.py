@@ -1,24 +1,18 @@
 """The whole study by the command that users run: what it publishes, and what it keeps when it refuses a centre."""
 
-import os
 import re
 import shutil
-import subprocess
-import time
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from dagster._daemon import SensorDaemon
-from dagster._daemon.types import DaemonHeartbeat
 
 from capla_etl import cli
 from capla_etl.paths import ROOT
 from capla_etl.releases import freeze
 from capla_etl.releases.fingerprints import table_digests
-from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
 
 
 def test_everything_is_published(study_run):
@@ -169,44 +163,3 @@ def test_a_state_with_a_refused_centre_cannot_be_frozen(refused_run, monkeypatch
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(refused_run.warehouse))
     with pytest.raises(freeze.ReleaseRefused, match="FR01, XX01"):
         freeze.freeze("behind", freeze.check_free("behind"))
-
-
-def test_a_run_whose_process_was_killed_gives_its_place_to_the_next(tmp_path, monkeypatch):
-    @dg.job
-    def some_job(): ...
-
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with instance_at_home() as instance:
-        dead = instance.create_run_for_job(
-            some_job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(ended.pid)}
-        )
-        alive = instance.create_run_for_job(
-            some_job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(os.getpid())}
-        )
-        instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
-        instance.event_log_storage.claim_concurrency_slot("duckdb_writer", dead.run_id, "harmonised")
-        end_dead_runs(instance)
-        assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
-        assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
-        assert instance.event_log_storage.get_concurrency_info("duckdb_writer").active_slot_count == 0
-
-
-def test_a_run_of_the_ui_is_ended_only_when_there_is_no_ui_any_more(tmp_path, monkeypatch):
-    @dg.job
-    def some_job(): ...
-
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with instance_at_home() as instance:
-        run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
-
-        def status_when_the_daemon_was_last_heard(seconds_ago: float) -> dg.DagsterRunStatus:
-            instance.add_daemon_heartbeat(
-                DaemonHeartbeat(time.time() - seconds_ago, SensorDaemon.daemon_type(), None, None)
-            )
-            end_dead_runs(instance)
-            return instance.get_run_by_id(run.run_id).status
-
-        assert status_when_the_daemon_was_last_heard(30) == dg.DagsterRunStatus.STARTED
-        assert status_when_the_daemon_was_last_heard(80) == dg.DagsterRunStatus.FAILURE

@@ -18,6 +18,7 @@ from pathlib import Path
 from capla_etl.centres.draft.header import Header, find_header
 from capla_etl.centres.draft.no_table import what_it_is
 from capla_etl.centres.draft.words import words
+from capla_etl.centres.errors import damaged
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
 from capla_etl.centres.reading.formats.json_lines import JsonFile, parsed
@@ -127,8 +128,7 @@ def _detect_one(name: str, content: bytes | SentFile) -> tuple[list[Found], list
     except Unreadable as unreadable:
         return [], [(name, str(unreadable))]
     except Exception as error:  # whatever is wrong with one file, the others are drafted
-        problem = f"unexpected error ({type(error).__name__}); write this part of the spec by hand."
-        return [], [(name, problem)]
+        return [], [(name, damaged(error))]
 
 
 def _is_office(content: bytes) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.errors import CentreRefused, closest, listed, said_place
+from capla_etl.centres.errors import CentreRefused, closest, damaged, listed, said_place
 from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
@@ -261,6 +261,11 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
             column_problems = _columns_accounted(found.header, table)
         except Unreadable as error:
             problems.append(f"{label}: {error}")
+            continue
+        except (CentreRefused, OSError, MemoryError):
+            raise
+        except Exception as error:
+            problems.append(f"{label}: {damaged(error)}")
             continue
         if column_problems:
             problems += [f"{label}: {p}" for p in column_problems]

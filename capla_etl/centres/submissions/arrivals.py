@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,8 @@ class Arrivals:
     """What one look found.
 
     Attributes:
-        ready: centre -> fingerprint of a complete state of its folder that was not loaded, refused or asked for before.
+        ready: centre -> a complete state of its folder that was not loaded, refused or asked for, as "one fingerprint
+            after those judged before". The same state may be asked for again after another was judged.
         arriving: centre -> why it is left alone for now.
         without_spec: folders with submissions that have no spec yet.
         gone: centres of the study whose folder is missing.
@@ -54,8 +56,13 @@ class Arrivals:
 
     def asked_for(self) -> None:
         """Mark what is ready as asked for, so that later looks do not find it again before the run has judged it."""
-        for centre, fingerprint in self.ready.items():
-            self.seen[centre]["asked_for"] = fingerprint
+        for centre, state in self.ready.items():
+            self.seen[centre]["asked_for"] = state
+
+    def name(self) -> str:
+        """Name these arrivals: asked for twice they have one name; what comes, goes and comes again has two."""
+        told = [f"{centre} {self.seen[centre].get('arrival')} {state}" for centre, state in self.ready.items()]
+        return " ".join([*self.ready, hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]])
 
 
 def look(seen: dict[str, dict[str, str]]) -> Arrivals:
@@ -93,7 +100,11 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
         if files:
             found.without_spec.append(folder.name)
         return
-    state = {"signature": _signature(folder, files)} | {k: v for k, v in before.items() if k == "asked_for"}
+    signature = _signature(folder, files)
+    arrival = before.get("arrival") if before.get("signature") == signature else None
+    state = {"signature": signature, "arrival": arrival or uuid.uuid4().hex}
+    if "asked_for" in before:
+        state["asked_for"] = before["asked_for"]
     found.seen[folder.name] = state
     if unfinished := [f.name for f in files if _UNFINISHED.fullmatch(f.name)]:
         found.arriving[folder.name] = f"the name {shown(unfinished[0])} is that of an unfinished file"
@@ -103,8 +114,12 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
         found.arriving[folder.name] = f"{shown(written[0])} is still open for writing"
     else:
         state["received"] = before.get("received") or received(folder)
-        if state["received"] not in {*judged(folder.name), state.get("asked_for")}:
-            found.ready[folder.name] = state["received"]
+        done = judged(folder.name)
+        wanted = f"{state['received']} after {' '.join(sorted(done)) or 'nothing'}"
+        if state["received"] in done:
+            state.pop("asked_for", None)
+        elif state.get("asked_for") != wanted:
+            found.ready[folder.name] = wanted
 
 
 def _files(folder: Path) -> Iterator[Path]:

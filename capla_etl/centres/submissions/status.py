@@ -10,7 +10,7 @@ What does not belong here: reading and judging a submission (load.py), and decid
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -235,6 +235,45 @@ def judged(centre_id: str) -> set[str]:
     receipt = paths.centre_loads() / centre_id / RECEIPT
     loaded = json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else {}
     return {loaded["received"]} if loaded.get("as_of") == _as_of() and "received" in loaded else set()
+
+
+def record_published() -> None:
+    """Record which loads the warehouse holds that has just been published."""
+    loads = {centre_id: load.received for centre_id, load in good_loads().items()}
+    place = _record_of_published()
+    fresh = place.with_name(f".{place.name}.new")
+    fresh.write_text(json.dumps({"file": _published_file(), "loads": loads}, indent=1), encoding="utf-8")
+    fresh.replace(place)
+
+
+def _record_of_published() -> Path:
+    return paths.build_database().with_name("published.json")
+
+
+def _published_file() -> list[int]:
+    """Which file the published warehouse is now."""
+    file = paths.published_database().stat()
+    return [file.st_ino, file.st_mtime_ns]
+
+
+def as_published(statuses: list[CentreStatus], published: dict[str, date | None]) -> list[CentreStatus]:
+    """Where every centre stands, with the status ``loaded`` for a current load that is not in the published study.
+
+    Args:
+        statuses: where they stand by their loads.
+        published: centre -> its submission in the published warehouse, as that says itself; {} if nothing is published.
+    """
+    place = _record_of_published()
+    record = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {"file": None, "loads": {}}
+    # after a rollback, or a kill between publishing and the record, dates are all there is to compare
+    known = bool(published) and record["file"] == _published_file()
+    loads = good_loads()
+
+    def there(status: CentreStatus) -> bool:
+        same_day = published.get(status.centre_id) == status.submission
+        return same_day and (not known or record["loads"].get(status.centre_id) == loads[status.centre_id].received)
+
+    return [replace(s, status="loaded") if s.status == "current" and not there(s) else s for s in statuses]
 
 
 def centre_status() -> list[CentreStatus]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from capla_etl import paths
-from capla_etl.centres import worker
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.load import receive
 from capla_etl.centres.submissions.status import status_of
@@ -74,18 +73,6 @@ def test_temporary_files_are_the_owners_and_gone_with_the_process():
     folder, mode, core = apart(_own_folder).result()
     assert Path(folder).name.startswith("capla_worker_") and not Path(folder).exists()
     assert (mode, core) == (0o600, 0)
-
-
-def test_what_a_killed_study_left_is_removed_by_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left = tmp_path / "capla_worker_left"
-    left.mkdir()
-    (left / "reading").write_text("a name")
-    with worker._folder() as own:
-        assert not left.exists() and own.parent == tmp_path
-        with worker._folder():
-            assert own.exists()
-    assert not any(tmp_path.iterdir())
 
 
 def test_a_file_that_kills_its_reader_is_a_recorded_refusal(centre, monkeypatch):

@@ -1,12 +1,14 @@
 """The command line: what every command has, and how it reports an unexpected error."""
 
 import json
+import signal
 import subprocess
 import sys
 
+import duckdb
 import pytest
 
-from capla_etl import cli
+from capla_etl import cli, paths
 
 
 def test_every_command_says_in_its_help_what_it_does(capsys):
@@ -59,3 +61,52 @@ def test_nothing_published_is_said_with_what_to_do(tmp_path, monkeypatch, capsys
     assert "run `capla study` first" in capsys.readouterr().err
     assert cli.main(["verify", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["verified"] is False
+
+
+def _stops(monkeypatch, capsys, publishes=lambda: None) -> str:
+    def stopped(options):
+        publishes()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("capla_etl.commands.centre._list", stopped)
+    assert cli.main(["centre", "list"]) == 130
+    return capsys.readouterr().err
+
+
+def test_what_a_stopped_command_says_of_the_published_study_is_true(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
+    assert _stops(monkeypatch, capsys) == "\nStopped. Nothing was published yet.\n"
+    variant = tmp_path / "variants" / "as-of-2020-01-01" / "capla.duckdb"
+    variant.parent.mkdir(parents=True)
+    for place in (tmp_path / "capla.duckdb", variant):
+        place.write_text("one")
+        assert _stops(monkeypatch, capsys) == "\nStopped. What is published is as it was.\n"
+
+        def publishes(place=place) -> None:
+            (tmp_path / "next").write_text("two")
+            (tmp_path / "next").replace(place)
+
+        left = "\nStopped. What is published is as the last complete run left it.\n"
+        assert _stops(monkeypatch, capsys, publishes) == left
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_query_that_takes_long_is_stopped_at_once(stop, tmp_path, monkeypatch):
+    """DuckDB itself does not answer while it computes."""
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
+    with duckdb.connect(str(tmp_path / "capla.duckdb")) as connection:
+        connection.execute("create table t as select 1 as n")
+    endless = "select count(*) from range(1000000000) a, range(1000000000) b where (a.range * b.range) % 7 = 3"
+    command = [sys.executable, "-m", "capla_etl.cli", "sql", endless]
+    asked = subprocess.Popen(command, cwd=paths.ROOT, stderr=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        asked.wait(3)
+    asked.send_signal(stop)
+    assert (asked.wait(20), asked.stderr.read()) == (130, "\nStopped. What is published is as it was.\n")
+
+
+def test_a_command_that_the_system_killed_is_said_to_be(capsys):
+    assert cli._said_if_killed("study", 137) == 137
+    assert capsys.readouterr().err.startswith("capla study: ended by the system (SIGKILL)")
+    assert (cli._said_if_killed("study", 1), cli._said_if_killed("study", 130)) == (1, 130)
+    assert capsys.readouterr().err == ""

@@ -4,7 +4,7 @@ import shutil
 import threading
 
 import pytest
-from tiny_centre import load_centre
+from tiny_centre import PATIENT_ROWS, load_centre
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
@@ -43,6 +43,52 @@ def test_what_was_asked_for_is_not_ready_again_before_it_is_loaded_but_a_change_
     assert waiting.ready == {}
     (sent.submission / "unknown.csv").write_text("a;b\n1;2\n")
     assert list(look(look(waiting.seen).seen).ready) == ["XX01"]
+
+
+def _replace(centre, rows: str) -> None:
+    centre.write("patients.csv", rows)
+
+
+def _look_until_ready(seen: dict) -> arrivals.Arrivals:
+    """The second look after a change, which finds it ready; marked as asked for, as the sensor does."""
+    found = look(look(seen).seen)
+    found.asked_for()
+    return found
+
+
+def test_what_comes_goes_and_comes_again_is_asked_for_each_time_by_another_name(sent):
+    first, second = PATIENT_ROWS, PATIENT_ROWS.replace("01/06/2020", "02/06/2020")
+    names, seen = [], {}
+    for rows in (first, second, first, second, first):
+        _replace(sent, rows)
+        found = _look_until_ready(seen)
+        assert list(found.ready) == ["XX01"]
+        names.append(found.name())
+        load_centre("XX01")
+        seen = look(found.seen).seen
+    assert len(set(names)) == 5
+
+
+def test_what_was_taken_back_before_its_run_leaves_again_once_the_run_has_loaded_it(sent):
+    load_centre("XX01")
+    _replace(sent, PATIENT_ROWS.replace("01/06/2020", "02/06/2020"))
+    asked = _look_until_ready({})
+    load_centre("XX01")
+    _replace(sent, PATIENT_ROWS)
+    assert list(look(look(asked.seen).seen).ready) == ["XX01"]
+
+
+def test_a_state_that_another_run_passed_over_is_asked_for_again(sent):
+    asked = _look_until_ready({})
+    _replace(sent, PATIENT_ROWS.replace("01/06/2020", "02/06/2020"))
+    load_centre("XX01")
+    _replace(sent, PATIENT_ROWS)
+    assert list(look(look(asked.seen).seen).ready) == ["XX01"]
+
+
+def test_one_arrival_has_one_name_at_every_look(sent):
+    found = _after_two_looks()
+    assert look(found.seen).name() == found.name() and found.name().startswith("XX01 ")
 
 
 def test_what_was_refused_is_not_tried_again_until_it_changes(sent):

@@ -332,3 +332,19 @@ def test_an_error_or_an_empty_formula_in_a_cell_is_no_blank_and_a_typed_number_k
         ("DHL (U/L)", "not_a_number"): 2,
         ("Plaquetas (/mm³)", "out_of_range"): 1,
     }
+
+
+def test_a_file_that_its_reader_fails_at_is_called_damaged_and_what_else_is_wrong_is_named_too(centre, monkeypatch):
+    def fails(*_):
+        raise ValueError("Secret Person")
+
+    centre.spec()
+    centre.write("more.csv", "id\nA\n")
+    monkeypatch.setattr("capla_etl.centres.reading.formats.read", fails)
+    with pytest.raises(CentreRefused) as refusal:
+        load_centre("XX01")
+    damage, undeclared = refusal.value.problems
+    assert damage.startswith("XX01/2020-12-31/patients.csv: damaged, or not of the declared format; its reader stopped")
+    assert "ValueError" in damage and "Ask the centre to open the file" in damage
+    assert "more.csv: not in the spec" in undeclared
+    assert "unexpected" not in str(refusal.value) and "Secret" not in str(refusal.value)

@@ -1,6 +1,8 @@
 """A refused submission changes nothing: the last good load stays, and the status says so."""
 
+import os
 import shutil
+from datetime import date
 
 import duckdb
 import pytest
@@ -9,7 +11,7 @@ from tiny_centre import load_centre
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.assemble import assemble
-from capla_etl.centres.submissions.status import centre_status, good_loads, received
+from capla_etl.centres.submissions.status import as_published, centre_status, good_loads, received, record_published
 
 
 def _status() -> tuple:
@@ -32,6 +34,45 @@ def loaded_centre(centre):
 
 def test_a_loaded_submission_is_current(loaded_centre):
     assert _status() == ("current", "2020-12-31", "2020-12-31", False)
+
+
+DAY = date(2020, 12, 31)
+
+
+def _publish() -> None:
+    paths.published_database().write_bytes(b"a warehouse")
+    record_published()
+
+
+def _as_published(published: dict) -> str:
+    (status,) = as_published(centre_status(), published)
+    return status.status
+
+
+def test_a_load_is_current_only_when_it_is_in_the_published_study(loaded_centre):
+    assert _as_published({}) == "loaded", "nothing is published"
+    _publish()
+    assert _as_published({"XX01": DAY}) == "current"
+    spec = loaded_centre.folder / "centre.yml"
+    spec.write_text(spec.read_text().replace("Nowhere", "Somewhere"))
+    load_centre("XX01")
+    assert _as_published({"XX01": DAY}) == "loaded", "loaded again, by another spec, in a run that published nothing"
+    _publish()
+    assert _as_published({"XX01": DAY}) == "current"
+
+
+def test_of_another_published_warehouse_only_the_day_is_known(loaded_centre):
+    _publish()
+    paths.published_database().write_bytes(b"an earlier version")
+    os.utime(paths.published_database(), (0, 0))
+    assert _as_published({"XX01": DAY}) == "current"
+    assert _as_published({"XX01": date(2020, 6, 30)}) == _as_published({"XX01": None}) == "loaded"
+
+
+def test_a_centre_that_waits_is_said_to_wait_whatever_is_published(loaded_centre):
+    _publish()
+    (loaded_centre.submission / "patients.csv").write_text("id;sex\n")
+    assert _as_published({"XX01": DAY}) == "waiting"
 
 
 def test_a_centre_that_nobody_has_loaded_stops_the_assembly(centre):

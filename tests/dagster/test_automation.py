@@ -199,7 +199,7 @@ def _fails_in_dbt():
     ("fails", "said"),
     [
         (_quotes_a_row, "ConversionException"),
-        (_fails_behind_another, "ConversionException"),
+        (_fails_behind_another, "RuntimeError"),
         (_fails_for_people, "FR01/labs.csv, row 7: not a number."),
         (_fails_in_dbt, "model patient: Runtime Error in Conversion Error"),
     ],

@@ -64,6 +64,7 @@ def _overview() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0 for success, 1 for a problem, 2 for a wrong command line."""
     options = parser().parse_args(arguments)
+    os.umask(0o077)  # what a command writes may hold patients, and is for its owner alone
     try:
         return module_of(options.command).run(options)
     except BrokenPipeError:

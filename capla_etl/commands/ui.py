@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     """Dagster in the browser, with links to the published pages."""
     from capla_etl.commands.serving import PagesServer, allowed_names
     from capla_etl.dbt_runner import QUIET
+    from capla_etl.running.closing import close_to_others
     from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 
     pages_port = options.pages_port or options.port + 1
@@ -121,6 +122,7 @@ def run(options: argparse.Namespace) -> int:
     settings |= {"PYTHONPATH": os.pathsep.join(filter(None, (str(paths.ROOT), os.environ.get("PYTHONPATH"))))}
     settings |= {"CAPLA_AUTOMATION": "on"} if options.automation else {}
     settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
+    close_to_others()
     with instance_at_home() as instance:
         end_dead_runs(instance)  # after a crash of the machine: they would block every other run
     print("Dagster is starting, which takes about ten seconds.", flush=True)

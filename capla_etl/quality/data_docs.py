@@ -118,7 +118,9 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     """
     folder = docs_folder or paths.data_docs()
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ASSETS, folder / "assets", dirs_exist_ok=True)
+    (folder / "assets").mkdir(exist_ok=True)
+    for asset in ASSETS.iterdir():
+        shutil.copyfile(asset, folder / "assets" / asset.name)
     declared = list(suites())
     for stale in [f for f in folder.glob("*.json") if f.stem not in declared]:
         stale.unlink()

@@ -123,7 +123,7 @@ def freeze(name: str, folder: Path) -> Path:
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in fresh.rglob("*"):
         if path.is_file():
-            path.chmod(0o444)
+            path.chmod(0o400)
     fresh.rename(folder)
     return folder
 

@@ -7,6 +7,7 @@ import warnings
 
 from capla_etl import paths
 from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.running.closing import close_to_others
 from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
 from capla_etl.running.progress import STAGES, STARTED, Progress
 
@@ -29,6 +30,7 @@ def run_study(verbose: bool, progress: Progress) -> int:
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
     _quiet()
+    close_to_others()
     import uuid
 
     from capla_etl.centres.harmonising.pseudonym import is_synthetic

@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -94,7 +95,7 @@ def patient_key() -> bytes:
     3. ``patient_id.key`` next to the data folder, generated on first use.
 
     Raises:
-        KeyRefused: the key cannot be read, is short, can be read by others, or is the demonstration key for real data.
+        KeyRefused: the key cannot be read, is short, can be guessed or read by others, or is public and the data are not.
     """
     in_environment, in_file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
     if in_environment and in_file:
@@ -125,7 +126,28 @@ def _from_text(text: str, where: str) -> bytes:
     if len(key) < SHORTEST_KEY_BYTES:
         size = f"{len(key)} bytes; expected at least {SHORTEST_KEY_BYTES}"
         raise KeyRefused(f"the key in {where} has {size}. Make one: {_NEW_KEY}.")
+    if key != DEMONSTRATION_KEY and (weakness := _weakness(key)):
+        raise KeyRefused(
+            f"the key in {where} {weakness}, so that others can guess it and with it every patient. Make one of random "
+            f"bytes: {_NEW_KEY}. Every patient_id is then another: load all centres into another CAPLA_WAREHOUSE."
+        )
     return key
+
+
+def _weakness(key: bytes) -> str:
+    """Why others could guess a key; empty for one that could be random.
+
+    A random key of 16 bytes has fewer than 8 different ones, or looks like text, once in ten million keys at most.
+    """
+    fewest = min(len(key), _GENERATED_BYTES) // 2
+    steps = [(after - before) % 256 for before, after in pairwise(key)]
+    if DEMONSTRATION_KEY[:SHORTEST_KEY_BYTES] in key:
+        return "holds the public demonstration key"
+    if len(set(key)) < fewest or len(set(steps)) < fewest or key in (key + key)[1:-1]:
+        return "has few different bytes, repeats itself or counts"
+    if key.strip(b"\0").decode("latin-1").isprintable() and key.strip(b"\0").isascii():
+        return "is text"
+    return ""
 
 
 def _from_file(path: Path) -> bytes:
@@ -140,9 +162,9 @@ def _from_file(path: Path) -> bytes:
     except OSError as error:
         problem = f"the key file {path} cannot be read ({error.strerror}). Give it to the user who runs the pipeline."
         raise KeyRefused(problem) from None
-    if mode & 0o007:
-        advice = "Close it (chmod 600), and consider whether it was read."
-        raise KeyRefused(f"the key file {path} is open to every user of this machine. {advice}")
+    if mode & 0o077:
+        advice = f"Close it (chmod 600 {path}), and consider whether it was read."
+        raise KeyRefused(f"the key file {path} is open to other users of this machine. {advice}")
     return _from_text(text, f"the key file {path}")
 
 

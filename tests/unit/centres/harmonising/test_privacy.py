@@ -27,7 +27,7 @@ from capla_etl.centres.reading.free_text import KINDS, withhold
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.assemble import assemble
 
-OWN_KEY = bytes(range(32))
+OWN_KEY = hashlib.sha256(b"a key of our own").digest()
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +112,8 @@ def test_the_demonstration_key_is_refused_for_data_that_are_not_synthetic(centre
         ("correct horse battery staple", 0o600, "hexadecimal digits only"),
         (b"\xff\xfe\x00", 0o600, "hexadecimal digits only"),
         (OWN_KEY.hex(), 0o604, "chmod 600"),
+        (OWN_KEY.hex(), 0o640, "chmod 600"),
+        (OWN_KEY.hex(), 0o620, "chmod 600"),
         (OWN_KEY.hex(), 0o666, "chmod 600"),
     ],
 )
@@ -122,6 +124,45 @@ def test_a_key_that_is_short_no_key_or_open_to_all_is_refused_without_being_show
     message = _refused()
     assert said in message and str(path) in message
     assert not text or (text if isinstance(text, str) else "\xff") not in message
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+@pytest.mark.parametrize(
+    "key",
+    [
+        bytes(32),
+        b"\xff" * 16,
+        bytes(31) + b"\1",
+        bytes.fromhex("0123456789abcdef") * 2,
+        OWN_KEY[:12] * 3,
+        bytes(range(32)),
+        bytes(range(64, 0, -2)),
+        DEMONSTRATION_KEY + bytes(16),
+        bytes(3) + DEMONSTRATION_KEY,
+        DEMONSTRATION_KEY * 2,
+        DEMONSTRATION_KEY + b"\n",
+        DEMONSTRATION_KEY + OWN_KEY,
+        DEMONSTRATION_KEY[:16],
+        DEMONSTRATION_KEY[16:],
+        DEMONSTRATION_KEY[::-1],
+        DEMONSTRATION_KEY.upper(),
+        b"correct horse battery staple",
+    ],
+)
+def test_a_key_that_can_be_guessed_is_refused(centre, monkeypatch, key, synthetic):
+    if synthetic:
+        shutil.copy(paths.ROOT / "data_raw" / "SYNTHETIC", paths.data_raw())
+    monkeypatch.setenv("CAPLA_PATIENT_KEY", key.hex())
+    message = _refused()
+    assert "others can guess it" in message and "openssl rand -hex 32" in message and key.hex() not in message
+
+
+def test_random_keys_are_not_taken_for_guessable_ones(centre, monkeypatch):
+    for size in (16, 32, 64):
+        for number in range(300):
+            key = b"".join(hashlib.sha256(b"%d %d" % (number, part)).digest() for part in (0, 1))[:size]
+            monkeypatch.setenv("CAPLA_PATIENT_KEY", key.hex())
+            assert patient_key() == key
 
 
 def test_a_key_file_that_is_not_there_or_is_a_folder_is_refused(centre, tmp_path, monkeypatch):

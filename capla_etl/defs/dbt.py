@@ -110,7 +110,7 @@ def _materialization(connection, key: dg.AssetKey, result) -> dg.MaterializeResu
     pool=WRITER_POOL,
 )
 def dbt_docs(dbt: Dbt) -> dg.MaterializeResult:
-    """dbt's own documentation: every model with its SQL, columns, tests and lineage, as one page. Synthetic data."""
+    """dbt's own documentation: every model with its SQL, columns, tests and lineage, as one page."""
     page = dbt.write_docs(staged(paths.dbt_docs()))
     summary = {"summary": f"one page, {page.stat().st_size // 1024:,} KiB"}
     return dg.MaterializeResult(metadata=summary | links([paths.dbt_docs() / page.name]))

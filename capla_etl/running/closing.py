@@ -20,7 +20,7 @@ def close_to_others() -> None:
 
     What cannot be closed is said on stderr, and so is a data folder that every user of the machine may read.
     """
-    from capla_etl.centres.harmonising.pseudonym import is_synthetic
+    from capla_etl.centres.harmonising.synthetic import is_marked
 
     still_open = [path for folder in _own_folders() for path in _close(folder)]
     if still_open:
@@ -30,7 +30,7 @@ def close_to_others() -> None:
             "another user, to several, or to a drive without rights: its owner should close it (chmod -R go-rwx).\n"
         )
     sent = paths.data_raw()
-    if sent.is_dir() and sent.stat().st_mode & 0o007 and not is_synthetic():
+    if sent.is_dir() and sent.stat().st_mode & 0o007 and not is_marked():
         sys.stderr.write(
             f"Every user of this machine may read the centres' files in {sent}: close it (chmod o-rwx {sent}).\n"
         )

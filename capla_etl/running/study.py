@@ -33,9 +33,9 @@ def run_study(verbose: bool, progress: Progress) -> int:
     close_to_others()
     import uuid
 
-    from capla_etl.centres.harmonising.pseudonym import is_synthetic
+    from capla_etl.centres.harmonising.synthetic import is_marked
 
-    kind = " (synthetic data)" if is_synthetic() else ""
+    kind = " (synthetic data)" if is_marked() else ""
     print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
     from capla_etl.definitions import defs
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.harmonising.synthetic import is_marked
 
 #: Key for the synthetic data of this repository; it is public, and refused for any other data.
 DEMONSTRATION_KEY = b"capla_etl demonstration key: synthetic data only"
-#: A file of this name declares that a data folder holds synthetic data only.
-SYNTHETIC_MARK = "SYNTHETIC"
 KEY_FILE_VARIABLE, KEY_VARIABLE = "CAPLA_PATIENT_KEY_FILE", "CAPLA_PATIENT_KEY"
 SHORTEST_KEY_BYTES = 16
 _GENERATED_BYTES = 32
@@ -76,11 +75,6 @@ def fingerprint(key: bytes) -> str:
 # ---------------------------------------------------------------- the key
 
 
-def is_synthetic() -> bool:
-    """Whether the data folder declares itself synthetic."""
-    return (paths.data_raw() / SYNTHETIC_MARK).is_file()
-
-
 def key_file() -> Path:
     """The key file of real data: ``CAPLA_PATIENT_KEY_FILE``, else ``patient_id.key`` next to the data folder."""
     declared = os.environ.get(KEY_FILE_VARIABLE)
@@ -91,11 +85,11 @@ def patient_key() -> bytes:
     """The key of the patient identifiers, from the first of these that exists.
 
     1. The environment: ``CAPLA_PATIENT_KEY_FILE`` (a file) or ``CAPLA_PATIENT_KEY`` (hexadecimal).
-    2. The demonstration key, for a data folder that declares itself synthetic.
+    2. The demonstration key, for a data folder that declares synthetic centres; others are refused there.
     3. ``patient_id.key`` next to the data folder, generated on first use.
 
     Raises:
-        KeyRefused: the key cannot be read, is short, can be guessed or read by others, or is public and the data are not.
+        KeyRefused: the key cannot be read, is short, can be guessed or read, or is public and the data are not.
     """
     in_environment, in_file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
     if in_environment and in_file:
@@ -104,13 +98,13 @@ def patient_key() -> bytes:
         key = _from_text(in_environment, KEY_VARIABLE)
     elif in_file:
         key = _from_file(key_file())
-    elif is_synthetic():
+    elif is_marked():
         return DEMONSTRATION_KEY
     else:
         if not key_file().exists():
             _generate(key_file())
         key = _from_file(key_file())
-    if key == DEMONSTRATION_KEY and not is_synthetic():
+    if key == DEMONSTRATION_KEY and not is_marked():
         raise KeyRefused(
             "the demonstration key is public and for synthetic data only. "
             f"Unset {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, and a key is generated; or make one: {_NEW_KEY}."

@@ -200,7 +200,7 @@ def test_the_data_docs_open_with_a_silent_console(workbench, arrivals, page, bro
 
 
 def test_the_dbt_docs_say_synthetic_and_ask_nobody_else(workbench, arrivals, page, browser):
-    page(f"{workbench.pages}/dbt_docs/index.html", "All data are synthetic")
+    page(f"{workbench.pages}/dbt_docs/index.html", "The data that ship with this project are synthetic")
     asked = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert [address for address in asked if not address.startswith((workbench.pages, "data:"))] == []
 

@@ -85,8 +85,8 @@ def test_a_centre_of_which_nothing_is_listed_counts_as_real_and_is_refused(centr
             load_centre("XX01")
         assert not list(paths.centre_loads().glob("*/load.json"))
         key_in_file(OWN_KEY.hex())
-    centre.write("empty.csv", b"")
-    mark.write_text(f"{hashlib.sha256(b'').hexdigest()}  XX01/2020-12-31/empty.csv\n")
+    (centre.folder / "codebook.md").touch()
+    mark.write_text(f"{hashlib.sha256(b'').hexdigest()}  XX01/codebook.md\n")
     with pytest.raises(CentreRefused, match="count as real"):
         load_centre("XX01")
 
@@ -95,7 +95,7 @@ def test_a_fault_of_a_file_is_named_before_its_origin_is_asked(centre):
     centre.spec()
     centre.write("patients.csv", "id;name\nA;B")
     (paths.data_raw() / "SYNTHETIC").write_text("made up")
-    with pytest.raises(CentreRefused, match="is missing"):
+    with pytest.raises(CentreRefused, match="columns are missing"):
         load_centre("XX01")
 
 

@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     from_shell = arguments is None
     before = _published()
+    os.umask(0o077)  # what a command writes may hold patients, and is for its owner alone
     try:
         if from_shell:
             processes.stop_by_interrupt()

@@ -5,12 +5,16 @@ left to right as the data flow: centres, monitoring, harmonised, staging, interm
 quality, report, queries, published. Steps run one after another in one process, so only one of them writes to DuckDB.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from capla_etl.defs.resources import resources
+
+# Wherever Dagster runs this, what it writes may hold patients, and is for its owner alone.
+os.umask(0o077)
 
 
 def build_defs(assets: Sequence | None = None, checks: Sequence = (), **replaced) -> dg.Definitions:

@@ -57,6 +57,7 @@ def _run_study(data_raw: Path, warehouse: Path, dagster_home: Path) -> StudyRun:
         stderr=subprocess.STDOUT,
         text=True,
         timeout=1800,
+        umask=0,  # whatever the user's is, what the study writes is closed to others
     )
     return StudyRun(ran.returncode, ran.stdout, data_raw, warehouse, dagster_home)
 

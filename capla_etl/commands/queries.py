@@ -54,7 +54,7 @@ def _export(options: argparse.Namespace) -> int:
         {"workbook": str(path), "questions": asked, "open": still_open}
         for path, (asked, still_open) in zip(written, counts, strict=True)
     ]
-    lines = ("{workbook}: {questions} questions, {open} open (synthetic data)".format(**one) for one in said)
+    lines = ("{workbook}: {questions} questions, {open} open".format(**one) for one in said)
     print(json.dumps(said, indent=1) if options.json else "\n".join(lines))
     return 0
 

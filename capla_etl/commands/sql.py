@@ -86,11 +86,11 @@ def _ask(form: str) -> int:
     if terminal:
         import readline  # noqa: F401  line editing and history
 
-        from capla_etl.centres.harmonising.pseudonym import is_synthetic
+        from capla_etl.centres.submissions.kind_of_data import sentence
 
         with published.opened() as connection:
             cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
-        kind = " Synthetic data." if is_synthetic() else ""
+        kind = f" {sentence()}"
         print(f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind}")
         print("End a query with ; and the session with Ctrl-D. Also: .tables, .schema TABLE.")
     lines: list[str] = []

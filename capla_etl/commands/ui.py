@@ -1,7 +1,8 @@
 """``capla ui``: Dagster in the browser, with the published report, tables and documentation that it links to.
 
 All of it is served on this machine only (127.0.0.1) and stops together. ``--automation`` starts with the sensor, the
-nightly and the weekly schedule on; otherwise switch them on in Dagster, under Automation.
+nightly and the weekly schedule on; otherwise switch them on in Dagster, under Automation. ``--read-only`` is for
+viewers: nothing can be started or changed in the browser. For other machines see docs/SERVERS.md.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET
 from socket import socket as new_socket
@@ -33,38 +33,6 @@ _SECONDS_TO_END = 10
 _LOOK_EVERY_SECONDS = 5
 
 
-class _PublishedPages(SimpleHTTPRequestHandler):
-    """Published pages and nothing else of the warehouse folder; looked up at every request, as runs replace them."""
-
-    def do_GET(self) -> None:
-        """Serve a page; no icon, which browsers request at every address."""
-        if self.path == "/favicon.ico":
-            self.send_response(204)
-            self.end_headers()
-        else:
-            super().do_GET()
-
-    def translate_path(self, path: str) -> str:
-        """Find the file of an address, below the published pages only."""
-        found = super().translate_path(path)
-        first = os.path.relpath(found, self.directory).split(os.sep)[0]
-        return found if first in paths.pages() else os.path.join(self.directory, "not published")
-
-    def log_message(self, format: str, *args) -> None:
-        """Log nothing: addresses may name a centre."""
-
-
-def serve_pages(port: int) -> ThreadingHTTPServer:
-    """Serve the published pages in the background, on this machine only.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    server = ThreadingHTTPServer((HOST, port), lambda *args: _PublishedPages(*args, directory=str(paths.warehouse())))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
 class _Servers:
     """Dagster's servers as child processes: started one by one, ended together.
 
@@ -79,12 +47,14 @@ class _Servers:
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, lambda *_: self._stop.set())
 
-    def start(self, name: str, *options: str | Path) -> None:
+    def start(self, name: str, *options: str | Path, module: str | None = None) -> None:
         """Start a command of Dagster, in the group that ends with this process; Ctrl+C reaches it through ``end``.
 
         It starts in DAGSTER_HOME: in the project's folder it would read .env, which overrules these settings.
+        ``module``: the module of this package that runs in place of the command.
         """
-        command = [Path(sysconfig.get_path("scripts")) / name, *map(str, options)]
+        own = [sys.executable, "-m", module] if module else [Path(sysconfig.get_path("scripts")) / name]
+        command = [*own, *map(str, options)]
         environment, home = os.environ | self._settings, self._settings["DAGSTER_HOME"]
         self._started[name] = subprocess.Popen(command, env=environment, cwd=home, process_group=self._group)
 
@@ -129,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=3000, help="port of Dagster (default 3000)")
     parser.add_argument("--pages-port", type=int, help="port of the published pages (default: the next one)")
     parser.add_argument("--automation", action="store_true", help="sensor and schedules on from the start")
+    parser.add_argument("--read-only", action="store_true", help="for viewers: nothing can be started or changed")
 
 
 def _why_not(ports: dict[str, int], home: Path) -> str:
@@ -189,7 +160,9 @@ def _run(options: argparse.Namespace, led: processes.Led) -> int:
     Raises:
         KeyboardInterrupt: a person stopped them.
     """
+    from capla_etl.commands.serving import PagesServer, allowed_names
     from capla_etl.dbt_runner import QUIET
+    from capla_etl.running.closing import close_to_others
 
     pages_port = options.pages_port or options.port + 1
     dagster, pages = f"http://{HOST}:{options.port}", f"http://{HOST}:{pages_port}"
@@ -197,29 +170,38 @@ def _run(options: argparse.Namespace, led: processes.Led) -> int:
         print(why_not, file=sys.stderr)
         return 1
     try:
-        pages_server = serve_pages(pages_port)
+        allowed_names()
+    except ValueError as wrong:
+        print(wrong, file=sys.stderr)
+        return 1
+    try:
+        pages_server = PagesServer(pages_port)
     except OSError as error:
         print(
             f"Port {pages_port} cannot serve the published pages ({error.strerror}): choose another with --pages-port.",
             file=sys.stderr,
         )
         return 1
-    settings = QUIET | {"DAGSTER_HOME": str(dagster_home()), "CAPLA_DAGSTER": dagster, "CAPLA_PAGES": pages}
+    settings = QUIET | {"DAGSTER_HOME": str(dagster_home())}
+    settings |= {"CAPLA_PAGES": os.environ.get("CAPLA_PAGES") or pages}  # set where a reverse proxy serves them
+    settings |= {"PYTHONPATH": os.pathsep.join(filter(None, (str(paths.ROOT), os.environ.get("PYTHONPATH"))))}
     settings |= {"CAPLA_AUTOMATION": "on"} if options.automation else {}
     settings |= {name: str(Path(os.environ[name]).resolve()) for name in _PLACES if os.environ.get(name)}
     settings |= led.environment
+    close_to_others()
     print("Dagster is starting, which takes about ten seconds.", flush=True)
     with instance_at_home() as instance:
         end_dead_runs(instance, start_again=True)  # after a crash: they would block every other run
-        servers = _Servers(settings, led.group)
         # One server has the definitions, for the UI and the daemon alike: when it reloads them, both see a new centre.
         socket, workspace = led.folder / "code", led.folder / "workspace.yaml"
+        servers = _Servers(settings | {"CAPLA_CODE_SERVER": str(socket)}, led.group)
         workspace.write_text(f"load_from: [{{grpc_server: {{socket: {socket}, location_name: capla_etl}}}}]\n")
         try:
             code = ("-m", "capla_etl.definitions", "-d", paths.ROOT, "--location-name", "capla_etl")
             servers.start("dagster", "code-server", "start", "-s", socket, "--log-level", "warning", *code)
             if servers.wait(socket.exists):
-                servers.start("dagster-webserver", "-h", HOST, "-p", options.port, "-w", workspace)
+                web = ("-h", HOST, "-p", options.port, "-w", workspace, *(["--read-only"] if options.read_only else []))
+                servers.start("dagster-webserver", *web, module="capla_etl.commands.webserver")
                 servers.start("dagster-daemon", "run", "-w", workspace)
             if servers.wait(lambda: _answers(dagster)):
                 print(f"Dagster {dagster}   report {pages}/report.html   (Ctrl+C stops both)", flush=True)

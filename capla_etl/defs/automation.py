@@ -23,8 +23,6 @@ from capla_etl.releases import freeze
 LOOK_EVERY_SECONDS = int(os.environ.get("CAPLA_LOOK_EVERY_SECONDS") or 30)
 #: Tag of a run that was launched because centres had sent: their codes.
 ARRIVED = "capla/centres"
-#: The code location, as workspace.yaml names it.
-CODE_LOCATION = "capla_etl"
 
 _ON = os.environ.get("CAPLA_AUTOMATION") == "on"
 SENSOR_STATUS = dg.DefaultSensorStatus.RUNNING if _ON else dg.DefaultSensorStatus.STOPPED
@@ -123,25 +121,24 @@ def _run(found: Arrivals, graph) -> dg.RunRequest:
 def reload_definitions() -> None:
     """Ask Dagster to reload this code location, so that a new centre becomes an asset without a restart.
 
+    The server of the definitions is asked (``CAPLA_CODE_SERVER``, set by ``capla ui``), which Dagster's other processes
+    watch: the one for browsers may be read-only.
+
     Raises:
-        RuntimeError: Dagster does not answer at ``CAPLA_DAGSTER`` (set by ``capla ui``) or cannot load the definitions.
+        RuntimeError: there is no such server, or it cannot load the definitions.
     """
-    from urllib.parse import urlsplit
+    from dagster._api.list_repositories import sync_list_repositories_grpc
+    from dagster._grpc.client import DEFAULT_GRPC_TIMEOUT, DagsterGrpcClient
 
-    from dagster_graphql import DagsterGraphQLClient, ReloadRepositoryLocationStatus
-
-    address = urlsplit(os.environ.get("CAPLA_DAGSTER", "http://127.0.0.1:3000"))
     try:
-        client = DagsterGraphQLClient(address.hostname, port_number=address.port)
-        answer = client.reload_repository_location(CODE_LOCATION)
-        problem = answer.message if answer.status is ReloadRepositoryLocationStatus.FAILURE else None
-    except Exception as error:  # from gql, requests or graphql: in any case a person can press the button
-        problem = type(error).__name__
-    if problem:
+        client = DagsterGrpcClient(socket=os.environ.get("CAPLA_CODE_SERVER"))
+        client.reload_code(timeout=DEFAULT_GRPC_TIMEOUT)
+        sync_list_repositories_grpc(client)
+    except Exception as error:  # of the network, of Dagster or of the definitions: a person can press the button
         raise RuntimeError(
-            f"Dagster at {address.geturl()} did not reload the definitions ({problem}): press Reload under Deployment, "
-            "Code locations."
-        )
+            f"Dagster did not reload the definitions ({type(error).__name__}): press Reload under Deployment, Code "
+            "locations."
+        ) from None
 
 
 @dg.run_failure_sensor(

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from capla_etl import paths
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.defs.preview import links
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
@@ -44,7 +45,7 @@ LISTED = ("table1", "table2")
 def differences(warehouse: Warehouse) -> dg.MaterializeResult:
     """Patients, outcomes and study numbers that moved: with the latest submission, and since the last release.
 
-    The study without the latest submission is rebuilt. Synthetic data.
+    The study without the latest submission is rebuilt.
     """
     folder = staged(paths.differences())
     shutil.rmtree(folder, ignore_errors=True)
@@ -110,6 +111,6 @@ def _summary(sentence: str, found: Differences) -> dict:
 
 def _note(folder: Path, sentence: str, why: str = "") -> dict:
     reason = f"```\n{why}\n```\n\n" if why else ""
-    text = f"# What moved with the latest submission\n\n{sentence}\n\n{reason}Synthetic data.\n"
+    text = f"# What moved with the latest submission\n\n{sentence}\n\n{reason}{kind_of_data.sentence()}\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {"sentence": sentence, "counts": [], "numbers": []}

@@ -39,7 +39,7 @@ MEMBERSHIP = {
     pool=WRITER_POOL,
 )
 def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One row per record that evidence names and cell of it: file, sheet, row, column, text as sent. Synthetic data."""
+    """One row per record that evidence names and cell of it: file, sheet, row, column, text as sent."""
     specs = {centre_id: load.spec for centre_id, load in good_loads().items()}
     with warehouse.connect() as connection:
         write(connection, "outcomes.evidence_cell", evidence_cells(connection, specs))
@@ -57,7 +57,7 @@ def evidence_cell(warehouse: Warehouse) -> dg.MaterializeResult:
 def patients_of_results(warehouse: Warehouse) -> dg.MaterializeResult:
     """One row per printed number and patient behind it: numerator, denominator, or value of a median.
 
-    For the study group only; part of no output. Synthetic data.
+    For the study group only; part of no output.
     """
     with warehouse.connect() as connection:
         members = result_patient(

@@ -85,7 +85,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def workbooks(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One workbook per centre with its questions, which the centre answers in it and sends back. Synthetic data."""
+    """One workbook per centre with its questions, which the centre answers in it and sends back."""
     folder = staged(paths.outputs()) / "queries"
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:

@@ -87,10 +87,7 @@ def _files(written: list[Path]) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def outputs(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Study tables as CSV and Parquet, figures as SVG and PNG, printed tables as DOCX, XLSX, LaTeX and HTML.
-
-    Synthetic data.
-    """
+    """Study tables as CSV and Parquet, figures as SVG and PNG, printed tables as DOCX, XLSX, LaTeX and HTML."""
     with warehouse.connect() as connection:
         return _files(write_outputs(connection, staged(paths.outputs())))
 
@@ -128,10 +125,7 @@ def methods_of(results: pd.DataFrame) -> list[str]:
     pool=WRITER_POOL,
 )
 def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
-    """One page per centre to send to it: signals, completeness, questions, its levels among the others (anonymised).
-
-    Synthetic data.
-    """
+    """One page per centre to send to it: signals, completeness, questions, its levels among the others (anonymised)."""
     folder = staged(paths.outputs()) / paths.centre_pages().name
     shutil.rmtree(folder, ignore_errors=True)
     with warehouse.connect() as connection:
@@ -154,10 +148,7 @@ def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def html_report(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The study as one self-contained page: flow, tables, figures, data quality, published next to computed.
-
-    Synthetic data.
-    """
+    """The study as one self-contained page: flow, tables, figures, data quality, published next to computed."""
     with warehouse.connect() as connection:
         page = write_report(report_inputs(connection, staged(paths.outputs())), staged(paths.report()))
     return dg.MaterializeResult(
@@ -223,10 +214,7 @@ RELEASABLE_FROM = [
     pool=WRITER_POOL,
 )
 def protected(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The releasable version: counts of 1 to 9 and all that reveals them suppressed, others rounded, no patients.
-
-    Synthetic data.
-    """
+    """The releasable version: counts of 1 to 9 and all that reveals them suppressed, others rounded, no patients."""
     queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
         results, survival, response, *rest = (connection.execute(query).df() for query in queries)
@@ -252,10 +240,7 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     owners=DATA_MANAGEMENT,
 )
 def data_docs(study: Study) -> dg.MaterializeResult:
-    """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts.
-
-    Synthetic data.
-    """
+    """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts."""
     index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs())))
     return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": index})
 

@@ -128,7 +128,7 @@ class Dbt(dg.ConfigurableResource):
         target = target_folder()
         parsed = paths.DBT_PROJECT / "target" / "partial_parse.msgpack"
         if parsed.exists():
-            shutil.copy(parsed, target / parsed.name)
+            shutil.copyfile(parsed, target / parsed.name)
         rules = ["--vars", json.dumps({RULE_SET: parameter(RULE_SET)})] if os.environ.get("CAPLA_RULE_SET") else []
         only_these = ["--indirect-selection", "empty", "--exclude-resource-type", "unit_test", "--select", *nodes]
         answer = invoke(["build", *rules, *only_these], target)
@@ -151,7 +151,7 @@ class Dbt(dg.ConfigurableResource):
         if not answer.success:
             raise DbtFailed(f"dbt did not write its documentation: {answer.exception}")
         folder.mkdir(parents=True, exist_ok=True)
-        return shutil.copy(target / "static_index.html", folder / "index.html")
+        return shutil.copyfile(target / "static_index.html", folder / "index.html")
 
 
 def resources() -> dict[str, dg.ConfigurableResource]:

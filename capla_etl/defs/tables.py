@@ -73,8 +73,7 @@ def study_asset(table: StudyTable):
         group_name="study",
         kinds={"python", "pandas", "duckdb"},
         owners=BIOSTATISTICS,
-        description=f"{table.description}\n\nSynthetic data: agreement with the published figures is no evidence about "
-        "the drug.",
+        description=table.description,
         pool=WRITER_POOL,
     )
     def materialize(warehouse: Warehouse) -> dg.MaterializeResult:

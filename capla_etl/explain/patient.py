@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import duckdb
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.explain.decisions import decisions, records
-from capla_etl.explain.words import OUTCOMES, SYNTHETIC, fact_words, number, place_words
+from capla_etl.explain.words import OUTCOMES, fact_words, number, place_words
 from capla_etl.protocol.wording import worded
 from capla_etl.tables.labels import EXCLUSIONS
 
@@ -61,7 +62,7 @@ def explain_patient(connection: duckdb.DuckDBPyConnection, patient_id: str, rule
     for cell in records(connection, _CELLS, [patient_id]):
         cells.setdefault((cell.pop("kind"), cell.pop("source_table"), cell.pop("source_number")), []).append(cell)
     return {
-        "synthetic": SYNTHETIC,
+        "synthetic": kind_of_data.sentence(),
         "rule_set": rule_set,
         "patient": _standing(connection, patient),
         "outcomes": [
@@ -162,7 +163,7 @@ def as_text(answer: dict) -> str:
     lines = [
         f"{patient['centre_id']} {patient['centre_patient_id']}   "
         f"(patient_id {patient['patient_id']}, submission of {patient['submission']})",
-        SYNTHETIC,
+        kind_of_data.sentence(),
         "",
         f"Day 0       {patient['day0_words']}",
         f"Group       {patient['group_words']}",

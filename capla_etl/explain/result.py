@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import duckdb
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.explain.decisions import decisions, records
 from capla_etl.explain.lookup import find_rule_set
-from capla_etl.explain.words import SYNTHETIC, number
+from capla_etl.explain.words import number
 from capla_etl.report.numbers import fixed, interval, p_text, short
 from capla_etl.report.printed_tables import row_label
 from capla_etl.tables.as_published import FIGURES
@@ -67,7 +68,7 @@ def explain_result(connection: duckdb.DuckDBPyConnection, table_id: str, row: st
     members = records(connection, _MEMBERS, [table_id, row, group])
     counted = [m for m in members if m["counted"] != "denominator"]
     return {
-        "synthetic": SYNTHETIC,
+        "synthetic": kind_of_data.sentence(),
         "name": f"{table_id}.{row}.{group}",
         "label": f"{TABLES[table_id].title}: {row_label(table_id, row)}; {GROUPS.get(group, group)}",
         "printed": _printed(statistics),
@@ -175,7 +176,7 @@ _REASON = {"flow": _flow, "table1": _baseline, "table6": _death}
 
 def as_text(answer: dict, most: int = 200) -> str:
     """The answer in lines; of more than ``most`` patients only the first are listed (JSON has all)."""
-    lines = [answer["name"], answer["label"], SYNTHETIC, ""]
+    lines = [answer["name"], answer["label"], kind_of_data.sentence(), ""]
     for printed in answer["printed"]:
         lines += [f"{printed['statistic']}: {printed['words']}", f"    {printed['method']}"]
         lines += [f"    caveat: {printed['caveat']}"] if printed["caveat"] else []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from capla_etl.protocol.parameters import parameter
 from capla_etl.protocol.wording import worded
 
-SYNTHETIC = "Synthetic data: no record of a real person."
-
 #: Outcomes in the order in which a course is told.
 OUTCOMES = {
     "response": "Clinical response",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from capla_etl import paths
-from capla_etl.quality.suites import LISTED_ROWS, SYNTHETIC, SuiteResult, suites
+from capla_etl.centres.submissions import kind_of_data
+from capla_etl.quality.suites import LISTED_ROWS, SuiteResult, suites
 
 ASSETS = Path(__file__).resolve().parent / "data_docs_assets"
 
@@ -48,7 +49,7 @@ def _navigation(title: str, cut_off: str) -> str:
     return (
         f'<nav class="navbar sticky-top border-bottom docs-bar"><a class="navbar-brand" href="index.html">Data Docs</a>'
         f'<span class="mr-auto">{html.escape(title)}</span>'
-        f'<span class="docs-note">Data cut-off {html.escape(cut_off)}. {SYNTHETIC}</span></nav>'
+        f'<span class="docs-note">Data cut-off {html.escape(cut_off)}. {kind_of_data.sentence()}</span></nav>'
     )
 
 
@@ -118,7 +119,9 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     """
     folder = docs_folder or paths.data_docs()
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ASSETS, folder / "assets", dirs_exist_ok=True)
+    (folder / "assets").mkdir(exist_ok=True)
+    for asset in ASSETS.iterdir():
+        shutil.copyfile(asset, folder / "assets" / asset.name)
     declared = list(suites())
     for stale in [f for f in folder.glob("*.json") if f.stem not in declared]:
         stale.unlink()
@@ -143,9 +146,10 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     index.write_text(
         f"<!DOCTYPE html>\n<html>{_head('Data Docs')}<body>"
         f"{_navigation('Expectations about the data received', cut_off)}<div class='container pt-4'>"
-        f"<p class='alert alert-warning'>{SYNTHETIC}</p><p>Great Expectations suites of this warehouse. An error stops "
-        "whatever it would make wrong; the data manager looks into a warning. Failing rows are listed by their keys, "
-        f"never with values.</p><table class='table table-sm docs-index'><thead><tr>{heads}</tr></thead>"
+        f"<p class='alert alert-warning'>{kind_of_data.sentence()}</p><p>Great Expectations suites of this "
+        "warehouse. An error stops whatever it would make wrong; the data manager looks into a warning. Failing rows "
+        "are listed by their keys, never with values.</p>"
+        f"<table class='table table-sm docs-index'><thead><tr>{heads}</tr></thead>"
         f"<tbody>{lines}</tbody></table></div></body></html>\n",
         encoding="utf-8",
     )

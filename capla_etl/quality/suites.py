@@ -15,7 +15,6 @@ from capla_etl.protocol import parameters
 from capla_etl.protocol.wording import worded
 
 LISTED_ROWS = 200
-SYNTHETIC = "All data shown here are synthetic: simulated courses, no record of a real person."
 SEVERITIES = {"error": "critical", "warning": "warning"}  # ours -> Great Expectations'
 
 

@@ -32,7 +32,7 @@ from capla_etl.centres.submissions.history import distinct_submissions, read_cur
 ACCEPTED, CORRECTED = "accepted as is", "corrected"
 
 
-_HEADER = "# Synthetic data. Written by `capla queries import`; see docs/QUERIES.md.\n"
+_HEADER = "# Written by `capla queries import`; see docs/QUERIES.md.\n"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.office import (
     alignment,
     as_listing,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SHEET = "Queries"
-SYNTHETIC = "Synthetic data: no record of a real person is here."
 
 #: Locked columns: heading -> column of quality.query and width.
 LOCKED = {
@@ -88,7 +88,7 @@ def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date) ->
         book.active,
         [
             f"Queries to centre {centre_id}, submission of {data_cut_off.isoformat()}",
-            SYNTHETIC,
+            kind_of_data.sentence(),
             "",
             f"{open_ones} open question(s), {len(queries) - open_ones} answered.",
             "",
@@ -141,7 +141,7 @@ def _queries(sheet, queries: pd.DataFrame) -> None:
     sheet.add_data_validation(choices)
     sheet.column_dimensions[get_column_letter(len(HEADINGS))].hidden = True
     as_listing(sheet, len(HEADINGS), last, freeze="B2")
-    for_print(sheet, SYNTHETIC, "1:1")
+    for_print(sheet, kind_of_data.sentence(), "1:1")
     sheet.protection.sheet = True
     for allowed in ("autoFilter", "sort", "formatColumns", "formatRows"):
         setattr(sheet.protection, allowed, False)

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.centres.submissions.status import centre_status
 from capla_etl.protocol.parameters import parameters
 from capla_etl.releases.fingerprints import REPRODUCIBLE, code_digest, inputs_of, last_day, table_digests
@@ -117,7 +118,7 @@ def freeze(name: str, folder: Path) -> Path:
     manifest = {
         "name": name,
         "compared_with": before.name if before else NO_RELEASE,
-        "data": "synthetic" if (paths.data_raw() / "SYNTHETIC").exists() else "real",
+        "data": "synthetic" if kind_of_data.synthetic() else "real",
         "as_of": as_of.isoformat(),
         "code": code_digest(),
         "parameters": {p.name: str(p.value) for p in parameters().values()},
@@ -128,7 +129,7 @@ def freeze(name: str, folder: Path) -> Path:
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in fresh.rglob("*"):
         if path.is_file():
-            path.chmod(0o444)
+            path.chmod(0o400)
     fresh.rename(folder)
     return folder
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from capla_etl.tables.labels import SYNTHETIC
+from capla_etl.tables.labels import about_the_data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def write_tables(frames: dict[str, pd.DataFrame], folder: Path, note: str = "") 
 
     folder.mkdir(parents=True, exist_ok=True)
     readme = folder / "README.md"
-    paragraphs = ["# Study tables and figures", SYNTHETIC, *([note] if note else [])]
+    paragraphs = ["# Study tables and figures", about_the_data(), *([note] if note else [])]
     readme.write_text("\n\n".join(paragraphs) + "\n", encoding="utf-8")
     written = [readme]
     for name, frame in frames.items():

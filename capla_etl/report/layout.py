@@ -14,7 +14,7 @@ from itertools import groupby
 from capla_etl.protocol.parameters import Parameter
 from capla_etl.report.numbers import CONFIDENTIAL, NONE
 from capla_etl.report.printed_tables import Cell, PrintedTable, Row
-from capla_etl.tables.labels import EFFECT_CAVEAT, SYNTHETIC, TABLES
+from capla_etl.tables.labels import EFFECT_CAVEAT, TABLES, about_the_data
 
 #: Explained under a table that prints them.
 ABBREVIATIONS = {
@@ -250,7 +250,7 @@ def parameters_used(table: PrintedTable, edition: Edition) -> list[Parameter]:
 
 
 def closing_notes(table: PrintedTable, edition: Edition) -> list[str]:
-    """The last notes: patients not assessed, parameters, the caveat of effects, that the data are synthetic, notice."""
+    """The last notes: patients not assessed, parameters, the caveat of effects, the kind of data, notice."""
     texts = []
     if table.not_assessed:
         texts.append(f"Not assessed: {'; '.join(table.not_assessed)}.")
@@ -258,7 +258,7 @@ def closing_notes(table: PrintedTable, edition: Edition) -> list[str]:
         texts.append(f"Parameters as used: {'; '.join(f'{p.name} {value_text(p)}' for p in used)}.")
     if table.effects:
         texts.append(f"{EFFECT_CAVEAT[0].upper()}{EFFECT_CAVEAT[1:]}.")
-    return [*texts, SYNTHETIC, *([edition.notice] if edition.notice else [])]
+    return [*texts, about_the_data(), *([edition.notice] if edition.notice else [])]
 
 
 def beneath(table: PrintedTable, edition: Edition) -> Iterator[list[tuple[str, str]]]:

@@ -19,7 +19,14 @@ import yaml
 
 from capla_etl.protocol.wording import ordinal_suffix, whole
 from capla_etl.stats.conventions import Conventions
-from capla_etl.tables.labels import ANALYSES, COVARIATE_LABELS, EFFECT_CAVEAT, SENSITIVITY_OUTCOMES, SYNTHETIC, Analysis
+from capla_etl.tables.labels import (
+    ANALYSES,
+    COVARIATE_LABELS,
+    EFFECT_CAVEAT,
+    SENSITIVITY_OUTCOMES,
+    Analysis,
+    about_the_data,
+)
 
 # Methods that another sentence, or the paragraph on sensitivity, already states.
 _STATED = r"^p of the (hazard|risk|odds|subdistribution hazard) ratio|^fewest events among the lost"
@@ -182,5 +189,5 @@ def _software() -> str:
     return (
         f"Software. Analyses were done in {python} with {packages} and, where these have no correct implementation, "
         f"with functions of capla_etl {version('capla-etl')} that are tested against R; data were prepared with "
-        f"{data}. {SYNTHETIC}"
+        f"{data}. {about_the_data()}"
     )

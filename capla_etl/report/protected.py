@@ -18,7 +18,7 @@ from capla_etl.protocol.parameters import parameters
 from capla_etl.report import files
 from capla_etl.report.figures import study_figures
 from capla_etl.report.page.page import ReportInputs, write_report
-from capla_etl.tables.labels import SYNTHETIC
+from capla_etl.tables.labels import about_the_data
 
 PROFILE = "protected"
 
@@ -50,7 +50,7 @@ def write_protected(
     notice = profile(PROFILE).notice
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
-    readme = f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n"
+    readme = f"# Study tables and figures, protected version\n\n{about_the_data()}\n\n{notice}\n"
     written[0].write_text(readme, encoding="utf-8")
     drawn = files.write_figures(study_figures.study_figures(curves, {}, rounded=True), folder)
     without_limits = {name: curve.assign(lower=math.nan, upper=math.nan) for name, curve in curves.items()}

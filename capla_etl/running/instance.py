@@ -18,7 +18,7 @@ def dagster_home() -> Path:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(default)))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copy(paths.ROOT / ".dagster_home" / "dagster.yaml", home)
+        shutil.copyfile(paths.ROOT / ".dagster_home" / "dagster.yaml", home / "dagster.yaml")
     return home
 
 

@@ -9,6 +9,7 @@ from capla_etl import paths
 from capla_etl.defs.build_lock import hold_build, lock_of_run, lock_of_ui
 from capla_etl.processes import is_held, take_new
 from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.running.closing import close_to_others
 from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 from capla_etl.running.progress import STAGES, STARTED, Progress
 
@@ -31,12 +32,13 @@ def run_study(verbose: bool, progress: Progress) -> int:
     progress.seconds["environment"] = max(0.0, time.time() - float(os.environ.get("CAPLA_MAKE_STARTED") or time.time()))
     as_of = f", submissions up to {paths.as_of()}" if paths.as_of() else ""
     _quiet()
+    close_to_others()
     import uuid
     from concurrent.futures import ThreadPoolExecutor
 
-    from capla_etl.centres.harmonising.pseudonym import is_synthetic
+    from capla_etl.centres.harmonising.synthetic import is_marked
 
-    kind = " (synthetic data)" if is_synthetic() else ""
+    kind = " (synthetic data)" if is_marked() else ""
     print(f"Capla 500+{kind} from {paths.data_raw()}{as_of}", flush=True)
     from dagster._core.storage.tags import MAX_RETRIES_TAG
 

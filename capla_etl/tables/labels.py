@@ -7,10 +7,18 @@ and ``Filled`` gives it with the value in force.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.protocol.wording import worded
 from capla_etl.tables.population import ARMS, DELAY_REASONS
 
 SYNTHETIC = "Synthetic data; agreement with the published figures is no evidence about the drug."
+
+
+def about_the_data() -> str:
+    """What every output of the study says of its data."""
+    return SYNTHETIC if kind_of_data.synthetic() else kind_of_data.sentence()
+
+
 EFFECT_CAVEAT = (
     "observational comparison with historic controls, in which delayed starters have by design lived to their first "
     "dose (immortal time)"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from conftest import wait_for
-from new_centres import COPIED_FROM, PATIENTS, source, write
+from new_centres import COPIED_FROM, PATIENTS, declare_synthetic, source, write
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -127,7 +127,7 @@ def arrivals(workbench):
     loads = workbench.warehouse / "build" / "centres"
     elsewhere = workbench.data_raw.parent / "transfer"
     for code in COPIED_FROM:
-        write(code, source(loads, code), elsewhere)
+        declare_synthetic(write(code, source(loads, code), elsewhere), workbench.data_raw)
     broken = elsewhere / "HU01"
     shutil.copytree(workbench.data_raw / "HU01" / "2023-06-30", broken / "2023-09-15")
     (broken / "2023-09-15" / "labor.txt").unlink()
@@ -200,7 +200,7 @@ def test_the_data_docs_open_with_a_silent_console(workbench, arrivals, page, bro
 
 
 def test_the_dbt_docs_say_synthetic_and_ask_nobody_else(workbench, arrivals, page, browser):
-    page(f"{workbench.pages}/dbt_docs/index.html", "All data are synthetic")
+    page(f"{workbench.pages}/dbt_docs/index.html", "The data that ship with this project are synthetic")
     asked = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert [address for address in asked if not address.startswith((workbench.pages, "data:"))] == []
 

@@ -3,6 +3,7 @@
 What does not belong here: how a value is read. Only what came out, what was refused, and what the messages name.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -30,6 +31,7 @@ READ, OBJECTED, PART, REFUSED, SILENT, FAILED, UNSEEN = (
     "cannot be seen from the column",
 )
 _FAILURE = "an unexpected failure"
+_KEY = hashlib.sha256(b"columns").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def data_raw() -> Iterator[Path]:
     """A folder that the product takes for its data folder."""
     folder = Path(tempfile.mkdtemp(prefix="columns"))
     places = {"CAPLA_DATA_RAW": str(folder / "data_raw"), "CAPLA_WAREHOUSE": str(folder / "warehouse")}
-    with mock.patch.dict(os.environ, {**places, "CAPLA_PATIENT_KEY": "5a" * 32, "CAPLA_AS_OF": ""}):
+    with mock.patch.dict(os.environ, {**places, "CAPLA_PATIENT_KEY": _KEY, "CAPLA_AS_OF": ""}):
         yield folder / "data_raw"
     shutil.rmtree(folder, ignore_errors=True)
 

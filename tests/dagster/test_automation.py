@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
+import duckdb
 import pytest
+from tiny_centre import TinyCentre, load_centre
 
+from capla_etl import paths
+from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.submissions.arrivals import Arrivals
 from capla_etl.definitions import defs
-from capla_etl.defs import automation, notices
+from capla_etl.defs import automation, dbt, notices
 from capla_etl.defs.build_lock import BuildInUse, hold_build
 from capla_etl.defs.notices import Notice
 from capla_etl.defs.resources import Study
@@ -85,7 +90,7 @@ def test_a_new_centre_that_cannot_be_made_known_keeps_no_other_waiting(monkeypat
 
 
 def test_a_dagster_that_does_not_answer_is_said_with_what_to_do(monkeypatch):
-    monkeypatch.setenv("CAPLA_DAGSTER", "http://127.0.0.1:9")
+    monkeypatch.setenv("CAPLA_CODE_SERVER", "/nowhere/code")
     with pytest.raises(RuntimeError, match="press Reload"):
         automation.reload_definitions()
 
@@ -140,6 +145,115 @@ def test_a_notice_of_an_unforeseen_error_gives_its_kind_and_not_its_text():
         raise Unforeseen("patient Jane Doe")
 
     assert _failed(crashed).lines == ["crashed: Unforeseen"]
+
+
+@pytest.fixture
+def mail(monkeypatch):
+    """Mails that would be sent, as the mail server would see them."""
+    sent = []
+
+    class Server:
+        def __init__(self, *_, **__): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+        def send_message(self, message):
+            sent.append(message.as_string())
+
+    monkeypatch.setattr(notices.smtplib, "SMTP", Server)
+    monkeypatch.setenv("CAPLA_NOTICE_MAIL", "manager@example.org")
+    return sent
+
+
+PLANTED = "Doe, Jane 1961-02-03"
+
+
+def _quotes_a_row():
+    """DuckDB's own error, with the cell that it could not convert."""
+    return duckdb.execute("select cast(? as integer)", [PLANTED])
+
+
+def _fails_behind_another():
+    try:
+        _quotes_a_row()
+    except duckdb.Error as error:
+        raise RuntimeError(f"row of {PLANTED}") from error
+
+
+def _fails_for_people():
+    try:
+        _quotes_a_row()
+    except duckdb.Error as error:
+        raise dg.Failure("FR01/labs.csv, row 7: not a number.") from error
+
+
+def _fails_in_dbt():
+    with pytest.raises(duckdb.Error) as quoting:
+        _quotes_a_row()
+    node = types.SimpleNamespace(resource_type="model", name="patient")
+    result = types.SimpleNamespace(status="error", node=node, message=f"Runtime Error in model\n  {quoting.value}")
+    assert PLANTED in result.message
+    raise dg.Failure(dbt._failed(result))
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        (_quotes_a_row, "ConversionException"),
+        (_fails_behind_another, "RuntimeError"),
+        (_fails_for_people, "FR01/labs.csv, row 7: not a number."),
+        (_fails_in_dbt, "model patient: Runtime Error in Conversion Error"),
+    ],
+)
+def test_no_patients_value_leaves_by_webhook_or_mail(fails, said, webhook, mail, caplog):
+    @dg.op(name="step")
+    def step():
+        fails()
+
+    @dg.resource
+    def broken(_):
+        fails()
+
+    @dg.op(required_resource_keys={"broken"})
+    def never_run():
+        pytest.fail("the run went on")
+
+    for op, resources in ((step, {}), (never_run, {"broken": broken})):
+        caplog.clear()
+        notices.send(_failed(op, **resources), logging.getLogger())
+        for text in (webhook[-1]["text"], mail[-1], caplog.text):
+            assert "Doe" not in text and "1961" not in text
+        assert said in webhook[-1]["text"]
+
+
+def test_a_refusal_of_a_centre_quotes_no_cell(tmp_path, monkeypatch):
+    """Every cell is planted; each fault refuses the centre or its rows, and the message goes out as a notice."""
+    monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
+    header, row = "id;name;sex;born;tpe;dead;seen\n", ";".join(f"Doe {n} 1961" for n in range(7)) + "\n"
+    faults = [
+        header + row,
+        header + row + row,
+        header + row.replace(";", ";;"),
+        header + row + '"' + row,
+        row + header,
+        header.replace("seen", "last") + row,
+        header + row.replace("Doe 5 1961", ""),
+        header + "A;B;F;01/02/1970;" + "Doe 1961;" * 2 + "Doe 1961\n",
+        (header + row).encode("utf-16"),
+        b"\xff\xfe\x00" + (header + row).encode(),
+    ]
+    centre, refused = TinyCentre(paths.data_raw()), 0
+    centre.spec()
+    for content in faults:
+        centre.write("patients.csv", content if isinstance(content, bytes) else content.encode())
+        try:
+            load_centre("XX01")
+        except CentreRefused as refusal:
+            refused += 1
+            assert "Doe" not in str(refusal) and "1961" not in str(refusal)
+    assert refused > 5
 
 
 def test_a_notice_of_a_setting_that_does_not_exist_says_what_there_is():

@@ -39,6 +39,16 @@ def test_everything_is_published(study_run):
     }
 
 
+def test_whatever_the_umask_all_that_was_written_is_its_owners_alone(study_run):
+    """The run had the umask 0: folders are 0700, files 0600."""
+    found = [p for root in (study_run.warehouse, study_run.dagster_home) for p in (root, *root.rglob("*"))]
+    assert len(found) > 300
+    is_open = {
+        str(path): oct(mode) for path in found if (mode := path.lstat().st_mode) & 0o077 and not path.is_symlink()
+    }
+    assert not is_open
+
+
 def test_every_centre_has_a_page_that_names_no_other_centre_and_no_patient(study_run, built_warehouse):
     pages = sorted((study_run.warehouse / "outputs" / "centres").glob("*.html"))
     with duckdb.connect(str(built_warehouse), read_only=True) as connection:

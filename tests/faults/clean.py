@@ -329,6 +329,7 @@ def new_centre(centre_id: str) -> Drawn:
         for name in fields.tables():
             pq.write_table(centres()[source].tables[f"harmonised.{name}"], loads / f"harmonised.{name}.parquet")
         written = new_centres.write(centre_id, new_centres.source(loads.parent, centre_id), data_raw)
+        new_centres.declare_synthetic(written, data_raw)
         tables = _judged_in(data_raw, centre_id)
         spec = load_spec(written / "centre.yml")
     return _judged(centre_id, centre_patients(spec, by_name(tables)), [c.patients for c in centres().values()])

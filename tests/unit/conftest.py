@@ -14,6 +14,13 @@ def centre(tmp_path, monkeypatch) -> TinyCentre:
 
 
 @pytest.fixture
+def real_data(tmp_path, monkeypatch) -> None:
+    """A data folder that declares nothing synthetic, and an empty warehouse."""
+    monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
+    monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
+
+
+@pytest.fixture
 def loaded():
     """Rows of a table of the last load of XX01, as a list of dicts."""
 

@@ -11,16 +11,16 @@ import hmac
 import os
 import secrets
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.harmonising.synthetic import is_marked
 
 #: Key for the synthetic data of this repository; it is public, and refused for any other data.
 DEMONSTRATION_KEY = b"capla_etl demonstration key: synthetic data only"
-#: A file of this name declares that a data folder holds synthetic data only.
-SYNTHETIC_MARK = "SYNTHETIC"
 KEY_FILE_VARIABLE, KEY_VARIABLE = "CAPLA_PATIENT_KEY_FILE", "CAPLA_PATIENT_KEY"
 SHORTEST_KEY_BYTES = 16
 _GENERATED_BYTES = 32
@@ -75,11 +75,6 @@ def fingerprint(key: bytes) -> str:
 # ---------------------------------------------------------------- the key
 
 
-def is_synthetic() -> bool:
-    """Whether the data folder declares itself synthetic."""
-    return (paths.data_raw() / SYNTHETIC_MARK).is_file()
-
-
 def key_file() -> Path:
     """The key file of real data: ``CAPLA_PATIENT_KEY_FILE``, else ``patient_id.key`` next to the data folder."""
     declared = os.environ.get(KEY_FILE_VARIABLE)
@@ -90,11 +85,11 @@ def patient_key() -> bytes:
     """The key of the patient identifiers, from the first of these that exists.
 
     1. The environment: ``CAPLA_PATIENT_KEY_FILE`` (a file) or ``CAPLA_PATIENT_KEY`` (hexadecimal).
-    2. The demonstration key, for a data folder that declares itself synthetic.
+    2. The demonstration key, for a data folder that declares synthetic centres; others are refused there.
     3. ``patient_id.key`` next to the data folder, generated on first use.
 
     Raises:
-        KeyRefused: the key cannot be read, is short, can be read by others, or is the demonstration key for real data.
+        KeyRefused: the key cannot be read, is short, can be guessed or read, or is public and the data are not.
     """
     in_environment, in_file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
     if in_environment and in_file:
@@ -103,13 +98,13 @@ def patient_key() -> bytes:
         key = _from_text(in_environment, KEY_VARIABLE)
     elif in_file:
         key = _from_file(key_file())
-    elif is_synthetic():
+    elif is_marked():
         return DEMONSTRATION_KEY
     else:
         if not key_file().exists():
             _generate(key_file())
         key = _from_file(key_file())
-    if key == DEMONSTRATION_KEY and not is_synthetic():
+    if key == DEMONSTRATION_KEY and not is_marked():
         raise KeyRefused(
             "the demonstration key is public and for synthetic data only. "
             f"Unset {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, and a key is generated; or make one: {_NEW_KEY}."
@@ -125,7 +120,28 @@ def _from_text(text: str, where: str) -> bytes:
     if len(key) < SHORTEST_KEY_BYTES:
         size = f"{len(key)} bytes; expected at least {SHORTEST_KEY_BYTES}"
         raise KeyRefused(f"the key in {where} has {size}. Make one: {_NEW_KEY}.")
+    if key != DEMONSTRATION_KEY and (weakness := _weakness(key)):
+        raise KeyRefused(
+            f"the key in {where} {weakness}, so that others can guess it and with it every patient. Make one of random "
+            f"bytes: {_NEW_KEY}. Every patient_id is then another: load all centres into another CAPLA_WAREHOUSE."
+        )
     return key
+
+
+def _weakness(key: bytes) -> str:
+    """Why others could guess a key; empty for one that could be random.
+
+    A random key of 16 bytes has fewer than 8 different ones, or looks like text, once in ten million keys at most.
+    """
+    fewest = min(len(key), _GENERATED_BYTES) // 2
+    steps = [(after - before) % 256 for before, after in pairwise(key)]
+    if DEMONSTRATION_KEY[:SHORTEST_KEY_BYTES] in key:
+        return "holds the public demonstration key"
+    if len(set(key)) < fewest or len(set(steps)) < fewest or key in (key + key)[1:-1]:
+        return "has few different bytes, repeats itself or counts"
+    if key.strip(b"\0").decode("latin-1").isprintable() and key.strip(b"\0").isascii():
+        return "is text"
+    return ""
 
 
 def _from_file(path: Path) -> bytes:
@@ -140,9 +156,9 @@ def _from_file(path: Path) -> bytes:
     except OSError as error:
         problem = f"the key file {path} cannot be read ({error.strerror}). Give it to the user who runs the pipeline."
         raise KeyRefused(problem) from None
-    if mode & 0o007:
-        advice = "Close it (chmod 600), and consider whether it was read."
-        raise KeyRefused(f"the key file {path} is open to every user of this machine. {advice}")
+    if mode & 0o077:
+        advice = f"Close it (chmod 600 {path}), and consider whether it was read."
+        raise KeyRefused(f"the key file {path} is open to other users of this machine. {advice}")
     return _from_text(text, f"the key file {path}")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.centre_quality import DAILY_SHARE
@@ -29,7 +30,6 @@ from capla_etl.report.monitoring import (
 )
 from capla_etl.report.numbers import NONE, fixed, thousands
 
-SYNTHETIC = "Synthetic data: no record of a real person is here."
 #: With fewer other centres, a median or a dot could be told to be one of them.
 OTHERS_FROM = 4
 #: Two pages hold so many signals, and so many quantities less three for each signal: those nearest to their limits.
@@ -151,7 +151,10 @@ def _lead(where: pd.Series, others: int) -> list[str]:
         received = f"Newest submission received: {_day(where['received_submission'])}."
         in_study = f"{in_study} {received} {sentence(STATUSES[where['status']])}."
     hidden = "" if others >= OTHERS_FROM else f" They are not shown, because they are fewer than {OTHERS_FROM}."
-    return [f"{in_study} {SYNTHETIC}", f"Compared with {others} other centre{'' if others == 1 else 's'}.{hidden}"]
+    return [
+        f"{in_study} {kind_of_data.sentence()}",
+        f"Compared with {others} other centre{'' if others == 1 else 's'}.{hidden}",
+    ]
 
 
 def _signals(centre_id: str, signal: pd.DataFrame, monitored: pd.DataFrame, centres: Iterable[str]) -> Listing:

@@ -8,7 +8,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from capla_etl.report.centre_page.content import SYNTHETIC, CentrePage, Listing, Strip
+from capla_etl.centres.submissions import kind_of_data
+from capla_etl.report.centre_page.content import CentrePage, Listing, Strip
 
 _INK, _MUTED, _RULE, _SOFT, _OWN, _STRONG = "#1c2a33", "#5b6b76", "#cfd8dd", "#e9efef", "#0b6e75", "#b4531a"
 #: Names of files, sheets and columns may be in a script that the embedded font lacks: PDF readers bring these fonts.
@@ -64,7 +65,7 @@ def pdf_bytes(page: CentrePage) -> bytes:
         content,
         pagesize=A4,
         **dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN),
-        title=f"{page.title} (synthetic data)",
+        title=page.title + kind_of_data.in_title(),
         author="capla_etl",
         lang="en",
         invariant=1,
@@ -82,7 +83,7 @@ def pdf_bytes(page: CentrePage) -> bytes:
 def _foot(canvas, document) -> None:
     canvas.setFont("DejaVuSans", 6.5)
     canvas.setFillColor(_MUTED)
-    canvas.drawString(_MARGIN + _PADDING, 24, SYNTHETIC)
+    canvas.drawString(_MARGIN + _PADDING, 24, kind_of_data.sentence())
     canvas.drawRightString(document.pagesize[0] - _MARGIN - _PADDING, 24, f"page {document.page}")
 
 

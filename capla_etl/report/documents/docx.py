@@ -24,7 +24,7 @@ from capla_etl.report.layout import (
     parameter_lines,
 )
 from capla_etl.report.printed_tables import Cell, PrintedTable
-from capla_etl.tables.labels import SYNTHETIC
+from capla_etl.tables.labels import about_the_data
 
 TITLE = "Caplacizumab in immune-mediated TTP: study tables"
 # Centimetres, A4.
@@ -57,7 +57,7 @@ def docx_bytes(
     _page(document.sections[0], landscape=False)
     _header_and_footer(document.sections[0], edition)
     document.add_paragraph(TITLE, style="Title")
-    document.add_paragraph(" ".join(text for text in (SYNTHETIC, edition.notice) if text))
+    document.add_paragraph(" ".join(text for text in (about_the_data(), edition.notice) if text))
     if methods:
         document.add_heading("Statistical methods", level=1)
         for paragraph in methods:
@@ -74,7 +74,7 @@ def docx_bytes(
 
 def _properties(document, edition: Edition) -> None:
     properties = document.core_properties
-    properties.title, properties.comments = TITLE, SYNTHETIC
+    properties.title, properties.comments = TITLE, about_the_data()
     properties.author = properties.last_modified_by = "capla_etl"
     properties.created = properties.modified = datetime.combine(edition.data_cut_off, time())
 
@@ -115,8 +115,8 @@ def _page(section, landscape: bool) -> None:
 
 
 def _header_and_footer(section, edition: Edition) -> None:
-    """The header says on every page that the data are synthetic; later sections inherit it."""
-    section.header.paragraphs[0].text = SYNTHETIC
+    """The header says on every page whether the data are synthetic; later sections inherit it."""
+    section.header.paragraphs[0].text = about_the_data()
     section.header.paragraphs[0].style = section.footer.paragraphs[0].style = _NOTE
     footer = section.footer.paragraphs[0]
     footer.add_run(f"Data cut-off {edition.data_cut_off.isoformat()}. Page ")
@@ -262,7 +262,7 @@ def _figure(document, caption: str, png: bytes) -> None:
         shape.height, shape.width = int(shape.height * most / shape.width), most
     shape._inline.find(qn("wp:docPr")).set("descr", caption)
     document.add_paragraph(caption, style="Caption").paragraph_format.keep_with_next = False
-    document.add_paragraph(SYNTHETIC, style=_NOTE)
+    document.add_paragraph(about_the_data(), style=_NOTE)
 
 
 def _parameters(document, tables: list[PrintedTable], edition: Edition) -> None:
@@ -275,4 +275,4 @@ def _parameters(document, tables: list[PrintedTable], edition: Edition) -> None:
     for line in parameter_lines(tables, edition):
         for place, text in zip(_add_row(grid), line, strict=True):
             _fill(place, Cell(text))
-    document.add_paragraph(SYNTHETIC, style=_NOTE)
+    document.add_paragraph(about_the_data(), style=_NOTE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.report.layout import Edition, Page, beneath, laid_out
 from capla_etl.report.printed_tables import Cell, PrintedTable, Row
 
@@ -79,7 +80,7 @@ def html_page(table: PrintedTable, edition: Edition) -> str:
     for note in beneath(table, edition):
         texts = ((f"<sup>{letter}</sup>&nbsp;" if letter else "") + escape(text) for letter, text in note)
         great = great.tab_source_note(html("".join(texts)))
-    return _WHOLE.format(title=escape(table.title), css=_CSS, table=great.as_raw_html())
+    return _WHOLE.format(title=escape(table.title + kind_of_data.in_title()), css=_CSS, table=great.as_raw_html())
 
 
 # A page that may load nothing.
@@ -89,7 +90,7 @@ _WHOLE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title} (synthetic data)</title>
+<title>{title}</title>
 <style>{css}</style>
 </head>
 <body>

@@ -22,7 +22,7 @@ from capla_etl.report.layout import (
     parameter_lines,
 )
 from capla_etl.report.printed_tables import Cell, PrintedTable
-from capla_etl.tables.labels import SYNTHETIC
+from capla_etl.tables.labels import about_the_data
 
 _NAMES = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar", "asciigrave", "quotedbl")
 _SYMBOLS = ("pm", "times", "cdot", "geq", "leq", "approx", "neq", "rightarrow", "alpha", "beta", "kappa", "chi")
@@ -103,7 +103,7 @@ def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition)
     parts = [
         _PREAMBLE,
         r"\begin{document}",
-        rf"\textbf{{{escaped(' '.join(text for text in (SYNTHETIC, edition.notice) if text))}}}",
+        rf"\textbf{{{escaped(' '.join(text for text in (about_the_data(), edition.notice) if text))}}}",
         "",
         escaped(f"Data cut-off {edition.data_cut_off.isoformat()}.") + "\n",
     ]
@@ -194,4 +194,4 @@ def _parameters(tables: list[PrintedTable], edition: Edition) -> str:
     columns = "".join(rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in (0.3, 0.1, 0.33, 0.2))
     head = [" & ".join(rf"\bfseries {name}" for name in PARAMETERS_HEADINGS) + r"\\"]
     body = [" & ".join(map(escaped, line)) for line in parameter_lines(tables, edition)]
-    return _longtable(columns, PARAMETERS_TITLE, head, body) + "\n" + rf"\notes{{{escaped(SYNTHETIC)}}}"
+    return _longtable(columns, PARAMETERS_TITLE, head, body) + "\n" + rf"\notes{{{escaped(about_the_data())}}}"

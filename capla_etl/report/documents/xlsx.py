@@ -34,7 +34,7 @@ from capla_etl.report.layout import (
     value_text,
 )
 from capla_etl.report.printed_tables import PrintedTable
-from capla_etl.tables.labels import STATISTICS, SYNTHETIC
+from capla_etl.tables.labels import STATISTICS, about_the_data
 
 RESULTS_SHEET, PARAMETERS_SHEET = "results", "Parameters"
 # In characters: nothing wraps, so a shared heading needs room on its line.
@@ -57,7 +57,11 @@ def xlsx_bytes(tables: list[PrintedTable], results: pd.DataFrame, edition: Editi
     from openpyxl import Workbook
 
     book = Workbook()
-    book.properties.creator, book.properties.title, book.properties.description = "capla_etl", "Study tables", SYNTHETIC
+    book.properties.creator, book.properties.title, book.properties.description = (
+        "capla_etl",
+        "Study tables",
+        about_the_data(),
+    )
     names = sheet_names([table.title for table in tables])
     _readme(book.active, dict(zip(names, tables, strict=True)), edition)
     for name, table in zip(names, tables, strict=True):
@@ -98,7 +102,7 @@ def _readme(sheet, tables: dict[str, PrintedTable], edition: Edition) -> None:
     units = "; ".join(f"{statistic}: {unit}" for statistic, unit in STATISTICS.items())
     lines = [
         "Caplacizumab in immune-mediated TTP: study tables",
-        SYNTHETIC,
+        about_the_data(),
         *([edition.notice] if edition.notice else []),
         f"Data cut-off {edition.data_cut_off.isoformat()}.",
         "",
@@ -110,7 +114,7 @@ def _readme(sheet, tables: dict[str, PrintedTable], edition: Edition) -> None:
         f"Unit of value, lower and upper by statistic. {units}.",
     ]
     write_readme(sheet, lines, _FONT, _LINE)
-    for_print(sheet, SYNTHETIC)
+    for_print(sheet, about_the_data())
 
 
 def _table(sheet, table: PrintedTable, edition: Edition) -> None:
@@ -123,7 +127,7 @@ def _table(sheet, table: PrintedTable, edition: Edition) -> None:
     side = ["left" if left else "center" for left in panel.left]
     set_widths(sheet, panel.widths)
     _write(sheet, 1, 1, table.title, bold=True, size=12)
-    _write(sheet, 2, 1, SYNTHETIC)
+    _write(sheet, 2, 1, about_the_data())
     number = head = _headings(sheet, 3, panel, side)
     for heading, rows in panel.sections:
         if heading:
@@ -154,7 +158,7 @@ def _table(sheet, table: PrintedTable, edition: Edition) -> None:
         sheet.row_dimensions[number].height = _LINE * lines_of(text, sum(panel.widths))
     sheet.freeze_panes = sheet.cell(head + 1, 2)
     sheet.sheet_view.showGridLines = False
-    for_print(sheet, SYNTHETIC, f"1:{head}")
+    for_print(sheet, about_the_data(), f"1:{head}")
 
 
 def _headings(sheet, first: int, panel: Panel, side: list[str]) -> int:
@@ -195,4 +199,4 @@ def _listing(sheet, frame: pd.DataFrame) -> None:
             if not pd.isna(value):
                 write_cell(sheet, number, position, value)
     as_listing(sheet, len(frame.columns), len(frame) + 1)
-    for_print(sheet, SYNTHETIC, "1:1")
+    for_print(sheet, about_the_data(), "1:1")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.report.figures.study_figures import INK, MUTED, RULE, STYLE, empty_figure
 
 #: Days up to here have equal width; later ones are drawn closer and closer, so that the acute phase stays readable.
@@ -106,7 +107,7 @@ def course_figure(course: Course) -> Figure:
         treatment.set_xlabel(f"Days from the first plasma exchange (even to day {_EVEN_DAYS}, closer after)")
         _mark_events(panels, events)
         figure.text(0.15, 0.972, course.title, ha="left", va="center", fontsize=12, fontweight="bold")
-        figure.text(0.965, 0.972, "Synthetic data", ha="right", va="center", fontsize=9, color=MUTED)
+        figure.text(0.965, 0.972, kind_of_data.short(), ha="right", va="center", fontsize=9, color=MUTED)
         figure.text(0.965, 0.013, _end_text(course), ha="right", va="bottom", fontsize=8, color=MUTED)
     return figure
 

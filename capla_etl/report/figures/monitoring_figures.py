@@ -25,7 +25,7 @@ from capla_etl.report.figures.study_figures import (
     SURFACE,
     WARM,
     empty_figure,
-    say_synthetic,
+    say_kind_of_data,
 )
 from capla_etl.report.monitoring import (
     CONFIRMED,
@@ -122,7 +122,7 @@ def grid_figure(found: Grid) -> Figure:
                 if place is not None and (state := found.cells[row][place].state):
                     _mark(axes, x, row, MARKS[state])
         _legend(figure, found)
-        say_synthetic(figure, 0.985, 0.008)
+        say_kind_of_data(figure, 0.985, 0.008)
     return figure
 
 
@@ -230,7 +230,7 @@ def funnels_figure(groups: list[list[Level]]) -> Figure:
             fontsize=8,
             color=INK,
         )
-        say_synthetic(figure, 0.985, 0.012)
+        say_kind_of_data(figure, 0.985, 0.012)
     return figure
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from capla_etl.report.printed_tables import PrintedTable
 
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.tables.labels import COVARIATE_LABELS, GROUPS, SENSITIVITY_OUTCOMES
 
 #: The ratios that a forest plot shows, by the abbreviation printed before each.
@@ -80,9 +81,9 @@ def empty_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def say_synthetic(figure: Figure, x: float = 0.975, y: float = 0.012) -> None:
-    """Say on a figure that its data are synthetic."""
-    figure.text(x, y, "Synthetic data", ha="right", va="bottom", fontsize=8, color=MUTED)
+def say_kind_of_data(figure: Figure, x: float = 0.975, y: float = 0.012) -> None:
+    """Say on a figure whether its data are synthetic."""
+    figure.text(x, y, kind_of_data.short(), ha="right", va="bottom", fontsize=8, color=MUTED)
 
 
 def _canvas(groups: int, y_label: str, days: int, rounded: bool) -> tuple[Figure, Axes, Axes]:
@@ -111,7 +112,7 @@ def _canvas(groups: int, y_label: str, days: int, rounded: bool) -> tuple[Figure
         curves.grid(axis="y", color=RULE, linewidth=0.7)
         curves.set_axisbelow(True)
         risk.axis("off")
-        say_synthetic(figure)
+        say_kind_of_data(figure)
         if rounded:
             figure.text(0.012, 0.012, _ROUNDED, ha="left", va="bottom", fontsize=8, color=MUTED)
     return figure, curves, risk
@@ -280,7 +281,7 @@ def forest_figure(table: PrintedTable, results: pd.DataFrame) -> Figure:
                     axes.plot([end], [y], marker=mark, markersize=4, color=COLOURS["caplacizumab"], clip_on=False)
             if low <= line.value <= high:
                 axes.plot([line.value], [y], marker="s", markersize=3.6, color=COLOURS["caplacizumab"])
-        say_synthetic(figure, 0.985, 0.004)
+        say_kind_of_data(figure, 0.985, 0.004)
     return figure
 
 
@@ -375,7 +376,7 @@ def balance_figure(balance: pd.DataFrame) -> Figure:
         axes.grid(axis="y", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-        say_synthetic(figure)
+        say_kind_of_data(figure)
     return figure
 
 

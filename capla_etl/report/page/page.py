@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from capla_etl import paths
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.centres.submissions.status import STATUSES
 from capla_etl.protocol.wording import worded
 from capla_etl.quality.centre_quality import DAILY_SHARE
@@ -28,7 +29,7 @@ from capla_etl.report.monitoring import STATES, check_label, grid, listed_signal
 from capla_etl.report.numbers import CONFIDENTIAL, fixed, interval, p_text, thousands, without_value
 from capla_etl.report.printed_tables import PrintedTable, printed_tables
 from capla_etl.report.sentences import immortal_time
-from capla_etl.tables.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, SYNTHETIC, TABLES
+from capla_etl.tables.labels import EFFECT_CAVEAT, EXCLUSIONS, GROUPS, TABLES, about_the_data
 
 TEMPLATES = Path(__file__).parent
 
@@ -110,7 +111,9 @@ def rendered(template: str, folders: list[Path], path: Path, **content) -> Path:
     )
     environment.globals["worded"] = worded
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    page = environment.get_template(template).render(css=css, synthetic=SYNTHETIC, **content)
+    said = {"synthetic": about_the_data(), "kind": kind_of_data.short(), "title_end": kind_of_data.in_title()}
+    said["nobody"] = "No record of a real person is in this report." if kind_of_data.synthetic() else ""
+    page = environment.get_template(template).render(css=css, **said, **content)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path

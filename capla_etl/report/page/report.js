@@ -314,7 +314,7 @@
         "text",
         { class: "axis", x: left, y: 502 },
         "Days from the first plasma exchange; shaded: caplacizumab; ticks: exchanges; dashed: thresholds. " +
-          "Synthetic data.",
+          `${document.body.dataset.kind}.`,
       ),
     );
     const marked = new Map();

@@ -3,6 +3,7 @@
 Reading them must give the patients that they were copied from. All data are synthetic.
 """
 
+import hashlib
 import shutil
 import zipfile
 from datetime import date
@@ -58,6 +59,13 @@ def write(new_centre: str, courses: dict[str, pd.DataFrame], data_raw: Path) -> 
     {"JP01": _japan, "NL01": _netherlands}[new_centre](courses, folder / SUBMISSION)
     shutil.copy(HERE / new_centre / "centre.yml", folder)
     return folder
+
+
+def declare_synthetic(folder: Path, data_raw: Path) -> None:
+    """Declare a centre made by ``write`` in the file SYNTHETIC of a data folder, as docs/ADD_A_CENTRE.md says."""
+    with (data_raw / "SYNTHETIC").open("a", encoding="utf-8") as mark:
+        for path in sorted(folder.glob("*/*")):
+            mark.write(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {folder.name}/{path.name}\n")
 
 
 def _text(value, form=str) -> str:

@@ -60,8 +60,7 @@ def test_every_setting_is_documented(variable):
         "CAPLA_AS_OF",
         "CAPLA_RULE_SET",
         "CAPLA_PROFILE",
-        "CAPLA_DAGSTER",
-        "CAPLA_PAGES",
+        "CAPLA_CODE_SERVER",
         "CAPLA_MAKE_STARTED",
         "CAPLA_BUILD_DATABASE",
     }

@@ -131,6 +131,17 @@ def workbook(written):
 # ---------------------------------------------------------------- all documents
 
 
+def test_no_document_of_real_data_says_synthetic(real_data, tmp_path):
+    written = write_documents([OUTCOMES, SECTIONED], RESULTS, ["Text."], tmp_path / "documents", EDITION, {})
+    for path in written:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                text = " ".join(parts.read(name).decode() for name in parts.namelist() if name.endswith("xml"))
+        else:
+            text = path.read_text(encoding="utf-8")
+        assert "synthetic" not in text.lower() and "Data of real patients" in text, path.name
+
+
 def test_the_same_tables_give_the_same_files(written, tmp_path):
     again = write_documents([OUTCOMES, SECTIONED], RESULTS, ["Text: 10⁹/L."], tmp_path, EDITION, {"Survival": PNG})
     assert list(written) == [

@@ -86,6 +86,15 @@ def test_the_page_needs_nothing_else(page):
     assert {re.sub(r"https?://www\.w3\.org/.*", "", url) for url in re.findall(r'https?://[^"\s<]*', page)} <= {""}
 
 
+def test_no_page_or_figure_of_real_data_says_synthetic(inputs, curve, real_data, tmp_path):
+    files.write_figures({"survival": study_figures.survival_figure(curve)}, tmp_path)
+    drawn = (tmp_path / "survival.svg").read_text()
+    assert "Data of real patients" in drawn and "synthetic" not in drawn.lower()
+    text = write_report(inputs, tmp_path / "report.html").read_text(encoding="utf-8")
+    text = re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)  # drawn before, of the data that ship
+    assert "synthetic" not in text.lower() and text.count("Data of real patients") > 5
+
+
 def test_the_page_says_that_the_data_are_synthetic_and_the_comparison_observational(page):
     assert "agreement with the published figures is no evidence about the drug" in page
     assert page.count("Observational comparison with historic controls") >= 4

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import shutil
+import subprocess
 from datetime import date
 
 import duckdb
@@ -23,11 +24,14 @@ from capla_etl.centres.harmonising.pseudonym import (
     patient_key,
     use_key,
 )
+from capla_etl.centres.harmonising.synthetic import is_declared
 from capla_etl.centres.reading.free_text import KINDS, withhold
 from capla_etl.centres.spec.check import load_spec
+from capla_etl.centres.submissions import kind_of_data
 from capla_etl.centres.submissions.assemble import assemble
+from capla_etl.tables.labels import about_the_data
 
-OWN_KEY = bytes(range(32))
+OWN_KEY = hashlib.sha256(b"a key of our own").digest()
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +75,66 @@ def test_data_that_declare_themselves_synthetic_use_the_demonstration_key(centre
     assert not key_file().exists()
 
 
+def test_a_centre_of_which_nothing_is_listed_counts_as_real_and_is_refused(centre, key_in_file):
+    """Whatever the key: a file SYNTHETIC that was left or copied there covers what it lists, and no other data."""
+    centre.spec()
+    mark = paths.data_raw() / "SYNTHETIC"
+    shutil.copy(paths.ROOT / "data_raw" / "SYNTHETIC", mark)
+    for _ in range(2):
+        with pytest.raises(CentreRefused, match="count as real.*sha256sum XX01"):
+            load_centre("XX01")
+        assert not list(paths.centre_loads().glob("*/load.json"))
+        key_in_file(OWN_KEY.hex())
+    (centre.folder / "codebook.md").touch()
+    mark.write_text(f"{hashlib.sha256(b'').hexdigest()}  XX01/codebook.md\n")
+    with pytest.raises(CentreRefused, match="count as real"):
+        load_centre("XX01")
+
+
+def test_a_fault_of_a_file_is_named_before_its_origin_is_asked(centre):
+    centre.spec()
+    centre.write("patients.csv", "id;name\nA;B")
+    (paths.data_raw() / "SYNTHETIC").write_text("made up")
+    with pytest.raises(CentreRefused, match="columns are missing"):
+        load_centre("XX01")
+
+
+def test_a_listed_file_covers_its_centre_and_what_it_sends_later(centre):
+    centre.spec()
+    assert not kind_of_data.synthetic()
+    declare = f"cd {paths.data_raw()} && sha256sum XX01/*/* >> SYNTHETIC"
+    subprocess.run(["bash", "-c", declare], check=True)
+    assert kind_of_data.synthetic()  # nothing is loaded yet: the folder says so
+    load_centre("XX01")
+    assert kind_of_data.synthetic() and kind_of_data.in_title() == " (synthetic data)"
+    (centre.folder / "2021-06-30").mkdir()
+    (centre.folder / "2021-06-30" / "patients.csv").write_text((centre.submission / "patients.csv").read_text() + " ")
+    load_centre("XX01")
+    assert kind_of_data.sentence() == "Synthetic data: no record of a real person is here."
+
+
+def test_the_sentence_follows_the_loads_and_not_a_file_that_was_put_there_later(centre):
+    centre.spec()
+    load_centre("XX01")
+    shutil.copy(paths.ROOT / "data_raw" / "SYNTHETIC", paths.data_raw())
+    assert (kind_of_data.short(), kind_of_data.in_title()) == ("Data of real patients", "")
+    assert about_the_data() == "Data of real patients."
+
+
+def test_the_spec_covers_nothing_as_it_is_made_to_be_copied(centre):
+    centre.spec()
+    sha = hashlib.sha256((centre.folder / "centre.yml").read_bytes()).hexdigest()
+    (paths.data_raw() / "SYNTHETIC").write_text(f"{sha}  XX01/centre.yml\n")
+    with pytest.raises(CentreRefused, match="count as real"):
+        load_centre("XX01")
+
+
+def test_every_centre_that_ships_is_listed(monkeypatch):
+    monkeypatch.delenv("CAPLA_DATA_RAW", raising=False)
+    folders = sorted(p.name for p in paths.data_raw().iterdir() if p.is_dir())
+    assert len(folders) == 10 and all(map(is_declared, folders))
+
+
 def test_the_data_that_ship_declare_themselves_synthetic(monkeypatch):
     monkeypatch.delenv("CAPLA_DATA_RAW", raising=False)
     assert patient_key() == DEMONSTRATION_KEY
@@ -112,6 +176,8 @@ def test_the_demonstration_key_is_refused_for_data_that_are_not_synthetic(centre
         ("correct horse battery staple", 0o600, "hexadecimal digits only"),
         (b"\xff\xfe\x00", 0o600, "hexadecimal digits only"),
         (OWN_KEY.hex(), 0o604, "chmod 600"),
+        (OWN_KEY.hex(), 0o640, "chmod 600"),
+        (OWN_KEY.hex(), 0o620, "chmod 600"),
         (OWN_KEY.hex(), 0o666, "chmod 600"),
     ],
 )
@@ -122,6 +188,45 @@ def test_a_key_that_is_short_no_key_or_open_to_all_is_refused_without_being_show
     message = _refused()
     assert said in message and str(path) in message
     assert not text or (text if isinstance(text, str) else "\xff") not in message
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+@pytest.mark.parametrize(
+    "key",
+    [
+        bytes(32),
+        b"\xff" * 16,
+        bytes(31) + b"\1",
+        bytes.fromhex("0123456789abcdef") * 2,
+        OWN_KEY[:12] * 3,
+        bytes(range(32)),
+        bytes(range(64, 0, -2)),
+        DEMONSTRATION_KEY + bytes(16),
+        bytes(3) + DEMONSTRATION_KEY,
+        DEMONSTRATION_KEY * 2,
+        DEMONSTRATION_KEY + b"\n",
+        DEMONSTRATION_KEY + OWN_KEY,
+        DEMONSTRATION_KEY[:16],
+        DEMONSTRATION_KEY[16:],
+        DEMONSTRATION_KEY[::-1],
+        DEMONSTRATION_KEY.upper(),
+        b"correct horse battery staple",
+    ],
+)
+def test_a_key_that_can_be_guessed_is_refused(centre, monkeypatch, key, synthetic):
+    if synthetic:
+        shutil.copy(paths.ROOT / "data_raw" / "SYNTHETIC", paths.data_raw())
+    monkeypatch.setenv("CAPLA_PATIENT_KEY", key.hex())
+    message = _refused()
+    assert "others can guess it" in message and "openssl rand -hex 32" in message and key.hex() not in message
+
+
+def test_random_keys_are_not_taken_for_guessable_ones(centre, monkeypatch):
+    for size in (16, 32, 64):
+        for number in range(300):
+            key = b"".join(hashlib.sha256(b"%d %d" % (number, part)).digest() for part in (0, 1))[:size]
+            monkeypatch.setenv("CAPLA_PATIENT_KEY", key.hex())
+            assert patient_key() == key
 
 
 def test_a_key_file_that_is_not_there_or_is_a_folder_is_refused(centre, tmp_path, monkeypatch):

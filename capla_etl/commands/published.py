@@ -14,7 +14,7 @@ def is_there() -> bool:
 
 
 def opened():
-    """Open the published warehouse read-only."""
+    """Open the published warehouse read-only; it stays the version that was published then."""
     import duckdb
 
-    return duckdb.connect(str(paths.published_database()), read_only=True)
+    return duckdb.connect(str(paths.published_database().resolve()), read_only=True)

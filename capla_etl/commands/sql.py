@@ -1,8 +1,8 @@
 """``capla sql``: ask the published warehouse in SQL, read-only.
 
 With a query it prints the answer. Without one it opens DuckDB's own command line where that is installed, else a small
-one (``.tables``, ``.schema TABLE``; a query ends with ``;``). A run that publishes meanwhile replaces the file; open
-sessions keep the state that they opened.
+one (``.tables``, ``.schema TABLE``; a query ends with ``;``). A run that publishes meanwhile shows another version;
+open sessions keep theirs.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if query:
         return _answer(query, options.format)
     if sys.stdin.isatty() and (command_line := shutil.which("duckdb")):
-        os.execv(command_line, [command_line, "-readonly", str(paths.published_database())])
+        os.execv(command_line, [command_line, "-readonly", str(paths.published_database().resolve())])
     return _ask(options.format)
 
 

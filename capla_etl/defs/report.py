@@ -257,11 +257,12 @@ def data_docs(study: Study) -> dg.MaterializeResult:
     pool=WRITER_POOL,
 )
 def published(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The warehouse, tables, report and Data Docs that users open, each replaced whole, after all else succeeded."""
+    """The version that users open, with warehouse, tables, report and Data Docs; shown in one step, at the end."""
     with warehouse.connect() as connection:
         write_comments(connection)
-    places = publish()
+    version = publish()
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]
-    said = {"summary": f"{len(places)} published", "published": markdown_list([str(place) for place in places])}
+    places = [str(place) for place in paths.published() if place.exists()]
+    said = {"summary": f"version {version.name}", "version": version.name, "published": markdown_list(places)}
     return dg.MaterializeResult(metadata=said | links(pages))

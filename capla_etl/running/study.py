@@ -7,6 +7,7 @@ import warnings
 
 from capla_etl import paths
 from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.releases.versions import current
 from capla_etl.running.instance import PROCESS_TAG, end_dead_runs, instance_at_home
 from capla_etl.running.progress import STAGES, STARTED, Progress
 
@@ -92,17 +93,22 @@ def _close(progress: Progress, success: bool, steps: int) -> None:
 
 def _print_published() -> None:
     """Print what was published and where."""
+    version = {"Version": current().name}
     if profile() == PROTECTED:
-        print(f"\nProtected      {paths.outputs() / PROTECTED}")
+        _print_places(version | {"Protected": paths.outputs() / PROTECTED})
         return
     _print_rows()
-    places = {
+    places = version | {
         "Warehouse": paths.published_database(),
         "Tables": paths.outputs(),
         "Report": paths.report(),
         "Data Docs": paths.data_docs() / "index.html",
         "dbt docs": paths.dbt_docs() / "index.html",
     }
+    _print_places(places)
+
+
+def _print_places(places: dict) -> None:
     print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
 
 
@@ -110,7 +116,7 @@ def _print_rows() -> None:
     """Print the row counts of the published tables, a line a schema."""
     import duckdb
 
-    with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
+    with duckdb.connect(str(paths.published_database().resolve()), read_only=True) as connection:
         for schema in ("harmonised", "quality", "marts", "outcomes", "study"):
             tables = connection.execute(
                 "select table_name from duckdb_tables() where schema_name = ? order by table_name", [schema]

@@ -1,9 +1,13 @@
-"""Publishing replaces everything whole, or touches nothing."""
+"""Publishing shows a whole version in one step, or touches nothing."""
+
+import os
+import shutil
 
 import duckdb
 import pytest
 
 from capla_etl import paths
+from capla_etl.releases import versions
 from capla_etl.releases.publish import publish, staged
 
 
@@ -11,48 +15,59 @@ from capla_etl.releases.publish import publish, staged
 def build(tmp_path, monkeypatch):
     """Builds all that is published, each holding one text."""
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
+    monkeypatch.delenv("CAPLA_VERSIONS_KEPT", raising=False)
 
     def write(text: str) -> None:
         paths.build_database().parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(paths.build_database())) as connection:
             connection.execute("create or replace table t as select ? as text", [text])
+        shutil.rmtree(paths.build_database().with_name("to_publish"), ignore_errors=True)
         for folder in (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs()):
-            staged(folder).mkdir(parents=True, exist_ok=True)
+            staged(folder).mkdir(parents=True)
             (staged(folder) / f"{text}.txt").write_text(text)
+            (staged(folder) / "same.txt").write_text("in every version")
         staged(paths.report()).write_text(text)
 
     return write
 
 
-def _published() -> tuple:
-    with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
-        text = connection.execute("select text from t").fetchone()[0]
-    return (
-        text,
-        paths.report().read_text(),
-        sorted(f.name for f in paths.outputs().iterdir()),
-        sorted(f.name for f in paths.data_docs().iterdir()),
-    )
+def seen() -> set[str]:
+    """Every text that is published, without those that are the same in every version."""
+    with duckdb.connect(str(paths.published_database().resolve()), read_only=True) as connection:
+        texts = {connection.execute("select text from t").fetchone()[0], paths.report().read_text()}
+    folders = (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs())
+    return texts | {path.stem for folder in folders for path in folder.iterdir()} - {"same"}
 
 
-def test_everything_is_replaced_and_nothing_else_is_left(build, tmp_path):
+def in_the_warehouse() -> list[str]:
+    return sorted(path.name for path in paths.warehouse().iterdir())
+
+
+NAMES = ["capla.duckdb", "data_docs", "dbt_docs", "differences", "outputs", "report.html"]
+
+
+def test_everything_is_of_one_version_and_nothing_else_is_left(build):
+    for text in ("one", "two"):
+        build(text)
+        publish()
+        assert seen() == {text}
+    assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
+    assert all(path.is_symlink() for path in map(paths.warehouse().joinpath, ["current", *NAMES]))
+    assert [version.name for version in versions.versions()] == ["00001-study", "00002-study"]
+
+
+def test_the_folder_can_be_moved_and_copied(build, tmp_path, monkeypatch):
     build("one")
     publish()
-    assert _published() == ("one", "one", ["one.txt"], ["one.txt"])
-    (staged(paths.outputs()) / "one.txt").unlink()
-    (staged(paths.data_docs()) / "one.txt").unlink()
-    build("two")
-    publish()
-    assert _published() == ("two", "two", ["two.txt"], ["two.txt"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "build",
-        "capla.duckdb",
-        "data_docs",
-        "dbt_docs",
-        "differences",
-        "outputs",
-        "report.html",
-    ]
+    for copy in (True, False):
+        moved = tmp_path.with_name(f"{tmp_path.name}_{copy}")
+        shutil.copytree(tmp_path, moved, symlinks=copy)
+        monkeypatch.setenv("CAPLA_WAREHOUSE", str(moved))
+        assert seen() == {"one"}
+        build("two")
+        publish()
+        assert seen() == {"two"}
+        assert sorted(path.name for path in moved.iterdir()) == sorted(["build", "current", "versions", *NAMES])
 
 
 def test_something_not_built_touches_nothing(build):
@@ -62,25 +77,155 @@ def test_something_not_built_touches_nothing(build):
     staged(paths.report()).unlink()
     with pytest.raises(FileNotFoundError, match="report.html"):
         publish()
-    assert _published() == ("one", "one", ["one.txt"], ["one.txt"])
+    assert seen() == {"one"} and len(versions.versions()) == 1
 
 
-def test_a_killed_publication_is_mended_by_the_next(build, tmp_path):
+def test_readers_of_an_earlier_version_keep_it(build):
     build("one")
     publish()
-    paths.outputs().rename(tmp_path / ".outputs.old")
-    (tmp_path / ".outputs.new").mkdir()
-    publish()
-    assert _published() == ("one", "one", ["one.txt"], ["one.txt"])
-
-
-def test_whoever_has_the_old_warehouse_open_keeps_reading_it(build):
-    build("one")
-    publish()
+    resolved = paths.current().resolve()
     with open(paths.published_database(), "rb") as held:
         before = held.read()
         build("two")
         publish()
         held.seek(0)
         assert held.read() == before
-    assert _published()[0] == "two"
+    assert seen() == {"two"} and (resolved / "report.html").read_text() == "one"
+
+
+def test_unchanged_files_take_no_room_and_no_file_can_be_written_by_others(build):
+    for text in ("one", "two"):
+        build(text)
+        publish()
+    first, second = (version.folder for version in versions.versions())
+    assert (first / "outputs" / "same.txt").samefile(second / "outputs" / "same.txt")
+    assert not (first / "report.html").samefile(second / "report.html")
+    for path in paths.versions().rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o400), path
+
+
+def test_a_file_of_the_same_length_is_not_the_same_file(build):
+    build("one")
+    publish()
+    build("two")
+    publish()
+    assert paths.report().read_text() == "two"
+
+
+def test_the_clock_decides_nothing(build, monkeypatch):
+    """Versions of one second, and of a clock that is set back, are counted up."""
+
+    class Clock(versions.datetime):
+        today = 2
+
+        @classmethod
+        def now(cls, zone):
+            return cls(2026, 1, cls.today, tzinfo=zone)
+
+    monkeypatch.setattr(versions, "datetime", Clock)
+    for day, text in ((2, "one"), (2, "two"), (1, "three")):
+        Clock.today = day
+        build(text)
+        publish()
+        assert seen() == {text}
+    assert [(v.number, v.published_at.day, v.current) for v in versions.versions()] == [
+        (1, 2, False),
+        (2, 2, False),
+        (3, 1, True),
+    ]
+
+
+def test_the_last_three_are_kept_and_those_that_are_pinned(build):
+    for number in range(1, 7):
+        build(f"build{number}")
+        if number == 3:
+            (versions.find("1").folder / versions.PINNED).touch()
+        publish()
+    assert [version.number for version in versions.versions()] == [1, 4, 5, 6]
+
+
+def test_how_many_are_kept_is_a_setting(build, monkeypatch):
+    monkeypatch.setenv("CAPLA_VERSIONS_KEPT", "2")
+    for number in range(1, 5):
+        build(f"build{number}")
+        publish()
+    assert [version.number for version in versions.versions()] == [3, 4]
+
+
+@pytest.mark.parametrize("wrong", ["1", "-3", "many", "2.5"])
+def test_a_wrong_number_to_keep_touches_nothing(build, monkeypatch, wrong):
+    build("one")
+    publish()
+    monkeypatch.setenv("CAPLA_VERSIONS_KEPT", wrong)
+    build("two")
+    with pytest.raises(ValueError, match=f"{wrong!r}; expected a whole number, 2 or more"):
+        publish()
+    assert seen() == {"one"}
+
+
+def test_what_an_earlier_program_published_becomes_a_version(build, tmp_path):
+    build("one")
+    publish()
+    for name in NAMES:  # as it was before there were versions
+        place = tmp_path / name
+        source = place.resolve()
+        place.unlink()
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, place)
+    (tmp_path / "current").unlink()
+    shutil.rmtree(tmp_path / "versions")
+    (tmp_path / ".outputs.new").mkdir()  # left by a full disk
+    (tmp_path / ".capla.duckdb.new").write_text("half")
+    (tmp_path / "data_docs").rename(tmp_path / ".data_docs.old")  # left by a kill between two renames
+    build("two")
+    publish()
+    assert seen() == {"two"}
+    assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
+    before = versions.before_current()
+    assert before.name == "00001-taken-over"
+    versions.switch(before)
+    assert seen() == {"one"}
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(build):
+    build("one")
+    publish()
+    for left in (".new", ".00007-study.old"):
+        (paths.versions() / left / "outputs").mkdir(parents=True)
+    (paths.warehouse() / ".current.new").symlink_to("versions/.new")
+    publish()
+    assert seen() == {"one"}
+    assert sorted(path.name for path in paths.versions().iterdir()) == ["00001-study", "00002-study"]
+    assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
+
+
+def test_a_version_that_could_not_be_written_leaves_nothing(build, monkeypatch):
+    build("one")
+    publish()
+    build("two")
+    written = []
+
+    def full(source, target):
+        if len(written) == 3:
+            raise OSError(28, os.strerror(28))
+        written.append(target)
+        target.write_bytes(source.read_bytes())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions.shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            publish()
+    assert seen() == {"one"}
+    assert [path.name for path in paths.versions().iterdir()] == ["00001-study"]
+    publish()
+    assert seen() == {"two"}
+
+
+def test_the_protected_profile_publishes_only_what_may_leave(build, monkeypatch):
+    build("one")
+    (staged(paths.outputs()) / "protected").mkdir()
+    (staged(paths.outputs()) / "protected" / "result.csv").write_text("rounded")
+    monkeypatch.setenv("CAPLA_PROFILE", "protected")
+    publish()
+    assert in_the_warehouse() == ["build", "current", "outputs", "versions"]
+    files = {path.relative_to(paths.current()).as_posix() for path in paths.current().rglob("*") if path.is_file()}
+    assert files == {"outputs/protected/result.csv", versions.ABOUT}

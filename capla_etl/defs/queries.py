@@ -78,7 +78,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["queries", "workbooks"],
-    deps=[query, outputs, asset_key("harmonised.submission"), asset_key("quality.signal")],
+    deps=[query, outputs, *map(asset_key, ("harmonised.submission", "quality.signal", "study.version"))],
     group_name="queries",
     kinds={"python", "xlsx"},
     owners=DATA_MANAGEMENT,

@@ -19,7 +19,7 @@ from capla_etl.defs.differences import SUMMARY, differences
 from capla_etl.defs.expectations import TABLES
 from capla_etl.defs.lineage import lineage_assets
 from capla_etl.defs.preview import links, markdown_list
-from capla_etl.defs.resources import WRITER_POOL, Study, Warehouse
+from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import BIOSTATISTICS, study_assets
 from capla_etl.protocol.definitions import definitions
 from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
@@ -71,6 +71,14 @@ def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.Dat
     return table.to_pandas(types_mapper=lambda kind: integers.get(str(kind)))
 
 
+#: Where the name of the state of the study is, for all that states it.
+VERSION = "study.version"
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> str:
+    return connection.execute(f"select version from {VERSION}").fetchone()[0]
+
+
 def _files(written: list[Path]) -> dg.MaterializeResult:
     names = markdown_list([path.name for path in written])
     return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": names})
@@ -78,7 +86,7 @@ def _files(written: list[Path]) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["report", "outputs"],
-    deps=[asset.key for asset in study_assets],
+    deps=[asset_key(VERSION), *(asset.key for asset in study_assets)],
     group_name="report",
     kinds={"python", "csv", "parquet"},
     owners=BIOSTATISTICS,
@@ -106,7 +114,7 @@ def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[P
         study_figures.CAPTIONS[name]: (folder / f"{name}.png").read_bytes() for name in drawn if name != "forest"
     }
     pictures |= files.forest_parts(tables["table8"], shown["result"], folder / "forest.png")
-    edition = Edition(data_cut_off=cut_off, parameters=parameters())
+    edition = Edition(data_cut_off=cut_off, parameters=parameters(), version=_version(connection))
     return written + write_documents(
         list(tables.values()), shown["result"], methods_of(shown["result"]), folder, edition, pictures
     )
@@ -119,7 +127,7 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 
 @dg.asset(
     key=["report", "centre_pages"],
-    deps=[outputs, *map(asset_key, SOURCES.values())],
+    deps=[outputs, *map(asset_key, [VERSION, *SOURCES.values()])],
     group_name="report",
     kinds={"python", "html", "pdf"},
     owners=DATA_MANAGEMENT,
@@ -144,7 +152,7 @@ def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
         outputs,
         centre_pages,
         differences,
-        *(asset_key(relation) for relation in [*SHOWN.values(), *COURSES.values(), "marts.event"]),
+        *(asset_key(relation) for relation in [VERSION, *SHOWN.values(), *COURSES.values(), "marts.event"]),
     ],
     group_name="report",
     kinds={"python", "html"},
@@ -192,6 +200,7 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
         ),
         methods=methods_of(results),
         strobe=strobe_items(),
+        version=_version(connection),
         deaths=deaths(read(connection, "marts.patient"), follow_up_days=parameter("follow_up_days")),
     )
 
@@ -214,7 +223,7 @@ RELEASABLE_FROM = [
 
 @dg.asset(
     key=["report", "protected"],
-    deps=[outputs, *map(asset_key, RELEASABLE_FROM)],
+    deps=[outputs, *map(asset_key, [VERSION, *RELEASABLE_FROM])],
     group_name="report",
     kinds={"python", "html", "csv", "parquet"},
     owners=BIOSTATISTICS,
@@ -228,29 +237,44 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
         results, survival, response, *rest = (connection.execute(query).df() for query in queries)
+        version = _version(connection)
     curves = {"survival_curve": survival, "response_incidence_curve": response}
-    return _files(write_protected(results, curves, *rest, staged(paths.outputs()) / "protected"))
+    return _files(write_protected(results, curves, *rest, version, staged(paths.outputs()) / "protected"))
 
 
 @dg.asset(
     key=["report", "data_docs"],
-    deps=[asset_key(table) for table in TABLES],
+    deps=[asset_key(table) for table in [VERSION, *TABLES]],
     group_name="report",
     kinds={"python", "html"},
     owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
 )
-def data_docs(study: Study) -> dg.MaterializeResult:
+def data_docs(warehouse: Warehouse) -> dg.MaterializeResult:
     """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts.
 
     Synthetic data.
     """
-    index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs())))
+    with warehouse.connect() as connection:
+        version = _version(connection)
+    index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs()), version))
     return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": index})
 
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[outputs, centre_pages, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, WORKBOOKS],
+    deps=[
+        outputs,
+        centre_pages,
+        protected,
+        html_report,
+        asset_key(VERSION),
+        data_docs,
+        dbt_docs,
+        differences,
+        *lineage_assets,
+        WORKBOOKS,
+    ],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
@@ -260,7 +284,8 @@ def published(warehouse: Warehouse) -> dg.MaterializeResult:
     """The version that users open, with warehouse, tables, report and Data Docs; shown in one step, at the end."""
     with warehouse.connect() as connection:
         write_comments(connection)
-    version = publish()
+        state, cut_off = connection.execute(f"select version, data_cut_off from {VERSION}").fetchone()
+    version = publish(state, cut_off)
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]
     places = [str(place) for place in paths.published() if place.exists()]

@@ -4,6 +4,7 @@ A run writes only below ``warehouse/build``; if it fails or is killed, what was 
 complete and on disk before users see any of it, and one step shows all of it (``versions``).
 """
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -19,11 +20,15 @@ def staged(published: Path) -> Path:
     return paths.warehouse() / "build" / "to_publish" / published.name
 
 
-def publish() -> versions.Version:
+def publish(state: str, data_cut_off: date) -> versions.Version:
     """Make a version of the built warehouse, outputs, Data Docs and report, and let users see it.
 
     Files that are as in the version before are linked to it. Clients that have a file of an earlier version open keep
     reading it. Old versions are removed first, so that they leave room.
+
+    Args:
+        state: name of the state of the study that was built (``study.version``).
+        data_cut_off: date of the newest submission in it.
 
     Raises:
         FileNotFoundError: something to publish has not been built; nothing was touched.
@@ -37,7 +42,7 @@ def publish() -> versions.Version:
     versions.mend(sorted({paths.warehouse() / place.parts[0] for place in inside}))
     versions.prune(keep - 1)
     before = paths.current().resolve()
-    with versions.new("study", None) as folder:
+    with versions.new(state, data_cut_off) as folder:
         for place, source in inside.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             if source.suffix == ".duckdb":

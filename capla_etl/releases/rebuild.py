@@ -42,7 +42,13 @@ def release_compared_with() -> Path | None:
     return manifests[max(manifests)] if manifests else None
 
 
-def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, accepted: Path | None = None) -> Path:
+def rebuild(
+    day: date,
+    fresh: bool = False,
+    compared_with: str = NO_RELEASE,
+    accepted: Path | None = None,
+    version: str | None = None,
+) -> Path:
     """Rebuild the published warehouse as of a day.
 
     Args:
@@ -50,6 +56,7 @@ def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, acc
         fresh: rebuild in any case; else reuse an earlier rebuild from the same inputs and code.
         compared_with: name of the release that its report compares it with.
         accepted: file with the submissions that were accepted; by default that of the study.
+        version: name of the state of the study that is stated instead of what follows from the inputs and the code.
 
     Raises:
         RebuildFailed: a centre cannot be loaded as of that day; the message is what the rebuild printed.
@@ -71,6 +78,7 @@ def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, acc
         "CAPLA_RELEASES": str(paths.releases()),
         "CAPLA_COMPARED_WITH": compared_with,
         "CAPLA_ACCEPTED": str(accepted or paths.accepted()),
+        "CAPLA_VERSION": version or "",
     }
     command = [sys.executable, "-m", "capla_etl.cli", "study"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -3,7 +3,8 @@
 ``warehouse/current`` is replaced in one step, so that everything published is of one version at any moment. The names
 that users know (``warehouse/capla.duckdb``, ``warehouse/report.html`` ...) are links through it. A version is never
 changed. Its name begins with a number, one higher than any before: two publishings in one second, or a clock that is
-set back, hide nothing.
+set back, hide nothing. After the number comes the name of the state of the study (``fingerprints.study_version``),
+which stands in all that it holds.
 
 What a version holds does not belong here (``publish``). Whoever calls ``mend``, ``prune`` or ``switch`` holds the build
 lock.
@@ -24,7 +25,7 @@ from capla_etl import paths
 ABOUT = "version.json"
 #: File of a version that is kept until a person says otherwise.
 PINNED = "pinned"
-#: Label of what an earlier version of this program published as plain files and folders.
+#: Stands for the state of what an earlier version of this program published as plain files and folders.
 TAKEN_OVER = "taken-over"
 #: How many versions are kept; the least leaves the one before, which a reader may just be opening, for a whole run.
 KEPT, LEAST_KEPT = 3, 2
@@ -56,6 +57,11 @@ class Version:
     def name(self) -> str:
         """Its name."""
         return self.folder.name
+
+    @property
+    def state(self) -> str:
+        """The state of the study, as it stands in all that the version holds."""
+        return self.name.partition("-")[2]
 
     @property
     def pinned(self) -> bool:
@@ -98,14 +104,14 @@ def current() -> Version | None:
 
 
 def find(text: str) -> Version:
-    """The version of this name or number.
+    """The version of this name or number, or the newest with this state of the study.
 
     Raises:
         VersionRefused: there is none.
     """
     there = versions()
-    for version in there:
-        if text in (version.name, str(version.number)):
+    for version in reversed(there):
+        if text in (version.name, str(version.number), version.state):
             return version
     names = ", ".join(version.name for version in there) or "none yet"
     raise VersionRefused(f"there is no version {text!r}; versions: {names}.")
@@ -125,13 +131,13 @@ def before_current() -> Version:
 
 
 @contextlib.contextmanager
-def new(label: str, data_cut_off: date | None, at: datetime | None = None) -> Iterator[Path]:
+def new(state: str, data_cut_off: date | None, at: datetime | None = None) -> Iterator[Path]:
     """Make a version: fill the folder in the block; after it, it is complete, on disk, and not yet published.
 
     If the block fails (a full disk, Ctrl+C), what it wrote is removed.
 
     Args:
-        label: what follows the number in its name.
+        state: the state of the study in it; it follows the number in the version's name.
         data_cut_off: date of the newest submission in it, if known.
         at: when it was published; None: now.
 
@@ -151,7 +157,7 @@ def new(label: str, data_cut_off: date | None, at: datetime | None = None) -> It
             path.chmod(0o700 if path.is_dir() else 0o400)
             _force_to_disk(path)
         number = max(map(_number, paths.versions().glob("[!.]*")), default=0) + 1
-        folder.rename(folder.with_name(f"{number:05}-{label}"))
+        folder.rename(folder.with_name(f"{number:05}-{state}"))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

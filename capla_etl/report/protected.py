@@ -26,6 +26,7 @@ def write_protected(
     submission: pd.DataFrame,
     status: pd.DataFrame,
     checks: pd.DataFrame,
+    version: str,
     folder: Path,
 ) -> list[Path]:
     """Tables (CSV, Parquet), figures and ``report_protected.html``.
@@ -36,6 +37,7 @@ def write_protected(
         submission: ``harmonised.submission``; its dates are shown, without the centres.
         status: ``quality.centre_status``; centres whose newest submission is missing are named, without its problem.
         checks: as ``ReportInputs.checks``.
+        version: name of the state of the study.
         folder: made when missing.
 
     Returns:
@@ -45,7 +47,7 @@ def write_protected(
     notice = profile(PROFILE).notice
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
-    readme = f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n"
+    readme = f"# Study tables and figures, protected version\n\n{SYNTHETIC}\n\n{notice}\n\nVersion {version}.\n"
     written[0].write_text(readme, encoding="utf-8")
     drawn = files.write_figures(study_figures.study_figures(curves, {}), folder)
     page = ReportInputs(
@@ -59,6 +61,7 @@ def write_protected(
         ),
         checks=checks,
         notice=notice,
+        version=version,
         centre_status=status.assign(problem=""),
         hover=study_figures.hover_data(curves, {}),
     )

@@ -2,13 +2,19 @@
 
 import os
 import shutil
+from datetime import date
 
 import duckdb
 import pytest
 
 from capla_etl import paths
+from capla_etl.releases import publish as publishing
 from capla_etl.releases import versions
-from capla_etl.releases.publish import publish, staged
+from capla_etl.releases.publish import staged
+
+
+def publish() -> versions.Version:
+    return publishing.publish("study", date(2023, 6, 30))
 
 
 @pytest.fixture

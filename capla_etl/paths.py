@@ -64,13 +64,18 @@ def published_database() -> Path:
     return warehouse() / "capla.duckdb"
 
 
+def loads() -> Path:
+    """``<CENTRE>.<any>/<CENTRE>/``: the Parquet files of a load; the links in the two folders below say what it is."""
+    return warehouse() / "build" / "loads"
+
+
 def centre_loads() -> Path:
-    """One folder per centre: the Parquet files of its last good load."""
+    """One link per centre, to its last good load; and why what it sent later is not in the study."""
     return warehouse() / "build" / "centres"
 
 
 def received_loads() -> Path:
-    """One folder per centre: the Parquet files of a load that was received and is not in the study yet."""
+    """One link per centre, to a load that was received and is not in the study yet."""
     return warehouse() / "build" / "received"
 
 

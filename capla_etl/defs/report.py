@@ -21,6 +21,7 @@ from capla_etl.defs.lineage import lineage_assets
 from capla_etl.defs.preview import links, markdown_list
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import BIOSTATISTICS, study_assets
+from capla_etl.defs.version import VERSION, check_version, version_of
 from capla_etl.protocol.definitions import definitions
 from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
 from capla_etl.quality.data_docs import build_data_docs
@@ -71,14 +72,6 @@ def read_exactly(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.Dat
     return table.to_pandas(types_mapper=lambda kind: integers.get(str(kind)))
 
 
-#: Where the name of the state of the study is, for all that states it.
-VERSION = "study.version"
-
-
-def _version(connection: duckdb.DuckDBPyConnection) -> str:
-    return connection.execute(f"select version from {VERSION}").fetchone()[0]
-
-
 def _files(written: list[Path]) -> dg.MaterializeResult:
     names = markdown_list([path.name for path in written])
     return dg.MaterializeResult(metadata={"summary": f"{len(written)} files", "files": names})
@@ -109,12 +102,12 @@ def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[P
     cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
     tables = printed_tables(shown["result"])
     drawn = study_figures.study_figures(shown, tables)
-    written = files.write_tables(frames, folder) + files.write_figures(drawn, folder)
+    edition = Edition(data_cut_off=cut_off, parameters=parameters(), version=version_of(connection))
+    written = files.write_tables(frames, folder, edition.stated) + files.write_figures(drawn, folder)
     pictures = {
         study_figures.CAPTIONS[name]: (folder / f"{name}.png").read_bytes() for name in drawn if name != "forest"
     }
     pictures |= files.forest_parts(tables["table8"], shown["result"], folder / "forest.png")
-    edition = Edition(data_cut_off=cut_off, parameters=parameters(), version=_version(connection))
     return written + write_documents(
         list(tables.values()), shown["result"], methods_of(shown["result"]), folder, edition, pictures
     )
@@ -200,7 +193,7 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
         ),
         methods=methods_of(results),
         strobe=strobe_items(),
-        version=_version(connection),
+        version=version_of(connection),
         deaths=deaths(read(connection, "marts.patient"), follow_up_days=parameter("follow_up_days")),
     )
 
@@ -237,7 +230,7 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
         results, survival, response, *rest = (connection.execute(query).df() for query in queries)
-        version = _version(connection)
+        version = version_of(connection)
     curves = {"survival_curve": survival, "response_incidence_curve": response}
     return _files(write_protected(results, curves, *rest, version, staged(paths.outputs()) / "protected"))
 
@@ -256,7 +249,7 @@ def data_docs(warehouse: Warehouse) -> dg.MaterializeResult:
     Synthetic data.
     """
     with warehouse.connect() as connection:
-        version = _version(connection)
+        version = version_of(connection)
     index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs()), version))
     return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": index})
 
@@ -284,6 +277,7 @@ def published(warehouse: Warehouse) -> dg.MaterializeResult:
     """The version that users open, with warehouse, tables, report and Data Docs; shown in one step, at the end."""
     with warehouse.connect() as connection:
         write_comments(connection)
+        check_version(connection)
         state, cut_off = connection.execute(f"select version, data_cut_off from {VERSION}").fetchone()
     version = publish(state, cut_off)
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]

@@ -19,6 +19,7 @@ from capla_etl import paths
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
 from capla_etl.defs.build_lock import BuildInUse, hold_build
 from capla_etl.protocol.parameters import RULE_SET, parameter
+from capla_etl.releases import versions
 from capla_etl.releases.variant import JOURNAL, Variant
 
 #: One step at a time may write the DuckDB file; the limit of the pool is in .dagster_home/dagster.yaml.
@@ -64,6 +65,8 @@ class Study(dg.ConfigurableResource):
     def begin(self, wait_seconds: float = 0) -> None:
         """Take the warehouse for this run, so that no other run builds it at the same time.
 
+        What killed runs left among the versions is removed.
+
         Raises:
             dg.Failure: another run is still building it after ``wait_seconds``.
         """
@@ -71,6 +74,7 @@ class Study(dg.ConfigurableResource):
             hold_build(wait_seconds)
         except BuildInUse as in_use:
             raise dg.Failure(str(in_use), allow_retries=False) from None
+        versions.remove_leftovers()
 
 
 _NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}

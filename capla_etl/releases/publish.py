@@ -4,14 +4,16 @@ A run writes only below ``warehouse/build``; if it fails or is killed, what was 
 complete and on disk before users see any of it, and one step shows all of it (``versions``).
 """
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from capla_etl import paths
+from capla_etl.centres.errors import listed
 from capla_etl.releases import versions
-from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.releases.variant import JOURNAL, PROTECTED, profile
 from capla_etl.sql import quote
 
 
@@ -32,35 +34,57 @@ def publish(state: str, data_cut_off: date) -> versions.Version:
 
     Raises:
         FileNotFoundError: something to publish has not been built; nothing was touched.
-        ValueError: ``CAPLA_VERSIONS_KEPT`` is not valid; nothing was touched.
+        ValueError: a page is of another state, or ``CAPLA_VERSIONS_KEPT`` is not valid; nothing was touched.
     """
     sources = _sources()
-    if missing := [str(source) for source in sources.values() if not source.exists()]:
-        raise FileNotFoundError(f"not built yet, so nothing is published: {', '.join(missing)}")
+    parts = [*sources.values(), *(staged(paths.outputs()) / part for part in _PARTS[profile()])]
+    if missing := [part for part in parts if not part.exists()]:
+        raise FileNotFoundError(f"not built yet, so nothing is published: {listed(missing)}")
+    if others := [page for page in _pages(sources) if state not in page.read_text(encoding="utf-8")]:
+        raise ValueError(
+            f"found pages that do not state version {state} of the warehouse: {listed(others)}. Nothing is published. "
+            "Materialize what they are made by too, or run the whole study."
+        )
     keep = versions.kept()
-    inside = {target.relative_to(paths.warehouse()): source for target, source in sources.items()}
-    versions.mend(sorted({paths.warehouse() / place.parts[0] for place in inside}))
+    versions.remove_leftovers()
+    versions.name_by_links(paths.warehouse() / place.parts[0] for place in sources)
     versions.prune(keep - 1)
-    before = paths.current().resolve()
-    with versions.new(state, data_cut_off) as folder:
-        for place, source in inside.items():
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            if source.suffix == ".duckdb":
-                _copy_database(source, folder / place)
-            else:
-                versions.copied(source, folder / place, before / place)
-    made = versions.newest()
-    versions.switch(made)
+    made = versions.make(state, data_cut_off, lambda folder: _fill(folder, sources, paths.current().resolve()))
+    versions.show(made)
     return made
 
 
+#: Folders of the outputs that steps of their own write.
+_PARTS = {JOURNAL: (paths.centre_pages().name, "queries", PROTECTED), PROTECTED: ()}
+
+
 def _sources() -> dict[Path, Path]:
-    """Published place -> where it was built, the warehouse first; of the protected profile only what may leave."""
+    """Place in a version -> where it was built; of the protected profile only what may leave."""
     if profile() == PROTECTED:
-        protected = paths.outputs() / PROTECTED
-        return {protected: staged(paths.outputs()) / protected.name}
-    built = {place: staged(place) for place in paths.published()}
-    return built | {paths.published_database(): paths.build_database()}
+        return {Path(paths.outputs().name, PROTECTED): staged(paths.outputs()) / PROTECTED}
+    built = {Path(place.name): staged(place) for place in paths.published()}
+    return built | {Path(paths.published_database().name): paths.build_database()}
+
+
+def _pages(sources: dict[Path, Path]) -> Iterator[Path]:
+    """The pages that state of which version they are: all but those of dbt and of single suites of expectations."""
+    for place, source in sources.items():
+        if place.name == paths.data_docs().name:
+            yield source / "index.html"
+        elif place.suffix == ".html":
+            yield source
+        elif place.name != paths.dbt_docs().name:
+            yield from source.rglob("*.html")
+
+
+def _fill(folder: Path, sources: dict[Path, Path], before: Path) -> None:
+    """Copy what was built into the folder of a version; what equals the version before is linked to it."""
+    for place, source in sources.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix == ".duckdb":
+            _copy_database(source, folder / place)
+        else:
+            versions.copy(source, folder / place, before / place)
 
 
 def _copy_database(source: Path, copy: Path) -> None:

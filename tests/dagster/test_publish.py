@@ -6,15 +6,18 @@ from datetime import date
 
 import duckdb
 import pytest
+from made_up_build import build_all
 
 from capla_etl import paths
+from capla_etl.defs.resources import Study
 from capla_etl.releases import publish as publishing
 from capla_etl.releases import versions
 from capla_etl.releases.publish import staged
 
 
 def publish() -> versions.Version:
-    return publishing.publish("study", date(2023, 6, 30))
+    """Publish what was built; its text is the name of its state."""
+    return publishing.publish(staged(paths.report()).read_text(), date(2023, 6, 30))
 
 
 @pytest.fixture
@@ -22,19 +25,7 @@ def build(tmp_path, monkeypatch):
     """Builds all that is published, each holding one text."""
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path))
     monkeypatch.delenv("CAPLA_VERSIONS_KEPT", raising=False)
-
-    def write(text: str) -> None:
-        paths.build_database().parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(str(paths.build_database())) as connection:
-            connection.execute("create or replace table t as select ? as text", [text])
-        shutil.rmtree(paths.build_database().with_name("to_publish"), ignore_errors=True)
-        for folder in (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs()):
-            staged(folder).mkdir(parents=True)
-            (staged(folder) / f"{text}.txt").write_text(text)
-            (staged(folder) / "same.txt").write_text("in every version")
-        staged(paths.report()).write_text(text)
-
-    return write
+    return build_all
 
 
 def seen() -> set[str]:
@@ -42,7 +33,8 @@ def seen() -> set[str]:
     with duckdb.connect(str(paths.published_database().resolve()), read_only=True) as connection:
         texts = {connection.execute("select text from t").fetchone()[0], paths.report().read_text()}
     folders = (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs())
-    return texts | {path.stem for folder in folders for path in folder.iterdir()} - {"same"}
+    texts |= {path.stem for folder in folders for path in folder.glob("*.txt")} - {"same"}
+    return texts | {page.read_text() for page in (paths.data_docs() / "index.html", paths.centre_pages() / "DE01.html")}
 
 
 def in_the_warehouse() -> list[str]:
@@ -59,7 +51,7 @@ def test_everything_is_of_one_version_and_nothing_else_is_left(build):
         assert seen() == {text}
     assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
     assert all(path.is_symlink() for path in map(paths.warehouse().joinpath, ["current", *NAMES]))
-    assert [version.name for version in versions.versions()] == ["00001-study", "00002-study"]
+    assert [version.name for version in versions.versions()] == ["00001-one", "00002-two"]
 
 
 def test_the_folder_can_be_moved_and_copied(build, tmp_path, monkeypatch):
@@ -141,13 +133,14 @@ def test_the_clock_decides_nothing(build, monkeypatch):
     ]
 
 
-def test_the_last_three_are_kept_and_those_that_are_pinned(build):
-    for number in range(1, 7):
-        build(f"build{number}")
-        if number == 3:
-            (versions.find("1").folder / versions.PINNED).touch()
+def test_the_last_three_states_are_kept_however_often_one_is_published(build):
+    for state in ("a", "b", "c", "d", "d", "d"):
+        build(state)
         publish()
-    assert [version.number for version in versions.versions()] == [1, 4, 5, 6]
+    assert [version.name for version in versions.versions()] == ["00003-c", "00005-d", "00006-d"]
+    build("e")
+    publish()
+    assert [version.name for version in versions.versions()] == ["00003-c", "00006-d", "00007-e"]
 
 
 def test_how_many_are_kept_is_a_setting(build, monkeypatch):
@@ -169,39 +162,46 @@ def test_a_wrong_number_to_keep_touches_nothing(build, monkeypatch, wrong):
     assert seen() == {"one"}
 
 
-def test_what_an_earlier_program_published_becomes_a_version(build, tmp_path):
+def as_before_there_were_versions() -> None:
+    """Put plain files and folders where users look."""
+    shown = paths.current().resolve()
+    for name in NAMES:
+        (paths.warehouse() / name).unlink()
+        (shown / name).rename(paths.warehouse() / name)
+    paths.current().unlink()
+    shutil.rmtree(paths.versions())
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["names are exchanged", "a system that cannot"])
+def test_what_an_earlier_program_published_becomes_a_version(build, tmp_path, monkeypatch, exchanges):
     build("one")
     publish()
-    for name in NAMES:  # as it was before there were versions
-        place = tmp_path / name
-        source = place.resolve()
-        place.unlink()
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, place)
-    (tmp_path / "current").unlink()
-    shutil.rmtree(tmp_path / "versions")
+    as_before_there_were_versions()
     (tmp_path / ".outputs.new").mkdir()  # left by a full disk
     (tmp_path / ".capla.duckdb.new").write_text("half")
-    (tmp_path / "data_docs").rename(tmp_path / ".data_docs.old")  # left by a kill between two renames
+    if not exchanges:
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     build("two")
-    publish()
+    with duckdb.connect(str(paths.published_database()), read_only=True) as held:
+        publish()
+        assert held.execute("select text from t").fetchone() == ("one",)
     assert seen() == {"two"}
     assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
     before = versions.before_current()
     assert before.name == "00001-taken-over"
-    versions.switch(before)
+    versions.show(before)
     assert seen() == {"one"}
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(build):
+def test_leftovers_of_a_full_disk_are_removed_before_the_next_run_needs_room(build):
     build("one")
     publish()
-    for left in (".new", ".00007-study.old"):
-        (paths.versions() / left / "outputs").mkdir(parents=True)
-    (paths.warehouse() / ".current.new").symlink_to("versions/.new")
-    publish()
-    assert seen() == {"one"}
-    assert sorted(path.name for path in paths.versions().iterdir()) == ["00001-study", "00002-study"]
-    assert in_the_warehouse() == sorted(["build", "current", "versions", *NAMES])
+    (paths.versions() / ".new" / "outputs").mkdir(parents=True)
+    (paths.warehouse() / ".outputs.old").mkdir()
+    (paths.warehouse() / ".mine.txt").touch()
+    Study().begin()
+    assert in_the_warehouse() == sorted([".mine.txt", "build", "current", "versions", *NAMES])
+    assert [path.name for path in paths.versions().iterdir()] == ["00001-one"]
 
 
 def test_a_version_that_could_not_be_written_leaves_nothing(build, monkeypatch):
@@ -217,21 +217,53 @@ def test_a_version_that_could_not_be_written_leaves_nothing(build, monkeypatch):
         target.write_bytes(source.read_bytes())
 
     with monkeypatch.context() as patched:
-        patched.setattr(versions.shutil, "copyfile", full)
+        patched.setattr("shutil.copyfile", full)
         with pytest.raises(OSError, match="No space left"):
             publish()
     assert seen() == {"one"}
-    assert [path.name for path in paths.versions().iterdir()] == ["00001-study"]
+    assert [path.name for path in paths.versions().iterdir()] == ["00001-one"]
     publish()
     assert seen() == {"two"}
 
 
 def test_the_protected_profile_publishes_only_what_may_leave(build, monkeypatch):
     build("one")
-    (staged(paths.outputs()) / "protected").mkdir()
     (staged(paths.outputs()) / "protected" / "result.csv").write_text("rounded")
     monkeypatch.setenv("CAPLA_PROFILE", "protected")
     publish()
     assert in_the_warehouse() == ["build", "current", "outputs", "versions"]
     files = {path.relative_to(paths.current()).as_posix() for path in paths.current().rglob("*") if path.is_file()}
-    assert files == {"outputs/protected/result.csv", versions.ABOUT}
+    assert files == {"outputs/protected/result.csv", "outputs/protected/DE01.html", versions.ABOUT}
+
+
+@pytest.mark.parametrize("page", ["report.html", "outputs/centres/DE01.html", "data_docs/index.html"])
+def test_a_page_of_another_state_is_not_published(build, page):
+    build("one")
+    publish()
+    build("two")
+    (staged(paths.report()).parent / page).write_text("one")
+    with pytest.raises(ValueError, match=f"do not state version two of the warehouse: .*{page}"):
+        publishing.publish("two", date(2023, 6, 30))
+    assert seen() == {"one"}
+
+
+def test_outputs_without_what_other_steps_write_there_are_not_published(build):
+    build("one")
+    shutil.rmtree(staged(paths.outputs()) / "queries")
+    with pytest.raises(FileNotFoundError, match="outputs/queries"):
+        publish()
+    assert not paths.current().exists()
+
+
+def test_after_a_rollback_the_next_run_publishes_a_version_with_a_new_number(build):
+    for state in ("one", "two", "three"):
+        build(state)
+        publish()
+    versions.show(versions.find("1"))
+    assert seen() == {"one"}
+    build("four")
+    publish()
+    assert seen() == {"four"}
+    assert [version.name for version in versions.versions()] == ["00001-one", "00002-two", "00003-three", "00004-four"]
+    publish()
+    assert [version.number for version in versions.versions()] == [3, 4, 5]

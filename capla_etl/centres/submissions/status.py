@@ -187,9 +187,13 @@ def record_accepted(load: Load, confirmed_on: date | None) -> None:
     What is accepted as of an earlier day is not recorded: it was judged beside fewer centres.
     """
     if paths.as_of() is None and not accepted_before(load):
-        before = paths.accepted().read_text(encoding="utf-8") if paths.accepted().is_file() else ""
-        line = f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n"
-        switch.write(paths.accepted(), before + line)
+        paths.accepted().parent.mkdir(parents=True, exist_ok=True)
+        with paths.accepted().open("a+b") as file:
+            file.seek(0)
+            torn = not file.read().endswith(b"\n") and file.tell()  # by a full disk
+            line = f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n"
+            file.write((b"\n" if torn else b"") + line.encode())
+        switch.to_disk(paths.accepted())
 
 
 def accepted_before(load: Load) -> bool:

@@ -46,18 +46,36 @@ def build_database() -> Path:
     return warehouse() / "build" / "capla.duckdb"
 
 
+def current() -> Path:
+    """The published version: a link to its folder, replaced in one step. To read several of its files, resolve it once.
+
+    The other published places are links through it.
+    """
+    return warehouse() / "current"
+
+
+def versions() -> Path:
+    """One folder per published version."""
+    return warehouse() / "versions"
+
+
 def published_database() -> Path:
-    """The DuckDB file that users open; only ever replaced whole."""
+    """The DuckDB file that users open."""
     return warehouse() / "capla.duckdb"
 
 
+def loads() -> Path:
+    """``<CENTRE>.<any>/<CENTRE>/``: the Parquet files of a load; the links in the two folders below say what it is."""
+    return warehouse() / "build" / "loads"
+
+
 def centre_loads() -> Path:
-    """One folder per centre: the Parquet files of its last good load."""
+    """One link per centre, to its last good load; and why what it sent later is not in the study."""
     return warehouse() / "build" / "centres"
 
 
 def received_loads() -> Path:
-    """One folder per centre: the Parquet files of a load that was received and is not in the study yet."""
+    """One link per centre, to a load that was received and is not in the study yet."""
     return warehouse() / "build" / "received"
 
 
@@ -109,9 +127,14 @@ def dbt_docs() -> Path:
     return warehouse() / "dbt_docs"
 
 
+def published() -> list[Path]:
+    """Everything that a version holds, under the names that users know; the warehouse first."""
+    return [published_database(), report(), outputs(), data_docs(), differences(), dbt_docs()]
+
+
 def pages() -> dict[str, Path]:
     """Published pages that ``capla ui`` serves, by the first part of their address; nothing else of the folder."""
-    return {p.name: p for p in (report(), outputs(), data_docs(), differences(), dbt_docs())}
+    return {p.name: p for p in published() if p != published_database()}
 
 
 def pages_address() -> str:

@@ -2,8 +2,8 @@
 
 ``draft PATH`` writes a first spec from undescribed files. ``check CODE`` says what the current submission would bring,
 and loads nothing; its exit status is 1 if anything must be decided: the centre cannot be loaded, central monitoring
-holds it back, or a value is refused. ``list`` says where every centre stands. ``page [CODE]`` writes the page that is
-sent to a centre. See docs/ADD_A_CENTRE.md.
+holds it back, or a value is refused. ``list`` says where every centre stands. ``page [CODE]`` says where the page is
+that is sent to a centre, or writes it again. See docs/ADD_A_CENTRE.md.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="Say what a centre's current submission would bring; load nothing.")
     check.add_argument("centre", metavar="CODE", help="the centre's code: the name of its folder")
     listing = actions.add_parser("list", help="Say where every centre stands.")
-    page = actions.add_parser("page", help="Write a centre's page about its data, to send to it (HTML and PDF).")
+    page = actions.add_parser("page", help="A centre's page about its data, to send to it (HTML and PDF).")
     page.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
-    where = "where to write (default: centres/ of the published outputs)"
+    where = "write it there again (default: say where it is published)"
     page.add_argument("--to", type=Path, metavar="FOLDER", help=where)
     for action in (draft, check, listing, page):
         action.add_argument("--json", action="store_true", help="print JSON")
@@ -312,7 +312,11 @@ def _page(options: argparse.Namespace) -> int:
     with published.opened() as connection:
         try:
             centres = [options.centre] if options.centre else []
-            written = write_centre_pages(connection, centres, options.to or paths.centre_pages())
+            written = (
+                write_centre_pages(connection, centres, options.to)
+                if options.to
+                else published.files_of_centres(paths.centre_pages(), options.centre)
+            )
         except KeyError as error:
             print(error.args[0], file=sys.stderr)
             return 1

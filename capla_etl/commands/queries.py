@@ -1,7 +1,7 @@
 """``capla queries``: the questions to the centres as workbooks, and the centres' answers back.
 
-``export`` writes the workbooks of the published warehouse. ``import`` reads answered ones (given, or those in
-data_raw/<CENTRE>/answers/) into data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` applies
+``export`` says where the published workbooks are, or writes them again. ``import`` reads answered ones (given, or those
+in data_raw/<CENTRE>/answers/) into data_raw/<CENTRE>/answers.yml and corrections.yml; the next ``capla study`` applies
 them. A workbook with a problem is refused whole.
 """
 
@@ -16,9 +16,9 @@ from capla_etl.commands import published
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``export [CODE] [--to FOLDER]`` and ``import [PATH ...]``."""
     actions = parser.add_subparsers(dest="action", required=True)
-    export = actions.add_parser("export", help="Write the workbook of a centre, or of all.")
+    export = actions.add_parser("export", help="The workbook of a centre, or of all.")
     export.add_argument("centre", nargs="?", metavar="CODE", help="one centre (default: all)")
-    where = "where to write (default: queries/ of the published outputs)"
+    where = "write them there again (default: say where they are published)"
     export.add_argument("--to", type=Path, metavar="FOLDER", help=where)
     export.add_argument("--json", action="store_true", help="say what was written as JSON")
     answers = actions.add_parser("import", help="Read answered workbooks.")
@@ -41,7 +41,11 @@ def _export(options: argparse.Namespace) -> int:
         loaded = connection.execute(both).fetchall()
         centres = [options.centre] if options.centre else [centre_id for (centre_id,) in loaded]
         try:
-            written = write_workbooks(connection, centres, options.to or paths.outputs() / "queries")
+            written = (
+                write_workbooks(connection, centres, options.to)
+                if options.to
+                else published.files_of_centres(paths.outputs() / "queries", options.centre)
+            )
         except KeyError as error:
             print(error.args[0])
             return 1

@@ -1,8 +1,8 @@
 """``capla sql``: ask the published warehouse in SQL, read-only.
 
 With a query it prints the answer. Without one it opens DuckDB's own command line where that is installed, else a small
-one (``.tables``, ``.schema TABLE``; a query ends with ``;``). A run that publishes meanwhile replaces the file; open
-sessions keep the state that they opened.
+one (``.tables``, ``.schema TABLE``; a query ends with ``;``). A session stays with the version that it opened,
+whatever is published meanwhile.
 """
 
 import argparse
@@ -14,11 +14,15 @@ import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capla_etl import paths
 from capla_etl.commands import published
 from capla_etl.report import text_table
 from capla_etl.sql import quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 FORMATS = ("table", "csv", "json", "markdown")
 #: Rows that a table on the terminal shows; files and pipes get all.
@@ -42,25 +46,23 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"{options.file}: cannot be read ({error.strerror}).", file=sys.stderr)
         return 1
-    if query:
-        return _answer(query, options.format)
-    if sys.stdin.isatty() and (command_line := shutil.which("duckdb")):
-        os.execv(command_line, [command_line, "-readonly", str(paths.published_database())])
-    return _ask(options.format)
+    if not query and sys.stdin.isatty() and (command_line := shutil.which("duckdb")):
+        os.execv(command_line, [command_line, "-readonly", str(published.database())])
+    with published.opened() as connection:
+        return _answer(connection, query, options.format) if query else _ask(connection, options.format)
 
 
-def _answer(query: str, form: str) -> int:
+def _answer(connection: "duckdb.DuckDBPyConnection", query: str, form: str) -> int:
     """Print the answer to a query; of several, separated by ``;``, the answer to the last."""
     import duckdb
 
-    with published.opened() as connection:
-        try:
-            answer = connection.execute(query)
-            if answer.description:
-                print(as_text([name for name, *_ in answer.description], answer.fetchall(), form))
-        except duckdb.Error as error:
-            print(f"DuckDB: {error}", file=sys.stderr)
-            return 1
+    try:
+        answer = connection.execute(query)
+        if answer.description:
+            print(as_text([name for name, *_ in answer.description], answer.fetchall(), form))
+    except duckdb.Error as error:
+        print(f"DuckDB: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -80,7 +82,7 @@ def as_text(names: list[str], rows: list[tuple], form: str) -> str:
     return "\n".join([table, *rest])
 
 
-def _ask(form: str) -> int:
+def _ask(connection: "duckdb.DuckDBPyConnection", form: str) -> int:
     """Answer queries one by one, from a terminal or a pipe, until the input ends."""
     terminal = sys.stdin.isatty()
     if terminal:
@@ -88,8 +90,7 @@ def _ask(form: str) -> int:
 
         from capla_etl.centres.submissions.kind_of_data import sentence
 
-        with published.opened() as connection:
-            cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
+        cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
         kind = f" {sentence()}"
         print(f"{paths.published_database()}, data cut-off {cut_off}, read-only.{kind}")
         print("End a query with ; and the session with Ctrl-D. Also: .tables, .schema TABLE.")
@@ -98,13 +99,13 @@ def _ask(form: str) -> int:
         try:
             line = input(("   ...> " if lines else "capla> ") if terminal else "")
         except EOFError:
-            return _answer("\n".join(lines), form) if "".join(lines).strip() else 0
+            return _answer(connection, "\n".join(lines), form) if "".join(lines).strip() else 0
         if not lines and line.startswith("."):
-            _answer(_dot(line), form)
+            _answer(connection, _dot(line), form)
             continue
         lines.append(line)
         if line.rstrip().endswith(";"):
-            _answer("\n".join(lines), form)
+            _answer(connection, "\n".join(lines), form)
             lines = []
 
 

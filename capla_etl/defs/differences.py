@@ -13,6 +13,7 @@ from capla_etl.defs.centres import DATA_MANAGEMENT, asset_key
 from capla_etl.defs.preview import links
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import BIOSTATISTICS
+from capla_etl.defs.version import VERSION, version_of
 from capla_etl.releases.compare import Differences, compare_warehouses
 from capla_etl.releases.publish import staged
 from capla_etl.releases.rebuild import RebuildFailed, day_before_the_latest, rebuild, release_compared_with
@@ -35,6 +36,7 @@ LISTED = ("table1", "table2")
             "outcomes.patient_outcome",
             "quality.submission_change",
             "quality.withdrawn_patient",
+            VERSION,
         )
     ],
     group_name="report",
@@ -74,10 +76,11 @@ def _since_the_submissions_before(warehouse: Warehouse, folder: Path) -> dict:
         changes, withdrawn = (
             connection.execute(f"select * from quality.{t}").df() for t in ("submission_change", "withdrawn_patient")
         )
+        version = version_of(connection)
         connection.execute("checkpoint")
     found = compare_warehouses(before, paths.build_database())
     write_tables(_frames(found) | {"sent": changes, "withdrawn": withdrawn}, folder)
-    write_differences(found, changes, withdrawn, since, folder / "differences.html")
+    write_differences(found, changes, withdrawn, since, version, folder / "differences.html")
     sentence = f"Since {since}, the day before the latest submission (differences/differences.html lists all)."
     return _summary(sentence, found)
 

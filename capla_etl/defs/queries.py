@@ -15,6 +15,7 @@ from capla_etl.defs.preview import markdown, markdown_list, table_metadata
 from capla_etl.defs.report import outputs
 from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import write
+from capla_etl.defs.version import VERSION
 from capla_etl.protocol.parameters import parameter
 from capla_etl.quality.centre_quality import centre_quality
 from capla_etl.queries.questions import query_table
@@ -78,7 +79,7 @@ def query(warehouse: Warehouse) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["queries", "workbooks"],
-    deps=[query, outputs, asset_key("harmonised.submission"), asset_key("quality.signal")],
+    deps=[query, outputs, *map(asset_key, ("harmonised.submission", "quality.signal", VERSION))],
     group_name="queries",
     kinds={"python", "xlsx"},
     owners=DATA_MANAGEMENT,

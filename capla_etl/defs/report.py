@@ -20,8 +20,9 @@ from capla_etl.defs.differences import SUMMARY, differences
 from capla_etl.defs.expectations import TABLES
 from capla_etl.defs.lineage import lineage_assets
 from capla_etl.defs.preview import links, markdown_list
-from capla_etl.defs.resources import WRITER_POOL, Study, Warehouse
+from capla_etl.defs.resources import WRITER_POOL, Warehouse
 from capla_etl.defs.tables import BIOSTATISTICS, study_assets
+from capla_etl.defs.version import VERSION, check_version, version_of
 from capla_etl.protocol.definitions import definitions
 from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
 from capla_etl.quality.data_docs import build_data_docs
@@ -80,7 +81,7 @@ def _files(written: list[Path]) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["report", "outputs"],
-    deps=[asset.key for asset in study_assets],
+    deps=[asset_key(VERSION), *(asset.key for asset in study_assets)],
     group_name="report",
     kinds={"python", "csv", "parquet"},
     owners=BIOSTATISTICS,
@@ -100,12 +101,12 @@ def write_outputs(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[P
     cut_off = connection.execute("select max(submission) from harmonised.submission").fetchone()[0]
     tables = printed_tables(shown["result"])
     drawn = study_figures.study_figures(shown, tables)
-    written = files.write_tables(frames, folder) + files.write_figures(drawn, folder)
+    edition = Edition(data_cut_off=cut_off, parameters=parameters(), version=version_of(connection))
+    written = files.write_tables(frames, folder, edition.stated) + files.write_figures(drawn, folder)
     pictures = {
         study_figures.CAPTIONS[name]: (folder / f"{name}.png").read_bytes() for name in drawn if name != "forest"
     }
     pictures |= files.forest_parts(tables["table8"], shown["result"], folder / "forest.png")
-    edition = Edition(data_cut_off=cut_off, parameters=parameters())
     return written + write_documents(
         list(tables.values()), shown["result"], methods_of(shown["result"]), folder, edition, pictures
     )
@@ -118,7 +119,7 @@ def methods_of(results: pd.DataFrame) -> list[str]:
 
 @dg.asset(
     key=["report", "centre_pages"],
-    deps=[outputs, *map(asset_key, SOURCES.values())],
+    deps=[outputs, *map(asset_key, [VERSION, *SOURCES.values()])],
     group_name="report",
     kinds={"python", "html", "pdf"},
     owners=DATA_MANAGEMENT,
@@ -140,7 +141,7 @@ def centre_pages(warehouse: Warehouse) -> dg.MaterializeResult:
         outputs,
         centre_pages,
         differences,
-        *(asset_key(relation) for relation in [*SHOWN.values(), *COURSES.values(), "marts.event"]),
+        *(asset_key(relation) for relation in [VERSION, *SHOWN.values(), *COURSES.values(), "marts.event"]),
     ],
     group_name="report",
     kinds={"python", "html"},
@@ -185,6 +186,7 @@ def report_inputs(connection: duckdb.DuckDBPyConnection, outputs_folder: Path) -
         ),
         methods=methods_of(results),
         strobe=strobe_items(),
+        version=version_of(connection),
         deaths=deaths(read(connection, "marts.patient"), follow_up_days=parameter("follow_up_days")),
     )
 
@@ -207,7 +209,7 @@ RELEASABLE_FROM = [
 
 @dg.asset(
     key=["report", "protected"],
-    deps=[outputs, *map(asset_key, RELEASABLE_FROM)],
+    deps=[outputs, *map(asset_key, [VERSION, *RELEASABLE_FROM])],
     group_name="report",
     kinds={"python", "html", "csv", "parquet"},
     owners=BIOSTATISTICS,
@@ -218,14 +220,14 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
         results, survival, response, *rest = (connection.execute(query).df() for query in queries)
-        patients = shown_before.patients_of(connection)
+        version, patients = version_of(connection), shown_before.patients_of(connection)
     curves = {"survival_curve": survival, "response_incidence_curve": response}
     folder = staged(paths.outputs()) / "protected"
     plan = shown_before.plan(results, patients, shown_before.earlier())
     made = _files(
         shown_before.keep(plan, folder)
         if plan.near
-        else write_protected(results, curves, *rest, folder, earlier=plan.publications)
+        else write_protected(results, curves, *rest, version, folder, earlier=plan.publications)
     )
     shown_before.stage(results, patients, plan, folder)
     said = {"not_renewed": shown_before.WHY_NOT} if plan.near else {}
@@ -234,33 +236,50 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["report", "data_docs"],
-    deps=[asset_key(table) for table in TABLES],
+    deps=[asset_key(table) for table in [VERSION, *TABLES]],
     group_name="report",
     kinds={"python", "html"},
     owners=DATA_MANAGEMENT,
+    pool=WRITER_POOL,
 )
-def data_docs(study: Study) -> dg.MaterializeResult:
+def data_docs(warehouse: Warehouse) -> dg.MaterializeResult:
     """Great Expectations Data Docs: what was expected of the data, what failed, why it matters and who acts."""
-    index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs())))
+    with warehouse.connect() as connection:
+        version = version_of(connection)
+    index = dg.MetadataValue.path(build_data_docs(staged(paths.data_docs()), version))
     return dg.MaterializeResult(metadata={"summary": "index and one page per suite", "index": index})
 
 
 @dg.asset(
     key=["published", "warehouse"],
-    deps=[outputs, centre_pages, protected, html_report, data_docs, dbt_docs, differences, *lineage_assets, WORKBOOKS],
+    deps=[
+        outputs,
+        centre_pages,
+        protected,
+        html_report,
+        asset_key(VERSION),
+        data_docs,
+        dbt_docs,
+        differences,
+        *lineage_assets,
+        WORKBOOKS,
+    ],
     group_name="published",
     kinds={"duckdb"},
     owners=[*DATA_MANAGEMENT, *BIOSTATISTICS],
     pool=WRITER_POOL,
 )
 def published(warehouse: Warehouse) -> dg.MaterializeResult:
-    """The warehouse, tables, report and Data Docs that users open, each replaced whole, after all else succeeded."""
+    """The version that users open, with warehouse, tables, report and Data Docs; shown in one step, at the end."""
     with warehouse.connect() as connection:
         write_comments(connection)
+        check_version(connection)
+        state, cut_off = connection.execute(f"select version, data_cut_off from {VERSION}").fetchone()
     shown_before.record()
-    places = publish()
+    version = publish(state, cut_off)
     record_published()
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]
-    said = {"summary": f"{len(places)} published", "published": markdown_list([str(place) for place in places])}
+    places = [str(place) for place in paths.published() if place.exists()]
+    said = {"summary": f"version {version.name}", "version": version.name, "published": markdown_list(places)}
     return dg.MaterializeResult(metadata=said | links(pages))

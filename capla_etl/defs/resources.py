@@ -20,6 +20,7 @@ from capla_etl import paths, processes
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
 from capla_etl.defs.build_lock import hold_build, lock_of_run
 from capla_etl.protocol.parameters import RULE_SET, parameter
+from capla_etl.releases import versions
 from capla_etl.releases.variant import JOURNAL, Variant
 
 #: One step at a time may write the DuckDB file; the limit of the pool is in .dagster_home/dagster.yaml.
@@ -76,6 +77,7 @@ def _begin(context: dg.InitResourceContext) -> None:
         processes.take_new(lock_of_run(context.instance, context.run.run_id), who)
     with raise_execution_interrupts():  # a run that waits can be terminated in Dagster
         hold_build(say=context.log.info, who=who)
+    versions.remove_leftovers()  # of killed runs
 
 
 _NO_EXTENSIONS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}

@@ -175,7 +175,7 @@ def _others(centre_id: str) -> dict[tuple[str, str], float]:
     """The median of the other centres in the published warehouse, if there is one."""
     if not paths.published_database().exists():
         return {}
-    with duckdb.connect(str(paths.published_database()), read_only=True) as con:
+    with duckdb.connect(str(paths.published_database().resolve()), read_only=True) as con:
         con.execute("use harmonised")
         centres = con.execute("select centre_id from submission where centre_id <> ?", [centre_id]).fetchall()
         found = {}

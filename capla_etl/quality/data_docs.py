@@ -111,8 +111,12 @@ def _failures_section(result: SuiteResult) -> str:
     )
 
 
-def build_data_docs(docs_folder: Path | None = None) -> Path:
+def build_data_docs(docs_folder: Path | None = None, version: str = "") -> Path:
     """The Data Docs site of every suite that ``validate`` has written there: its index, stylesheet and script.
+
+    Args:
+        docs_folder: where they are; None: those that are published.
+        version: name of the state of the study, for the index; empty: not known.
 
     Returns:
         The index page.
@@ -142,13 +146,14 @@ def build_data_docs(docs_folder: Path | None = None) -> Path:
     heads = "".join(
         f"<th>{h}</th>" for h in ("Table", "Rows", "Expectations", "Passed", "Failed errors (block)", "Failed warnings")
     )
+    stated = f" Version {html.escape(version)}." if version else ""
     index = folder / "index.html"
     index.write_text(
         f"<!DOCTYPE html>\n<html>{_head('Data Docs')}<body>"
         f"{_navigation('Expectations about the data received', cut_off)}<div class='container pt-4'>"
         f"<p class='alert alert-warning'>{kind_of_data.sentence()}</p><p>Great Expectations suites of this "
         "warehouse. An error stops whatever it would make wrong; the data manager looks into a warning. Failing rows "
-        "are listed by their keys, never with values.</p>"
+        f"are listed by their keys, never with values.{stated}</p>"
         f"<table class='table table-sm docs-index'><thead><tr>{heads}</tr></thead>"
         f"<tbody>{lines}</tbody></table></div></body></html>\n",
         encoding="utf-8",

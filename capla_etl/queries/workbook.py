@@ -71,13 +71,14 @@ def _check(cells: list[str]) -> str:
     return hashlib.sha256("\x1f".join(cells).encode()).hexdigest()[:16]
 
 
-def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date) -> bytes:
+def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date, version: str = "") -> bytes:
     """The workbook of one centre.
 
     Args:
         centre_id: the centre.
         queries: its rows of ``quality.query``.
         data_cut_off: date of its current submission; it stands for the date of the workbook.
+        version: name of the state of the study; empty: not known.
     """
     from openpyxl import Workbook
 
@@ -91,7 +92,7 @@ def workbook_bytes(centre_id: str, queries: pd.DataFrame, data_cut_off: date) ->
             kind_of_data.sentence(),
             "",
             f"{open_ones} open question(s), {len(queries) - open_ones} answered.",
-            "",
+            f"Version {version} of the study." if version else "",
             f"Each row of the sheet '{SHEET}' is one question. File, sheet, row and column say where it is in what you "
             "sent; 'Found' is what is there.",
             "Fill in the yellow cells only; the others are locked. If you cannot answer a question yet, leave it "
@@ -267,10 +268,12 @@ def write_workbooks(con: "duckdb.DuckDBPyConnection", centre_ids: list[str], fol
     if unknown := [c for c in centre_ids if c not in days]:
         raise KeyError(f"centre {', '.join(unknown)} is not in the warehouse; it has {', '.join(sorted(days))}")
     queries = con.execute("select * from quality.query").df()
+    version = con.execute("select version from study.version").fetchone()[0]
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for centre_id in centre_ids:
         path = folder / f"{centre_id}.xlsx"
-        path.write_bytes(workbook_bytes(centre_id, queries[queries["centre_id"] == centre_id], days[centre_id]))
+        own = queries[queries["centre_id"] == centre_id]
+        path.write_bytes(workbook_bytes(centre_id, own, days[centre_id], version))
         written.append(path)
     return written

@@ -5,15 +5,19 @@ are the current ones.
 """
 
 import hashlib
+import os
+from collections.abc import Iterable
 from datetime import date
 
 import duckdb
+import pandas as pd
 
 from capla_etl import paths
 from capla_etl.centres.harmonising.corrections import answers, corrections
 from capla_etl.centres.reading.read import submissions
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.status import SPEC, centre_ids
+from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
 
 
 def inputs_of(day: date) -> dict[str, dict[str, str]]:
@@ -115,3 +119,41 @@ def table_digests(con: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = REP
             between = b"\n"
         digests[f"{schema}.{table}"] = digest.hexdigest()
     return digests
+
+
+def study_version(con: duckdb.DuckDBPyConnection, read: Iterable[str], compared_with: str | None) -> pd.DataFrame:
+    """Name the state of the study in a warehouse, and say what it was made from.
+
+    The name follows from content alone: the same inputs, code, parameters and release to compare with give it again, so
+    that a study that is computed again has the same files, byte for byte. ``CAPLA_VERSION`` is set while a release is
+    computed again: it gives the release's name.
+
+    Args:
+        con: connection to the warehouse.
+        read: the tables (``schema.table``) that hold what was read from the centres.
+        compared_with: name of the release that the report compares with.
+
+    Returns:
+        The row of ``study.version``.
+    """
+    cut_off = con.execute("select max(submission) from harmonised.submission").fetchone()[0]
+    made_from = {
+        "inputs_sha256": _sha256("\n".join(f"{table} {_content(con, table)}" for table in sorted(read))),
+        "code_sha256": code_digest(),
+        "parameters_sha256": _sha256("\n".join(f"{p.name} {p.value}" for p in parameters().values())),
+        "rule_set": parameter(RULE_SET),
+        "compared_with": compared_with,
+    }
+    name = f"{cut_off}-{_sha256(repr(made_from))[:10]}"
+    row = {"version": os.environ.get("CAPLA_VERSION") or name, "data_cut_off": cut_off, **made_from}
+    return pd.DataFrame([row]).astype({"compared_with": "string"})
+
+
+def _content(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """SHA-256 over every row as text, in stored order."""
+    rows = "string_agg(sha256(cast(t as varchar)), '' order by rowid)"
+    return con.execute(f"select sha256(coalesce({rows}, '')) from {table} t").fetchone()[0]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -53,10 +53,18 @@ def _file_hashes(root: Path) -> dict[str, str]:
 
 
 def _digests(database: Path) -> dict[str, str]:
-    """Digest every table but ``quality.check_result``, whose order is that in which checks ran."""
+    """Digest every table but ``quality.check_result``, whose order is that in which checks ran, and ``study.version``.
+
+    What that one says of inputs, code and parameters is compared by itself.
+    """
     with duckdb.connect(str(database), read_only=True) as con:
         digests = table_digests(con, (*REPRODUCIBLE, "raw", "harmonised", "quality"))
-    return {table: digest for table, digest in digests.items() if table != "quality.check_result"}
+    return {t: digest for t, digest in digests.items() if t not in ("quality.check_result", "study.version")}
+
+
+def _version(database: Path) -> str:
+    with duckdb.connect(str(database), read_only=True) as con:
+        return con.execute("select version from study.version").fetchone()[0]
 
 
 def release_folder(name: str) -> Path:
@@ -117,6 +125,7 @@ def freeze(name: str, folder: Path) -> Path:
     before = release_compared_with()
     manifest = {
         "name": name,
+        "version": _version(fresh / paths.published_database().name),
         "compared_with": before.name if before else NO_RELEASE,
         "data": "synthetic" if kind_of_data.synthetic() else "real",
         "as_of": as_of.isoformat(),
@@ -181,7 +190,7 @@ def verify(name: str) -> Verification:
         differs.append("the code is not that of the release")
     differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
     compared_with = manifest.get("compared_with", NO_RELEASE)
-    again = rebuild(as_of, fresh=True, compared_with=compared_with, accepted=folder / ACCEPTED, shown=folder / SHOWN)
+    again = rebuild(as_of, True, compared_with, folder / ACCEPTED, manifest.get("version"), folder / SHOWN)
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
     not_made_again = (paths.published_database().name, ACCEPTED)
     files = {

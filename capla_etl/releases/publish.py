@@ -1,16 +1,19 @@
-"""Publishing: replace what users see, whole, by what a run has built. Nothing is computed here.
+"""Publishing: make what a run has built the version that users see. Nothing is computed here.
 
-A run writes only below ``warehouse/build``; if it fails or is killed, what was published stays as it was.
+A run writes only below ``warehouse/build``; if it fails or is killed, what was published stays as it was. A version is
+complete and on disk before users see any of it, and one step shows all of it (``versions``).
 """
 
-import os
-import shutil
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from capla_etl import paths
-from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.centres.errors import listed
+from capla_etl.releases import versions
+from capla_etl.releases.variant import JOURNAL, PROTECTED, profile
 from capla_etl.sql import quote
 
 
@@ -19,54 +22,69 @@ def staged(published: Path) -> Path:
     return paths.warehouse() / "build" / "to_publish" / published.name
 
 
-def publish() -> list[Path]:
-    """Put the built warehouse, outputs, Data Docs and report in place.
+def publish(state: str, data_cut_off: date) -> versions.Version:
+    """Make a version of the built warehouse, outputs, Data Docs and report, and let users see it.
 
-    First copy everything next to its target and force it to disk, then rename each copy over the old one. Clients that
-    have the old warehouse open keep reading it.
+    Files that are as in the version before are linked to it. Clients that have a file of an earlier version open keep
+    reading it. Old versions are removed first, so that they leave room.
 
-    Returns:
-        What is published, the warehouse first.
+    Args:
+        state: name of the state of the study that was built (``study.version``).
+        data_cut_off: date of the newest submission in it.
 
     Raises:
         FileNotFoundError: something to publish has not been built; nothing was touched.
+        ValueError: a page is of another state, or ``CAPLA_VERSIONS_KEPT`` is not valid; nothing was touched.
     """
     sources = _sources()
-    missing = [str(s) for s in sources.values() if not s.exists()]
-    if missing:
-        raise FileNotFoundError(f"not built yet, so nothing is published: {', '.join(missing)}")
-    fresh = {target: _copy_beside(source, target) for target, source in sources.items()}
-    for target, copy in fresh.items():
-        _replace(target, copy)
-    return list(sources)
+    parts = [*sources.values(), *(staged(paths.outputs()) / part for part in _PARTS[profile()])]
+    if missing := [part for part in parts if not part.exists()]:
+        raise FileNotFoundError(f"not built yet, so nothing is published: {listed(missing)}")
+    if others := [page for page in _pages(sources) if state not in page.read_text(encoding="utf-8")]:
+        raise ValueError(
+            f"found pages that do not state version {state} of the warehouse: {listed(others)}. Nothing is published. "
+            "Materialize what they are made by too, or run the whole study."
+        )
+    keep = versions.kept()
+    versions.remove_leftovers()
+    versions.name_by_links(paths.warehouse() / place.parts[0] for place in sources)
+    versions.prune(keep - 1)
+    made = versions.make(state, data_cut_off, lambda folder: _fill(folder, sources, paths.current().resolve()))
+    versions.show(made)
+    return made
+
+
+#: Folders of the outputs that steps of their own write.
+_PARTS = {JOURNAL: (paths.centre_pages().name, "queries", PROTECTED), PROTECTED: ()}
 
 
 def _sources() -> dict[Path, Path]:
-    """Published place -> where it was built, the warehouse first; of the protected profile only what may leave."""
+    """Place in a version -> where it was built; of the protected profile only what may leave."""
     if profile() == PROTECTED:
-        protected = paths.outputs() / PROTECTED
-        return {protected: staged(paths.outputs()) / protected.name}
-    staged_paths = {
-        p: staged(p)
-        for p in (paths.outputs(), paths.data_docs(), paths.differences(), paths.dbt_docs(), paths.report())
-    }
-    return {paths.published_database(): paths.build_database(), **staged_paths}
+        return {Path(paths.outputs().name, PROTECTED): staged(paths.outputs()) / PROTECTED}
+    built = {Path(place.name): staged(place) for place in paths.published()}
+    return built | {Path(paths.published_database().name): paths.build_database()}
 
 
-def _copy_beside(source: Path, target: Path) -> Path:
-    """Copy a file or folder next to its target and force it to disk."""
-    copy = target.with_name(f".{target.name}.new")
-    _remove(copy)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.suffix == ".duckdb":
-        _copy_database(source, copy)
-    elif source.is_dir():
-        shutil.copytree(source, copy)
-    else:
-        shutil.copyfile(source, copy)
-    for path in [copy, *copy.rglob("*")]:
-        _force_to_disk(path)
-    return copy
+def _pages(sources: dict[Path, Path]) -> Iterator[Path]:
+    """The pages that state of which version they are: all but those of dbt and of single suites of expectations."""
+    for place, source in sources.items():
+        if place.name == paths.data_docs().name:
+            yield source / "index.html"
+        elif place.suffix == ".html":
+            yield source
+        elif place.name != paths.dbt_docs().name:
+            yield from source.rglob("*.html")
+
+
+def _fill(folder: Path, sources: dict[Path, Path], before: Path) -> None:
+    """Copy what was built into the folder of a version; what equals the version before is linked to it."""
+    for place, source in sources.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix == ".duckdb":
+            _copy_database(source, folder / place)
+        else:
+            versions.copy(source, folder / place, before / place)
 
 
 def _copy_database(source: Path, copy: Path) -> None:
@@ -76,29 +94,3 @@ def _copy_database(source: Path, copy: Path) -> None:
         connection.execute(f"attach {quote(str(copy))} as published")
         connection.execute("copy from database built to published")
         connection.execute("checkpoint published")
-
-
-def _replace(target: Path, copy: Path) -> None:
-    """Replace a file in one step, a folder by two renames, because a folder that is not empty cannot be replaced."""
-    old = target.with_name(f".{target.name}.old")
-    _remove(old)
-    if target.is_dir():
-        target.rename(old)
-    os.replace(copy, target)
-    _force_to_disk(target.parent)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _force_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

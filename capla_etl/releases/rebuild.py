@@ -47,6 +47,7 @@ def rebuild(
     fresh: bool = False,
     compared_with: str = NO_RELEASE,
     accepted: Path | None = None,
+    version: str | None = None,
     shown: Path | None = None,
 ) -> Path:
     """Rebuild the published warehouse as of a day.
@@ -56,6 +57,7 @@ def rebuild(
         fresh: rebuild in any case; else reuse an earlier rebuild from the same inputs and code.
         compared_with: name of the release that its report compares it with.
         accepted: file with the submissions that were accepted; by default that of the study.
+        version: name of the state of the study that is stated instead of what follows from the inputs and the code.
         shown: folder with the protected versions beside which its own is protected; by default none.
 
     Raises:
@@ -81,6 +83,7 @@ def rebuild(
         "CAPLA_RELEASES": str(paths.releases()),
         "CAPLA_COMPARED_WITH": compared_with,
         "CAPLA_ACCEPTED": str(accepted or paths.accepted()),
+        "CAPLA_VERSION": version or "",
     }
     command = [sys.executable, "-m", "capla_etl.cli", "study"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

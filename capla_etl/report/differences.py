@@ -20,7 +20,7 @@ _SHOWN = [name for name in TABLES if name != "as_published"]
 
 
 def write_differences(
-    differences: Differences, changes: pd.DataFrame, withdrawn: pd.DataFrame, since: date, path: Path
+    differences: Differences, changes: pd.DataFrame, withdrawn: pd.DataFrame, since: date, version: str, path: Path
 ) -> Path:
     """Write the page; the same inputs give the same bytes.
 
@@ -29,6 +29,7 @@ def write_differences(
         changes: quality.submission_change.
         withdrawn: quality.withdrawn_patient.
         since: the day of the earlier state.
+        version: name of the present state of the study.
         path: where the page goes.
 
     Returns:
@@ -41,6 +42,7 @@ def write_differences(
         [Path(__file__).parent, TEMPLATES],
         path,
         since=since.isoformat(),
+        version=version,
         submissions=[
             {"centre_id": r.centre_id, "before": _day(r.before), "after": _day(r.after)}
             for r in differences.submissions.itertuples()

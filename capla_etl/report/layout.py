@@ -48,11 +48,19 @@ class Edition:
         data_cut_off: last data cut-off of the centres; stands for the date of every document.
         parameters: the protocol's parameters as used, by name.
         notice: what a reader is told about the disclosure profile; empty for none.
+        version: name of the state of the study (``study.version``); empty: not known.
     """
 
     data_cut_off: date
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     notice: str = ""
+    version: str = ""
+
+    @property
+    def stated(self) -> str:
+        """Which state of the study a document shows."""
+        version = f" Version {self.version}." if self.version else ""
+        return f"Data cut-off {self.data_cut_off.isoformat()}.{version}"
 
 
 @dataclass(frozen=True)

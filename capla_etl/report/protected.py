@@ -29,6 +29,7 @@ def write_protected(
     submission: pd.DataFrame,
     status: pd.DataFrame,
     checks: pd.DataFrame,
+    version: str,
     folder: Path,
     earlier: Sequence[Publication] = (),
 ) -> list[Path]:
@@ -40,6 +41,7 @@ def write_protected(
         submission: ``harmonised.submission``; its dates are shown, without the centres.
         status: ``quality.centre_status``; centres whose newest submission is missing are named, without its problem.
         checks: as ``ReportInputs.checks``.
+        version: name of the state of the study.
         folder: made when missing.
         earlier: what was shown before of this profile.
 
@@ -50,7 +52,7 @@ def write_protected(
     notice = profile(PROFILE).notice
     tables = {table_id: results[results["table_id"] == table_id] for table_id in profile(PROFILE).tables}
     written = files.write_tables({"result": results, **tables, **curves}, folder)
-    readme = f"# Study tables and figures, protected version\n\n{about_the_data()}\n\n{notice}\n"
+    readme = f"# Study tables and figures, protected version\n\n{about_the_data()}\n\n{notice}\n\nVersion {version}.\n"
     written[0].write_text(readme, encoding="utf-8")
     drawn = files.write_figures(study_figures.study_figures(curves, {}, rounded=True), folder)
     without_limits = {name: curve.assign(lower=math.nan, upper=math.nan) for name, curve in curves.items()}
@@ -65,6 +67,7 @@ def write_protected(
         ),
         checks=checks,
         notice=notice,
+        version=version,
         centre_status=status.assign(problem=""),
         hover=study_figures.hover_data(without_limits, {}),
     )

@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 
 from capla_etl import paths
+from capla_etl.releases.versions import current
 
 STARTED = time.monotonic()
 
@@ -84,6 +85,7 @@ class Progress:
         return {
             "status": status,
             "published": published,
+            "version": current().name if published else None,
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
             "failures": self.failures,
             "without_newest_submission": self.refused,

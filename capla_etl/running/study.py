@@ -9,6 +9,7 @@ from capla_etl import paths
 from capla_etl.defs.build_lock import hold_build, lock_of_run, lock_of_ui
 from capla_etl.processes import is_held, take_new
 from capla_etl.releases.variant import PROTECTED, profile
+from capla_etl.releases.versions import current
 from capla_etl.running.closing import close_to_others
 from capla_etl.running.instance import dagster_home, end_dead_runs, instance_at_home
 from capla_etl.running.progress import STAGES, STARTED, Progress
@@ -110,17 +111,22 @@ def _close(progress: Progress, success: bool, steps: int) -> None:
 
 def _print_published() -> None:
     """Print what was published and where."""
+    version = {"Version": current().name}
     if profile() == PROTECTED:
-        print(f"\nProtected      {paths.outputs() / PROTECTED}")
+        _print_places(version | {"Protected": paths.outputs() / PROTECTED})
         return
     _print_rows()
-    places = {
+    places = version | {
         "Warehouse": paths.published_database(),
         "Tables": paths.outputs(),
         "Report": paths.report(),
         "Data Docs": paths.data_docs() / "index.html",
         "dbt docs": paths.dbt_docs() / "index.html",
     }
+    _print_places(places)
+
+
+def _print_places(places: dict) -> None:
     print("\n" + "\n".join(f"{name:<14} {place}" for name, place in places.items()))
 
 
@@ -128,7 +134,7 @@ def _print_rows() -> None:
     """Print the row counts of the published tables, a line a schema."""
     import duckdb
 
-    with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
+    with duckdb.connect(str(paths.published_database().resolve()), read_only=True) as connection:
         for schema in ("harmonised", "quality", "marts", "outcomes", "study"):
             tables = connection.execute(
                 "select table_name from duckdb_tables() where schema_name = ? order by table_name", [schema]

@@ -88,7 +88,7 @@ def test_one_writer_at_a_time():
         for node in job.nodes
         if node.definition.pool != "duckdb_writer" and not node.name.startswith("centre__")
     ]
-    assert unpooled == ["report__data_docs"]
+    assert unpooled == []
 
 
 def test_modules_with_assets_do_not_postpone_annotations():

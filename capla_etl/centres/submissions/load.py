@@ -2,7 +2,7 @@
 
 A submission is read, harmonised and judged, and put aside as *received*. It replaces the centre's last good load only
 once it is accepted; if it is refused or held back, the last good load stays as it is. A load is a folder of Parquet
-files.
+files, complete before a link to it says what it is: received, or the last good one.
 
 What does not belong here: Dagster, how a value is read (harmonising/values.py), and whether a received load is accepted
 (quality/monitoring/submissions.py).
@@ -10,6 +10,7 @@ What does not belong here: Dagster, how a value is read (harmonising/values.py),
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capla_etl import fields, paths
+from capla_etl.centres import switch
 from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
@@ -65,6 +67,7 @@ def hand_out(centre_ids: Iterable[str], run: str) -> None:
     if _handed_out_for != [run]:
         _handed_out_for[:] = [run]
         _handed_out.clear()
+        remove_leftovers()
         _handed_out.update({centre_id: apart(receive_here, centre_id) for centre_id in centre_ids})
 
 
@@ -78,7 +81,7 @@ def receive(centre_id: str) -> CentreLoad:
     try:
         return (_handed_out.pop(centre_id, None) or apart(receive_here, centre_id)).result()
     except Died as died:
-        shutil.rmtree(_fresh(centre_id), ignore_errors=True)
+        _discard(centre_id)
         refused = died.refused(centre_id)
         record_refusal(centre_id, received(paths.data_raw() / centre_id), refused.problems)
         raise refused from None
@@ -87,19 +90,22 @@ def receive(centre_id: str) -> CentreLoad:
 def receive_here(centre_id: str) -> CentreLoad:
     """Read, harmonise and judge a centre's current submission, and put it aside as received.
 
-    What was received before, and not accepted, is discarded first.
+    What was received before, and not accepted, is replaced or, without a new load, discarded.
 
     Raises:
         CentreRefused: the spec, a file, a column, a word or a correction is not as declared; a file was refused in
             large part; or an unexpected error occurred. The last good load stays, with the reason next to it.
         OSError: a file cannot be reached or disappeared while it was read; trying again may help.
     """
-    _discard(paths.received_loads() / centre_id)
-    fingerprint_received = received(paths.data_raw() / centre_id)
     try:
+        fingerprint_received = received(paths.data_raw() / centre_id)
         with one_centres_problem(centre_id):
             return _receive(centre_id, fingerprint_received)
+    except OSError:
+        _discard(centre_id)
+        raise
     except CentreRefused as refused:
+        _discard(centre_id)
         record_refusal(centre_id, fingerprint_received, refused.problems)
         raise
 
@@ -112,15 +118,14 @@ def accept(load: Load, confirmed_on: date | None = None) -> None:
         confirmed_on: day of the last confirmation without which it would be held back, if there is one.
     """
     record_accepted(load, confirmed_on)
-    target = paths.centre_loads() / load.centre_id
-    target.parent.mkdir(parents=True, exist_ok=True)
-    restore()
-    old = _old(target)
-    if target.exists():
-        target.rename(old)
-    load.folder.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
     forget_refusal(load.centre_id)
+    folder = load.folder
+    if folder.parent == paths.received_loads():  # received by an earlier version of this program, or a copy
+        aside = paths.loads() / f"{load.centre_id}.earlier"
+        aside.mkdir(parents=True, exist_ok=True)
+        folder = folder.rename(aside / load.centre_id)
+    switch.link(paths.centre_loads() / load.centre_id, folder)
+    switch.remove(paths.received_loads() / load.centre_id)
 
 
 def hold_back(load: Load, problems: list[str]) -> None:
@@ -128,25 +133,24 @@ def hold_back(load: Load, problems: list[str]) -> None:
     record_refusal(load.centre_id, load.received, problems, held_back=True)
 
 
-def restore() -> None:
-    """Put last good loads back if a run was killed between the two renames of ``accept``."""
-    for old in paths.centre_loads().glob(".*.old"):
-        target = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
-        if not target.exists():
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+def _discard(centre_id: str) -> None:
+    """Forget the load that was received, and what of a load was written for it."""
+    switch.remove(paths.received_loads() / centre_id)
+    remove_leftovers(centre_id)
 
 
-def _old(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
+def remove_leftovers(centre_id: str = "*") -> None:
+    """Remove the loads of one centre, or of all, that are neither received nor the last good one.
 
-
-def _discard(folder: Path) -> None:
-    """Remove a load; renamed first, so that half of it is never taken for a load."""
-    shutil.rmtree(_old(folder), ignore_errors=True)
-    if folder.exists():
-        folder.rename(_old(folder))
-        shutil.rmtree(_old(folder), ignore_errors=True)
+    So a load that was replaced is there until the centre's next, for those who are reading it.
+    """
+    places = (paths.centre_loads(), paths.received_loads())
+    linked = {link.resolve().parent for place in places for link in place.glob("*")}
+    for folder in paths.loads().glob(f"{centre_id}.*"):
+        if folder not in linked:
+            shutil.rmtree(folder)
+    for leftover in (leftover for place in places for leftover in place.glob(f".{centre_id}.*")):
+        switch.remove(leftover)
 
 
 def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
@@ -163,20 +167,17 @@ def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     return CentreLoad(centre_id, harmonised.submission.isoformat(), content_hash, rows, ledger, refused)
 
 
-def _fresh(centre_id: str) -> Path:
-    return paths.received_loads() / f".{centre_id}.new"
-
-
 def _put_aside(centre_id: str, tables: dict[str, pa.Table], receipt: dict) -> None:
-    """Write a complete load, then give it its name: a folder of this name is whole."""
-    target = paths.received_loads() / centre_id
-    fresh = _fresh(centre_id)
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    """Write a complete load, then say that it is the one received."""
+    remove_leftovers(centre_id)
+    paths.loads().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{centre_id}.", dir=paths.loads()), centre_id)
+    folder.mkdir()
     for name, table in tables.items():
-        pq.write_table(table, fresh / f"{name}.parquet", compression="zstd")
+        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     for name in (SPEC, ANSWERS):
         if (paths.data_raw() / centre_id / name).is_file():
-            shutil.copyfile(paths.data_raw() / centre_id / name, fresh / name)
-    (fresh / RECEIPT).write_text(json.dumps(receipt, indent=1), encoding="utf-8")
-    fresh.rename(target)
+            shutil.copyfile(paths.data_raw() / centre_id / name, folder / name)
+    (folder / RECEIPT).write_text(json.dumps(receipt, indent=1), encoding="utf-8")
+    switch.to_disk(*folder.iterdir(), folder, folder.parent, paths.loads())
+    switch.link(paths.received_loads() / centre_id, folder)

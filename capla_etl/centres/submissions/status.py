@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from capla_etl import fields, paths
+from capla_etl.centres import switch
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS
@@ -166,7 +167,7 @@ def _loads(folder: Path) -> tuple[dict[str, Load], list[str]]:
             continue
         submission, previous = (day and date.fromisoformat(day) for day in map(content.get, _DAYS))
         of = content["received"], content.get("identity", "")
-        found[centre_id] = Load(centre_id, submission, receipt.parent, *of, previous)
+        found[centre_id] = Load(centre_id, submission, receipt.parent.resolve(), *of, previous)
     return found, stale
 
 
@@ -187,8 +188,12 @@ def record_accepted(load: Load, confirmed_on: date | None) -> None:
     """
     if paths.as_of() is None and not accepted_before(load):
         paths.accepted().parent.mkdir(parents=True, exist_ok=True)
-        with paths.accepted().open("a", encoding="utf-8") as file:
-            file.write(f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n")
+        with paths.accepted().open("a+b") as file:
+            file.seek(0)
+            torn = not file.read().endswith(b"\n") and file.tell()  # by a full disk
+            line = f"{load.centre_id} {load.submission} {load.identity} {confirmed_on or '-'}\n"
+            file.write((b"\n" if torn else b"") + line.encode())
+        switch.to_disk(paths.accepted())
 
 
 def accepted_before(load: Load) -> bool:
@@ -210,12 +215,8 @@ def _refusal(centre_id: str) -> Path:
 
 def record_refusal(centre_id: str, received_: str, problems: list[str], held_back: bool = False) -> None:
     """Record that what was received last is refused or held back, and why; the last good load stays unchanged."""
-    path = _refusal(centre_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
     content = {"received": received_, "held_back": held_back, "problems": problems}
-    fresh.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    fresh.replace(path)
+    switch.write(_refusal(centre_id), json.dumps(content, indent=1, ensure_ascii=False))
 
 
 def forget_refusal(centre_id: str) -> None:

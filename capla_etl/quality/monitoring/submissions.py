@@ -30,7 +30,7 @@ from capla_etl import fields, paths
 from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.spec.grammar import Confirmed, Spec
 from capla_etl.centres.submissions.judge import HarmonisedCentre, judged
-from capla_etl.centres.submissions.load import accept, hold_back, restore
+from capla_etl.centres.submissions.load import accept, hold_back
 from capla_etl.centres.submissions.status import (
     Load,
     accepted_before,
@@ -188,7 +188,6 @@ def decide() -> list[Looked]:
     Returns:
         One entry per centre with a load, by code; none of a centre that could not be looked at, which is refused.
     """
-    restore()
     loads, received = newest_loads(), received_loads()
     patients, looked = {}, []
     for centre_id, load in loads.items():

@@ -108,6 +108,7 @@ def centre_page(
     query: pd.DataFrame,
     signal: pd.DataFrame,
     monitored: pd.DataFrame,
+    version: str,
 ) -> CentrePage:
     """What one centre's page shows.
 
@@ -115,6 +116,7 @@ def centre_page(
         centre_id: the centre.
         quality, status, query, signal, monitored: ``quality.centre_quality``, ``.centre_status``, ``.query``,
             ``.signal``, ``.monitored``, of all centres.
+        version: name of the state of the study.
 
     Raises:
         KeyError: no such centre.
@@ -137,7 +139,8 @@ def centre_page(
             _levels(centre_id, monitored, MOST_LEVELS - 3 * len(signals.rows)),
         ],
         f"Questions to your centre are in the workbook {centre_id}.xlsx. If the data behind a signal are correct, "
-        "please tell us who confirms it, and why; otherwise send a corrected submission.",
+        "please tell us who confirms it, and why; otherwise send a corrected submission. "
+        f"Version {version} of the study.",
     )
 
 

@@ -43,5 +43,6 @@ def write_centre_pages(con: duckdb.DuckDBPyConnection, centre_ids: list[str], fo
         KeyError: a centre is not in the warehouse.
     """
     frames = {name: con.execute(f"from {table}").df() for name, table in SOURCES.items()}
+    frames["version"] = con.execute("select version from study.version").fetchone()[0]
     centres = centre_ids or sorted({*frames["quality"]["centre_id"], *frames["monitored"]["centre_id"]})
     return [path for centre in centres for path in write_page(centre_page(centre, **frames), folder)]

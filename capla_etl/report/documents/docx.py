@@ -119,7 +119,7 @@ def _header_and_footer(section, edition: Edition) -> None:
     section.header.paragraphs[0].text = about_the_data()
     section.header.paragraphs[0].style = section.footer.paragraphs[0].style = _NOTE
     footer = section.footer.paragraphs[0]
-    footer.add_run(f"Data cut-off {edition.data_cut_off.isoformat()}. Page ")
+    footer.add_run(f"{edition.stated} Page ")
     _field(footer, "PAGE", "1")
 
 

@@ -80,6 +80,7 @@ def html_page(table: PrintedTable, edition: Edition) -> str:
     for note in beneath(table, edition):
         texts = ((f"<sup>{letter}</sup>&nbsp;" if letter else "") + escape(text) for letter, text in note)
         great = great.tab_source_note(html("".join(texts)))
+    great = great.tab_source_note(html(escape(edition.stated)))
     return _WHOLE.format(title=escape(table.title + kind_of_data.in_title()), css=_CSS, table=great.as_raw_html())
 
 

@@ -105,7 +105,7 @@ def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition)
         r"\begin{document}",
         rf"\textbf{{{escaped(' '.join(text for text in (about_the_data(), edition.notice) if text))}}}",
         "",
-        escaped(f"Data cut-off {edition.data_cut_off.isoformat()}.") + "\n",
+        escaped(edition.stated) + "\n",
     ]
     if methods:
         parts.append(r"\section*{Statistical methods}" + "\n")

@@ -104,7 +104,7 @@ def _readme(sheet, tables: dict[str, PrintedTable], edition: Edition) -> None:
         "Caplacizumab in immune-mediated TTP: study tables",
         about_the_data(),
         *([edition.notice] if edition.notice else []),
-        f"Data cut-off {edition.data_cut_off.isoformat()}.",
+        edition.stated,
         "",
         *(f"Sheet '{name}': {table.title}" for name, table in tables.items()),
         "These sheets show the numbers as printed, as text. Letters after a row refer to the notes under the table.",

@@ -66,6 +66,7 @@ class ReportInputs:
             ((what, number) pairs) and ``numbers`` (as ``worded_numbers`` gives them).
         hover: values at the pointer by figure (``study_figures.hover_data``).
         courses: every patient's course (``courses``), for the study group only; its search goes with it.
+        version: name of the state of the study (``study.version``); empty: not known.
     """
 
     results: pd.DataFrame
@@ -92,6 +93,7 @@ class ReportInputs:
     moved: list[dict] | None = None
     hover: dict = field(default_factory=dict)
     courses: dict | None = None
+    version: str = ""
 
 
 def rendered(template: str, folders: list[Path], path: Path, **content) -> Path:
@@ -149,6 +151,7 @@ def write_report(inputs: ReportInputs, path: Path) -> Path:
         notice=inputs.notice,
         effect_caveat=EFFECT_CAVEAT[0].upper() + EFFECT_CAVEAT[1:] + ".",
         cut_offs=_cut_offs(inputs.submission),
+        version=inputs.version,
         cards=_cards(inputs),
         flow=flow_svg(inputs.results),
         tables=tables,

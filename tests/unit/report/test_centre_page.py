@@ -49,6 +49,7 @@ def _page(centre="DE01", centres=CENTRES, signals=(), shifted=None, queries=QUER
         query=queries,
         signal=signal_frame(*signals),
         monitored=monitored(centres, shifted),
+        version="2023-06-30-0123456789",
     )
 
 
@@ -124,6 +125,7 @@ def test_the_others_are_dots_on_a_coarse_grid_in_the_order_of_their_values_alone
 
 def test_the_order_of_the_centres_leaves_no_trace():
     frames = {"quality": _quality(CENTRES), "status": _status(CENTRES), "query": QUERIES, "signal": signal_frame()}
+    frames["version"] = "2023-06-30-0123456789"
     looked = monitored()
     turned = pd.concat([looked[looked["centre_id"] == centre] for centre in reversed(CENTRES)])
     assert centre_page("DE01", monitored=looked, **frames) == centre_page("DE01", monitored=turned, **frames)

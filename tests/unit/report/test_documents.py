@@ -89,6 +89,7 @@ EDITION = Edition(
         "follow_up_days": Parameter("follow_up_days", 90, "PROTOCOL 3.7"),
         "landmark_days": Parameter("landmark_days", [3, 4], "PROTOCOL 4"),
     },
+    version="2023-06-30-0123456789",
 )
 RESULTS = pd.DataFrame(
     {
@@ -186,6 +187,15 @@ def test_every_document_says_that_the_data_are_synthetic_and_the_comparison_obse
         assert SYNTHETIC in text and caveat in text
     assert caveat not in written["html/own_sections.html"].read_text()
     assert document.sections[-1].header.paragraphs[0].text == SYNTHETIC
+
+
+def test_every_document_states_the_version_of_the_study(written, document, workbook):
+    stated = "Data cut-off 2023-06-30. Version 2023-06-30-0123456789."
+    assert stated in document.sections[0].footer.paragraphs[0].text
+    assert stated in [row[0].value for row in workbook.worksheets[0].iter_rows()]
+    assert stated in written["tables.tex"].read_text()
+    pages = [path for name, path in written.items() if name.startswith("html/")]
+    assert pages and all(stated in page.read_text() for page in pages)
 
 
 # ---------------------------------------------------------------- what stands beneath a table

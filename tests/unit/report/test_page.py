@@ -157,12 +157,14 @@ def test_the_protected_page_has_no_course_no_search_and_no_number_of_a_centre(bu
         submission,
         status,
         checks,
+        "2023-06-30-0123456789",
         tmp_path,
     )
     page = (tmp_path / "report_protected.html").read_text(encoding="utf-8")
     assert 'id="courses"' not in page and 'id="course-search"' not in page.split("<script>")[0]
     assert not [i for i in ids["patient_id"] if i in page]
     assert "Completeness and timeliness" not in page
+    assert "Version 2023-06-30-0123456789." in page
     assert "Central monitoring" not in page, "levels and signals are of single centres"
     assert (
         f"The newest submission of {status.loc[0, 'centre_id']} is not in this report" in page and "row 12" not in page

@@ -8,6 +8,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from capla_etl.office import all_writable
 from capla_etl.report.centre_page.content import SYNTHETIC, CentrePage, Listing, Strip
 
 _INK, _MUTED, _RULE, _SOFT, _OWN, _STRONG = "#1c2a33", "#5b6b76", "#cfd8dd", "#e9efef", "#0b6e75", "#b4531a"
@@ -39,6 +40,7 @@ def pdf_bytes(page: CentrePage) -> bytes:
     from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
     _fonts()
+    page = all_writable(page)
     plain = ParagraphStyle("plain", fontName="DejaVuSans", fontSize=7.2, leading=9.2, textColor=_INK)
     styles = {
         "plain": plain,

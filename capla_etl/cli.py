@@ -12,7 +12,7 @@ import traceback
 
 #: Commands in the order of the work, by their heading in the help. Each is imported only when it is called.
 GROUPS = {
-    "run": ("study", "freeze", "verify", "ui"),
+    "run": ("study", "freeze", "verify", "audit", "ui"),
     "centres and their data": ("centre", "queries"),
     "results": ("explain", "tables", "sql"),
     "this command": ("completion",),

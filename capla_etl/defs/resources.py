@@ -18,6 +18,7 @@ from pydantic import Field
 from capla_etl import paths
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
 from capla_etl.defs.build_lock import BuildInUse, hold_build
+from capla_etl.defs.record import recorded
 from capla_etl.protocol.parameters import RULE_SET, parameter
 from capla_etl.releases.variant import JOURNAL, Variant
 
@@ -56,7 +57,8 @@ class Study(dg.ConfigurableResource):
         before = {name: os.environ.get(name) for name in variant.environment()}
         os.environ.update(variant.environment())
         try:
-            yield self
+            with recorded(context, variant.environment()):
+                yield self
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})

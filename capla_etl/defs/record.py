@@ -1,0 +1,54 @@
+"""Record every run in the audit trail, whether it comes from the terminal, the UI, a sensor or a schedule.
+
+What does not belong here: what a line holds (``capla_etl.releases.trail``).
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import dagster as dg
+
+from capla_etl.releases import trail
+
+_TERMINAL = "capla/process"
+_FAILED = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.PIPELINE_FAILURE}
+
+
+@contextlib.contextmanager
+def recorded(context: dg.InitResourceContext, settings: dict[str, str]) -> Iterator[None]:
+    """Record the beginning of a run, and how it ended; nothing where a resource is used without a run.
+
+    Raises:
+        dg.Failure: the beginning cannot be recorded, so the run must not go on.
+    """
+    run = context.dagster_run
+    if run is None:
+        yield
+        return
+    chosen = {name: value for name, value in settings.items() if name in _CHOSEN}
+    try:
+        trail.begin(run.run_id, run.job_name, _started_by(run.tags), chosen)
+    except (OSError, trail.TrailBroken) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise dg.Failure(f"The run cannot be recorded in the audit trail, so it did not begin: {why}.") from None
+    how = "stopped"
+    try:
+        yield
+        how = "failed" if _has_failed(context.instance, run.run_id) else "succeeded"
+    finally:
+        trail.end(run.run_id, how)
+
+
+#: Settings that say what is computed, and are no paths.
+_CHOSEN = ("CAPLA_AS_OF", "CAPLA_RULE_SET", "CAPLA_PROFILE")
+
+
+def _started_by(tags: dict[str, str]) -> str:
+    for tag, what in (("dagster/sensor_name", "sensor"), ("dagster/schedule_name", "schedule")):
+        if tag in tags:
+            return f"{what} {tags[tag]}"
+    return trail.command() if _TERMINAL in tags else "Dagster's pages"
+
+
+def _has_failed(instance: dg.DagsterInstance, run_id: str) -> bool:
+    return any(instance.get_records_for_run(run_id, of_type=kind, limit=1).records for kind in _FAILED)

@@ -11,7 +11,7 @@ import dagster as dg
 from capla_etl.releases import trail
 
 _TERMINAL = "capla/process"
-_FAILED = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.PIPELINE_FAILURE}
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def recorded(context: dg.InitResourceContext, settings: dict[str, str]) -> Itera
     how = "stopped"
     try:
         yield
-        how = "failed" if _has_failed(context.instance, run.run_id) else "succeeded"
+        how = _how(context.instance, run.run_id)
     finally:
         trail.end(run.run_id, how)
 
@@ -50,5 +50,10 @@ def _started_by(tags: dict[str, str]) -> str:
     return trail.command() if _TERMINAL in tags else "Dagster's pages"
 
 
-def _has_failed(instance: dg.DagsterInstance, run_id: str) -> bool:
-    return any(instance.get_records_for_run(run_id, of_type=kind, limit=1).records for kind in _FAILED)
+def _how(instance: dg.DagsterInstance, run_id: str) -> str:
+    """How a run ended, from the failures of its steps: a person's Ctrl+C and Dagster's "terminate" interrupt a step."""
+    failed = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    errors = [record.event_log_entry.dagster_event.step_failure_data.error for record in failed]
+    if any(error and error.cls_name == _INTERRUPTED for error in errors):
+        return "stopped"
+    return "failed" if failed else "succeeded"

@@ -5,6 +5,7 @@
 # make columns 10,000 columns of known truth through the readers: what is read right, refused, or wrong in silence
 # make faults  faults of real life in the ten centres' files: which central monitoring sees, and false alarms
 # make fire    damaged and hostile files through every reader: each ends in values or a message
+# make audit   known flaws of the packages in the lock; it needs the internet, and says so where there is none
 # Each target sets itself up. It needs Python 3.11, make and the package registry; make browser also needs Chromium and
 # its driver.
 
@@ -21,7 +22,7 @@ COMPILE := env -u PYTHONDONTWRITEBYTECODE UV_COMPILE_BYTECODE=1
 
 COMPILE_LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
 
-.PHONY: help study test browser bench columns faults fire docs ui lock clean
+.PHONY: help study test browser bench columns faults fire docs audit ui lock clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -55,6 +56,9 @@ fire: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python -m capla_etl.protocol.document
+
+audit: $(READY)
+	@$(BIN)/capla audit dependencies
 
 ui: $(READY)
 	@exec $(BIN)/capla ui --port $(PORT)

@@ -16,7 +16,7 @@ from capla_etl import paths, processes
 
 #: Commands in the order of the work, by their heading in the help. Each is imported only when it is called.
 GROUPS = {
-    "run": ("study", "versions", "rollback", "freeze", "verify", "ui"),
+    "run": ("study", "versions", "rollback", "freeze", "verify", "audit", "ui"),
     "centres and their data": ("centre", "queries"),
     "results": ("explain", "tables", "sql"),
     "this command": ("completion",),

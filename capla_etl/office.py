@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from functools import cache
 
@@ -15,7 +17,7 @@ README, README_WIDTH = "Read me", 110
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _FIRST = "[Content_Types].xml"
 _PROPERTIES = "docProps/core.xml"
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def saved(document, day: date) -> bytes:
@@ -43,8 +45,22 @@ def same_bytes(content: bytes, day: date) -> bytes:
 
 
 def writable(text: str) -> str:
-    """The text with line ends as spreadsheets keep them, and characters that XLSX cannot hold replaced."""
+    """The text with line ends as spreadsheets keep them, and characters that XML and UTF-8 cannot hold replaced."""
     return _UNWRITABLE.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def all_writable(content):
+    """The same lists, tuples, mappings and data classes with every text in them ``writable``."""
+    if isinstance(content, str):
+        return writable(content)
+    if isinstance(content, Mapping):
+        return {all_writable(key): all_writable(value) for key, value in content.items()}
+    if type(content) in (list, tuple):
+        return type(content)(map(all_writable, content))
+    if is_dataclass(content):
+        names = [field.name for field in fields(content) if field.init]
+        return replace(content, **{name: all_writable(getattr(content, name)) for name in names})
+    return content
 
 
 def write_cell(sheet, row: int, column: int, value):

@@ -84,6 +84,11 @@ def accepted() -> Path:
     return Path(os.environ.get("CAPLA_ACCEPTED") or warehouse() / "build" / "accepted.txt")
 
 
+def audit_trail() -> Path:
+    """The record of runs and releases, one line of JSON each; only ever appended to."""
+    return warehouse() / "audit_trail.jsonl"
+
+
 def outputs() -> Path:
     """Tables and figures of the study as CSV, Parquet, SVG and PNG."""
     return warehouse() / "outputs"

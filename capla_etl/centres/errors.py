@@ -1,6 +1,7 @@
 """Errors for the people who send and receive the files."""
 
 import contextlib
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -65,13 +66,39 @@ def listed(words: Iterable) -> str:
     return ", ".join(text if text and "," not in text else repr(text) for text in texts) or "none"
 
 
+def place_of(number: int, of: int, what: str, name: str = "", digest: str = "") -> str:
+    """A file, sheet, list or column that no spec declares, by its place: "file 3 of 5 (.xlsx)".
+
+    Its name may be that of a patient, so no message, log or table repeats it; ``name`` gives only the ending.
+    """
+    ending = re.search(
+        r"\.(csv|tsv|txt|xlsx?|ods|json|ndjson|jsonl|parquet|sav|zsav|dta|xpt|zip|gz|pdf|docx?)$", name, re.I
+    )
+    known = ", ".join(filter(None, [ending and ending[0].lower(), digest]))
+    return f"{what} {number} of {of}" + (f" ({known})" if known else "")
+
+
+def letters(number: int) -> str:
+    """The letters of a column in a spreadsheet: 28 is AB."""
+    found = ""
+    while number:
+        number, letter = divmod(number - 1, 26)
+        found = chr(65 + letter) + found
+    return found
+
+
 def said_place(file: str, sheet: str) -> str:
     """A file, and the sheet or list in it if there is one, for a message."""
     return f"{file}, sheet {sheet!r}" if sheet else file
 
 
-def closest(word: str, known: Iterable[str], question: str = "did you mean") -> str:
-    """A question that names the known word most like another; empty without one."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like another, if one is."""
     by_letters = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), list(by_letters), n=1)
-    return "".join(f" ({question} {by_letters[name]!r}?)" for name in near)
+    return next((by_letters[near] for near in get_close_matches(word.casefold(), list(by_letters), n=1)), None)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A question that names the known word most like another; empty without one."""
+    near = nearest(word, known)
+    return f" (did you mean {near!r}?)" if near else ""

@@ -8,11 +8,27 @@ import os
 from pathlib import Path
 
 from capla_etl import paths
+from capla_etl.centres.errors import place_of
 
 
 def shown(name: str) -> str:
     """The name of a file or folder for tables and messages; bytes that are not UTF-8 as ``\\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def place(path: Path, with_digest: bool = True) -> str:
+    """A file or folder that no spec declares, by its place among all in its folder in the order of their names.
+
+    With the beginning of its hash, so that it is found wherever it is: "file 3 of 5 (.xlsx, SHA-256 ab12cd34)".
+    """
+    around = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    what, there = "file", [p for p in around if not p.is_dir()]
+    if path.is_dir():
+        what, there, with_digest = "folder", [p for p in around if p.is_dir()], False
+    if path not in there:
+        return "a file that is gone"
+    digest = f"SHA-256 {sha256(path).hexdigest()[:8]}" if with_digest and path.is_file() else ""
+    return place_of(there.index(path) + 1, len(there), what, path.name, digest)
 
 
 def leads_out(path: Path) -> bool:

@@ -108,8 +108,9 @@ def _check(options: argparse.Namespace) -> int:
     except CentreRefused as refused:
         return _refused(options, refused.problems)
     except OSError as error:
-        where = error.filename or options.centre
-        return _refused(options, [f"{where}: {error.strerror}. Centres are the folders of {paths.data_raw()}."])
+        return _refused(
+            options, [f"{options.centre}: {error.strerror}. Centres are the folders of {paths.data_raw()}."]
+        )
     status = int(found.to_decide > 0 or bool(found.monitored.stops))
     if options.json:
         frames = {

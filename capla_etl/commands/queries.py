@@ -111,14 +111,14 @@ def _refuse_changed_files(centre_id: str, files: set[tuple], categories: set[str
     import pyarrow.parquet as pq
 
     from capla_etl.centres.submissions.history import history
-    from capla_etl.centres.submissions.status import received_loads
+    from capla_etl.centres.submissions.status import newest_loads, received_loads
     from capla_etl.queries.answers import AnswersRefused
     from capla_etl.queries.questions import MONITORING
 
     def content(table) -> set[tuple]:
         return {tuple(f[c] for c in ("centre_id", "submission", "file", "sha256")) for f in table.to_pylist()}
 
-    now = content(history(paths.data_raw() / centre_id, paths.as_of()))
+    now = content(history(paths.data_raw() / centre_id, newest_loads()[centre_id].spec, paths.as_of()))
     held_back = received_loads().get(centre_id)
     if held_back and categories == {MONITORING}:
         files = content(pq.read_table(held_back.folder / "quality.submission_history.parquet"))

@@ -19,6 +19,7 @@ from pydantic import Field
 from capla_etl import paths, processes
 from capla_etl.dbt_runner import DbtFailed, invoke, target_folder
 from capla_etl.defs.build_lock import hold_build, lock_of_run
+from capla_etl.defs.record import recorded
 from capla_etl.protocol.parameters import RULE_SET, parameter
 from capla_etl.releases import versions
 from capla_etl.releases.variant import JOURNAL, Variant
@@ -59,7 +60,8 @@ class Study(dg.ConfigurableResource):
         os.environ.update(variant.environment())
         try:
             _begin(context)
-            yield self
+            with recorded(context, variant.environment()):
+                yield self
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -8,16 +8,22 @@ import hashlib
 import os
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pandas as pd
 
 from capla_etl import paths
-from capla_etl.centres.harmonising.corrections import answers, corrections
-from capla_etl.centres.reading.read import submissions
+from capla_etl.centres.errors import CentreRefused
+from capla_etl.centres.files import place
+from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS, answers, corrections
+from capla_etl.centres.reading.read import called, submissions
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions.status import SPEC, centre_ids
 from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
+
+#: Files beside the submissions that are known by name.
+_OURS = (SPEC, CORRECTIONS, ANSWERS, "codebook.md")
 
 
 def inputs_of(day: date) -> dict[str, dict[str, str]]:
@@ -31,20 +37,38 @@ def inputs_of(day: date) -> dict[str, dict[str, str]]:
     found = {}
     for centre in centre_ids():
         folder = paths.data_raw() / centre
-        sent = submissions(folder, day)
-        if not sent:
+        if not submissions(folder, day):
             continue
-        files = sorted(p for p in [*folder.glob("*"), *(p for s in sent for p in s.rglob("*"))] if p.is_file())
         read = {
-            p.relative_to(folder).as_posix(): p.read_bytes()
-            for p in files
-            if p.name not in ("corrections.yml", "answers.yml")
+            name: path.read_bytes()
+            for name, path in files_of(centre, day).items()
+            if name not in (CORRECTIONS, ANSWERS)
         }
         in_force = [c for c in corrections(folder) if c.confirmed_on <= day] + answers(folder, day)
         if in_force:
             read["corrections and answers"] = "\n".join(entry.model_dump_json() for entry in in_force).encode()
         found[centre] = {name: hashlib.sha256(content).hexdigest() for name, content in read.items()}
     return found
+
+
+def files_of(centre: str, day: date | None) -> dict[str, Path]:
+    """The files of a centre up to a day: name in its folder -> file.
+
+    A file that the spec does not declare has its place as its name, which may be a patient's.
+
+    Raises:
+        CentreRefused: the name of a folder looks like a date but is not valid.
+    """
+    folder = paths.data_raw() / centre
+    try:
+        spec = load_spec(folder / SPEC)
+    except (CentreRefused, OSError):
+        spec = None
+    beside = {
+        path.name if path.name in _OURS else place(path): path for path in sorted(folder.iterdir()) if path.is_file()
+    }
+    sent = [(s, path) for s in submissions(folder, day) for path in sorted(s.rglob("*")) if path.is_file()]
+    return beside | {f"{s.name}/{called(spec, path) if spec else place(path)}": path for s, path in sent}
 
 
 def last_day() -> date:

@@ -19,7 +19,9 @@ from capla_etl import paths
 from capla_etl.centres.submissions import kind_of_data
 from capla_etl.centres.submissions.status import centre_status
 from capla_etl.protocol.parameters import parameters
+from capla_etl.releases import trail
 from capla_etl.releases.fingerprints import REPRODUCIBLE, code_digest, inputs_of, last_day, table_digests
+from capla_etl.releases.materials import BOM, NOTICES, write_materials
 from capla_etl.releases.rebuild import NO_RELEASE, rebuild, release_compared_with
 from capla_etl.releases.shown import beside_published
 
@@ -121,6 +123,7 @@ def freeze(name: str, folder: Path) -> Path:
     shutil.copyfile(paths.accepted(), fresh / ACCEPTED)
     for earlier in beside_published():
         shutil.copytree(earlier, fresh / SHOWN / earlier.name)
+    write_materials(fresh)
     as_of = last_day()
     before = release_compared_with()
     manifest = {
@@ -134,13 +137,22 @@ def freeze(name: str, folder: Path) -> Path:
         "inputs": inputs_of(as_of),
         "tables": _digests(paths.published_database()),
         "files": _file_hashes(fresh),
+        "audit_trail": trail.check().head,
     }
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in fresh.rglob("*"):
         if path.is_file():
             path.chmod(0o400)
     fresh.rename(folder)
+    trail.append(trail.RELEASED, name=name, manifest=hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest())
     return folder
+
+
+def trail_heads() -> dict[str, str]:
+    """Release -> head of the audit trail on its day."""
+    manifests = {name: paths.releases() / name / MANIFEST for name in release_names()}
+    read = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in manifests.items()}
+    return {f"release {name}": content["audit_trail"] for name, content in read.items() if "audit_trail" in content}
 
 
 def release_names() -> list[str]:
@@ -192,7 +204,7 @@ def verify(name: str) -> Verification:
     compared_with = manifest.get("compared_with", NO_RELEASE)
     again = rebuild(as_of, True, compared_with, folder / ACCEPTED, manifest.get("version"), folder / SHOWN)
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
-    not_made_again = (paths.published_database().name, ACCEPTED)
+    not_made_again = (paths.published_database().name, ACCEPTED, BOM, NOTICES)
     files = {
         file: sha
         for file, sha in manifest["files"].items()

@@ -1,19 +1,20 @@
 """Recognise columns that identify people: by their headers, and by what fills the columns of other headers.
 
 What does not belong here: the words of headers (words.yml), and what identifies a patient in free text
-(reading/free_text.py). No value is shown.
+(reading/identifiers.py). No value is shown.
 """
 
 import re
+from collections.abc import Callable
 
 from capla_etl import fields
 from capla_etl.centres.draft.profile import MOSTLY, Column
 from capla_etl.centres.draft.words import words
-from capla_etl.centres.reading.free_text import identifiers_in
+from capla_etl.centres.reading.identifiers import is_personal_number, kinds_in
 
 #: Codes of the study: a column of such words identifies nobody.
 _STUDY_WORDS = ("answer", "assessment", "drug", "analyte", "adverse_event_kind", "exchange", "sex", "diagnosis")
-#: Texts that are personal numbers by their shape.
+#: Shapes of numbers and addresses of people. In a whole column the shape is enough; check digits add others.
 _SHAPES = {
     "an IBAN": r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,3})?",
     "an IP address": r"(\d{1,3}\.){3}\d{1,3}|([0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4}",
@@ -24,7 +25,7 @@ _SHAPES = {
     "a postcode": r"[A-Z]{1,2}\d[A-Z0-9]? \d[A-Z]{2}",
     "an e-mail address": r"\S+@\S+\.\S+",
 }
-_SHAPES_COMPILED = {kind: re.compile(pattern) for kind, pattern in _SHAPES.items()}
+_LOOKS = {kind: re.compile(shape).fullmatch for kind, shape in _SHAPES.items()}
 #: Whole numbers of at least so many digits, nearly all distinct and equally long, are numbers of people or records.
 _LONG_NUMBER = re.compile(r"0\d{6,}|\d{7,}")
 #: Words of names: capital first letters, or two to five Chinese, Japanese or Korean letters.
@@ -72,11 +73,11 @@ def identifying_by_content(column: Column) -> str | None:
     if looks := looks_like(column):
         return looks
     if column.is_number:
-        long = _are_distinct(column) and _most_are(column, _LONG_NUMBER)
+        long = _are_distinct(column) and _most_are(column, _LONG_NUMBER.fullmatch)
         return "numbers of seven digits or more, nearly all distinct" if long else None
     if not column.values or column.dates or column.is_vocabulary:
         return None
-    kinds = identifiers_in(list(column.values)) - {"formula", "birth date"}
+    kinds = set().union(*map(kinds_in, column.values)) - {"formula"}
     return f"some look like a {', a '.join(sorted(kinds))}" if kinds else None
 
 
@@ -85,8 +86,10 @@ def looks_like(column: Column) -> str | None:
     texts = list(column.values)
     if not texts or column.dates or column.is_vocabulary:
         return None
-    if shape := next((kind for kind, shape in _SHAPES_COMPILED.items() if _most_are(column, shape)), None):
+    if shape := next((kind for kind, looks in _LOOKS.items() if _most_are(column, looks)), None):
         return f"each looks like {shape}"
+    if _are_distinct(column) and _most_are(column, is_personal_number):
+        return "each looks like a personal number"
     if _are_distinct(column) and sum(map(_is_name, texts)) >= MOSTLY * len(texts):
         return "each looks like the name of a person or place"
     return None
@@ -96,12 +99,12 @@ def _are_distinct(column: Column) -> bool:
     return len(column.values) >= max(_LEAST, _DISTINCT * column.filled)
 
 
-def _most_are(column: Column, shape: re.Pattern) -> bool:
-    """Whether nearly all texts have a shape; the first few decide quickly that they have not."""
+def _most_are(column: Column, looks: Callable[[str], object]) -> bool:
+    """Whether nearly all texts look so; the first few decide quickly that they do not."""
     first = list(column.values)[:_FIRST]
-    if sum(shape.fullmatch(text) is not None for text in first) < len(first) / 2:
+    if sum(bool(looks(text)) for text in first) < len(first) / 2:
         return False
-    return sum(shape.fullmatch(text) is not None for text in column.values) >= MOSTLY * len(column.values)
+    return sum(bool(looks(text)) for text in column.values) >= MOSTLY * len(column.values)
 
 
 def _is_name(text: str) -> bool:

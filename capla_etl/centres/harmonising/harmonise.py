@@ -39,6 +39,7 @@ from capla_etl.centres.harmonising.rules import (
 )
 from capla_etl.centres.harmonising.values import STOPPING_RULE, Parsed, RecordSql, first_rule
 from capla_etl.centres.reading.cell_text import cleaned, filled_down_sql, patient_number, use_cell_forms
+from capla_etl.centres.reading.identifiers import kinds_in
 from capla_etl.centres.reading.read import EARLIER_ROW, RawTable
 from capla_etl.centres.reading.sent_files import sent_in
 from capla_etl.centres.spec.dates import use_zones
@@ -97,9 +98,18 @@ def _declared_words(table: Table, column: str) -> list[str]:
     return [w for r in table.records for s in r.fields.values() if s.column == column for w in s.words]
 
 
-def _described(word: str, known: list[str]) -> str:
-    """Describe a word of a file with identifying columns: quoted if short or like a known one, else by its length."""
-    if len(word) <= _LENGTH_OF_A_CODE or get_close_matches(word.casefold(), [k.casefold() for k in known]):
+def _described(word: str, known: list[str], has_names: bool) -> str:
+    """A word in quotation marks, unless it is an identifier by its form, or stands in a file with identifying columns.
+
+    In such a file it is quoted only if it is short or like a known one, else described by its length.
+    """
+    if kinds := kinds_in(word) - {"formula"}:
+        return f"a text of {len(word)} characters (not quoted: {listed(sorted(kinds))})"
+    if (
+        not has_names
+        or len(word) <= _LENGTH_OF_A_CODE
+        or get_close_matches(word.casefold(), [k.casefold() for k in known])
+    ):
         return repr(word)
     return f"a text of {len(word)} characters (not quoted: the file has identifying columns)"
 
@@ -239,8 +249,8 @@ class Harmoniser:
             return
         found = f"{len(words)} different words (is it the right column?)"
         if len(words) <= _WORDS_QUOTED:
-            may_hold_names = bool(self.spec.tables[raw.name].forbidden)
-            found = ", ".join(_described(word, known) if may_hold_names else repr(word) for word, _, _ in words)
+            has_names = bool(self.spec.tables[raw.name].forbidden)
+            found = ", ".join(_described(word, known, has_names) for word, _, _ in words)
         place = said_place(raw.file, raw.sheet)
         self.problems.append(
             f"{self.spec.centre.id}/{self.submission}/{place}, column {column!r}: found {found} in "

@@ -1,11 +1,11 @@
 """Scan free text for what could identify a patient, before anything is kept; withhold and count each text with a hit.
 
-The scan looks for telephone numbers, e-mail addresses, links, spreadsheet formulas, long numbers (insurance, record)
-and a stated date of birth; and, for the same patient, the birth date and the values of forbidden columns as sent
-anywhere in the submission. In doubt a text is withheld: the study uses none of it. A name that no forbidden column
-holds is not recognised.
+The scan looks for what identifies by its form (identifiers.py) and for a stated date of birth; and, for the same
+patient, the birth date and the values of forbidden columns as sent anywhere in the submission. In doubt a text is
+withheld: the study uses none of it. A name without a title that no forbidden column holds is not recognised.
 
-What does not belong here: reading files (read.py). No study field is read from free text, so it reaches no mart.
+What does not belong here: reading files (read.py), and the forms of identifiers (identifiers.py). No study field is
+read from free text, so it reaches no mart.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,19 @@ import pyarrow as pa
 
 from capla_etl import fields
 from capla_etl.centres.reading.cell_text import filled_down, narrowed, patient_number, use_cell_forms
+from capla_etl.centres.reading.identifiers import kinds_in
 from capla_etl.centres.spec.dates import day_sql, full_year_sql, use_zones
 from capla_etl.centres.spec.grammar import Spec, Table, withheld_columns
 from capla_etl.sql import identifier, quote
 
 #: Kind of identifier -> its column in ``quality.free_text_scan``.
 KINDS = {
+    "personal number": "personal_numbers",
     "telephone number": "telephone_numbers",
     "e-mail address": "email_addresses",
     "birth date": "birth_dates",
     "identifying value": "identifying_values",
+    "title and name": "titled_names",
     "link": "links",
     "formula": "formulas",
     "long number": "long_numbers",
@@ -37,34 +40,15 @@ SCAN = fields.arrow_schema(
     + " ".join(f"{column}:count" for column in KINDS.values())
 )
 
-_DAY = "[0-9]{1,2}[./-][0-9]{1,2}[./-]([0-9]{4}|[0-9]{2})|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-_DATES = rf"(^|[^0-9./-])({_DAY})[.]?($|[^0-9.])"
-_TELEPHONE = [
-    r"(\+|\b00)[1-9][0-9]{0,2}([ ./()-]*[0-9]){6,13}",  # international
-    r"\b0[0-9]?([ ./()-]{0,2}[0-9]){8,12}",  # with the national prefix
-    r"\(?\b[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}\b",  # North America, Italy
-    r"\(?\b[0-9]{2}\)?[ .-]?9?[0-9]{4}[ .-][0-9]{4}\b",  # Brazil
-    r"\b[6-9][0-9]{2}([ .-][0-9]{3}){2}\b|\b[6-9][0-9]{2}([ .-][0-9]{2}){3}\b",  # Spain
-    r"\b(tel|telephone|telefon[a-z]*|phone|mobile|portable|handy|cell|celular|movil|fax|whatsapp)\b"
-    r"\W{0,5}[a-z]{0,10}\W{0,3}[0-9]{2}",
-]
 _STATED_BIRTH = (
     r"\b(nee? (le|en)|date de naissance|geb|geboren|geburtsdatum|born|dob|d\.o\.b|date of birth|nat[oa] il"
     r"|data di nascita|nacid[oa]|nascid[oa]|nascimento|nacimiento|szul|szuletett)\b[^0-9]{0,15}[0-9]{1,4}"
 )
-#: Kind -> condition on ``plain`` (lower case, no accents) or ``undated`` (the same without dates).
-_PATTERNS = {
-    "telephone number": " or ".join(f"regexp_matches(undated, {quote(pattern)})" for pattern in _TELEPHONE),
-    "e-mail address": r"regexp_matches(plain, '\S@\S')",
-    "link": r"regexp_matches(plain, '\b[a-z]{3,6}://|\bwww\.|\bmailto:')",
-    "formula": r"regexp_matches(plain, '^\s*([=@]|[-+]\s*[a-z]+\()')",
-    "long number": "regexp_matches(plain, '[0-9]{7,}')",
-}
-_UNDATED = f"regexp_replace(plain, {quote(_DATES)}, ' # ', 'g')"
 _WORDS = r"trim(regexp_replace(strip_accents(lower({})), '[^\p{{L}}\p{{N}}]+', ' ', 'g'))"
 #: The numbers of a text without leading zeros, between strokes: '/1/2/1970/'.
 _NUMBERS = "regexp_replace('/' || regexp_replace({}, '[^0-9]+', '/', 'g') || '/', '/+0*', '/', 'g')"
 _DIGITS = "regexp_replace({}, '[^0-9]+', '', 'g')"
+_BY_FORM = pa.schema([("sent", pa.string()), ("kind", pa.string())])
 #: Shorter parts of a name are too often ordinary words.
 _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 6
 
@@ -110,16 +94,6 @@ def withhold(
             scanned[name] = scanned[name].set_column(rows.column_names.index(own), own, notes)
             counts.setdefault(name, []).append(counted)
     return scanned, counts
-
-
-def identifiers_in(texts: list[str]) -> set[str]:
-    """Kinds of identifiers that the form of some of these texts shows (telephone or long numbers, e-mail, links)."""
-    con = duckdb.connect(config={"threads": 1})
-    con.register("arrived", pa.table({"sent": pa.array(texts, pa.string())}))
-    plain = "select strip_accents(lower(sent)) as plain from arrived"
-    con.execute(f"create temp table texts as select *, {_UNDATED} as undated from ({plain})")
-    count = "select count(*) from texts where {}"
-    return {kind for kind, condition in _PATTERNS.items() if con.execute(count.format(condition)).fetchone()[0]}
 
 
 def _identities(name: str, table: Table, named: Callable[[str], str], zone: str | None) -> list[str]:
@@ -171,7 +145,7 @@ def _scan(
     sent = identifier(named(column))
     con.execute(
         f"""create or replace temp table texts as
-        select *, {_UNDATED} as undated,
+        select *,
                ' ' || {_WORDS.format("sent")} || ' ' as words, {_DIGITS.format("sent")} as digits,
                {_NUMBERS.format("sent")} as numbers
         from (
@@ -180,8 +154,14 @@ def _scan(
             from {name} where trim({sent}) <> ''
         )"""
     )
-    patterns = [*_PATTERNS.items(), ("birth date", f"regexp_matches(plain, {quote(_STATED_BIRTH)})")]
-    hits = [f"select source_row, {quote(kind)} as kind from texts where {condition}" for kind, condition in patterns]
+    distinct = [text for (text,) in con.execute("select distinct sent from texts order by all").fetchall()]
+    kinds = [(text, kind) for text in distinct for kind in kinds_in(text)]
+    by_form = pa.table({"sent": [text for text, _ in kinds], "kind": [kind for _, kind in kinds]}, _BY_FORM)
+    con.register("by_form", by_form)
+    hits = ["select source_row, kind from texts join by_form using (sent)"]
+    hits.append(
+        f"select source_row, 'birth date' as kind from texts where regexp_matches(plain, {quote(_STATED_BIRTH)})"
+    )
     # longer words also with an ending: names are declined
     end = f"case when length(word_form) > {_SHORTEST_NAME} then '' else ' ' end"
     hits.append(

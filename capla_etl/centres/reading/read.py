@@ -18,13 +18,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capla_etl.centres.errors import CentreRefused, closest, damaged, listed, said_place
-from capla_etl.centres.files import sha256, shown
+from capla_etl.centres.errors import CentreRefused, damaged, letters, listed, nearest, said_place
+from capla_etl.centres.files import place, sha256
 from capla_etl.centres.reading import formats, free_text, no_records
 from capla_etl.centres.reading.formats import Decimals, FileTable, Unreadable
 from capla_etl.centres.reading.formats.file_table import arrow_names
 from capla_etl.centres.reading.formats.json_lines import JsonFile
-from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files
+from capla_etl.centres.reading.sent_files import SentFile, find_file, fits, sent_files, sent_name
 from capla_etl.centres.spec.dates import EPOCH
 from capla_etl.centres.spec.grammar import (
     JsonLines,
@@ -87,7 +87,7 @@ def submissions(centre_folder: Path, as_of: date | None = None) -> list[Path]:
     try:
         return [p for p in dated if date.fromisoformat(p.name) <= (as_of or date.max)]
     except ValueError as error:
-        names, centre = listed(p.name for p in dated), centre_folder.name
+        names, centre = listed(p.name for p in dated), centre_folder.name  # digits and hyphens alone
         problem = f"{centre}: one of the folders {names} is no valid date; expected YYYY-MM-DD. Rename it."
         raise CentreRefused(centre, [problem]) from error
 
@@ -153,10 +153,11 @@ def _without_empty(found: FileTable, table: Table) -> FileTable:
     return replace(found, header=[c for c in found.header if c not in empty], rows=found.rows.drop_columns(empty))
 
 
-def _columns_accounted(header: list[str], table: Table) -> list[str]:
+def _columns_accounted(header: list[str], table: Table, whole: list[str]) -> list[str]:
     """Problems with the columns: declared and missing, or present and not declared.
 
-    If most declared columns are missing, the row is probably no header and may hold a patient's data: nothing is
+    A column that is not declared is named by its place in the file (``whole``), since its name may hold a patient's. If
+    most declared columns are missing, the row is probably no header and may hold a patient's data: nothing is
     quoted.
     """
     declared = [*used_columns(table), *table.forbidden]
@@ -169,11 +170,14 @@ def _columns_accounted(header: list[str], table: Table) -> list[str]:
         ]
     known = set().union(*found.values())
     unknown = [h for h in header if h not in known]
-    problems = [f"column {column!r} is missing{closest(column, unknown, 'is it now')}." for column in missing]
+    places = {name: f"{i} ({letters(i)})" for i, name in enumerate(whole, 1)}
+    near = ((column, nearest(column, unknown)) for column in missing)
+    now = {column: f" (is it now column {places[name]}?)" if name else "" for column, name in near}
+    problems = [f"column {column!r} is missing{now[column]}." for column in missing]
     if unknown:
         problems.append(
-            f"column(s) not in the spec: {listed(unknown)}; declare each as used, ignored (with a reason) or forbidden "
-            "(identifying)."
+            f"column(s) not in the spec: {listed(places[name] for name in unknown)}; declare each as used, ignored "
+            "(with a reason) or forbidden (identifying)."
         )
     return problems
 
@@ -198,12 +202,19 @@ def _files(spec: Spec, submission: Path) -> tuple[list[SentFile], list[str]]:
     files, problems = [], []
     for path in sorted(submission.iterdir()):
         try:
-            now_reading(f"{submission.name}/{shown(path.name)}")
+            now_reading(f"{submission.name}/{called(spec, path)}")
             files += sent_files(path)
         except Unreadable as error:
-            if not _is_ignored(spec, path.name):
-                problems.append(f"{submission.name}/{shown(path.name)}: {error}")
+            if not _is_ignored(spec, sent_name(path)):
+                problems.append(f"{submission.name}/{called(spec, path)}: {error}")
     return files, problems
+
+
+def called(spec: Spec, path: Path) -> str:
+    """What messages and tables call a file: by its name only if the spec declares it, or the archive that it is."""
+    name = sent_name(path)
+    declared = any(fits(name, table.file.partition("/")[0]) for table in spec.tables.values())
+    return name if declared or name in spec.ignored_files else place(path)
 
 
 def _is_ignored(spec: Spec, name: str) -> bool:
@@ -249,18 +260,17 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
                     lists = {f.list for f in of_file if isinstance(f, JsonLines) and f.list}
                     json_files[file.name] = JsonFile(content, lists)
                     if undeclared := [x for x in json_files[file.name].lists if x not in lists]:
-                        problems.append(
-                            f"{label}: list(s) not in the spec: {listed(undeclared)}; declare each as a table."
-                        )
+                        problems.append(f"{label}: {len(undeclared)} list(s) not in the spec; declare each as a table.")
                 found = json_files[file.name].read(declared, table.key, used_columns(table), _decimals(table))
             else:
                 found = formats.read(
                     content, declared, _decimals(table), _known_sheets(spec, table), _declared_words(spec, table)
                 )
+            header = found.header
             found = _without_empty(found, table)
-            column_problems = _columns_accounted(found.header, table)
+            column_problems = _columns_accounted(found.header, table, header)
         except Unreadable as error:
-            problems.append(f"{label}: {error}")
+            problems.append(f"{label}: {error.said({*used_columns(table), *table.forbidden})}")
             continue
         except (CentreRefused, OSError, MemoryError):
             raise
@@ -281,7 +291,7 @@ def read_submission(spec: Spec, submission: Path) -> list[RawTable]:
         is_declared = any(fits(file.name, table.file) for table in spec.tables.values())
         if not is_declared and not _is_ignored(spec, file.name) and not file.name.startswith((".", "~$")):
             advice = "not in the spec; declare it as a table or under ignored_files with a reason."
-            problems.append(f"{submission.name}/{file.name}: {advice}")
+            problems.append(f"{submission.name}/{file.place}: {advice}")
     problems += _set_aside_no_records(spec, submission, raws)
     if problems:
         raise CentreRefused(spec.centre.id, [f"{spec.centre.id}/{p}" for p in problems])

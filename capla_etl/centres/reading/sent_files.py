@@ -10,8 +10,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from capla_etl.centres.errors import listed
-from capla_etl.centres.files import problem_with, shown
+from capla_etl.centres.errors import listed, place_of
+from capla_etl.centres.files import place, problem_with, shown
 from capla_etl.centres.limits import MOST_FILE_BYTES
 from capla_etl.centres.reading.formats import Unreadable
 from capla_etl.centres.reading.formats.unpack import DAMAGED_ZIP, check_members, check_unpacked
@@ -35,11 +35,22 @@ _NAME_ENCODINGS = [
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file, or a member of an archive; ``name`` in Unicode NFC."""
+    """A file, or a member of an archive; ``name`` in Unicode NFC.
+
+    ``place``: what messages call it unless the spec declares it, since a name may be a patient's.
+    """
 
     name: str
     path: Path
     member: zipfile.ZipInfo | None = None
+    number: tuple[int, int] = (1, 1)
+
+    @property
+    def place(self) -> str:
+        """The file by its place, without its name."""
+        if self.member is None:
+            return place(self.path)
+        return f"{place(self.path)}, {place_of(*self.number, 'member', self.name)}"
 
     def content(self) -> bytes:
         """The bytes of the file.
@@ -103,8 +114,9 @@ def archive_members(path: Path) -> list[SentFile]:
         if inside.startswith("__MACOSX/") or inside.rsplit("/", 1)[-1].startswith((".", "~$")):
             continue
         if inside in found:
-            raise Unreadable(f"the archive holds {inside!r} more than once; ask the centre to send it again.")
-        found[inside] = SentFile(f"{name}/{inside}", path, member)
+            twice = place_of(members.index(member) + 1, len(members), "member", inside)
+            raise Unreadable(f"the archive holds {twice} more than once; ask the centre to send it again.")
+        found[inside] = SentFile(f"{name}/{inside}", path, member, (members.index(member) + 1, len(members)))
     if not found:
         raise Unreadable("the archive holds no file; ask the centre to send it again.")
     return list(found.values())
@@ -158,7 +170,7 @@ def find_file(files: list[SentFile], pattern: str) -> SentFile:
     """
     matches = [file for file in files if fits(file.name, pattern)]
     if not matches:
-        raise Unreadable(f"file {pattern!r} is missing; the submission has: {listed(file.name for file in files)}.")
+        raise Unreadable(f"file {pattern!r} is missing; the submission has {len(files)} other file(s).")
     if len(matches) > 1:
-        raise Unreadable(f"{pattern!r} fits several files: {listed(file.name for file in matches)}; expected one.")
+        raise Unreadable(f"{pattern!r} fits several files: {listed(file.place for file in matches)}; expected one.")
     return matches[0]

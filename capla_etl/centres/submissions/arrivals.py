@@ -18,7 +18,7 @@ from pathlib import Path
 
 from capla_etl import paths
 from capla_etl.centres.errors import CentreRefused, one_centres_problem
-from capla_etl.centres.files import shown
+from capla_etl.centres.files import place
 from capla_etl.centres.submissions.status import BESIDE, SPEC, good_loads, is_code, judged, received
 
 #: Names that programs give to files that are not complete yet.
@@ -77,14 +77,15 @@ def look(seen: dict[str, dict[str, str]]) -> Arrivals:
     found = Arrivals()
     folders = sorted(p for p in paths.data_raw().iterdir() if p.is_dir() and not p.name.startswith("."))
     for folder in folders:
+        name = folder.name if is_code(folder.name) else place(folder)
         try:
-            with one_centres_problem(shown(folder.name)):
+            with one_centres_problem(name):
                 _look_at(folder, seen.get(folder.name, {}), found)
         except CentreRefused as refused:
-            found.arriving[shown(folder.name)] = "; ".join(refused.problems)
+            found.arriving[name] = "; ".join(refused.problems)
         except OSError as error:
             why = error.strerror or type(error).__name__
-            found.arriving[shown(folder.name)] = f"a file or folder disappeared or cannot be read ({why})"
+            found.arriving[name] = f"a file or folder disappeared or cannot be read ({why})"
     there = {folder.name for folder in folders if (folder / SPEC).is_file()}
     found.gone = sorted(set(good_loads()) - there)
     return found
@@ -94,7 +95,7 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
     files = list(_files(folder))
     if not is_code(folder.name):
         if files:
-            found.arriving[shown(folder.name)] = "the folder's name is no centre's code, such as HU01; rename it"
+            found.arriving[place(folder)] = "the folder's name is no centre's code, such as HU01; rename it"
         return
     if not (folder / SPEC).is_file():
         if files:
@@ -106,12 +107,12 @@ def _look_at(folder: Path, before: dict[str, str], found: Arrivals) -> None:
     if "asked_for" in before:
         state["asked_for"] = before["asked_for"]
     found.seen[folder.name] = state
-    if unfinished := [f.name for f in files if _UNFINISHED.fullmatch(f.name)]:
-        found.arriving[folder.name] = f"the name {shown(unfinished[0])} is that of an unfinished file"
+    if unfinished := [f for f in files if _UNFINISHED.fullmatch(f.name)]:
+        found.arriving[folder.name] = f"{place(unfinished[0], with_digest=False)} has the name of an unfinished file"
     elif before.get("signature") != state["signature"]:
         found.arriving[folder.name] = "changed since the last look; left alone until it stops changing"
-    elif written := [f.name for f in files if "received" not in before and being_written(f)]:
-        found.arriving[folder.name] = f"{shown(written[0])} is still open for writing"
+    elif written := [f for f in files if "received" not in before and being_written(f)]:
+        found.arriving[folder.name] = f"{place(written[0], with_digest=False)} is still open for writing"
     else:
         state["received"] = before.get("received") or received(folder)
         done = judged(folder.name)

@@ -16,7 +16,14 @@ import pyarrow as pa
 from capla_etl import fields
 from capla_etl.centres.files import sha256, shown
 from capla_etl.centres.reading.cell_text import cleaned, filled_down, patient_number, use_cell_forms
-from capla_etl.centres.reading.read import EARLIER_ROW, RawTable, current_submission, read_submission, submissions
+from capla_etl.centres.reading.read import (
+    EARLIER_ROW,
+    RawTable,
+    called,
+    current_submission,
+    read_submission,
+    submissions,
+)
 from capla_etl.centres.spec.grammar import Spec, Table, naming_records, source_columns, withheld_columns
 from capla_etl.sql import identifier, quote, texts
 
@@ -49,8 +56,11 @@ def distinct_submissions(centre_folder: Path, as_of: date | None = None) -> list
     return kept
 
 
-def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
-    """One row per file received: its content, and the first submission with that content."""
+def history(centre_folder: Path, spec: Spec, as_of: date | None = None) -> pa.Table:
+    """One row per file received: its content, and the first submission with that content.
+
+    A file that the spec does not declare has its place instead of its name, which may be a patient's.
+    """
     distinct = [p.name for p in distinct_submissions(centre_folder, as_of)]
     first_seen: dict[str, date] = {}
     rows = []
@@ -58,16 +68,17 @@ def history(centre_folder: Path, as_of: date | None = None) -> pa.Table:
         day = date.fromisoformat(submission.name)
         status = "current" if submission.name == distinct[-1] else "superseded"
         status = status if submission.name in distinct else "same content"
-        sizes = {shown(p.name): p.stat().st_size for p in submission.iterdir() if p.is_file()}
-        for name, sha in file_hashes(submission).items():
+        files = sorted(p for p in submission.iterdir() if p.is_file())
+        for path in files:
+            sha = sha256(path).hexdigest()
             rows.append(
                 {
                     "centre_id": centre_folder.name,
                     "submission": day,
                     "status": status,
-                    "file": name,
+                    "file": called(spec, path),
                     "sha256": sha,
-                    "bytes": sizes[name],
+                    "bytes": path.stat().st_size,
                     "first_seen_submission": first_seen.setdefault(sha, day),
                 }
             )

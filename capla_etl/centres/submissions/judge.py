@@ -106,7 +106,7 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
         "quality.correction": corrected,
         "quality.added_field": harmonised.added_fields(),
         "quality.free_text_scan": _free_text_scan(centre_id, cutoff, raws),
-        "quality.submission_history": history(folder, paths.as_of()),
+        "quality.submission_history": history(folder, spec, paths.as_of()),
     }
     previous = date.fromisoformat(earlier[-1].name) if earlier else None
     before = _sent_before(spec, folder, previous)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from capla_etl import fields, paths
 from capla_etl.centres import switch
 from capla_etl.centres.errors import CentreRefused
-from capla_etl.centres.files import sha256, shown
+from capla_etl.centres.files import place, sha256
 from capla_etl.centres.harmonising.corrections import ANSWERS, CORRECTIONS
 from capla_etl.centres.reading.read import submissions
 from capla_etl.centres.spec.check import load_spec
@@ -302,7 +302,7 @@ def refuse_unreachable(centre_id: str, error: OSError) -> CentreStatus:
     """Record that a centre's files cannot be reached, and return where it stands; its last good load stays."""
     folder = paths.data_raw() / centre_id
     if folder.is_dir():
-        what = f"file {Path(error.filename).name!r}" if isinstance(error.filename, str) else "a file"
+        what = place(Path(error.filename), with_digest=False) if isinstance(error.filename, str) else "a file"
         why = error.strerror or type(error).__name__
         problem = f"{centre_id}: {what} cannot be read: {why}. Is it still being written, or is the drive disconnected?"
         record_refusal(centre_id, "", [problem])
@@ -318,7 +318,7 @@ def _status(centre_id: str, load: Load | None) -> CentreStatus:
         status = "not_described"
         problems = [f"{folder}: files without a {SPEC}. Write one: capla centre draft {folder} --write"]
         if not is_code(centre_id):
-            name = f"found the folder {shown(centre_id)!r}; expected a centre's code, two letters and two digits"
+            name = f"{place(folder)}: its name is no centre's code; expected two letters and two digits"
             problems = [f"{name}, such as HU01. Rename it, or move it out of the data folder."]
     elif not there:
         status, problems = "missing", [f"{folder}: folder or {SPEC} missing. Put it back, or withdraw the centre "]
@@ -333,7 +333,7 @@ def _status(centre_id: str, load: Load | None) -> CentreStatus:
         status = "current" if load.received == _received_or_gone(folder) else "waiting"
     centre = _who(folder, load)
     return CentreStatus(
-        centre_id=shown(centre_id),
+        centre_id=centre_id if is_code(centre_id) else place(folder),
         name=centre and centre.name,
         country=centre and centre.country,
         status=status,

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from capla_etl.centres.submissions import kind_of_data
+from capla_etl.office import all_writable
 from capla_etl.report.centre_page.content import CentrePage, Listing, Strip
 
 _INK, _MUTED, _RULE, _SOFT, _OWN, _STRONG = "#1c2a33", "#5b6b76", "#cfd8dd", "#e9efef", "#0b6e75", "#b4531a"
@@ -40,6 +41,7 @@ def pdf_bytes(page: CentrePage) -> bytes:
     from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
     _fonts()
+    page = all_writable(page)
     plain = ParagraphStyle("plain", fontName="DejaVuSans", fontSize=7.2, leading=9.2, textColor=_INK)
     styles = {
         "plain": plain,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capla_etl.office import all_writable
 from capla_etl.report.centre_page.content import CentrePage, centre_page
 from capla_etl.report.centre_page.pdf import dot_y, pdf_bytes
 from capla_etl.report.page.page import TEMPLATES, rendered
@@ -25,6 +26,7 @@ SOURCES = {
 def write_page(page: CentrePage, folder: Path) -> list[Path]:
     """Write ``<folder>/<CENTRE>.html`` and ``.pdf``; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
+    page = all_writable(page)
     html, pdf = (folder / f"{page.centre_id}.{kind}" for kind in ("html", "pdf"))
     rendered("centre_page.html", [Path(__file__).parent, TEMPLATES], html, page=page, dot_y=dot_y)
     pdf.write_bytes(pdf_bytes(page))

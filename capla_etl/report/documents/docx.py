@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping
 from datetime import datetime, time
 
-from capla_etl.office import saved
+from capla_etl.office import all_writable, saved
 from capla_etl.report.layout import (
     PARAMETERS_HEADINGS,
     PARAMETERS_TITLE,
@@ -51,6 +51,7 @@ def docx_bytes(
     """
     from docx import Document
 
+    tables, methods, edition, figures = all_writable((tables, methods, edition, dict(figures or {})))
     document = Document()
     _properties(document, edition)
     _styles(document)

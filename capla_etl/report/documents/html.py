@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 
 from capla_etl.centres.submissions import kind_of_data
+from capla_etl.office import all_writable
 from capla_etl.report.layout import Edition, Page, beneath, laid_out
 from capla_etl.report.printed_tables import Cell, PrintedTable, Row
 
@@ -38,6 +39,7 @@ def html_page(table: PrintedTable, edition: Edition) -> str:
     import pandas as pd
     from great_tables import GT, html
 
+    table, edition = all_writable((table, edition))
     (panel,) = laid_out(table, Page()).panels
     columns = [f"c{position}" for position in range(len(table.columns))]
     lines = [(heading, _label(row), *map(_cell, row.cells)) for heading, rows in panel.sections for row in rows]

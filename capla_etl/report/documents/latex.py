@@ -6,8 +6,10 @@ LaTeX.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+from capla_etl.office import all_writable
 from capla_etl.report.layout import (
     PARAMETERS_HEADINGS,
     PARAMETERS_TITLE,
@@ -52,6 +54,14 @@ _SPECIAL = {
     "…": r"\ldots{}",
     "§": r"\S{}",
 }  # fmt: skip
+#: Greek letters that LaTeX knows by these names, and capitals that look like Latin ones and have no name of their own.
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi"
+_GREEK = {*_GREEK.split(), "omega"}
+_GREEK_NAMES = {"LAMDA": "lambda"}
+_LIKE_LATIN = dict(
+    alpha="A", beta="B", epsilon="E", zeta="Z", eta="H", iota="I", kappa="K", mu="M", nu="N", omicron="O", rho="P",
+    tau="T", chi="X",
+)  # fmt: skip
 _PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -71,25 +81,37 @@ _ROOM = Page(175, label=46, least_label=46, padding=3)
 
 
 def escaped(text: str) -> str:
-    """The text as LaTeX that pdflatex sets as it stands.
-
-    Raises:
-        ValueError: a character that LaTeX's Latin fonts lack and that has no replacement here.
-    """
+    """The text as LaTeX that pdflatex sets as it stands; what its Latin fonts lack, as the letter's number: U+65E5."""
     # Adjacent hyphens would become a dash.
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
     return "".join(
-        "{}-" if before == character == "-" else _latex(character, text)
+        "{}-" if before == character == "-" else _latex(character)
         for before, character in zip(f" {text}", text, strict=False)
     )
 
 
-def _latex(character: str, text: str) -> str:
+def _latex(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
     letter = "\u00c0" <= character <= "\u017f" and unicodedata.category(character).startswith("L")
     if letter or character == "\n" or (character.isascii() and character.isprintable()):
         return character
-    raise ValueError(f"no LaTeX for {character!r} (U+{ord(character):04X}) in {text!r}")
+    return _greek(character) or rf"\texttt{{U+{ord(character):04X}}}"
+
+
+def _greek(character: str) -> str | None:
+    """A Greek letter in math mode, without its accents, which have no sign there."""
+    plain = unicodedata.normalize("NFD", character)[0]
+    found = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (FINAL )?(\w+)", unicodedata.name(plain, ""))
+    if not found:
+        return None
+    is_small, name = found[1] == "SMALL", _GREEK_NAMES.get(found[3], found[3].lower())
+    latin = _LIKE_LATIN.get(name) if not is_small else "o" if name == "omicron" else None
+    if latin:
+        return latin
+    if name not in _GREEK:
+        return None
+    return rf"\ensuremath{{\{'var' if found[2] else ''}{name if is_small else name.capitalize()}}}"
 
 
 def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition) -> str:
@@ -100,6 +122,7 @@ def latex_text(tables: list[PrintedTable], methods: list[str], edition: Edition)
         methods: paragraphs of the statistical methods; none leaves the section out.
         edition: what all documents of the run have in common.
     """
+    tables, methods, edition = all_writable((tables, methods, edition))
     parts = [
         _PREAMBLE,
         r"\begin{document}",

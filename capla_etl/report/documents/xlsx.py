@@ -12,6 +12,7 @@ import pandas as pd
 from capla_etl.office import (
     README,
     alignment,
+    all_writable,
     as_listing,
     font,
     for_print,
@@ -56,6 +57,7 @@ def xlsx_bytes(tables: list[PrintedTable], results: pd.DataFrame, edition: Editi
     """
     from openpyxl import Workbook
 
+    tables, edition = all_writable((tables, edition))
     book = Workbook()
     book.properties.creator, book.properties.title, book.properties.description = (
         "capla_etl",

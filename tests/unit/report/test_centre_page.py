@@ -178,3 +178,12 @@ def test_a_page_has_at_most_two_sheets_of_paper(signals):
     page = replace(page, sections=[many if part is levels else part for part in page.sections])
     sheets = re.findall(rb"/Type /Page\b(?!s)", pdf_bytes(page))
     assert 1 <= len(sheets) <= 2
+
+
+@pytest.mark.parametrize(
+    "text", ["Θεσσαλονίκη 東京 서울 القاهرة 😀", "e\u0301 \x07\x00 \u202e \ufffe \ud800 <&>\r\n\t\\"]
+)
+def test_a_page_takes_every_text(text, tmp_path):
+    found = _page()
+    odd = replace(found, title=text, lead=[text], foot=text)
+    assert pdf_bytes(odd).startswith(b"%PDF")

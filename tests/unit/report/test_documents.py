@@ -5,8 +5,10 @@ import re
 import zipfile
 from datetime import date
 
+import openpyxl
 import pandas as pd
 import pytest
+from docx import Document
 
 from capla_etl.office import same_bytes
 from capla_etl.protocol.parameters import Parameter
@@ -437,9 +439,39 @@ def test_text_is_escaped_for_latex(text, latex):
     assert escaped(text) == latex
 
 
-def test_latex_refuses_a_character_that_it_would_lose():
-    with pytest.raises(ValueError, match=r"no LaTeX for '≀' \(U\+2240\)"):
-        escaped("a≀b")
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("a≀b", r"a\texttt{U+2240}b"),
+        ("日本", r"\texttt{U+65E5}\texttt{U+672C}"),
+        ("Αθήνα", r"A\ensuremath{\theta}\ensuremath{\eta}\ensuremath{\nu}\ensuremath{\alpha}"),
+        ("Λς", r"\ensuremath{\Lambda}\ensuremath{\varsigma}"),
+        ("\x07\t😀", r"\texttt{U+0007} \texttt{U+1F600}"),
+        ("A\u0308", "Ä"),
+    ],
+)
+def test_letters_that_latin_fonts_lack_are_named_by_their_numbers(text, latex):
+    assert escaped(text) == latex
+
+
+EVERY_SCRIPT = (
+    "Θεσσαλονίκη 東京 서울 Київ القاهرة תל 😀👩‍⚕️ e\u0301 \x07\x00\x1b \u202e \ufffe \ud800 <&>\r\n\t\\{}%$#_~^"
+)
+
+
+def test_every_document_takes_every_text(tmp_path):
+    odd = Cell(EVERY_SCRIPT, EVERY_SCRIPT)
+    rows = [(EVERY_SCRIPT, [Row(EVERY_SCRIPT, [odd, odd], marks="a")]), ("other", [Row("x", [odd, odd])])]
+    notes = {"footnotes": [("a", EVERY_SCRIPT)], "not_assessed": [EVERY_SCRIPT]}
+    table = PrintedTable("odd", EVERY_SCRIPT, EVERY_SCRIPT, [odd, odd], rows, **notes)
+    results = pd.DataFrame({"table_id": ["t"], "row": [EVERY_SCRIPT], "value": [1.0]})
+    edition = Edition(date(2023, 6, 30), notice=EVERY_SCRIPT)
+    written = write_documents([table], results, [EVERY_SCRIPT], tmp_path, edition)
+    assert all(path.stat().st_size > 500 for path in written)
+    Document(str(tmp_path / "tables.docx"))
+    openpyxl.load_workbook(tmp_path / "tables.xlsx")
+    assert "東京" in next((tmp_path / "html").iterdir()).read_text(encoding="utf-8")
+    (tmp_path / "tables.tex").read_text(encoding="utf-8")
 
 
 def test_every_label_of_the_study_can_be_set_in_latex():

@@ -1,6 +1,7 @@
 """The result of reading a file of any format, its column names, and the error for files that cannot be read."""
 
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -16,7 +17,23 @@ _OURS += ("capla_kind", "capla_status", "capla_copy", "capla_ignored")
 
 
 class Unreadable(Exception):
-    """A file that cannot be read as declared; the message is for the data manager and holds no value of the file."""
+    """A file that cannot be read as declared; the message is for the data manager and holds no value of the file.
+
+    ``column``: the one that the message is about. Its name is no part of the message, as the spec may not declare it.
+    """
+
+    def __init__(self, message: str, column: str = ""):
+        self.message, self.column = message, column
+        super().__init__(f"column {column!r} {message}" if column else message)
+
+    def __reduce__(self):
+        """As it comes from another process."""
+        return Unreadable, (self.message, self.column)
+
+    def said(self, declared: Collection[str]) -> str:
+        """The message with the column's name only if it is declared."""
+        is_declared = not self.column or self.column in declared
+        return str(self) if is_declared else f"a column that is not in the spec {self.message}"
 
 
 @dataclass(frozen=True)

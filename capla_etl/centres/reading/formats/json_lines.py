@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from capla_etl.centres.errors import listed
 from capla_etl.centres.limits import MOST_DEPTH
 from capla_etl.centres.reading.formats.delimited import decode
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, table_of
@@ -104,7 +103,7 @@ class JsonFile:
 
     def _elements(self, path: str) -> list[tuple[int, dict[str, str]]]:
         if path not in self.lists:
-            raise Unreadable(f"no list {path!r}; the objects have: {listed(self.lists)}.")
+            raise Unreadable(f"no list {path!r}; the objects have {len(self.lists)} other list(s).")
         return [(line, values) for line, values in self.lists[path] if values]
 
 
@@ -217,7 +216,7 @@ def _values(line: dict) -> tuple[dict[str, str], dict[str, list[dict[str, str]]]
             continue
         elements = [_by_path(element, "" if isinstance(element, dict) else "value") for element in value]
         if inner := sorted({name for element in elements for name, leaf in element.items() if isinstance(leaf, list)}):
-            raise Unreadable(f"lists inside lists ({listed(inner)}); expected one level of lists.")
+            raise Unreadable(f"lists inside lists ({len(inner)} of them); expected one level of lists.")
         lists[path] = [{name: _text(leaf) for name, leaf in element.items()} for element in elements]
     return own, lists
 

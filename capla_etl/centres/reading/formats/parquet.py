@@ -38,7 +38,7 @@ def read_parquet(content: bytes, decimals: Decimals) -> FileTable:
 
 def _values(column: pa.ChunkedArray, name: str) -> list:
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        raise Unreadable(f"column {name!r} is of type {column.type}; expected text, numbers, dates or truth values.")
+        raise Unreadable(f"is of type {column.type}; expected text, numbers, dates or truth values.", name)
     if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
         # the shortest text of the number as stored: 0.1, not 0.10000000149
         kind = np.float32 if pa.types.is_float32(column.type) else np.float16

@@ -10,7 +10,6 @@ What does not belong here: values and labels (statistical.py).
 import re
 import struct
 
-from capla_etl.centres.errors import listed
 from capla_etl.centres.reading.formats.file_table import Unreadable
 
 _RECORD = 80
@@ -35,9 +34,9 @@ def member(content: bytes, name: str | None) -> bytes:
     wide = content[starts[0] :].startswith(b"HEADER RECORD*******MEMBV8")
     names = [content[s + 168 : s + (200 if wide else 176)].decode("ascii", "replace").strip("\0 ") for s in starts]
     if name is None and len(names) > 1:
-        raise Unreadable(f"the file holds several data sets: {listed(names)}; expected one of them as `member`.")
+        raise Unreadable(f"the file holds {len(names)} data sets; expected one of them as `member`.")
     if name is not None and name.upper() not in [n.upper() for n in names]:
-        raise Unreadable(f"no data set {name!r}; the file has: {listed(names)}.")
+        raise Unreadable(f"no data set {name!r}; the file has {len(names)} other(s).")
     chosen = [n.upper() for n in names].index(name.upper()) if name else 0
     found = content[: starts[0]] + content[starts[chosen] : [*starts, len(content)][chosen + 1]]
     _check_complete(found)

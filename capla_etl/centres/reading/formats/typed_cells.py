@@ -99,7 +99,7 @@ def cell_text(value, column: str) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     kind = type(value).__name__
-    raise Unreadable(f"column {column!r} holds a cell of type {kind}; expected text, numbers, dates or times.")
+    raise Unreadable(f"holds a cell of type {kind}; expected text, numbers, dates or times.", column)
 
 
 def _timestamp(value: datetime) -> str:

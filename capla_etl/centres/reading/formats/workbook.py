@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from capla_etl.centres.errors import listed
+from capla_etl.centres.errors import letters, listed
 from capla_etl.centres.reading.formats.file_table import Decimals, FileTable, Unreadable, named, table_of
 from capla_etl.centres.reading.formats.typed_cells import cell_text, cell_texts, numbers_shown
 from capla_etl.centres.reading.formats.unpack import DAMAGED_ZIP
@@ -72,23 +72,15 @@ def _sheet(
             notes = (ods_notes if declared.type == "ods" else xlsx_notes)(content, name)
             is_hidden = any(s.name == name and s.visible != SheetVisibleEnum.Visible for s in workbook.sheets_metadata)
     if not name:
-        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has: {listed(kept)}.")
-    if undeclared := [name for name in kept if known_sheets is not None and name not in known_sheets]:
+        raise Unreadable(f"no sheet {declared.sheet!r}; the workbook has {len(kept)} other sheet(s).")
+    names = list(kept)
+    if undeclared := [i for i, name in enumerate(names, 1) if known_sheets is not None and name not in known_sheets]:
         advice = "declare each as a table or under ignored_sheets with a reason."
-        raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)}; {advice}")
+        raise Unreadable(f"sheet(s) not in the spec: {listed(undeclared)} of {len(names)}; {advice}")
     said = ["The sheet is hidden; it is read."] if is_hidden else []
     if merged := sum(first[0] >= declared.header_row and first[0] < last[0] for first, last in areas):
         said.append(f"{merged} merged area(s): only the first cell has the value.")
     return rows, notes, said
-
-
-def _cell_name(row: int, column: int) -> str:
-    """A place as a spreadsheet names it: row 12, column 28 is AB12."""
-    letters = ""
-    while column:
-        column, letter = divmod(column - 1, 26)
-        letters = chr(65 + letter) + letters
-    return f"{letters}{row}"
 
 
 def _said(notes: SheetNotes, header: list[str], header_row: int) -> list[str]:
@@ -127,7 +119,8 @@ def read_workbook(content: bytes, declared: Workbook, decimals: Decimals, known_
     for place, values in enumerate(columns[len(header) :], len(header) + 1):
         outside += [(header_row + 1 + i, place) for i, value in enumerate(values) if value not in ("", None)]
     if outside:
-        cell = _cell_name(*min(outside))
+        row, column = min(outside)
+        cell = f"{letters(column)}{row}"
         raise Unreadable(f"cell {cell} is filled, to the right of the last column of the header; expected none there.")
     arrays = [cell_texts(list(v), name, decimals) for name, v in zip(header, columns, strict=False)]
     numbers = list(range(header_row + 1, header_row + 1 + len(body)))

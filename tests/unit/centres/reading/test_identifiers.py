@@ -1,0 +1,173 @@
+"""What identifies a person by its form: 50 invented or published examples of 30 countries; and what does not.
+
+Numbers with check digits are examples from the authorities' own descriptions, Wikipedia and stdnum's documentation, or
+were computed by hand from the rule there.
+"""
+
+import pytest
+
+from capla_etl.centres.reading.identifiers import is_personal_number, kinds_in
+
+PERSONAL = [
+    # as in the free text of a physician, in the groups of the country
+    ("Austria", "SVNR 1237 010180"),
+    ("Austria, not named", "versichert, 1237 010180, in Wien"),
+    ("Belgium", "85.07.30-033.28"),
+    ("Brazil", "111.444.777-35"),
+    ("Brazil, national health card", "898 0000 0004 3208"),
+    ("Canada", "046 454 286"),
+    ("Canada, hyphens", "SIN: 046-454-286"),
+    ("Chile", "12.531.909-2"),
+    ("China", "11010519491231002X"),
+    ("Croatia", "33392005961"),
+    ("Czechia", "710319/2745"),
+    ("Denmark", "211062-5629"),
+    ("Estonia", "36805280109"),
+    ("Finland", "131052-308T"),
+    ("Finland, born in this century", "131002A308W"),
+    ("France", "2 95 10 99 126 111 93"),
+    ("France, unbroken", "253072B07300470"),
+    ("Germany, tax", "36 574 261 809"),
+    ("Germany, health insurance", "Versichertennr. A123456780"),
+    ("Greece", "AMKA 01013099997"),
+    ("Hungary", "123 456 788"),
+    ("Hungary, named", "TAJ-száma: 123-456-788"),
+    ("Iceland", "450401-3150"),
+    ("India", "2341 2341 2346"),
+    ("Ireland", "PPS 6433435F"),
+    ("Italy", "RSSMRA85T10A562S"),
+    ("Italy, groups", "RSS MRA 85T10 A562S"),
+    ("Korea", "971013-9019902"),
+    ("Latvia", "161175-19997"),
+    ("Lithuania", "33309240064"),
+    ("Malaysia", "770305-02-1234"),
+    ("Mexico", "BOXW310820HNERXN09"),
+    ("Netherlands", "1112.22.333"),
+    ("Norway", "151086 95088"),
+    ("Poland", "44051401359"),
+    ("Portugal", "00000000 0 ZZ4"),
+    ("Romania", "1630615123457"),
+    ("Russia", "112-233-445 95"),
+    ("Slovenia and its neighbours", "0101006500006"),
+    ("South Africa", "7503305044089"),
+    ("Spain", "54362315K"),
+    ("Spain, groups", "54.362.315-K"),
+    ("Spain, foreigner", "X-2482300-W"),
+    ("Sweden", "880320-0016"),
+    ("Switzerland", "756.9217.0769.85"),
+    ("Thailand", "1-2345-45678-78-1"),
+    ("Turkey", "17291716060"),
+    ("United Kingdom, NHS", "943 476 5870"),
+    ("United Kingdom, national insurance", "AB 12 34 56 C"),
+    ("United States", "536-90-4399"),
+    ("United States, named", "SSN 536 90 4399"),
+    ("a bank account", "GB82 WEST 1234 5698 7654 32"),
+]
+
+
+@pytest.mark.parametrize("text", [text for _, text in PERSONAL], ids=[country for country, _ in PERSONAL])
+@pytest.mark.parametrize("sentence", ["{}", "seen on 10/01/2020, {}; platelets 12", "({})", "a\n{}.\nb"])
+def test_a_personal_number_is_found_in_the_groups_of_its_country(text, sentence):
+    assert "personal number" in kinds_in(sentence.format(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["MRN 48213", "MRN: 0048213", "Hospital number 123456", "Fallnummer 471123", "Patienten-Nr.: 123 456", "NHC 123456"]
+    + ["passport no. C01X00T47", "IPP n° 801234", "cartella clinica 12345/2019", "prontuário 123456", "DNI 12.345.678"]
+    + ["Törzsszám: 12345", "driver's license D1234567", "患者番号 123456", "паспорт 45 12 345678"],
+)
+def test_a_number_without_a_check_digit_is_found_by_the_word_before_it(text):
+    assert "personal number" in kinds_in(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+81 3-1234-5678", "0081 3 1234 5678", "06 20 123 4567", "020 7946 0958", "07700 900123", "(11) 91234-5678"]
+    + [
+        "347 123 4567",
+        "8 (912) 345-67-89",
+        "tel 12 34 56 78",
+        "Тел.: 12-34-56",
+        "５５５ 電話 03-1234-5678",
+        "410.555.0123",
+    ]
+    + ["+1-410-555-0123", "0664/123 45 67", "03 9123 4567", "98765 43210"],
+)
+def test_a_telephone_number_is_found(text):
+    assert "telephone number" in kinds_in(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("jeanne@example.org", "e-mail address"),
+        ("jeanne (at) example.org", "e-mail address"),
+        ("Mme Dupont", "title and name"),
+        ("Frau Dr. Müller", "title and name"),
+        ("Sig.ra Rossi", "title and name"),
+        ("Sr. de la Cruz", "title and name"),
+        ("Mr Smith", "title and name"),
+        ("田中さん", "title and name"),
+        ("Kovács Jánosné", "title and name"),
+        ("12345678", "long number"),
+    ],
+)
+def test_other_identifiers_are_found(text, kind):
+    assert kind in kinds_in(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # counts and other results
+        "plaquettes 120 130 145",
+        "PLT 12 30 60 150 210",
+        "plaquettes 14 - 366 - 425 G/L",
+        "platelets 123 456 788",  # the digits of a Hungarian number, as three counts
+        "troponin 0.5 0.7 1.2 2.1 3.4",
+        "ADAMTS13 0 0 5 12 30 45 60",
+        "LDH 1240 980 760 430 250",
+        "150 000/mm3 on day 5, 1 200 000 on day 9",
+        "12000000 copies/mL",
+        "Thrombozyten 12.000, 30.000, 150.000",
+        "BP 120/80, 130/85, 110/70; HR 88",
+        "45 F, 60 kg, 170 cm, BSA 1.7",
+        # dates
+        "EP du 10/01/2020 au 14/01/2020, puis le 16.01.20",
+        "2018.12.26. és 2018. 12. 27. plazmacsere",
+        "exchange 2020-01-10, 2020-01-11 and 2020-01-12",
+        "12:30 08:15 2020",
+        # samples, doses, volumes, codes
+        "échantillon 12345",
+        "sample no. 123456",
+        "S-2020-0123",
+        "rituximab 375 mg/m2 x4 (10/01, 17/01, 24/01, 31/01)",
+        "volume 3000 mL 2900 mL 3100 mL",
+        "20 mg 10 mg 5 mg 2.5 mg",
+        "ICD D69.3, M31.1",
+        # words that are also abbreviations of numbers, and titles without a name
+        "sin 12000 plaquetas",
+        "sus 15000 plaquetas",
+        "Dr consulted; Frau, 45 Jahre",
+        "Pan-scan without finding",
+        "",
+    ],
+)
+def test_results_dates_samples_and_doses_identify_nobody(text):
+    assert kinds_in(text) == set()
+
+
+def test_a_check_digit_that_is_wrong_makes_three_groups_no_number():
+    assert "personal number" in kinds_in("123 456 788")
+    assert {n for n in range(10) if "personal number" in kinds_in(f"111 111 11{n}")} != set(range(10))
+
+
+def test_a_whole_text_is_a_personal_number_or_not():
+    assert is_personal_number("123 456 788") and is_personal_number("RSSMRA85T10A562S")
+    assert not is_personal_number("TAJ 123 456 788") and not is_personal_number("12") and not is_personal_number("")
+
+
+@pytest.mark.parametrize("text", ["１２３ ４５６ ７８８", "123\u2011456\u2011788", "123\u00a0456\u00a0788"])
+def test_wide_digits_and_other_hyphens_and_blanks_hide_nothing(text):
+    assert "personal number" in kinds_in(text)

@@ -237,6 +237,9 @@ def _outside(beside: Beside) -> Finding:
     low, high = low - room, high + room
     far = (beside.mine < low) | (beside.mine > high)
     count, n, m = int(far.sum()), len(beside.known), len(beside.pooled)
+    # Where the level differs as it naturally may, many lie outside: only those stop who do so without that difference.
+    shift = float(np.clip(np.nanmedian(beside.mine), -beside.farthest, beside.farthest))
+    beyond = int(((beside.mine - shift < low) | (beside.mine - shift > high)).sum())
     # limits from m patients are themselves uncertain by the share of one patient at each end
     share = max(float(np.mean((beside.pooled < low) | (beside.pooled > high))), 2 / (m + 1))
     shares = np.array([np.mean((v < low) | (v > high)) for v in beside.theirs.values()])
@@ -256,8 +259,8 @@ def _outside(beside: Beside) -> Finding:
         looks_like=f"More patients than elsewhere lie beyond what the others have in {q.meaning}"
         + (f": {ratio}." if ratio else "."),
         p_look=share_tail(count, n, share, sd, 0.0) if more else 1.0,
-        p_stop=share_tail(count, n, share, sd, _OUTSIDE_NATURAL)
-        if more and q.natural and len(shares) >= FEWEST_CENTRES
+        p_stop=share_tail(beyond, n, share, sd, _OUTSIDE_NATURAL)
+        if beyond / n > share and q.natural and len(shares) >= FEWEST_CENTRES
         else 1.0,
         matters=count >= _FEWEST_OUTSIDE and middle > beside.farthest and count / n - share > _OUTSIDE_MATTERS,
         places=tuple(np.flatnonzero(far)),

@@ -78,17 +78,17 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 def _nothing_left(place: Path, command: Command) -> bool:
-    """Whether its processes and temporary files are gone, now or within ten seconds."""
+    """Whether its processes and temporary files are gone, now or within ten seconds.
+
+    What killed processes left is removed as the next command does it at its start.
+    """
     deadline = time.monotonic() + 10
-    while (left := [*command.alive(), *(place / "tmp").iterdir()]) and time.monotonic() < deadline:
+    while True:
+        with processes.temporary_folder("capla_p_"):
+            pass
+        if not (left := [*command.alive(), *(place / "tmp").iterdir()]) or time.monotonic() > deadline:
+            return not left
         time.sleep(0.1)
-    return not left
-
-
-def _sweep() -> None:
-    """Remove what killed processes left, as the next command does at its start."""
-    with processes.temporary_folder("capla_p_"):
-        pass
 
 
 def test_everything_is_killed_and_the_next_goes_on_at_once(place):
@@ -106,7 +106,6 @@ def test_everything_is_killed_and_the_next_goes_on_at_once(place):
     second.until("harmonised:")
     assert second.stop(signal.SIGTERM) == 130
     assert second.said.endswith("\nStopped. Nothing was published yet.\n") and "Traceback" not in second.said
-    _sweep()
     assert _nothing_left(place, second)
     with instance_at_home() as instance:
         end_dead_runs(instance, start_again=False)
@@ -215,7 +214,6 @@ def test_one_ui_at_a_time_and_its_processes_end_with_it(place, how):
     assert len(ui.alive()) > 4
     if how == signal.SIGKILL:
         ui.stop(how)
-        _sweep()
     else:
         assert ui.stop(how) == 130
         assert ui.said.endswith("\nStopped. Nothing was published yet.\n")

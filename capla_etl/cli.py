@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -70,16 +71,17 @@ def _overview() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0 for success, 1 for a problem, 2 for a wrong command line, 130 if stopped.
 
-    A command line runs in a process apart, which can be stopped at any moment. ``ui`` has its processes itself.
+    A command line runs in a process apart, which can be stopped at any moment.
     """
     from_shell = arguments is None
-    before = _published()
     os.umask(0o077)  # what a command writes may hold patients, and is for its owner alone
+    before = None
     try:
         if from_shell:
             processes.stop_by_interrupt()
+        before = _published()
         options = parser().parse_args(arguments)
-        if from_shell and options.command != "ui":
+        if from_shell and not _has_the_terminal(options):
             status = processes.run_apart(stopped=lambda: _stopped(before))
             if status is not None:
                 return _said_if_killed(options.command, status)
@@ -102,19 +104,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _has_the_terminal(options: argparse.Namespace) -> bool:
+    """Whether a command talks with a person, or has processes of its own that it stops itself."""
+    asks = options.command == "sql" and sys.stdin.isatty() and not (options.query or options.file)
+    return asks or options.command == "ui"
+
+
 def _published() -> dict[Path, tuple[int, int]]:
     """What is published, of the study and of its variants: each place, and which file is there."""
     warehouse = paths.warehouse()
     names = [paths.published_database().name, paths.report().name, f"{paths.outputs().name}/protected"]
-    places = [place for name in names for place in (warehouse / name, *warehouse.glob(f"variants/*/{name}"))]
-    return {place: (place.stat().st_ino, place.stat().st_mtime_ns) for place in places if place.exists()}
+    found = {}
+    for place in (place for name in names for place in (warehouse / name, *warehouse.glob(f"variants/*/{name}"))):
+        with contextlib.suppress(FileNotFoundError):
+            found[place] = (place.stat().st_ino, place.stat().st_mtime_ns)
+    return found
 
 
-def _stopped(before: dict[Path, tuple[int, int]]) -> int:
-    """Say that a person stopped the command, and what that means for what is published."""
+def _stopped(before: dict[Path, tuple[int, int]] | None) -> int:
+    """Say that a person stopped the command, and what that means for what is published (``before``: at its start)."""
     now = _published()
     published = "What is published is as it was." if now else "Nothing was published yet."
-    if now != before:
+    if before is not None and now != before:
         published = "What is published is as the last complete run left it."
     print(f"\nStopped. {published}", file=sys.stderr)
     return STOPPED

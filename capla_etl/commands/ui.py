@@ -130,7 +130,7 @@ def _looks_after(instance) -> Callable[[], bool]:
         if time.monotonic() - last >= _LOOK_EVERY_SECONDS:
             last = time.monotonic()
             with contextlib.suppress(OperationalError):  # another process has the history for long: look again later
-                end_dead_runs(instance, start_again=False)
+                end_dead_runs(instance, ui_works=True)
         return False
 
     return look
@@ -142,7 +142,7 @@ def _end_runs(instance) -> None:
     own = [run.run_id for run in unfinished_runs(instance) if run.remote_job_origin]
     while any(processes.is_held(lock_of_run(instance, run)) for run in own) and time.monotonic() < deadline:
         time.sleep(0.1)
-    for run in set(end_dead_runs(instance, start_again=True)) & set(own):
+    for run in set(end_dead_runs(instance, ui_works=False)) & set(own):
         again = instance.get_run_by_id(run).tags.get("dagster/will_retry") == "true"
         what_next = "It starts again with the next `capla ui`." if again else "Start it again by hand if it is needed."
         print(f"Run {run[:8]} was stopped. {what_next}", file=sys.stderr)
@@ -191,7 +191,7 @@ def _run(options: argparse.Namespace, led: processes.Led) -> int:
     close_to_others()
     print("Dagster is starting, which takes about ten seconds.", flush=True)
     with instance_at_home() as instance:
-        end_dead_runs(instance, start_again=True)  # after a crash: they would block every other run
+        end_dead_runs(instance, ui_works=False)  # after a crash: they would block every other run
         # One server has the definitions, for the UI and the daemon alike: when it reloads them, both see a new centre.
         socket, workspace = led.folder / "code", led.folder / "workspace.yaml"
         servers = _Servers(settings | {"CAPLA_CODE_SERVER": str(socket)}, led.group)

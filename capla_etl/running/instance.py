@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from capla_etl import paths, processes
-from capla_etl.defs.build_lock import lock_of_run, lock_of_ui
+from capla_etl.defs.build_lock import lock_of_run
 
 
 def dagster_home() -> Path:
@@ -35,14 +35,14 @@ _MOST_RESTARTS = 3
 GONE = "The process of this run is gone: it was stopped or killed, or the machine was."
 
 
-def end_dead_runs(instance, start_again: bool) -> list[str]:
+def end_dead_runs(instance, ui_works: bool) -> list[str]:
     """Mark runs whose process is gone as failed and release their DuckDB writer slots, for which others would wait.
 
-    A run in a process of its own holds a lock as long as it lives. A run that Dagster has just started holds none yet:
-    it is dead when no ``capla ui`` lives, with which its runs end.
+    A run holds a lock as long as it lives. One that Dagster has just started holds none yet, and ends with its UI.
 
     Args:
-        start_again: let Dagster start the runs of ``capla ui`` again, from their first step.
+        ui_works: whether a ``capla ui`` works that may have started runs. Else its runs are dead, and the next one
+            starts them again, from their first step.
 
     Returns:
         The runs that were ended.
@@ -52,9 +52,9 @@ def end_dead_runs(instance, start_again: bool) -> list[str]:
 
     ended = []
     for run in unfinished_runs(instance):
-        if _alive(instance, run):
+        if _alive(instance, run, ui_works):
             continue
-        if start_again and run.remote_job_origin:
+        if not ui_works and run.remote_job_origin:
             again = {MAX_RETRIES_TAG: str(_MOST_RESTARTS), RETRY_STRATEGY_TAG: "ALL_STEPS"}
             instance.add_run_tags(run.run_id, again)
         instance.report_run_failed(run, GONE)
@@ -78,8 +78,6 @@ def unfinished_runs(instance) -> list:
     return instance.get_runs(filters=dg.RunsFilter(statuses=statuses))
 
 
-def _alive(instance, run) -> bool:
+def _alive(instance, run, ui_works: bool) -> bool:
     lock = lock_of_run(instance, run.run_id)
-    if lock.exists():
-        return processes.is_held(lock)
-    return run.remote_job_origin is not None and processes.is_held(lock_of_ui(Path(instance.root_directory)))
+    return processes.is_held(lock) if lock.exists() else ui_works and run.remote_job_origin is not None

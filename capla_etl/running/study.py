@@ -54,7 +54,7 @@ def run_study(verbose: bool, progress: Progress) -> int:
         take_new(lock_of_run(instance, run_id), who)
         hold_build(say=lambda said: print(said, flush=True), who=who)
         # only now: whoever was waited for may have been killed in the one place of the DuckDB writer
-        end_dead_runs(instance, start_again=not is_held(lock_of_ui(dagster_home())))
+        end_dead_runs(instance, ui_works=is_held(lock_of_ui(dagster_home())))
         instance.add_event_listener(run_id, progress)
         before = time.monotonic()
         level = "DEBUG" if verbose else "CRITICAL"

@@ -78,17 +78,17 @@ def place(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 def _nothing_left(place: Path, command: Command) -> bool:
-    """Whether its processes and temporary files are gone, now or within ten seconds."""
+    """Whether its processes and temporary files are gone, now or within ten seconds.
+
+    What killed processes left is removed as the next command does it at its start.
+    """
     deadline = time.monotonic() + 10
-    while (left := [*command.alive(), *(place / "tmp").iterdir()]) and time.monotonic() < deadline:
+    while True:
+        with processes.temporary_folder("capla_p_"):
+            pass
+        if not (left := [*command.alive(), *(place / "tmp").iterdir()]) or time.monotonic() > deadline:
+            return not left
         time.sleep(0.1)
-    return not left
-
-
-def _sweep() -> None:
-    """Remove what killed processes left, as the next command does at its start."""
-    with processes.temporary_folder("capla_p_"):
-        pass
 
 
 def test_everything_is_killed_and_the_next_goes_on_at_once(place):
@@ -106,10 +106,9 @@ def test_everything_is_killed_and_the_next_goes_on_at_once(place):
     second.until("harmonised:")
     assert second.stop(signal.SIGTERM) == 130
     assert second.said.endswith("\nStopped. Nothing was published yet.\n") and "Traceback" not in second.said
-    _sweep()
     assert _nothing_left(place, second)
     with instance_at_home() as instance:
-        end_dead_runs(instance, start_again=False)
+        end_dead_runs(instance, ui_works=False)
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
         assert instance.event_log_storage.get_concurrency_run_ids() == set()
 
@@ -143,11 +142,11 @@ def test_a_run_is_ended_when_its_process_is_gone_and_gives_its_place_to_the_next
         other = _hold(lock_of_run(instance, run))
         instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
         instance.event_log_storage.claim_concurrency_slot("duckdb_writer", run, "harmonised")
-        assert end_dead_runs(instance, start_again=False) == [lost], "a run of a terminal without a lock is of the dead"
+        assert end_dead_runs(instance, ui_works=False) == [lost], "a run of a terminal without a lock is of the dead"
         assert _is_started(instance, run)
         other.kill()
         other.wait()
-        assert end_dead_runs(instance, start_again=False) == [run]
+        assert end_dead_runs(instance, ui_works=False) == [run]
         assert not _is_started(instance, run) and not lock_of_run(instance, run).exists()
         assert instance.event_log_storage.get_concurrency_info("duckdb_writer").active_slot_count == 0
 
@@ -158,28 +157,23 @@ def test_the_place_of_a_run_that_dagster_ended_itself_is_given_back(place):
         instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb_writer")
         instance.event_log_storage.claim_concurrency_slot("duckdb_writer", run, "harmonised")
         instance.report_run_failed(instance.get_run_by_id(run))
-        assert end_dead_runs(instance, start_again=False) == []
+        assert end_dead_runs(instance, ui_works=False) == []
         assert instance.event_log_storage.get_concurrency_info("duckdb_writer").active_slot_count == 0
 
 
-def test_a_run_that_dagster_has_just_started_lives_as_long_as_there_is_a_ui(place):
+def test_a_run_that_dagster_has_just_started_lives_as_long_as_its_ui(place):
     with instance_at_home() as instance:
         run = _started(instance, remote_job_origin=_of_the_ui())
-        ui = _hold(lock_of_ui(place / "home"))
-        assert end_dead_runs(instance, start_again=False) == []
-        ui.kill()
-        ui.wait()
-        assert end_dead_runs(instance, start_again=False) == [run]
+        assert end_dead_runs(instance, ui_works=True) == []
+        assert end_dead_runs(instance, ui_works=False) == [run]
 
 
-def test_only_a_run_of_the_ui_is_started_again_and_only_when_it_is_wanted(place):
+def test_only_a_run_of_a_ui_that_is_gone_is_started_again(place):
     with instance_at_home() as instance:
-        unwanted = _started(instance, remote_job_origin=_of_the_ui())
-        end_dead_runs(instance, start_again=False)
-        wanted, of_a_terminal = _started(instance, remote_job_origin=_of_the_ui()), _started(instance)
-        end_dead_runs(instance, start_again=True)
-        again = {run.run_id for run in instance.get_runs(filters=dg.RunsFilter(tags={"dagster/will_retry": "true"}))}
-        assert again == {wanted} and not again & {unwanted, of_a_terminal}
+        of_a_ui, of_a_terminal = _started(instance, remote_job_origin=_of_the_ui()), _started(instance)
+        end_dead_runs(instance, ui_works=False)
+        again = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/will_retry": "true"}))
+        assert [run.run_id for run in again] == [of_a_ui] != [of_a_terminal]
 
 
 def _free_ports() -> tuple[str, str]:
@@ -215,7 +209,6 @@ def test_one_ui_at_a_time_and_its_processes_end_with_it(place, how):
     assert len(ui.alive()) > 4
     if how == signal.SIGKILL:
         ui.stop(how)
-        _sweep()
     else:
         assert ui.stop(how) == 130
         assert ui.said.endswith("\nStopped. Nothing was published yet.\n")

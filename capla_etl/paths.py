@@ -96,6 +96,14 @@ def releases() -> Path:
     return Path(os.environ.get("CAPLA_RELEASES") or warehouse() / "releases")
 
 
+def shown() -> Path:
+    """One folder per protected version that was published; one record for the study and its variants.
+
+    ``CAPLA_SHOWN`` points a variant to that of the study.
+    """
+    return Path(os.environ.get("CAPLA_SHOWN") or warehouse() / "shown")
+
+
 def dbt_docs() -> Path:
     """dbt's documentation of every model, column and test: one self-contained page."""
     return warehouse() / "dbt_docs"

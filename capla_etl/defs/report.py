@@ -24,6 +24,7 @@ from capla_etl.defs.tables import BIOSTATISTICS, study_assets
 from capla_etl.protocol.definitions import definitions
 from capla_etl.protocol.parameters import RULE_SET, parameter, parameters
 from capla_etl.quality.data_docs import build_data_docs
+from capla_etl.releases import shown as shown_before
 from capla_etl.releases.publish import publish, staged
 from capla_etl.report import files
 from capla_etl.report.centre_page.write import SOURCES, write_centre_pages
@@ -216,8 +217,18 @@ def protected(warehouse: Warehouse) -> dg.MaterializeResult:
     queries = [*(f"from {relation}" for relation in RELEASABLE_FROM), CHECKS]
     with warehouse.connect() as connection:
         results, survival, response, *rest = (connection.execute(query).df() for query in queries)
+        patients = shown_before.patients_of(connection)
     curves = {"survival_curve": survival, "response_incidence_curve": response}
-    return _files(write_protected(results, curves, *rest, staged(paths.outputs()) / "protected"))
+    folder = staged(paths.outputs()) / "protected"
+    plan = shown_before.plan(results, patients, shown_before.earlier())
+    made = _files(
+        shown_before.keep(plan, folder)
+        if plan.near
+        else write_protected(results, curves, *rest, folder, earlier=plan.publications)
+    )
+    shown_before.stage(results, patients, plan, folder)
+    said = {"not_renewed": shown_before.WHY_NOT} if plan.near else {}
+    return dg.MaterializeResult(metadata={**made.metadata, **said})
 
 
 @dg.asset(
@@ -245,6 +256,7 @@ def published(warehouse: Warehouse) -> dg.MaterializeResult:
     """The warehouse, tables, report and Data Docs that users open, each replaced whole, after all else succeeded."""
     with warehouse.connect() as connection:
         write_comments(connection)
+    shown_before.record()
     places = publish()
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]

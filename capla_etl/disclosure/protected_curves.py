@@ -17,8 +17,8 @@ def patients_of(percent: float, patients: int) -> int | None:
     return number
 
 
-# By curve: column -> whether it counts those still without the event. Columns that are not named here (limits, running
-# totals) are not shown.
+# By curve: column -> whether it counts those still without the event; the limits are of the first. Columns that are not
+# named here (running totals) are not shown.
 _CURVES = {
     "survival_curve": {"survival": True},
     "response_incidence_curve": {"incidence": False, "death_incidence": False},
@@ -33,9 +33,10 @@ def protect_curve(name: str, curve: pd.DataFrame, rules: Protection) -> pd.DataF
         curve: one row per group and day, as ``study.<name>``.
 
     Returns:
-        The same columns and rows. A curve ends (null) where too few are at risk; one with events, but fewer than may be
-        shown, is not shown at all; numbers at risk are those of the fixed days, rounded; limits and running totals of
-        deaths and of the censored are not shown.
+        The same columns and rows. A curve ends (null) on the last fixed day with enough at risk; one with events, but
+        fewer than may be shown, is not shown at all; numbers at risk are those of the fixed days, rounded; running
+        totals of deaths and of the censored are not shown. ``lower`` and ``upper`` are no confidence limits here: the
+        exact curve lies between them, as far as a reader can tell who knows the rules.
 
     Raises:
         ValueError: an unknown curve.
@@ -56,7 +57,9 @@ def _protect_group(curve: pd.DataFrame, columns: dict[str, bool], rules: Protect
     if patients < rules.curves_from_at_risk:
         return _plain(protected)
     at_risk = curve["at_risk"].where(curve["day"] % rules.curve_step_days == 0).ffill()
-    open_end = at_risk >= rules.curves_from_at_risk
+    enough = at_risk >= rules.curves_from_at_risk
+    # Of the days after the last fixed one nothing is known that may be shown.
+    open_end = enough & (curve["day"] <= curve["day"][enough & (curve["day"] % rules.curve_step_days == 0)].max())
     protected.loc[open_end, "at_risk"] = [rules.counts.rounded(left) for left in at_risk[open_end]]
     whole = rules.counts.rounded(patients)
     for column, alive in columns.items():
@@ -75,7 +78,33 @@ def _protect_group(curve: pd.DataFrame, columns: dict[str, bool], rules: Protect
             for x in value.loc[steps]
         ]
         protected.loc[reached.index, column] = [(1 - share) if alive else share for share in shares]
+        if column == next(iter(columns)) and {"lower", "upper"} <= set(protected.columns):
+            limits = _range(shares, patients_shown=whole, rounded_by=rules.round_to // 2)
+            limits = [(1 - high, 1 - low) for low, high in limits] if alive else limits
+            protected.loc[reached.index, ["lower", "upper"]] = limits
     return _plain(protected)
+
+
+def _range(shares: list[float], *, patients_shown: int, rounded_by: int) -> list[tuple[float, float]]:
+    """Between which shares the exact one lies, day by day: at least what is shown, at most what the next step shows.
+
+    Args:
+        shares: shown shares with the event, rising.
+        patients_shown: the rounded number of patients that they are shares of.
+        rounded_by: how far a count, and the number of patients, may be from its rounded one.
+    """
+    limits, following = [], shares[-1]
+    for place in reversed(range(len(shares))):
+        if place + 1 < len(shares) and shares[place + 1] != shares[place]:
+            following = shares[place + 1]
+        fewest, most = (
+            count + by if count else 0
+            for count, by in ((shares[place] * patients_shown, -rounded_by), (following * patients_shown, rounded_by))
+        )
+        # An incidence beside competing events is no whole number of patients: up to one more than was rounded.
+        most += 1 if most else 0
+        limits.append((fewest / (patients_shown + rounded_by), min(1.0, most / (patients_shown - rounded_by))))
+    return limits[::-1]
 
 
 def _plain(protected: pd.DataFrame) -> pd.DataFrame:

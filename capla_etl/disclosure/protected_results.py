@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
 
 from capla_etl.disclosure.profiles import Profile, Protection
 from capla_etl.disclosure.protected_curves import patients_of
-from capla_etl.disclosure.suppression import CountRules, Counts, suppress
+from capla_etl.disclosure.suppression import CountRules, Counts, Known, suppress
 from capla_etl.stats.contingency import chi_squared
 from capla_etl.stats.distributions import smd_categorical
 from capla_etl.stats.proportions import miettinen_nurminen_ratio, newcombe_difference, wilson
@@ -44,6 +46,21 @@ def _place(place: Place) -> Place:
     statistic = "median" if place.statistic in _QUARTILES else place.statistic
     own_n = statistic in ("count", "at_risk") and place.column == "value"
     return place._replace(statistic=statistic, column="n" if own_n else place.column)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published earlier.
+
+    Attributes:
+        results: ``study.result`` of then, whole, as computed.
+        protected: what was shown of it.
+        same_patients: whether the study of then and of now are the same patients with the same values.
+    """
+
+    results: pd.DataFrame
+    protected: pd.DataFrame
+    same_patients: bool
 
 
 class _StudyCounts:
@@ -118,24 +135,91 @@ class _StudyCounts:
                 both = [place._replace(column="n") for place in (one, two)]
                 self._at_least(*(both if one.statistic == "at_risk" else reversed(both)), f"after day {day}")
 
+    def remember(self, number: int, publication: Publication, chosen: Profile) -> None:
+        """Take in what a publication of the same profile says; every count of now is linked to the one of then."""
+        then = _StudyCounts(_kept(publication.results, chosen), self.rules)
+        printed = {then.name_of[place] for place in _printed_places(publication.protected) & then.name_of.keys()}
+
+        def named(name: tuple | Place) -> tuple:
+            return ("earlier", number, name)
+
+        for name, count in then.counts.shown.items():
+            interval = self.rules.shown_interval if name in printed else self.rules.suppressed_interval
+            self.counts.known[named(name)] = Known(count, *interval(count))
+        self.counts.hidden |= {named(name): count for name, count in then.counts.hidden.items()}
+        self.counts.sums += [(named(whole), tuple(map(named, parts))) for whole, parts in then.counts.sums]
+        links = {(self.name_of[place], then.name_of[place]) for place in self.name_of.keys() & then.name_of.keys()}
+        for now, before in sorted(links, key=str):
+            self._link(now, named(before), publication.same_patients)
+
+    def remember_abstract(self) -> None:
+        """Take in the counts of the abstract, which everybody knows exactly."""
+        for figure in FIGURES:
+            place = _place(Place(*figure.source, "n"))
+            if figure.unit == "patients" and place in self.name_of:
+                count = int(figure.value)
+                self.counts.known["abstract", place] = Known(count, count, count)
+                self._link(self.name_of[place], ("abstract", place), same=False)
+
+    def _link(self, now: tuple | Place, before: tuple, same: bool) -> None:
+        """A count of now is that of before, with more or fewer patients; the attacker knows which of the two."""
+        change = self.counts.true(now) - self.counts.true(before)
+        if same and not change:
+            self.counts.sums.append((now, (before,)))
+        else:
+            self.counts.hidden["since", now, before] = abs(change)
+            more, less = (now, before) if change >= 0 else (before, now)
+            self.counts.sums.append((more, (less, ("since", now, before))))
+
+
+def _printed_places(protected: pd.DataFrame) -> set[Place]:
+    """The places of counts that a reader of a protected table can see or compute from what is printed."""
+    sources = {(figure.row, figure.group): figure.source for figure in FIGURES if figure.column == "value"}
+    seen = set()
+    for line in protected.itertuples(index=False):
+        if line.table_id == "as_published":
+            if line.statistic != "computed" or (line.row, line.group) not in sources:
+                continue
+            at = sources[line.row, line.group]
+        else:
+            at = line[:4]
+        if not pd.isna(line.n_assessed):
+            seen.add(_place(Place(*at, "n_assessed")))
+        if not pd.isna(line.n) or (line.statistic == "percent" and not pd.isna(line.value)):
+            seen.add(_place(Place(*at, "n")))
+    return seen
+
 
 def _alive(line) -> bool:
     """Whether a percentage is of those to whom nothing happened: their events are what is counted."""
     return pd.isna(line.n) and line.row.startswith("survival_")
 
 
-def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
+def protect_results(results: pd.DataFrame, chosen: Profile, earlier: Sequence[Publication] = ()) -> pd.DataFrame:
     """``study.result`` with small counts suppressed and everything else computed from rounded counts.
 
     Args:
         results: ``study.result``, whole: a count is safe only when every table that prints it is there.
         chosen: a profile with protection.
+        earlier: what was published before under this profile; the abstract is always known.
 
     Returns:
         The rows of the profile's tables, without those by centre. A suppressed cell has no value, no counts and a
         caveat that begins "suppressed: " (or "withheld: " where it is not a count that forbids it). No other caveat
         holds a number.
     """
+    study = _StudyCounts(_kept(results, chosen), chosen.protection.counts)
+    study.remember_abstract()
+    for number, publication in enumerate(earlier):
+        study.remember(number, publication, chosen)
+    protected = _Protected(_kept(results, chosen), study, chosen.protection).cells()
+    shown = [line for line in protected if line["table_id"] in chosen.tables]
+    published = results[(results["table_id"] == "as_published") & ("as_published" in chosen.tables)].astype(COLUMNS)
+    return pd.DataFrame([*shown, *_as_published(published, protected)], columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _kept(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
+    """The rows whose numbers the profile shows, each once; those that only ``as_published`` prints by their sources."""
     results = results.astype(COLUMNS)
     flow = results["table_id"] == "flow"
     kept = results[
@@ -144,9 +228,7 @@ def protect_results(results: pd.DataFrame, chosen: Profile) -> pd.DataFrame:
     ]
     published = kept[kept["table_id"] == "as_published"]
     others = [kept[kept["table_id"] != "as_published"], _only_published(published, kept)]
-    protected = _Protected(pd.concat(others, ignore_index=True).astype(COLUMNS), chosen.protection).cells()
-    shown = [line for line in protected if line["table_id"] in chosen.tables]
-    return pd.DataFrame([*shown, *_as_published(published, protected)], columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.concat(others, ignore_index=True).astype(COLUMNS)
 
 
 def _only_published(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
@@ -166,9 +248,8 @@ def _only_published(published: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame
 class _Protected:
     """Cells of ``study.result``, one by one, from the counts that may be printed."""
 
-    def __init__(self, results: pd.DataFrame, rules: Protection) -> None:
-        self.results, self.rules = results, rules
-        self.study = _StudyCounts(results, rules.counts)
+    def __init__(self, results: pd.DataFrame, study: _StudyCounts, rules: Protection) -> None:
+        self.results, self.study, self.rules = results, study, rules
         self.printed = suppress(self.study.counts, rules.counts)
         self.suppressed = SUPPRESSED.format(rules.suppress_below)
         self.rounded = f"from counts rounded to multiples of {rules.round_to}"

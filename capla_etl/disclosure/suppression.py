@@ -2,9 +2,9 @@
 
 Counts and how they add up come in; what to show comes out. What the counts mean does not belong here.
 
-The attacker for whom this is made knows the rules, which printed counts were suppressed for being small, and how all
-counts add up. From every rounded number he takes the interval of true ones. A small count is safe while he finds enough
-values possible for it.
+The attacker for whom this is made knows the rules, which printed counts were suppressed for being small, how all
+counts add up, and everything that was published earlier. From every rounded number he takes the interval of true ones.
+A small count is safe while he finds enough values possible for it; how far a count moved since is such a count too.
 """
 
 from __future__ import annotations
@@ -46,6 +46,20 @@ class CountRules:
         lowest = math.ceil(middle - self.round_to / 2)
         return max(self.suppress_below, lowest), lowest + self.round_to - 1
 
+    def suppressed_interval(self, count: int) -> tuple[float, float]:
+        """The true counts for which nothing is printed, once one knows whether it is for being small."""
+        # A zero can be suppressed too, where nearly everybody is without: the true count must lie in its own range.
+        return (1, self.suppress_below - 1) if self.small(count) else (min(1, count), INFINITE)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A count of an earlier publication: the true one, and the lowest and highest that what it printed allows."""
+
+    true: int
+    lowest: float
+    highest: float
+
 
 @dataclass
 class Counts:
@@ -55,17 +69,21 @@ class Counts:
         shown: true counts that are to be printed.
         hidden: true counts that nobody prints but that follow from printed ones (patients left, patients missing); they
             can be zero.
+        known: counts of earlier publications, which nobody can take back.
         sums: (whole, parts): the parts, shown or hidden, add up to the whole. A part named twice counts twice.
         never: shown counts that must be suppressed at any size.
     """
 
     shown: dict[Name, int] = field(default_factory=dict)
     hidden: dict[Name, int] = field(default_factory=dict)
+    known: dict[Name, Known] = field(default_factory=dict)
     sums: list[tuple[Name, tuple[Name, ...]]] = field(default_factory=list)
     never: set[Name] = field(default_factory=set)
 
     def true(self, name: Name) -> int:
         """The true count."""
+        if name in self.known:
+            return self.known[name].true
         return self.shown[name] if name in self.shown else self.hidden[name]
 
     def check(self) -> None:
@@ -109,9 +127,11 @@ class _Audit:
 
     def __init__(self, counts: Counts, rules: CountRules, suppressed: set[Name]) -> None:
         self.counts, self.rules, self.primary, self.suppressed = counts, rules, frozenset(suppressed), set(suppressed)
-        self.small = [name for name in (*counts.shown, *counts.hidden) if rules.small(counts.true(name))]
+        # What was published as it is, the abstract, needs no protection.
+        secret = (name for name, known in counts.known.items() if known.lowest < known.highest)
+        self.small = [name for name in (*counts.shown, *counts.hidden, *secret) if rules.small(counts.true(name))]
         self.needed = {
-            name: rules.possible_values_from if name in counts.shown else rules.possible_unprinted_from
+            name: rules.possible_unprinted_from if name in counts.hidden else rules.possible_values_from
             for name in self.small
         }
         self.neighbours = _neighbours(counts.sums)
@@ -170,12 +190,9 @@ class _Audit:
 def _intervals(counts: Counts, rules: CountRules, suppressed: set[Name]) -> dict[Name, tuple[float, float]]:
     """What each number says by itself."""
     ranges: dict[Name, tuple[float, float]] = dict.fromkeys(counts.hidden, (0, INFINITE))
+    ranges |= {name: (known.lowest, known.highest) for name, known in counts.known.items()}
     for name, count in counts.shown.items():
-        if name not in suppressed:
-            ranges[name] = rules.shown_interval(count)
-        else:
-            # A zero can be suppressed too, where nearly everybody is without: the true count must lie in its own range.
-            ranges[name] = (1, rules.suppress_below - 1) if rules.small(count) else (min(1, count), INFINITE)
+        ranges[name] = rules.suppressed_interval(count) if name in suppressed else rules.shown_interval(count)
     return ranges
 
 

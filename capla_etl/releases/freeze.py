@@ -21,10 +21,13 @@ from capla_etl.centres.submissions.status import centre_status
 from capla_etl.protocol.parameters import parameters
 from capla_etl.releases.fingerprints import REPRODUCIBLE, code_digest, inputs_of, last_day, table_digests
 from capla_etl.releases.rebuild import NO_RELEASE, rebuild, release_compared_with
+from capla_etl.releases.shown import beside_published
 
 MANIFEST = "manifest.json"
 #: A copy of ``paths.accepted``: what was in the study, whatever monitoring said later, is in it when recomputed.
 ACCEPTED = "accepted.txt"
+#: The versions beside which the protected one was made.
+SHOWN = "shown"
 
 
 class ReleaseRefused(Exception):
@@ -108,6 +111,8 @@ def freeze(name: str, folder: Path) -> Path:
         copy = shutil.copytree if published.is_dir() else shutil.copyfile
         copy(published, fresh / published.name)
     shutil.copyfile(paths.accepted(), fresh / ACCEPTED)
+    for earlier in beside_published():
+        shutil.copytree(earlier, fresh / SHOWN / earlier.name)
     as_of = last_day()
     before = release_compared_with()
     manifest = {
@@ -176,10 +181,14 @@ def verify(name: str) -> Verification:
         differs.append("the code is not that of the release")
     differs += _compare("parameter", manifest["parameters"], {p.name: str(p.value) for p in parameters().values()})
     compared_with = manifest.get("compared_with", NO_RELEASE)
-    again = rebuild(as_of, fresh=True, compared_with=compared_with, accepted=folder / ACCEPTED)
+    again = rebuild(as_of, fresh=True, compared_with=compared_with, accepted=folder / ACCEPTED, shown=folder / SHOWN)
     differs += _compare("recomputed table", manifest["tables"], _digests(again))
     not_made_again = (paths.published_database().name, ACCEPTED)
-    files = {file: sha for file, sha in manifest["files"].items() if file not in not_made_again}
+    files = {
+        file: sha
+        for file, sha in manifest["files"].items()
+        if file not in not_made_again and not file.startswith(f"{SHOWN}/")
+    }
     differs += _compare("recomputed file", files, _file_hashes_of_rebuild(again.parent))
     return Verification(name, differs)
 

@@ -42,7 +42,13 @@ def release_compared_with() -> Path | None:
     return manifests[max(manifests)] if manifests else None
 
 
-def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, accepted: Path | None = None) -> Path:
+def rebuild(
+    day: date,
+    fresh: bool = False,
+    compared_with: str = NO_RELEASE,
+    accepted: Path | None = None,
+    shown: Path | None = None,
+) -> Path:
     """Rebuild the published warehouse as of a day.
 
     Args:
@@ -50,6 +56,7 @@ def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, acc
         fresh: rebuild in any case; else reuse an earlier rebuild from the same inputs and code.
         compared_with: name of the release that its report compares it with.
         accepted: file with the submissions that were accepted; by default that of the study.
+        shown: folder with the protected versions beside which its own is protected; by default none.
 
     Raises:
         RebuildFailed: a centre cannot be loaded as of that day; the message is what the rebuild printed.
@@ -63,7 +70,10 @@ def rebuild(day: date, fresh: bool = False, compared_with: str = NO_RELEASE, acc
         return published
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    if shown and shown.is_dir():
+        shutil.copytree(shown, folder / "shown")
     environment = os.environ | {
+        "CAPLA_SHOWN": str(folder / "shown"),
         "CAPLA_WAREHOUSE": str(folder),
         "CAPLA_AS_OF": day.isoformat(),
         "DAGSTER_HOME": str(folder / "dagster_home"),

@@ -64,6 +64,7 @@ class Variant:
             return {}
         settings = {
             "CAPLA_ACCEPTED": str(paths.accepted()),
+            "CAPLA_SHOWN": str(paths.shown()),
             "CAPLA_WAREHOUSE": str(self.warehouse),
             "CAPLA_AS_OF": str(self.as_of or ""),
             "CAPLA_RULE_SET": self.rule_set or "",

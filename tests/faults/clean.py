@@ -173,12 +173,20 @@ def differing(of: Frames, rng: np.random.Generator) -> Frames:
     made = {name: frame.copy() for name, frame in of.items()}
     patient, lab = made["patient"], made["lab_result"]
     for column in _QUANTITIES:
-        patient[column] = _other_level(patient[column], rng)
+        if column != "adamts13_percent":
+            patient[column] = _other_level(patient[column], rng)
         patient.loc[rng.random(len(patient)) < rng.uniform(0, MISSING), column] = np.nan
     patient.loc[patient["adamts13_percent"].isna(), "adamts13_comparator"] = None
     for analyte in lab["analyte"].unique():
         of_it = lab["analyte"] == analyte
-        lab.loc[of_it, "value"] = _other_level(lab.loc[of_it, "value"], rng)
+        values = lab.loc[of_it, "value"]
+        if analyte == "adamts13":
+            # One laboratory, one level: the activity at presentation is often one of these results, sent twice.
+            both = _other_level(pd.concat([patient["adamts13_percent"], values], ignore_index=True), rng)
+            patient["adamts13_percent"] = both[: len(patient)].to_numpy()
+            lab.loc[of_it, "value"] = both[len(patient) :].to_numpy()
+        else:
+            lab.loc[of_it, "value"] = _other_level(values, rng)
     made["tpe_session"]["volume_ml"] = _other_level(made["tpe_session"]["volume_ml"], rng)
     for column, yes, no in [*((name, "yes", "no") for name in _ANSWERS), ("sex", "female", "male")]:
         patient[column] = _other_share(patient[column], yes, no, rng)

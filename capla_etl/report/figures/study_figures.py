@@ -48,6 +48,10 @@ STYLE = {
 }
 
 
+#: Said on a figure of a protecting profile.
+_ROUNDED = "From rounded counts: the exact curve lies somewhere in the shaded range"
+#: Width of a curve: an exact one (False) leads the eye, of a rounded one (True) the range does.
+_WIDTH = {False: 2.0, True: 1.0}
 #: Where the day axis of a figure of curves begins and ends, as parts of its width; its length in last days.
 _AXIS_LEFT, _AXIS_RIGHT, _AXIS_SPARE = 0.145, 0.975, 1.012
 #: Where curves and numbers at risk begin and end, as parts of the height; their distance in their mean height.
@@ -82,7 +86,7 @@ def say_kind_of_data(figure: Figure, x: float = 0.975, y: float = 0.012) -> None
     figure.text(x, y, kind_of_data.short(), ha="right", va="bottom", fontsize=8, color=MUTED)
 
 
-def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
+def _canvas(groups: int, y_label: str, days: int, rounded: bool) -> tuple[Figure, Axes, Axes]:
     """A figure with the curves above and the numbers at risk beneath, sharing the day axis."""
     import matplotlib
 
@@ -109,6 +113,8 @@ def _canvas(groups: int, y_label: str, days: int) -> tuple[Figure, Axes, Axes]:
         curves.set_axisbelow(True)
         risk.axis("off")
         say_kind_of_data(figure)
+        if rounded:
+            figure.text(0.012, 0.012, _ROUNDED, ha="left", va="bottom", fontsize=8, color=MUTED)
     return figure, curves, risk
 
 
@@ -127,7 +133,7 @@ def _numbers_at_risk(axes: Axes, curve: pd.DataFrame, groups: list[str], title: 
 
 
 def _band(axes: Axes, own: pd.DataFrame, colour: str) -> None:
-    """The 95 % band of one group, if its limits are shown (a protecting profile shows none)."""
+    """The band of one group, if it has limits."""
     if own[["lower", "upper"]].notna().any(axis=None):
         limits = (100 * own[name] for name in ("lower", "upper"))
         axes.fill_between(own["day"], *limits, step="post", color=colour, alpha=0.13, linewidth=0)
@@ -138,11 +144,12 @@ def _curve(axes: Axes, own: pd.DataFrame, column: str, group: str, **style) -> N
     axes.plot(own["day"], 100 * own[column], **style)
 
 
-def survival_figure(curve: pd.DataFrame) -> Figure:
+def survival_figure(curve: pd.DataFrame, rounded: bool = False) -> Figure:
     """Survival by group with 95 % bands and numbers at risk.
 
     Args:
         curve: ``study.survival_curve``: group, day, at_risk, survival, lower, upper (fractions).
+        rounded: the curve is that of a protecting profile: its band is where the exact curve lies, and says so.
 
     Returns:
         A figure whose survival axis starts just below the lowest limit (its label says so) and ends at 100 %.
@@ -154,50 +161,52 @@ def survival_figure(curve: pd.DataFrame) -> Figure:
     lowest = curve[["survival", "lower"]].min().min()
     floor = 0 if pd.isna(lowest) else max(0, 5 * math.floor((100 * lowest - 1) / 5))
     label = "Alive, %" if floor == 0 else f"Alive, % (axis starts at {floor} %)"
-    figure, axes, risk = _canvas(len(groups), label, days)
+    figure, axes, risk = _canvas(len(groups), label, days, rounded)
     with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
             _band(axes, own, COLOURS[group])
-            _curve(axes, own, "survival", group, linewidth=2, label=GROUPS[group])
+            _curve(axes, own, "survival", group, linewidth=_WIDTH[rounded], label=GROUPS[group])
         axes.set_ylim(floor, 100.4)
         axes.legend(frameon=False, loc="lower left", handlelength=2.6)
         _numbers_at_risk(risk, curve, groups, "Number at risk")
     return figure
 
 
-def response_incidence_figure(curve: pd.DataFrame) -> Figure:
+def response_incidence_figure(curve: pd.DataFrame, rounded: bool = False) -> Figure:
     """Cumulative incidence of clinical response by group, death competing, with 95 % bands and numbers at risk.
 
     Args:
         curve: ``study.response_incidence_curve``: group, day, at_risk, incidence, lower, upper, death_incidence
             (fractions).
+        rounded: as for ``survival_figure``.
 
     Returns:
         A figure; thin lines at the bottom are death without response.
     """
-    return _incidence_figure(curve, "thin: death without response", "center right")
+    return _incidence_figure(curve, "thin: death without response", "center right", rounded)
 
 
-def adamts13_incidence_figure(curve: pd.DataFrame) -> Figure:
+def adamts13_incidence_figure(curve: pd.DataFrame, rounded: bool = False) -> Figure:
     """Cumulative incidence of ADAMTS13 recovery by group (death competing), as ``response_incidence_figure``.
 
     Args:
         curve: ``study.adamts13_incidence_curve``.
+        rounded: as for ``survival_figure``.
     """
-    return _incidence_figure(curve, "thin: death without recovery", "upper left")
+    return _incidence_figure(curve, "thin: death without recovery", "upper left", rounded)
 
 
-def _incidence_figure(curve: pd.DataFrame, thin: str, legend: str) -> Figure:
+def _incidence_figure(curve: pd.DataFrame, thin: str, legend: str, rounded: bool) -> Figure:
     import matplotlib
 
     groups = list(dict.fromkeys(curve["group"]))
-    figure, axes, risk = _canvas(len(groups), "Cumulative incidence, %", int(curve["day"].max()))
+    figure, axes, risk = _canvas(len(groups), "Cumulative incidence, %", int(curve["day"].max()), rounded)
     with matplotlib.rc_context(STYLE):
         for group in groups:
             own = curve[curve["group"] == group]
             _band(axes, own, COLOURS[group])
-            _curve(axes, own, "incidence", group, linewidth=2, label=GROUPS[group])
+            _curve(axes, own, "incidence", group, linewidth=_WIDTH[rounded], label=GROUPS[group])
             _curve(axes, own, "death_incidence", group, linewidth=0.9)
         axes.plot([], [], color=MUTED, linewidth=0.9, label=thin)
         axes.set_ylim(0, 100.4)
@@ -381,12 +390,15 @@ CAPTIONS = {
 }
 
 
-def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable]) -> dict[str, Figure]:
+def study_figures(
+    frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTable], *, rounded: bool = False
+) -> dict[str, Figure]:
     """The study's figures by name, as far as their data exist.
 
     Args:
         frames: ``result``, ``balance`` and the curves of schema ``study``, by name.
         tables: the printed tables, by id.
+        rounded: the curves are those of a protecting profile.
     """
     curves = {
         "survival": survival_figure,
@@ -394,7 +406,9 @@ def study_figures(frames: dict[str, pd.DataFrame], tables: dict[str, PrintedTabl
         "adamts13_incidence": adamts13_incidence_figure,
     }
     drawn = {
-        name: draw(frames[f"{name}_curve"]) for name, draw in curves.items() if len(frames.get(f"{name}_curve", ()))
+        name: draw(frames[f"{name}_curve"], rounded)
+        for name, draw in curves.items()
+        if len(frames.get(f"{name}_curve", ()))
     }
     if "table8" in tables:
         drawn["forest"] = forest_figure(tables["table8"], frames["result"])

@@ -8,6 +8,7 @@ solves for the others by integer programming.
 import inspect
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from study_frames import CONTROL, DELAYED, EARLY, ledger, outcomes, patients, qu
 
 from capla_etl.disclosure import profiles, protect, protected_curves, protected_results, suppression
 from capla_etl.disclosure.protected_curves import protect_curve
-from capla_etl.disclosure.protected_results import protect_results
+from capla_etl.disclosure.protected_results import Publication, protect_results
 from capla_etl.disclosure.suppression import CountRules, Counts, suppress
 from capla_etl.report import protected
 from capla_etl.report.figures import study_figures
@@ -200,7 +201,7 @@ def test_nothing_switches_suppression_off():
     """No environment variable is read; the functions that users reach take data and a profile's name, nothing else."""
     for module in (profiles, protect, protected_results, protected_curves, suppression, protected):
         assert not re.search(r"environ|getenv|argparse", inspect.getsource(module))
-    assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves"]
+    assert list(inspect.signature(protect.apply).parameters) == ["name", "results", "curves", "earlier"]
     assert "profile" not in inspect.signature(protected.write_protected).parameters
 
 
@@ -483,36 +484,35 @@ def test_the_published_table_shows_what_the_other_tables_show(both):
     assert pd.isna(died["value"]) <= pd.isna(table2["n"]) or pd.isna(table2["n"])
 
 
-def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
-    """An attacker who adds up flow, deaths and agreement, told that the same patients died in Table 2 and Table 6."""
-    results, shown, _, _ = both
+def _counts(results: pd.DataFrame) -> dict[str, float | None]:
+    """The counts of flow, deaths and agreement; None where nothing is printed."""
+    kept = results[
+        results["table_id"].isin(["flow", "table6", "table7"])
+        & results["statistic"].isin(["count", "percent"])
+        & results["group"].isin(["all", "caplacizumab", "control", "early", "delayed", "unknown"])
+    ]
+    found = {
+        f"{line.table_id} {line.row} {line.group}": None if pd.isna(line.n) else int(line.n)
+        for line in kept.itertuples()
+    }
+    sizes = kept[(kept["table_id"] == "table7") & kept["row"].str.endswith("agreement")]
+    return found | {
+        f"table7 N {line.row} {line.group}": None if pd.isna(line.n_assessed) else int(line.n_assessed)
+        for line in sizes.itertuples()
+    }
 
-    def counts(frame_: pd.DataFrame) -> dict[str, float | None]:
-        kept = frame_[
-            frame_["table_id"].isin(["flow", "table6", "table7"])
-            & frame_["statistic"].isin(["count", "percent"])
-            & frame_["group"].isin(["all", "caplacizumab", "control", "early", "delayed", "unknown"])
-        ]
-        found = {
-            f"{line.table_id} {line.row} {line.group}": None if pd.isna(line.n) else int(line.n)
-            for line in kept.itertuples()
-        }
-        sizes = kept[(kept["table_id"] == "table7") & kept["row"].str.endswith("agreement")]
-        return found | {
-            f"table7 N {line.row} {line.group}": None if pd.isna(line.n_assessed) else int(line.n_assessed)
-            for line in sizes.itertuples()
-        }
 
-    true, printed = counts(results), counts(shown)
+def _sums(names: list[str]) -> list[tuple[str, list[str]]]:
+    """How the counts of flow, deaths and agreement add up: the whole and its parts."""
     flow = {
         "patient_records": ["excluded", "eligible"],
         "eligible": ["caplacizumab", "control", "group_unknown"],
         "caplacizumab": ["early", "delayed", "timing_unknown"],
         "delayed": ["rescue", "slow_response"],
-        "excluded": [row.split()[1] for row in true if row.startswith("flow excluded_")],
+        "excluded": [name.split()[1] for name in names if name.startswith("flow excluded_")],
     }
     sums = [(f"flow {whole} all", [f"flow {part} all" for part in parts]) for whole, parts in flow.items()]
-    causes = sorted({name.split()[1] for name in true if name.startswith("table6 cause_")})
+    causes = sorted({name.split()[1] for name in names if name.startswith("table6 cause_")})
     sums += [
         (f"table6 deaths {g}", [f"table6 {c} {g}" for c in causes])
         for g in ("caplacizumab", "early", "delayed", "unknown", "control")
@@ -527,6 +527,14 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
             sums.append((f"table7 N {outcome}_agreement {g}", [f"table7 {row} {g}" for row in four]))
             sums.append((f"table7 {outcome}_agreement {g}", [f"table7 {four[0]} {g}", f"table7 {four[3]} {g}"]))
         sums += [(f"table7 {row} all", [f"table7 {row} {g}" for g in ("caplacizumab", "control")]) for row in four]
+    return sums
+
+
+def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
+    """An attacker who adds up flow, deaths and agreement, told that the same patients died in Table 2 and Table 6."""
+    results, shown, _, _ = both
+    true, printed = _counts(results), _counts(shown)
+    sums = _sums(list(true))
     assert all(true[whole] == sum(true[part] for part in parts) for whole, parts in sums)
     involved = {name for whole, parts in sums for name in (whole, *parts)}
     printed = {name: printed[name] for name in involved}
@@ -536,6 +544,47 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
     for name in small:
         low, high = attacker.interval(name)
         assert low <= true[name] <= high and low < high, f"{name}: {low} to {high}"
+
+
+@pytest.mark.parametrize(("seed", "before", "after"), [(1, 60, 75), (2, 150, 162), (3, 400, 440)])
+def test_no_small_count_follows_from_two_publications_together(seed, before, after):
+    """An attacker who has both, adds up all tables of each, and knows which counts grew and which fell between them.
+
+    No count from one to nine follows, nor by how many of one to nine a count moved.
+    """
+    few = replace(PROTECTED, tables=("flow", "table6", "table7"))
+    earlier, now = (_random_study(seed, size)[0] for size in (before, after))
+    first = protect_results(earlier, few)
+    second = protect_results(now, few, [Publication(earlier, first, same_patients=False)])
+    (true_1, true_2), (printed_1, printed_2) = map(_counts, (earlier, now)), map(_counts, (first, second))
+    sums, true, printed, moved = [], {}, {}, set()
+    for number, counts, shown in ((1, true_1, printed_1), (2, true_2, printed_2)):
+        own = [(f"{number} {whole}", [f"{number} {part}" for part in parts]) for whole, parts in _sums(list(counts))]
+        involved = {name for whole, parts in own for name in (whole, *parts)}
+        sums += own
+        true |= {name: counts[name[2:]] for name in involved}
+        printed |= {name: shown[name[2:]] for name in involved}
+    for name in sorted({name[2:] for name in true}):
+        if f"1 {name}" in true and f"2 {name}" in true:
+            more, less = (f"{n} {name}" for n in ((2, 1) if true[f"2 {name}"] >= true[f"1 {name}"] else (1, 2)))
+            sums.append((more, [less, f"moved {name}"]))
+            true[f"moved {name}"] = true[more] - true[less]
+            moved.add(f"moved {name}")
+    assert all(true[whole] == sum(true[part] for part in parts) for whole, parts in sums)
+    small = {name for name in printed if 0 < true[name] < 10}
+    assert small and all(printed[name] is None for name in small)
+    attacker = Attacker(sums, printed, small)
+    for name in small | {name for name in moved if 0 < true[name] < 10}:
+        low, high = attacker.interval(name)
+        assert low <= true[name] <= high and low < high, f"{name}: {low} to {high}"
+
+
+def test_what_was_suppressed_stays_so_while_the_patients_are_the_same():
+    """Printed later, with nobody more or fewer, it would tell the earlier one."""
+    few = replace(PROTECTED, tables=("flow", "table6", "table7"))
+    results = _random_study(2, 150)[0]
+    first = protect_results(results, few)
+    assert protect_results(results, few, [Publication(results, first, same_patients=True)]).equals(first)
 
 
 # -------------------------------------------------------------------------------------------------------------------
@@ -572,7 +621,7 @@ _OVER_TIME = {
 
 def test_no_survival_or_incidence_has_an_interval(both):
     """Exact limits, however rounded, say more of the events than their rounded number; so does the log-rank test."""
-    _, shown, shown_curves, _ = both
+    _, shown, _, _ = both
     over_time = shown[shown["table_id"].isin(_OVER_TIME) | shown["row"].str.startswith("survival_3_months")]
     assert over_time[["lower", "upper", "p_value"]].isna().all(axis=None)
     estimates = over_time[over_time["statistic"].isin(["percent", "risk_difference"]) & over_time["value"].notna()]
@@ -587,8 +636,6 @@ def test_no_survival_or_incidence_has_an_interval(both):
         and log_rank["value"].isna().all()
         and log_rank["caveat"].str.startswith(("withheld: ", "suppressed: ")).all()
     )
-    for curve in shown_curves.values():
-        assert curve[["lower", "upper"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("table_id", _OVER_TIME)
@@ -648,12 +695,32 @@ def test_no_count_over_time_follows_from_all_points_together(both, table_id):
                 assert low <= int(patients_at_start * ((1 - share) if alive else share) + 1e-6) <= high
 
 
+@pytest.mark.parametrize("name", _OVER_TIME)
+def test_the_exact_curve_lies_in_the_range_that_is_shown(both, name):
+    """The range is computed from what is shown: on the days between two steps it reaches to the next one."""
+    _, _, shown_curves, curves = both
+    _, name, column = _OVER_TIME[name]
+    together = curves[name].merge(shown_curves[name], on=["group", "day"], suffixes=("", "_shown"))
+    drawn = together.dropna(subset=["lower_shown"])
+    assert (drawn["lower_shown"] - 1e-9 <= drawn[column]).all() and (drawn[column] <= drawn["upper_shown"] + 1e-9).all()
+    assert drawn[f"{column}_shown"].between(drawn["lower_shown"] - 1e-9, drawn["upper_shown"] + 1e-9).all()
+
+
+def test_a_range_reaches_to_the_next_step():
+    """Ten deaths by day 12: shown on day 15, so that anything from none to twelve of 100 is possible before."""
+    shown = protect_curve("survival_curve", _curve([12] * 10, 100), PROTECTED.protection).set_index("day")
+    assert (shown["lower"][14], shown["upper"][14]) == (pytest.approx(1 - 13 / 98), 1)
+    assert (shown["lower"][15], shown["upper"][15]) == (pytest.approx(1 - 13 / 98), pytest.approx(1 - 8 / 102))
+
+
 @pytest.mark.parametrize("draw", [study_figures.survival_figure, study_figures.response_incidence_figure])
-def test_figures_are_drawn_without_bands(both, draw):
+def test_a_rounded_curve_says_that_it_is_not_exact(both, draw):
     _, _, shown_curves, curves = both
     name = draw.__name__.replace("figure", "curve")
-    assert draw(curves[name]).axes[0].collections and not draw(shown_curves[name]).axes[0].collections
-    assert "Number at risk" in (text := study_figures.svg_text(draw(shown_curves[name]))) or "At risk" in text
+    text = study_figures.svg_text(draw(shown_curves[name], rounded=True))
+    assert "the exact curve lies somewhere in the shaded range" in text
+    assert "Number at risk" in text or "At risk" in text
+    assert "shaded range" not in study_figures.svg_text(draw(curves[name]))
 
 
 def test_at_risk_is_rounded_and_never_small(both):

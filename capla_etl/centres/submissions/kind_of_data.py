@@ -29,7 +29,7 @@ def short() -> str:
 
 def sentence() -> str:
     """A sentence for the head or foot of a page."""
-    return f"{short()}: no record of a real person is here." if synthetic() else f"{short()}."
+    return f"{short()}: no record of a real person." if synthetic() else f"{short()}."
 
 
 def in_title() -> str:

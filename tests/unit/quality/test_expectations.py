@@ -138,7 +138,7 @@ def test_errors_and_warnings_are_told_apart_and_rows_are_named_without_values(fo
     for text in (page, index.read_text(), json.dumps(result.failures), (docs / "marts.patient.json").read_text()):
         assert str(VALUE) not in text and f"{VALUE:,}" not in text
     for text in (page, index.read_text()):
-        assert "synthetic" in text
+        assert "Synthetic data" in text
         fetched = re.findall(r"""(?:src|href)=["']([^"'#]+)|url\(([^)]+)""", text)
         assert {a or b for a, b in fetched} <= {
             "index.html",

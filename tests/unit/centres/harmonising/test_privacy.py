@@ -110,7 +110,7 @@ def test_a_listed_file_covers_its_centre_and_what_it_sends_later(centre):
     (centre.folder / "2021-06-30").mkdir()
     (centre.folder / "2021-06-30" / "patients.csv").write_text((centre.submission / "patients.csv").read_text() + " ")
     load_centre("XX01")
-    assert kind_of_data.sentence() == "Synthetic data: no record of a real person is here."
+    assert kind_of_data.sentence() == "Synthetic data: no record of a real person."
 
 
 def test_the_sentence_follows_the_loads_and_not_a_file_that_was_put_there_later(centre):

@@ -5,7 +5,7 @@ time, which also falls into the native code of DuckDB and Arrow. Then, before an
 must be of one state; and what comes next must go on as if nothing had happened. Everything follows from the number of
 the kill, but for the random times.
 
-    python -m tests.fire.torn --kills 200 --readers 20
+    PYTHONPATH=tests/unit python -m tests.fire.torn --kills 200 --readers 20
 """
 
 import argparse
@@ -256,6 +256,7 @@ def _read_on(folder: Path, enough, answers) -> None:
             with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
                 connection.execute("from t").fetchall()
             paths.report().read_text()
+            time.sleep(0.05)
             ends["one version" if texts == {state} else f"MIXTURE in {state}: {sorted(texts)}"] += 1
         except Exception as error:
             ends[f"ERROR {error!r}"] += 1

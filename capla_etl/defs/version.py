@@ -32,6 +32,7 @@ def version(warehouse: Warehouse) -> dg.MaterializeResult:
     with warehouse.connect() as connection:
         frame = _version_now(connection)
         write(connection, VERSION, frame)
+        connection.execute(f"alter table {VERSION} alter data_cut_off type date")
         metadata = table_metadata(connection, VERSION)
     return dg.MaterializeResult(metadata=metadata | {"summary": frame["version"][0], "preview": markdown(frame)})
 

@@ -5,7 +5,7 @@ time, which also falls into the native code of DuckDB and Arrow. Then, before an
 must be of one state; and what comes next must go on as if nothing had happened. Everything follows from the number of
 the kill, but for the random times.
 
-    python -m tests.fire.torn --kills 200 --readers 20
+    PYTHONPATH=tests/unit python -m tests.fire.torn --kills 200 --readers 20
 """
 
 import argparse
@@ -205,14 +205,17 @@ class Scene:
         shutil.copytree(self._begin, copy, symlinks=True)
         return copy
 
-    def kill(self, number: int) -> str:
-        """How a kill ends: "old" or "new" is seen at once, and "new" after the next run; else what is wrong."""
+    def kill(self, number: int, of: int) -> str:
+        """How one of several kills ends: "old" or "new" is seen at once, and "new" after the next run; else the fault.
+
+        Even ones are spread over the steps, odd ones over the time.
+        """
         chance = random.Random(f"{self.name} {number}")
         folder = self._copy()
         if number % 2:
             _run(self.name, folder, None, chance.uniform(0, self._seconds))
         else:
-            _run(self.name, folder, number // 2 % self._steps + 1)
+            _run(self.name, folder, number * self._steps // of + 1)
         _use(folder)
         seen = self._seen()
         if seen not in (self.old, self.new):
@@ -232,7 +235,7 @@ class Scene:
 def kills(name: str, number: int, folder: Path) -> Counter:
     """How a number of kills of one scene end."""
     scene = Scene(name, folder)
-    return Counter(scene.kill(kill) for kill in range(number))
+    return Counter(scene.kill(kill, number) for kill in range(number))
 
 
 # ---------------------------------------------------------------- readers
@@ -253,6 +256,7 @@ def _read_on(folder: Path, enough, answers) -> None:
             with duckdb.connect(str(paths.published_database()), read_only=True) as connection:
                 connection.execute("from t").fetchall()
             paths.report().read_text()
+            time.sleep(0.05)
             ends["one version" if texts == {state} else f"MIXTURE in {state}: {sorted(texts)}"] += 1
         except Exception as error:
             ends[f"ERROR {error!r}"] += 1

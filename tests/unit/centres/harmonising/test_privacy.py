@@ -274,7 +274,7 @@ def test_no_file_of_a_load_holds_the_key(centre):
     centre.spec()
     load_centre("XX01")
     key = patient_key()
-    for path in paths.centre_loads().rglob("*"):
+    for path in paths.loads().rglob("*"):
         assert path.is_dir() or not any(form in path.read_bytes() for form in (key, key.hex().encode())), path
 
 

@@ -285,34 +285,26 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("step", ["forget_refusal", "switch.link", "switch.remove", "accept"])
 def test_a_run_killed_between_two_steps_leaves_a_whole_state(second, monitor, monkeypatch, step):
-    """Killed before the first rename, between the two, after them, and between two centres; the next run ends it."""
+    """Killed before each of the steps by which a load is accepted, and between two centres; the next run ends it."""
     _run("XX01", "XX02")
     _resubmit(second)
     receive("XX02")
     receive("XX01")
+    place = submissions if step == "accept" else loading.switch if step.startswith("switch") else loading
+    whole = getattr(place, step.rpartition(".")[2])
 
-    def killed(*_, **__):
-        raise Killed
+    def killed(of, *rest):
+        if "XX02" in str(of) and not str(of).endswith(".new"):
+            raise Killed
+        return whole(of, *rest)
 
-    if step == 3:
-        accept = {"XX01": loading.accept, "XX02": killed}
-        monkeypatch.setattr(submissions, "accept", lambda load, *day: accept[load.centre_id](load, *day))
-    else:
-        done, rename = [], loading.Path.rename
-
-        def counted(path, target):
-            if "XX02" in str(path) and len(done) == step:
-                killed()
-            done.append(path) if "XX02" in str(path) else None
-            return rename(path, target)
-
-        monkeypatch.setattr(loading.Path, "rename", counted)
-        if step == 2:
-            monkeypatch.setattr(loading, "forget_refusal", lambda centre_id: killed() if centre_id == "XX02" else None)
+    monkeypatch.setattr(place, step.rpartition(".")[2], killed)
     with pytest.raises(Killed):
         decide()
+    accepted = {"XX02": "2021-06-30" if step == "switch.remove" else "2020-12-31"}
+    assert {c: str(load.submission) for c, load in good_loads().items()} == {"XX01": "2020-12-31"} | accepted
     monkeypatch.undo()
     monkeypatch.setenv("CAPLA_DATA_RAW", str(second.folder.parent))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(second.folder.parent.parent / "warehouse"))

@@ -16,7 +16,8 @@ SYNTHETIC = "Synthetic data; agreement with the published figures is no evidence
 
 def about_the_data() -> str:
     """What every output of the study says of its data."""
-    return SYNTHETIC if kind_of_data.synthetic() else kind_of_data.sentence()
+    agreement = SYNTHETIC.partition(";")[2]
+    return f"{kind_of_data.short()};{agreement}" if kind_of_data.synthetic() else kind_of_data.sentence()
 
 
 EFFECT_CAVEAT = (

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from capla_etl import paths
-from capla_etl.centres.harmonising.synthetic import is_marked
+from capla_etl.centres.harmonising.synthetic import MARK, is_marked
 
 #: Key for the synthetic data of this repository; it is public, and refused for any other data.
 DEMONSTRATION_KEY = b"capla_etl demonstration key: synthetic data only"
@@ -85,7 +85,7 @@ def patient_key() -> bytes:
     """The key of the patient identifiers, from the first of these that exists.
 
     1. The environment: ``CAPLA_PATIENT_KEY_FILE`` (a file) or ``CAPLA_PATIENT_KEY`` (hexadecimal).
-    2. The demonstration key, for a data folder that declares synthetic centres; others are refused there.
+    2. The demonstration key, for a data folder that declares itself synthetic.
     3. ``patient_id.key`` next to the data folder, generated on first use.
 
     Raises:
@@ -99,6 +99,11 @@ def patient_key() -> bytes:
     elif in_file:
         key = _from_file(key_file())
     elif is_marked():
+        if key_file().exists():
+            raise KeyRefused(
+                f"{key_file()} is the key of real data, and {paths.data_raw() / MARK} says that the data are "
+                "synthetic, whose key is public. Remove the one that is wrong."
+            )
         return DEMONSTRATION_KEY
     else:
         if not key_file().exists():

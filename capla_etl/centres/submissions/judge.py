@@ -14,7 +14,7 @@ from capla_etl.centres.harmonising import corrections, own_dates
 from capla_etl.centres.harmonising.columns import Reading
 from capla_etl.centres.harmonising.harmonise import Harmoniser
 from capla_etl.centres.harmonising.pseudonym import KeyRefused, patient_key
-from capla_etl.centres.harmonising.synthetic import is_declared, is_marked, not_declared
+from capla_etl.centres.harmonising.synthetic import speaks_against
 from capla_etl.centres.harmonising.values import STOPPING_RULE
 from capla_etl.centres.reading.free_text import SCAN
 from capla_etl.centres.reading.read import RawTable, content_hash
@@ -113,8 +113,8 @@ def judged(centre_id: str, keep_readings: bool = False) -> HarmonisedCentre:
     tables |= _since_the_last(spec, previous, before, sent, cutoff)
     if before is not None:
         tables |= _harmonised_before(spec, folder, previous, before, key, tables["harmonised.patient"]["patient_id"])
-    if is_marked() and not is_declared(centre_id):
-        raise CentreRefused(centre_id, [not_declared(centre_id)])
+    if counts_as_real := speaks_against(centre_id):
+        raise CentreRefused(centre_id, [counts_as_real])
     read_by = spec.model_dump_json(exclude={"confirmed"}, exclude_defaults=True).encode()
     sha, identity = (
         corrections.content_hash_with(content_hash(submission, by), declared)

@@ -26,7 +26,7 @@ from capla_etl.centres import switch
 from capla_etl.centres.errors import CentreRefused, one_centres_problem
 from capla_etl.centres.harmonising.corrections import ANSWERS
 from capla_etl.centres.harmonising.pseudonym import fingerprint
-from capla_etl.centres.harmonising.synthetic import is_marked
+from capla_etl.centres.harmonising.synthetic import kind_of
 from capla_etl.centres.submissions.judge import judged
 from capla_etl.centres.submissions.status import (
     RECEIPT,
@@ -158,7 +158,7 @@ def _receive(centre_id: str, fingerprint_received: str) -> CentreLoad:
     tables, content_hash = harmonised.tables, harmonised.content_hash
     receipt = receipt_of(centre_id, fingerprint_received, harmonised.submission, harmonised.previous)
     receipt |= {"content_hash": content_hash, "identity": harmonised.identity}
-    receipt |= {"key_fingerprint": fingerprint(harmonised.key), "synthetic": is_marked()}
+    receipt |= {"key_fingerprint": fingerprint(harmonised.key), "synthetic": kind_of(centre_id)}
     _put_aside(centre_id, tables, receipt)
     by_rule = tables["quality.quarantine"].to_pandas().groupby(["file", "sheet", "column_name", "rule"], dropna=False)
     refused = by_rule.size().rename("values_refused").reset_index()

@@ -24,7 +24,7 @@ from capla_etl.centres.harmonising.pseudonym import (
     patient_key,
     use_key,
 )
-from capla_etl.centres.harmonising.synthetic import is_declared
+from capla_etl.centres.harmonising.synthetic import DECLARED, kind_of
 from capla_etl.centres.reading.free_text import KINDS, withhold
 from capla_etl.centres.spec.check import load_spec
 from capla_etl.centres.submissions import kind_of_data
@@ -75,8 +75,8 @@ def test_data_that_declare_themselves_synthetic_use_the_demonstration_key(centre
     assert not key_file().exists()
 
 
-def test_a_centre_of_which_nothing_is_listed_counts_as_real_and_is_refused(centre, key_in_file):
-    """Whatever the key: a file SYNTHETIC that was left or copied there covers what it lists, and no other data."""
+def test_a_folder_of_which_nothing_is_listed_counts_as_real_and_is_refused(centre, key_in_file):
+    """Whatever the key: a file SYNTHETIC that was left in, or copied to, a folder of other data covers none of them."""
     centre.spec()
     mark = paths.data_raw() / "SYNTHETIC"
     shutil.copy(paths.ROOT / "data_raw" / "SYNTHETIC", mark)
@@ -89,6 +89,36 @@ def test_a_centre_of_which_nothing_is_listed_counts_as_real_and_is_refused(centr
     mark.write_text(f"{hashlib.sha256(b'').hexdigest()}  XX01/codebook.md\n")
     with pytest.raises(CentreRefused, match="count as real"):
         load_centre("XX01")
+
+
+def test_a_centre_that_is_not_listed_beside_one_that_is_goes_on_and_every_output_says_so(centre):
+    centre.spec()
+    (paths.data_raw() / "YY01").mkdir()
+    (paths.data_raw() / "YY01" / "codebook.md").write_text("of made-up data")
+    sha = hashlib.sha256(b"of made-up data").hexdigest()
+    (paths.data_raw() / "SYNTHETIC").write_text(f"{sha}  YY01/codebook.md\n")
+    load_centre("XX01")
+    assert kind_of_data.sentence() == "Synthetic data (but nothing says so of XX01)."
+    assert about_the_data().startswith("Synthetic data (but nothing says so of XX01); agreement with")
+
+
+def test_a_folder_that_is_called_synthetic_beside_a_key_of_real_data_is_refused(centre, capsys):
+    """A stray file SYNTHETIC would make the numbers of real patients with the public key."""
+    patient_key()
+    (paths.data_raw() / "SYNTHETIC").touch()
+    assert "is the key of real data" in _refused()
+
+
+def test_a_load_of_an_earlier_version_is_synthetic_by_its_key(centre):
+    centre.spec()
+    (paths.data_raw() / "SYNTHETIC").write_text("made up")
+    load_centre("XX01")
+    [receipt] = paths.centre_loads().glob("XX01/load.json")
+    content = json.loads(receipt.read_text())
+    for key, synthetic in ((DEMONSTRATION_KEY, True), (OWN_KEY, False)):
+        old = {name: value for name, value in content.items() if name != "synthetic"}
+        receipt.write_text(json.dumps(old | {"key_fingerprint": fingerprint(key)}))
+        assert kind_of_data.synthetic() == synthetic
 
 
 def test_a_fault_of_a_file_is_named_before_its_origin_is_asked(centre):
@@ -132,7 +162,7 @@ def test_the_spec_covers_nothing_as_it_is_made_to_be_copied(centre):
 def test_every_centre_that_ships_is_listed(monkeypatch):
     monkeypatch.delenv("CAPLA_DATA_RAW", raising=False)
     folders = sorted(p.name for p in paths.data_raw().iterdir() if p.is_dir())
-    assert len(folders) == 10 and all(map(is_declared, folders))
+    assert len(folders) == 10 and all(kind_of(folder) == DECLARED for folder in folders)
 
 
 def test_the_data_that_ship_declare_themselves_synthetic(monkeypatch):

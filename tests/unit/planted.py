@@ -1,4 +1,4 @@
-"""Identifiers of invented people: 50 personal numbers of 38 countries, as people write them.
+"""Identifiers of invented people: 50 personal numbers of more than 30 countries, as people write them.
 
 Numbers with check digits are examples from the authorities' own descriptions, Wikipedia and stdnum's documentation, or
 were computed by hand from the rule there.

@@ -92,6 +92,8 @@ def test_other_identifiers_are_found(text, kind):
         "sus 15000 plaquetas",
         "Dr consulted; Frau, 45 Jahre",
         "Pan-scan without finding",
+        "Pan CT: keine Blutung",
+        "nie 12000 Thrombozyten",
         "",
     ],
 )

@@ -12,6 +12,9 @@ from capla_etl.releases import trail
 
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 
+#: Runs of this process that are being recorded: a resource that others depend on is made once for each of them.
+_recording: set[str] = set()
+
 
 @contextlib.contextmanager
 def recorded(context: dg.InitResourceContext, settings: dict[str, str]) -> Iterator[None]:
@@ -21,7 +24,7 @@ def recorded(context: dg.InitResourceContext, settings: dict[str, str]) -> Itera
         dg.Failure: the beginning cannot be recorded, so the run must not go on.
     """
     run = context.dagster_run
-    if run is None:
+    if run is None or run.run_id in _recording:
         yield
         return
     chosen = {name: value for name, value in settings.items() if name in _CHOSEN}
@@ -30,11 +33,13 @@ def recorded(context: dg.InitResourceContext, settings: dict[str, str]) -> Itera
     except (OSError, trail.TrailBroken) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise dg.Failure(f"The run cannot be recorded in the audit trail, so it did not begin: {why}.") from None
+    _recording.add(run.run_id)
     how = "stopped"
     try:
         yield
         how = _how(context.instance, run.run_id)
     finally:
+        _recording.discard(run.run_id)
         trail.end(run.run_id, how)
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from capla_etl import paths
 from capla_etl.definitions import build_defs
-from capla_etl.defs.resources import Study
+from capla_etl.defs.resources import Dbt, Study, Warehouse
 from capla_etl.releases import trail
 
 
 @dg.asset
-def first(study: Study) -> None:
-    """Works."""
+def first(study: Study, warehouse: Warehouse, dbt: Dbt) -> None:
+    """Works; each of the others depends on the first resource too."""
 
 
 @dg.asset(deps=[first])

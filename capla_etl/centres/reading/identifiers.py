@@ -156,9 +156,9 @@ _NAMING = (
     r"|account (?:no|number)|insurance (?:no|number)|patient (?:id|no|number)|personal (?:id|no|number|code)"
     r"|\w*versicher(?:ung|ten)s?\w*|sv-?nr|svnr|kvnr|\w*ausweis\w*|reisepass\w*|fall-?(?:nr|nummer)|akten\w*"
     r"|aufnahme-?(?:nr|nummer)|patienten-?(?:nr|nummer|id)|steuer-?id\w*|fuhrerschein\w*|ahv\w*"
-    r"|nir|ipp|insee|secu|securite sociale|numero de dossier|dossier (?:no?|nr|numero|medical)|passeport|carte vitale"
+    r"|ipp|insee|secu|securite sociale|numero de dossier|dossier (?:no?|nr|numero|medical)|passeport|carte vitale"
     r"|carte d'identite|matricule|permis de conduire"
-    r"|dni|nie|nif|nss|nuhsa|nhc|seguridad social|historia(?: clinica)?|pasaporte|cedula|curp|rut|tarjeta sanitaria"
+    r"|dni|nif|nss|nuhsa|nhc|seguridad social|historia(?: clinica)?|pasaporte|cedula|curp|tarjeta sanitaria"
     r"|codice fiscale|tessera(?: sanitaria)?|cartella(?: clinica)?|nosologico|passaporto|carta d'identita"
     r"|cpf|cns|cartao (?:sus|nacional de saude)|prontuario|passaporte|utente|beneficiario"
     r"|taj(?:-?szam\w*)?|szemelyi\w*|torzsszam\w*|utlevel\w*|naploszam\w*|bsn|burgerservicenummer|cpr|personnummer"
@@ -166,7 +166,7 @@ _NAMING = (
     r"|my number|マイナンバー|患者番号|保険者?番号|身份证\w*|病历号|주민등록번호|снилс|инн|полис|паспорт|αμκα|ת\.?ז"
 )
 #: Abbreviations that are ordinary words in small letters ("sin", "sus").
-_NAMING_ABBREVIATED = r"SIN|NI|CHI|ID|PID|CF|RC|RG|SUS|PAN|IC|NIP|CIP|KV|SV|TC|BI|CC"
+_NAMING_ABBREVIATED = r"SIN|NI|NIE|NIR|RUT|CHI|ID|PID|CF|RC|RG|SUS|PAN|IC|NIP|CIP|KV|SV|TC|BI|CC"
 _NUMBER_WORD = r"(?:\W{0,3}(?:no?|nr|num|number|numero|nummer|id|szam\w*|code|is|est|ist|e|es)\b)?[^\w\n]{0,4}"
 _LONG_ENOUGH = r"[a-z]{0,3}[-. ]?[0-9](?:[ ./-]?[0-9a-z]){4,}"
 _NAMED = re.compile(rf"(?<!\w)(?:{_NAMING}){_NUMBER_WORD}(?P<number>{_LONG_ENOUGH})", re.IGNORECASE)
@@ -214,7 +214,7 @@ _TITLE = (
 )
 _TITLED = re.compile(
     rf"(?<!\w)(?:(?:{_TITLE})\.?|M\.) ?(?:(?:[Dd]r|[Pp]rof|[Mm]ed)\.? ?)*(?:(?:van|von|de|da|di|del|la|le|el) )*"
-    r"[^\W\d_a-z][^\W\d_]+"
+    r"[A-ZÀ-ÖØ-ÞĀ-ſΑ-ΩА-Я](?:[a-zß-ÿ]|[^\W\d_]{2})"
 )
 _TITLED_AFTER = re.compile(r"[^\W\d_](?:さん|様|先生|氏)|[^\W\d_]{2}(?:님|씨)(?!\w)|(?<!\w)[A-ZÁÉÍÓÖŐÚÜŰ]\w+né(?!\w)")
 

@@ -5,6 +5,7 @@ What does not belong here: which file is which table (read.py).
 
 import fnmatch
 import re
+import stat
 import unicodedata
 import zipfile
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class SentFile:
             raise Unreadable(
                 "the file is encrypted (protected by a password); ask the centre to send it without one, by a safe way."
             )
+        if stat.S_ISLNK(self.member.external_attr >> 16):
+            raise Unreadable("a link; expected the file itself. Ask the centre to make the archive with the files.")
         check_unpacked(self.member.file_size, self.member.compress_size)
         try:
             with zipfile.ZipFile(self.path) as archive:

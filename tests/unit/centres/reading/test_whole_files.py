@@ -1,8 +1,11 @@
 """A file is read whole or not at all: cut short, several data sets, foreign bytes, rows that fit no header."""
 
+import io
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyreadstat
 import pytest
 from tiny_centre import load_centre
@@ -10,7 +13,7 @@ from tiny_centre import load_centre
 from capla_etl.centres.errors import CentreRefused
 from capla_etl.centres.reading import formats
 from capla_etl.centres.reading.formats import FileTable, Unreadable
-from capla_etl.centres.spec.grammar import Delimited, JsonLines, Sas, SasTransport, Spss, Stata
+from capla_etl.centres.spec.grammar import Delimited, JsonLines, Parquet, Sas, SasTransport, Spss, Stata
 
 #: Patients with a code each; the last row is unlike the others.
 FRAME = pd.DataFrame({"ID": [f"A{n}" for n in range(1, 41)], "X": [float(n) for n in range(1, 41)]})
@@ -335,3 +338,21 @@ def test_a_broken_line_is_refused_alone_and_a_whole_last_line_needs_no_end():
 def test_a_line_that_cannot_be_read_for_sure_is_set_aside(line, rule):
     table = json_lines(f'{{"id": "A"}}\n{line}\n')
     assert (cells(table), [(row, r) for row, _, r, _ in table.set_aside]) == ([["A"]], [(2, rule)])
+
+
+def test_a_flipped_bit_in_a_page_of_parquet_is_refused_where_the_file_has_checksums():
+    whole = io.BytesIO()
+    table = pa.table({"id": [f"P{i}" for i in range(50)], "plt": list(range(50))})
+    pq.write_table(table, whole, write_page_checksum=True, compression="none", use_dictionary=False)
+    content = bytearray(whole.getvalue())
+    assert formats.read(bytes(content), Parquet(type="parquet")).rows.num_rows == 50
+    place = content.index(b"P31")
+    content[place + 2] ^= 1  # P30, which would be read as another patient
+    with pytest.raises(Unreadable, match="the Parquet file is damaged; ask the centre to send it again"):
+        formats.read(bytes(content), Parquet(type="parquet"))
+
+
+@pytest.mark.parametrize("line", ['{"id": "A", "x": NaN}', '{"id": "A", "x": -Infinity}', '{"id": "A", "x": 1,}'])
+def test_json_that_the_standard_does_not_know_is_no_line(line):
+    found = formats.read(f'{{"id": "B", "x": 1}}\n{line}\n'.encode(), JsonLines(type="json_lines"))
+    assert [aside[:3] for aside in found.set_aside] == [(2, "quarantined", "not_json")]

@@ -19,6 +19,7 @@ from capla_etl.centres.harmonising.pseudonym import (
     DEMONSTRATION_KEY,
     KeyRefused,
     birth_date_linkage_sql,
+    fingerprint,
     key_file,
     patient_id_sql,
     patient_key,

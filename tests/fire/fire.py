@@ -119,7 +119,7 @@ def ends_in(kind: str, content: bytes) -> str:
     except Unreadable:
         return "message"
     except CentreRefused as refused:
-        return f"unforeseen: {refused.problems[0][:200]}" if "unexpected" in str(refused) else "message"
+        return f"unforeseen: {refused.problems[0][:200]}" if ": an unexpected " in str(refused) else "message"
     except MemoryError:
         return "message"  # the worker says which limit
     except Exception as error:

@@ -86,7 +86,7 @@ def say_kind_of_data(figure: Figure, x: float = 0.975, y: float = 0.012) -> None
     figure.text(x, y, kind_of_data.short(), ha="right", va="bottom", fontsize=8, color=MUTED)
 
 
-def _canvas(groups: int, y_label: str, days: int, rounded: bool) -> tuple[Figure, Axes, Axes]:
+def _canvas(groups: int, y_label: str, days: int, rounded: bool = False) -> tuple[Figure, Axes, Axes]:
     """A figure with the curves above and the numbers at risk beneath, sharing the day axis."""
     import matplotlib
 

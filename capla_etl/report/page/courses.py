@@ -3,7 +3,6 @@
 It shows what the marts hold; nothing is derived here. The protected profile leaves it out.
 """
 
-import math
 from collections import defaultdict
 
 import pandas as pd
@@ -39,7 +38,7 @@ def courses(
     for r in capla.itertuples():
         of_drug[r.patient_id].append([int(r.start_day), _int(r.end_day)])
     for r in event.sort_values(["day", "event_type"], na_position="last", kind="stable").itertuples():
-        of_event[r.patient_id].append([r.event_type.replace("_", " "), _int(r.day), r.status, r.evidence or ""])
+        of_event[r.patient_id].append([r.event_type.replace("_", " "), _int(r.day), r.status, _text(r.evidence)])
     listed = [
         {
             "id": p.patient_id,
@@ -64,8 +63,12 @@ def _int(value) -> int | None:
     return None if value is None or pd.isna(value) else int(value)
 
 
+def _text(value) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _number(value) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.4g}"
+    return "" if pd.isna(value) else f"{value:.4g}"
 
 
 _DAY = (
@@ -85,7 +88,7 @@ def _days(series: pd.DataFrame) -> dict[str, str]:
     columns = (series[column].tolist() for column in _DAY)
     for patient, day, platelets, ldh, sign, activity, sessions in zip(*columns, strict=True):
         measured = _number(activity)
-        activity_text = (sign if isinstance(sign, str) else "") + measured if measured else ""
-        given = "?" if sessions is None or sessions != sessions else str(int(sessions) or "")
+        activity_text = _text(sign) + measured if measured else ""
+        given = "?" if pd.isna(sessions) else str(int(sessions) or "")
         found[patient].append(f"{int(day)},{_number(platelets)},{_number(ldh)},{activity_text},{given}")
     return {patient: ";".join(rows) for patient, rows in found.items()}

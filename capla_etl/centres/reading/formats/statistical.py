@@ -240,6 +240,8 @@ def _data(content: bytes, declared: Stata | Spss | Sas | SasTransport) -> tuple:
             else:
                 data, meta = read(encoding=encoding)
                 _check_not_utf_8(data, encoding or "cp1252")
+            if not all(data):
+                raise Unreadable("a column has no name, so the file is damaged; ask the centre to send it again.")
             labels = (meta.variable_value_labels or {}).values()
             for text in (*data, *(t for of in labels for pair in of.items() for t in pair if isinstance(t, str))):
                 decode(text)

@@ -286,6 +286,14 @@ def test_a_special_missing_value_is_refused_until_it_is_declared(centre, loaded)
     assert [r["value"] for r in loaded("harmonised.lab_result")] == [20.0]
 
 
+def test_an_spss_column_without_a_name_is_that_of_a_damaged_file(tmp_path, monkeypatch):
+    """The reader gives such names where a file's list of variables is damaged."""
+    read = pyreadstat.read_sav
+    monkeypatch.setattr(pyreadstat, "read_sav", lambda *a, **more: ({None: [1.0]}, read(*a, **more)[1]))
+    with pytest.raises(Unreadable, match="a column has no name, so the file is damaged"):
+        read_written(tmp_path, pyreadstat.write_sav, Spss(type="spss"), pd.DataFrame({"plt": [1.0]}))
+
+
 SPSS = STATA.replace("labs.dta", "labs.sav").replace("stata", "spss")
 
 

@@ -66,7 +66,7 @@ def test_an_arrival_asks_for_one_run_however_often_and_its_coming_again_for_anot
 def test_nothing_new_launches_nothing_and_says_what_it_waits_for(monkeypatch):
     result = _tick(monkeypatch, Arrivals(arriving={"FR01": "file 1 of 2 (.csv) is still open for writing"}))
     assert not result.run_requests
-    assert "labs.csv is still open" in result.skip_reason.skip_message
+    assert "file 1 of 2 (.csv) is still open" in result.skip_reason.skip_message
 
 
 def test_a_new_centre_becomes_an_asset_before_anything_runs(monkeypatch):

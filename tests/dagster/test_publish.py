@@ -4,6 +4,7 @@ import os
 import shutil
 from datetime import date
 
+import dagster as dg
 import duckdb
 import pytest
 from made_up_build import build_all
@@ -199,8 +200,13 @@ def test_leftovers_of_a_full_disk_are_removed_before_the_next_run_needs_room(bui
     (paths.versions() / ".new" / "outputs").mkdir(parents=True)
     (paths.warehouse() / ".outputs.old").mkdir()
     (paths.warehouse() / ".mine.txt").touch()
-    Study().begin()
-    assert in_the_warehouse() == sorted([".mine.txt", "build", "current", "versions", *NAMES])
+
+    @dg.asset
+    def anything(study: Study) -> None:
+        pass
+
+    dg.materialize([anything], resources={"study": Study()})
+    assert in_the_warehouse() == sorted([".mine.txt", "audit_trail.jsonl", "build", "current", "versions", *NAMES])
     assert [path.name for path in paths.versions().iterdir()] == ["00001-one"]
 
 

@@ -179,11 +179,7 @@ def release(frozen, resubmitted, tmp_path, monkeypatch):
     shutil.copytree(frozen, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("CAPLA_DATA_RAW", str(tmp_path / "data_raw"))
     monkeypatch.setenv("CAPLA_WAREHOUSE", str(tmp_path / "warehouse"))
-    monkeypatch.setattr(
-        freeze,
-        "rebuild",
-        lambda day, fresh, compared_with, accepted: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb",
-    )
+    monkeypatch.setattr(freeze, "rebuild", lambda *_: resubmitted.warehouse / "build/as_of/2023-09-14/capla.duckdb")
     return freeze.release_folder("first")
 
 

@@ -115,7 +115,7 @@ def test_a_refused_centre_prints_every_problem_and_ends_with_status_1(sent, caps
     (sent.submission / "other.csv").write_text("a;b\n")
     assert cli.main(["centre", "check", "XX01"]) == 1
     said = capsys.readouterr().out
-    assert "labs.csv" in said and "other.csv" in said and "2 problem(s)" in said
+    assert "labs.csv" in said and "file 1 of 2 (.csv" in said and "2 problem(s)" in said
 
 
 def test_a_centre_that_is_not_there_is_said(sent, capsys):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ print("over", flush=True)
 def _started(program: str, *arguments: str) -> tuple[subprocess.Popen, list[str]]:
     """A program in a process of its own, and what it says first."""
     command = [sys.executable, "-c", program, *arguments]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    heeds = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # also where the tests are run with nohup
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeds)
     return started, started.stdout.readline().split()
 
 

@@ -346,5 +346,5 @@ def test_a_file_that_its_reader_fails_at_is_called_damaged_and_what_else_is_wron
     damage, undeclared = refusal.value.problems
     assert damage.startswith("XX01/2020-12-31/patients.csv: damaged, or not of the declared format; its reader stopped")
     assert "ValueError" in damage and "Ask the centre to open the file" in damage
-    assert "more.csv: not in the spec" in undeclared
+    assert "file 1 of 2 (.csv" in undeclared and "not in the spec" in undeclared
     assert "unexpected" not in str(refusal.value) and "Secret" not in str(refusal.value)

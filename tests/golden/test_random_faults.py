@@ -192,7 +192,11 @@ def faulty_submissions(draw, centre: Centre, spread: int = 1) -> Faulty:
             st.sampled_from(wrong_texts(place))
             | st.text(st.characters(exclude_categories=["Nd", "Cs"]), min_size=1).map(lambda t: f"?{t}")
         )
-        planted[place.table, place.column, place.rows[draw(st.integers(0, len(place.rows) - 1))]] = (place, text)
+        cell = place.table, place.column, place.rows[draw(st.integers(0, len(place.rows) - 1))]
+        in_column = sum(planted_cell[:2] == cell[:2] for planted_cell in planted)
+        # a column of which a large part is refused would stop the centre
+        if in_column < max(3, len(place.rows) // 10):
+            planted[cell] = (place, text)
     assume(len(planted) >= 5 * spread)
     plant_cells(faulty, [(place, position, text) for (_, _, position), (place, text) in planted.items()])
     touched = {(table, position) for table, _, position in planted}

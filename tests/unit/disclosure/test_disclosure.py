@@ -546,7 +546,7 @@ def test_no_suppressed_count_follows_from_the_other_cells_of_the_study(both):
         assert low <= true[name] <= high and low < high, f"{name}: {low} to {high}"
 
 
-@pytest.mark.parametrize(("seed", "before", "after"), [(1, 60, 75), (2, 150, 162), (3, 400, 440)])
+@pytest.mark.parametrize(("seed", "before", "after"), [(1, 60, 75), (3, 400, 440)])
 def test_no_small_count_follows_from_two_publications_together(seed, before, after):
     """An attacker who has both, adds up all tables of each, and knows which counts grew and which fell between them.
 

@@ -42,7 +42,8 @@ def _verify(options: argparse.Namespace) -> int:
         print(json.dumps(content, indent=1, ensure_ascii=False))
     else:
         print(f"{paths.audit_trail()}: {found.lines} lines, head {found.head}")
-        print("\n".join([*(f"  WRONG  {p}" for p in found.problems), *(f"  note   {n}" for n in found.notes)]))
+        for line in [*(f"  WRONG  {p}" for p in found.problems), *(f"  note   {n}" for n in found.notes)]:
+            print(line)
         if not found.problems:
             print("  The lines are as they were written. A cut-off end shows only beside a head noted elsewhere.")
     return int(bool(found.problems))

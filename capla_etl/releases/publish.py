@@ -67,14 +67,19 @@ def _sources() -> dict[Path, Path]:
 
 
 def _pages(sources: dict[Path, Path]) -> Iterator[Path]:
-    """The pages that state of which version they are: all but those of dbt and of single suites of expectations."""
+    """The pages that state of which version they are: all but those of dbt and of single suites of expectations.
+
+    A protected page that stays as it was shown before (shown.py) states its own.
+    """
+    fresh = staged(paths.shown())
+    stays = fresh.is_dir() and not (fresh / "made.json").exists()
     for place, source in sources.items():
         if place.name == paths.data_docs().name:
             yield source / "index.html"
         elif place.suffix == ".html":
             yield source
         elif place.name != paths.dbt_docs().name:
-            yield from source.rglob("*.html")
+            yield from (page for page in source.rglob("*.html") if not (stays and page.parent.name == PROTECTED))
 
 
 def _fill(folder: Path, sources: dict[Path, Path], before: Path) -> None:

@@ -194,6 +194,20 @@ def test_what_an_earlier_program_published_becomes_a_version(build, tmp_path, mo
     assert seen() == {"one"}
 
 
+def test_a_protected_page_that_stays_as_it_was_shown_states_its_own_version(build):
+    """It is not renewed for fewer than ten patients; a new one must be of the version that is published."""
+    build("one")
+    page = staged(paths.outputs()) / "protected" / "report_protected.html"
+    page.write_text("Version of last month")
+    with pytest.raises(ValueError, match="do not state version"):
+        publish()
+    staged(paths.shown()).mkdir()
+    publish()
+    (staged(paths.shown()) / "made.json").write_text("{}")
+    with pytest.raises(ValueError, match="do not state version"):
+        publish()
+
+
 def test_leftovers_of_a_full_disk_are_removed_before_the_next_run_needs_room(build):
     build("one")
     publish()

@@ -276,7 +276,7 @@ def published(warehouse: Warehouse) -> dg.MaterializeResult:
         check_version(connection)
         state, cut_off = connection.execute(f"select version, data_cut_off from {VERSION}").fetchone()
     shown_before.record()
-    version = publish(state, cut_off)
+    version = publish(state, cut_off, protected_stays=shown_before.stays())
     record_published()
     indexes = [folder / "index.html" for folder in (paths.data_docs(), paths.dbt_docs())]
     pages = [page for page in (paths.report(), *indexes, paths.differences()) if page.exists()]

@@ -22,7 +22,7 @@ def staged(published: Path) -> Path:
     return paths.warehouse() / "build" / "to_publish" / published.name
 
 
-def publish(state: str, data_cut_off: date) -> versions.Version:
+def publish(state: str, data_cut_off: date, *, protected_stays: bool = False) -> versions.Version:
     """Make a version of the built warehouse, outputs, Data Docs and report, and let users see it.
 
     Files that are as in the version before are linked to it. Clients that have a file of an earlier version open keep
@@ -31,6 +31,7 @@ def publish(state: str, data_cut_off: date) -> versions.Version:
     Args:
         state: name of the state of the study that was built (``study.version``).
         data_cut_off: date of the newest submission in it.
+        protected_stays: the protected page is one that was shown before (``shown``), and states its own version.
 
     Raises:
         FileNotFoundError: something to publish has not been built; nothing was touched.
@@ -40,7 +41,7 @@ def publish(state: str, data_cut_off: date) -> versions.Version:
     parts = [*sources.values(), *(staged(paths.outputs()) / part for part in _PARTS[profile()])]
     if missing := [part for part in parts if not part.exists()]:
         raise FileNotFoundError(f"not built yet, so nothing is published: {listed(missing)}")
-    if others := [page for page in _pages(sources) if state not in page.read_text(encoding="utf-8")]:
+    if others := [page for page in _pages(sources, protected_stays) if state not in page.read_text(encoding="utf-8")]:
         raise ValueError(
             f"found pages that do not state version {state} of the warehouse: {listed(others)}. Nothing is published. "
             "Materialize what they are made by too, or run the whole study."
@@ -66,20 +67,16 @@ def _sources() -> dict[Path, Path]:
     return built | {Path(paths.published_database().name): paths.build_database()}
 
 
-def _pages(sources: dict[Path, Path]) -> Iterator[Path]:
-    """The pages that state of which version they are: all but those of dbt and of single suites of expectations.
-
-    A protected page that stays as it was shown before (shown.py) states its own.
-    """
-    fresh = staged(paths.shown())
-    stays = fresh.is_dir() and not (fresh / "made.json").exists()
+def _pages(sources: dict[Path, Path], protected_stays: bool) -> Iterator[Path]:
+    """The pages that state of which version they are: all but those of dbt and of single suites of expectations."""
     for place, source in sources.items():
         if place.name == paths.data_docs().name:
             yield source / "index.html"
         elif place.suffix == ".html":
             yield source
         elif place.name != paths.dbt_docs().name:
-            yield from (page for page in source.rglob("*.html") if not (stays and page.parent.name == PROTECTED))
+            stay = {PROTECTED} if protected_stays else set()
+            yield from (page for page in source.rglob("*.html") if page.parent.name not in stay)
 
 
 def _fill(folder: Path, sources: dict[Path, Path], before: Path) -> None:

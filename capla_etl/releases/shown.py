@@ -22,7 +22,7 @@ from capla_etl import paths
 from capla_etl.disclosure.profiles import profile
 from capla_etl.disclosure.protected_results import Publication, protect_results
 from capla_etl.releases.publish import staged
-from capla_etl.releases.variant import PROTECTED
+from capla_etl.releases.variant import PROTECTED, Variant
 from capla_etl.study_tables import study_tables
 from capla_etl.tables.results import COLUMNS
 
@@ -33,6 +33,8 @@ WHY_NOT = (
     "Fewer patients differ from a version that was shown before than may be told apart "
     f"({profile(PROTECTED).protection.suppress_below}): both together would show single patients."
 )
+#: Says of which variant a version is; written last, and only for one that is new.
+_MADE = "made.json"
 #: Says which of the versions the published one was made beside; a release keeps those, to be recomputed.
 _BESIDE = "beside.json"
 
@@ -51,7 +53,7 @@ class Shown:
     @property
     def variant(self) -> str:
         """The rule set and day that it was made by; empty: the study itself."""
-        return json.loads((self.folder / "made.json").read_text(encoding="utf-8"))["variant"]
+        return json.loads((self.folder / _MADE).read_text(encoding="utf-8"))["variant"]
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -119,7 +121,7 @@ def patients_of(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
 
 def earlier() -> list[Shown]:
     """Every version that was shown, in the order in which they were."""
-    return [Shown(made.parent) for made in sorted(paths.shown().glob("[0-9]*/made.json"))]
+    return [Shown(made.parent) for made in sorted(paths.shown().glob(f"[0-9]*/{_MADE}"))]
 
 
 def differing(one: Counter[str], other: Counter[str]) -> int:
@@ -181,7 +183,7 @@ def stage(results: pd.DataFrame, patients: Counter[str], decided: Plan, files: P
         results.to_parquet(fresh / "result.parquet", index=False)
         (fresh / "patients.txt").write_text("\n".join(sorted(patients.elements())), encoding="utf-8")
         shutil.copytree(files, fresh / PROTECTED)
-        (fresh / "made.json").write_text(json.dumps({"variant": _variant()}), encoding="utf-8")
+        (fresh / _MADE).write_text(json.dumps({"variant": _variant()}), encoding="utf-8")
     beside = [shown.folder.name for shown in decided.beside]
     (fresh / _BESIDE).write_text(json.dumps(beside), encoding="utf-8")
 
@@ -190,7 +192,7 @@ def record() -> None:
     """Remember the staged version as shown: called before it is published, so that nothing is shown unremembered."""
     fresh, history = _staged(), earlier()
     paths.shown().mkdir(parents=True, exist_ok=True)
-    if (fresh / "made.json").exists():
+    if not stays():
         new = Shown(fresh)
         known = (s for s in history if not differing(new.patients, s.patients) and s.protected.equals(new.protected))
         if next(known, None) is None:
@@ -201,6 +203,11 @@ def record() -> None:
             os.replace(unfinished, paths.shown() / f"{number:04d}")
     if not _variant():
         shutil.copyfile(fresh / _BESIDE, paths.shown() / _BESIDE)
+
+
+def stays() -> bool:
+    """Whether the staged version is one that was shown before, because nothing new may be shown."""
+    return not (_staged() / _MADE).exists()
 
 
 def beside_published() -> list[Path]:
@@ -216,5 +223,4 @@ def _staged() -> Path:
 
 def _variant() -> str:
     """The day and rule set of this run, which make it another version than the study itself; empty: neither."""
-    settings = {"as of": os.environ.get("CAPLA_AS_OF"), "rules": os.environ.get("CAPLA_RULE_SET")}
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if value)
+    return Variant(paths.as_of(), os.environ.get("CAPLA_RULE_SET")).name

@@ -11,13 +11,13 @@ from capla_etl.centres.submissions import kind_of_data
 from capla_etl.protocol.wording import worded
 from capla_etl.tables.population import ARMS, DELAY_REASONS
 
-SYNTHETIC = "Synthetic data; agreement with the published figures is no evidence about the drug."
+_NO_EVIDENCE = "agreement with the published figures is no evidence about the drug."
+SYNTHETIC = f"Synthetic data; {_NO_EVIDENCE}"
 
 
 def about_the_data() -> str:
     """What every output of the study says of its data."""
-    agreement = SYNTHETIC.partition(";")[2]
-    return f"{kind_of_data.short()};{agreement}" if kind_of_data.synthetic() else kind_of_data.sentence()
+    return f"{kind_of_data.short()}; {_NO_EVIDENCE}" if kind_of_data.synthetic() else kind_of_data.sentence()
 
 
 EFFECT_CAVEAT = (

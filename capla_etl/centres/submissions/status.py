@@ -241,10 +241,7 @@ def judged(centre_id: str) -> set[str]:
 def record_published() -> None:
     """Record which loads the warehouse holds that has just been published."""
     loads = {centre_id: load.received for centre_id, load in good_loads().items()}
-    place = _record_of_published()
-    fresh = place.with_name(f".{place.name}.new")
-    fresh.write_text(json.dumps({"file": _published_file(), "loads": loads}, indent=1), encoding="utf-8")
-    fresh.replace(place)
+    switch.write(_record_of_published(), json.dumps({"file": _published_file(), "loads": loads}, indent=1))
 
 
 def _record_of_published() -> Path:

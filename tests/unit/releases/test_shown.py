@@ -72,6 +72,7 @@ def test_a_version_is_renewed_when_nobody_or_ten_patients_differ(before, now, af
 def test_patients_with_other_values_count_as_those_who_come_or_go(other, renewed):
     show(people(50))
     assert (show(people(50, other=other)).near is None) == renewed
+    assert shown.stays() == (not renewed)
 
 
 def test_each_version_that_was_shown_counts_not_only_the_last():
